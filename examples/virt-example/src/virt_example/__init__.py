@@ -1,0 +1,1 @@
+"""A complete third-party driver for virtcore, to start one's own from."""

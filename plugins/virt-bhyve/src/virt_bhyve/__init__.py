@@ -1,0 +1,1 @@
+"""FreeBSD bhyve driver for virtcore."""

@@ -1,0 +1,1 @@
+"""VMware ESX, vCenter and Desktop driver for virtcore."""

@@ -1,0 +1,1 @@
+"""Microsoft Hyper-V driver for virtcore."""

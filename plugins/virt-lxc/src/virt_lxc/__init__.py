@@ -1,0 +1,1 @@
+"""Linux container driver for virtcore."""

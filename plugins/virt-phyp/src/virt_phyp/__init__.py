@@ -1,0 +1,1 @@
+"""IBM POWER Hypervisor driver for virtcore."""

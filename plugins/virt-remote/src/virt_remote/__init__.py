@@ -1,0 +1,1 @@
+"""libvirt's RPC protocol for virtcore: client driver and the daemon virtcored."""

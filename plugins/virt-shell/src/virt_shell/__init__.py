@@ -1,0 +1,1 @@
+"""The command line virtsh: virsh's commands and habits on virtcore."""

@@ -1,0 +1,1 @@
+"""VirtualBox driver for virtcore."""

@@ -1,0 +1,1 @@
+"""Virtuozzo and OpenVZ driver for virtcore."""

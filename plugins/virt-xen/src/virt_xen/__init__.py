@@ -1,0 +1,1 @@
+"""Xen driver for virtcore."""
