@@ -1,0 +1,19 @@
+"""Enumerations and flags of libvirt's public API: admin."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+
+class ClientTransport(IntEnum):
+    """``virClientTransport``."""
+
+    UNIX = 0
+    TCP = 1
+    TLS = 2
+
+
+class AdmConnectDaemonShutdownFlags(IntFlag):
+    """``virAdmConnectDaemonShutdownFlags``."""
+
+    PRESERVE = 1

@@ -1,0 +1,17 @@
+"""Enumerations and flags of libvirt's public API: nwfilter."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+
+class NWFilterDefineFlags(IntFlag):
+    """``virNWFilterDefineFlags``."""
+
+    VALIDATE = 1
+
+
+class NWFilterBindingCreateFlags(IntFlag):
+    """``virNWFilterBindingCreateFlags``."""
+
+    VALIDATE = 1

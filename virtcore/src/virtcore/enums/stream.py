@@ -1,0 +1,26 @@
+"""Enumerations and flags of libvirt's public API: stream."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+
+class StreamFlags(IntFlag):
+    """``virStreamFlags``."""
+
+    NONBLOCK = 1
+
+
+class StreamRecvFlags(IntFlag):
+    """``virStreamRecvFlagsValues``."""
+
+    STOP_AT_HOLE = 1
+
+
+class StreamEventType(IntEnum):
+    """``virStreamEventType``."""
+
+    READABLE = 1
+    WRITABLE = 2
+    ERROR = 4
+    HANGUP = 8
