@@ -1,0 +1,118 @@
+"""The class a driver is.
+
+A complete driver for URIs of scheme ``toy``::
+
+    from virtcore.driver import Driver, OpenRequest, inline
+    from virtcore.errors import NoDomain
+    from virtcore.types import DomainRef
+
+    class ToyDriver(Driver):
+        name = "Toy"
+
+        @classmethod
+        async def open(cls, request: OpenRequest) -> "ToyDriver":
+            return cls(request)
+
+        @inline
+        def connection_list_domains(self, flags: int = 0) -> list[DomainRef]:
+            return [DomainRef("only", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)]
+
+registered in its distribution's ``pyproject.toml``::
+
+    [project.entry-points."virtcore.drivers"]
+    toy = "virt_toy:ToyDriver"
+
+Everything it does not override answers "this function is not supported by the connection driver".
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+
+from virtcore.operations.declare import Operation, inline
+from virtcore.operations.events import Event
+from virtcore.operations.families import ConnectionOperations, DomainOperations
+from virtcore.uri import ConnectionURI
+
+if TYPE_CHECKING:
+    from pluggy import PluginManager
+
+__all__ = ["Credential", "Driver", "OpenRequest", "Subscription", "inline"]
+
+
+class Credential(NamedTuple):
+    """One thing an authentication asks for (``virConnectCredential``); ``type`` is a ``ConnectCredentialType``."""
+
+    type: int
+    prompt: str
+    challenge: str | None
+    default: str | None
+
+
+#: Answers credentials in order; None gives up.
+AuthCallback = Callable[[list[Credential]], Awaitable[list[str] | None]]
+
+
+class OpenRequest(NamedTuple):
+    """What :meth:`Driver.open` is given."""
+
+    uri: ConnectionURI
+    #: A read-only connection: core refuses changes before they reach the driver; a driver needs it only to pass it on.
+    readonly: bool
+    #: How to ask the user for credentials; None when nobody can be asked.
+    auth: AuthCallback | None
+    #: Hooks of every registered plugin.
+    hooks: PluginManager
+
+
+class Subscription:
+    """A subscriber's registration with a driver; :meth:`cancel` ends it (once; later calls do nothing)."""
+
+    __slots__ = ("_cancel",)
+
+    def __init__(self, cancel: Callable[[], None]) -> None:
+        self._cancel: Callable[[], None] | None = cancel
+
+    def cancel(self) -> None:
+        """End the registration."""
+        cancel, self._cancel = self._cancel, None
+        if cancel is not None:
+            cancel()
+
+
+class Driver(ConnectionOperations, DomainOperations):
+    """Base class of all drivers. One instance serves one connection; it lives in the core loop."""
+
+    #: Name as ``virConnectGetType`` reports it.
+    name: ClassVar[str]
+
+    @classmethod
+    @abstractmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        """Open a connection.
+
+        :raises VirtError: the URI is not acceptable or the hypervisor not reachable.
+        """
+
+    async def close(self) -> None:
+        """The connection ends. Guests go on. Never raises for work that others still do on shared state."""
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
+        """Register for every event of this connection's objects. Called in the core loop; ``deliver`` never blocks.
+
+        :raises NoSupport: the driver has no events.
+        """
+        from virtcore.errors import NoSupport
+
+        raise NoSupport("subscribe")
+
+    @classmethod
+    def implements(cls, operation: Operation) -> bool:
+        """Whether this driver overrides an operation."""
+        return not hasattr(getattr(cls, operation.name), "__operation__")
+
+    @inline
+    def connection_type(self) -> str:
+        return self.name

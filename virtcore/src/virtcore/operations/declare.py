@@ -1,0 +1,139 @@
+"""How operations are declared.
+
+An operation is what a driver implements: one per behaviour. It is declared as a method of an :class:`OperationSet`: the
+signature gives names and types, the docstring the meaning, :func:`operation` the facts about how it is called. The declared
+method itself becomes the driver base class's default, which says "not supported by this driver".
+
+A driver overrides it in one of three ways: ``@inline def`` (never waits, runs in the core loop), ``async def``, or plain ``def``
+(may block, runs in the connection's worker threads). Declared return types are therefore :data:`Result`.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, TypeVar
+
+from virtcore.errors import NoSupport
+
+__all__ = ["Kind", "Operation", "OperationSet", "Result", "all_operations", "inline", "is_inline", "operation"]
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What a driver method may return: the value, or an awaitable of it.
+Result = T | Awaitable[T]
+
+
+class Kind(enum.Enum):
+    """What a waiter may do to an operation."""
+
+    #: Reads; truly cancelled when its waiter gives up; 30 s deadline by default.
+    QUERY = "query"
+    #: Changes something; once begun it goes on when its waiter gives up; no deadline by default.
+    CHANGE = "change"
+
+
+class Operation:
+    """The record of one declared operation.
+
+    :ivar name: name of the driver method, e.g. ``domain_create``.
+    :ivar family: object family, e.g. ``domain``; the first parameter's object, ``connection`` otherwise.
+    :ivar kind: query or change.
+    :ivar abortable: a running one can be ended through the object's job.
+    :ivar secret: parameter names whose values never reach logs.
+    :ivar function: the declared method (signature and docstring).
+    """
+
+    __slots__ = ("abortable", "family", "function", "kind", "name", "secret")
+
+    def __init__(
+        self, function: Callable[..., Any], family: str, kind: Kind, abortable: bool, secret: frozenset[str]
+    ) -> None:
+        self.function = function
+        self.name = function.__name__
+        self.family = family
+        self.kind = kind
+        self.abortable = abortable
+        self.secret = secret
+
+    @property
+    def face_name(self) -> str:
+        """Name of the method on the object a user holds."""
+        return self.name.removeprefix(self.family + "_")
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """Declared signature, annotations as text."""
+        return inspect.signature(self.function)
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+
+def operation(kind: Kind, *, abortable: bool = False, secret: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """Mark a method of an :class:`OperationSet` as the declaration of an operation."""
+
+    def mark(function: F) -> F:
+        function.__operation_facts__ = (kind, abortable, frozenset(secret))  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+_REGISTRY: dict[str, Operation] = {}
+
+
+class OperationSet:
+    """Base of the classes that declare one object family's operations."""
+
+    operations: ClassVar[dict[str, Operation]] = {}
+
+    def __init_subclass__(cls, *, family: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if family is None:
+            return  # a driver, not a declaration
+        declared: dict[str, Operation] = {}
+        for name, function in list(vars(cls).items()):
+            facts = getattr(function, "__operation_facts__", None)
+            if facts is None:
+                continue
+            if not name.startswith(family + "_"):
+                raise TypeError(f"operation {name} of family {family} must be named {family}_...")
+            record = Operation(function, family, *facts)
+            declared[name] = record
+            setattr(cls, name, _unsupported(record))
+        cls.operations = declared
+        _REGISTRY.update(declared)
+
+
+def _unsupported(record: Operation) -> Callable[..., Any]:
+    def default(self: OperationSet, *args: object, **kwargs: object) -> Any:
+        raise NoSupport(record.name)
+
+    default.__name__ = record.name
+    default.__qualname__ = record.function.__qualname__
+    default.__doc__ = record.function.__doc__
+    default.__wrapped__ = record.function  # type: ignore[attr-defined]
+    default.__operation__ = record  # type: ignore[attr-defined]
+    default.__virtcore_inline__ = True  # type: ignore[attr-defined]
+    return default
+
+
+def inline(method: F) -> F:
+    """Mark a driver method that never waits: it runs in the core loop (a test mode fails it above 5 ms)."""
+    method.__virtcore_inline__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def is_inline(method: Callable[..., Any]) -> bool:
+    """Whether a driver method was marked with :func:`inline`."""
+    return getattr(method, "__virtcore_inline__", False)
+
+
+def all_operations() -> dict[str, Operation]:
+    """Every declared operation by name (loads all families)."""
+    import virtcore.operations.families  # noqa: F401  # registers every family
+
+    return dict(_REGISTRY)

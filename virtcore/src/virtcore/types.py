@@ -1,0 +1,210 @@
+"""References to objects and typed parameters: the values that cross every layer.
+
+References are plain values without any handle behind them: they can be kept, compared, pickled and outlive connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from virtcore.enums.common import TypedParameterType
+from virtcore.errors import InvalidArg
+
+__all__ = [
+    "DomainRef",
+    "DomainSnapshotRef",
+    "DomainCheckpointRef",
+    "InterfaceRef",
+    "NWFilterBindingRef",
+    "NWFilterRef",
+    "NetworkPortRef",
+    "NetworkRef",
+    "NodeDeviceRef",
+    "SecretRef",
+    "StoragePoolRef",
+    "StorageVolRef",
+    "TypedParameters",
+    "TypedValue",
+]
+
+TypedValue = int | float | bool | str
+
+
+class DomainRef(NamedTuple):
+    """A domain (``virDomainPtr``). ``uuid`` is lower-case with hyphens; ``id`` is -1 while the domain is inactive."""
+
+    name: str
+    uuid: str
+    id: int = -1
+
+
+class DomainSnapshotRef(NamedTuple):
+    """A snapshot of a domain (``virDomainSnapshotPtr``)."""
+
+    domain: DomainRef
+    name: str
+
+
+class DomainCheckpointRef(NamedTuple):
+    """A checkpoint of a domain (``virDomainCheckpointPtr``)."""
+
+    domain: DomainRef
+    name: str
+
+
+class NetworkRef(NamedTuple):
+    """A virtual network (``virNetworkPtr``)."""
+
+    name: str
+    uuid: str
+
+
+class NetworkPortRef(NamedTuple):
+    """A port of a network (``virNetworkPortPtr``)."""
+
+    network: NetworkRef
+    uuid: str
+
+
+class StoragePoolRef(NamedTuple):
+    """A storage pool (``virStoragePoolPtr``)."""
+
+    name: str
+    uuid: str
+
+
+class StorageVolRef(NamedTuple):
+    """A volume (``virStorageVolPtr``). ``key`` is unique on the host."""
+
+    pool: str
+    name: str
+    key: str
+
+
+class SecretRef(NamedTuple):
+    """A secret (``virSecretPtr``). ``usage_type`` is a ``virSecretUsageType``."""
+
+    uuid: str
+    usage_type: int
+    usage_id: str
+
+
+class NodeDeviceRef(NamedTuple):
+    """A device of the host (``virNodeDevicePtr``)."""
+
+    name: str
+
+
+class InterfaceRef(NamedTuple):
+    """A network interface of the host (``virInterfacePtr``)."""
+
+    name: str
+    mac: str
+
+
+class NWFilterRef(NamedTuple):
+    """A network filter (``virNWFilterPtr``)."""
+
+    name: str
+    uuid: str
+
+
+class NWFilterBindingRef(NamedTuple):
+    """A binding of a filter to a port device (``virNWFilterBindingPtr``)."""
+
+    port_dev: str
+    filter_name: str
+
+
+_RANGES = {
+    TypedParameterType.INT: (-(2**31), 2**31 - 1),
+    TypedParameterType.UINT: (0, 2**32 - 1),
+    TypedParameterType.LLONG: (-(2**63), 2**63 - 1),
+    TypedParameterType.ULLONG: (0, 2**64 - 1),
+}
+
+
+class TypedParameters:
+    """An ordered list of named values with libvirt's types (``virTypedParameterPtr``).
+
+    Reads like a mapping from name to value. A name may occur more than once (list-like parameters): :meth:`all` gives
+    every value, item access the first.
+    """
+
+    __slots__ = ("_rows",)
+
+    def __init__(self, rows: Iterable[tuple[str, TypedParameterType, TypedValue]] = ()) -> None:
+        self._rows: list[tuple[str, TypedParameterType, TypedValue]] = []
+        for name, kind, value in rows:
+            self.add(name, kind, value)
+
+    def add(self, name: str, kind: TypedParameterType, value: TypedValue) -> None:
+        """Append a value.
+
+        :raises InvalidArg: the value does not fit the type.
+        """
+        limits = _RANGES.get(kind)
+        if limits is not None:
+            fits = isinstance(value, int) and limits[0] <= value <= limits[1]
+        elif kind is TypedParameterType.DOUBLE:
+            fits = isinstance(value, int | float)
+        elif kind is TypedParameterType.BOOLEAN:
+            fits = isinstance(value, bool)
+        else:
+            fits = isinstance(value, str)
+        if not fits:
+            raise InvalidArg(f"parameter '{name}' cannot hold {value!r} as {kind.name.lower()}")
+        self._rows.append((name, kind, value))
+
+    def rows(self) -> list[tuple[str, TypedParameterType, TypedValue]]:
+        """Every (name, type, value) in order."""
+        return list(self._rows)
+
+    def all(self, name: str) -> list[TypedValue]:
+        """Every value of a name."""
+        return [value for known, _, value in self._rows if known == name]
+
+    def get(self, name: str, default: TypedValue | None = None) -> TypedValue | None:
+        """The first value of a name."""
+        for known, _, value in self._rows:
+            if known == name:
+                return value
+        return default
+
+    def type_of(self, name: str) -> TypedParameterType:
+        """The type of a name.
+
+        :raises KeyError: no such parameter.
+        """
+        for known, kind, _ in self._rows:
+            if known == name:
+                return kind
+        raise KeyError(name)
+
+    def __getitem__(self, name: str) -> TypedValue:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: object) -> bool:
+        return any(known == name for known, _, _ in self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys(name for name, _, _ in self._rows))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def items(self) -> list[tuple[str, TypedValue]]:
+        """Every (name, value) in order."""
+        return [(name, value) for name, _, value in self._rows]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TypedParameters) and self._rows == other._rows
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"TypedParameters({dict(self.items())!r})"
