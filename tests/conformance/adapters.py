@@ -1,0 +1,27 @@
+"""The conformance corpus' view of the project: suite name -> function from a case to what the project produces.
+
+The corpus' runner loads this file (see its README for the contract). An adapter calls the public functions and nothing
+between them; it lives in a module ``suites_AREA.py`` beside this one and is imported with its first case, so that a
+suite costs only what it uses.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+Adapter = Callable[[Any], Any]
+
+
+def lazy(module: str, function: str) -> Adapter:
+    """Return an adapter that imports ``function`` of ``module`` when it is first called."""
+
+    def adapt(case: Any) -> Any:
+        return getattr(importlib.import_module(module), function)(case)
+
+    adapt.__name__ = adapt.__qualname__ = f"{module}.{function}"
+    return adapt
+
+
+ADAPTERS: dict[str, Adapter] = {}
