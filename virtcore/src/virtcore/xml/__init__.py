@@ -1,0 +1,151 @@
+"""The XML engine: an element is declared once, as a class; parsing, formatting, schema, reference, comparison follow
+from it.
+
+.. code-block:: python
+
+    @element("disk")
+    class Disk:
+        type: DiskType = attribute(required=True)
+        driver: DiskDriver | None = child()
+        source: FileSource | BlockSource | None = union(tag="type")
+        readonly: bool = flag()
+        extra: Extras = extras()
+
+    disk = parse("<disk type='file'/>", Disk)
+    text = format(disk)
+
+Declaring costs next to nothing; codecs are generated on the first use of a class.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from virtcore.xml.declare import Declaration, declaration, element
+from virtcore.xml.fields import (
+    Field,
+    attribute,
+    child,
+    children,
+    extras,
+    flag,
+    flags,
+    inherited,
+    inline,
+    leaf,
+    namespaces,
+    printed,
+    text,
+    union,
+    verbatim,
+)
+from virtcore.xml.modes import Mode
+from virtcore.xml.namespace import Namespace, register_namespace
+from virtcore.xml.scalars import (
+    CPUSET,
+    HEX,
+    INT,
+    LONG,
+    MAC,
+    OCTAL,
+    ON_OFF,
+    STRING,
+    TRUE_FALSE,
+    UINT,
+    ULONG,
+    UUID,
+    YES_NO,
+    Codec,
+    CpuSet,
+    pretty_size,
+    scaled,
+)
+
+if TYPE_CHECKING:
+    from virtcore.xml.changes import Change as Change
+    from virtcore.xml.changes import diff as diff
+    from virtcore.xml.extra import Extra as Extra
+    from virtcore.xml.extra import Extras as Extras
+    from virtcore.xml.reader import parse as parse
+    from virtcore.xml.reference import describe as describe
+    from virtcore.xml.relaxng import schema as schema
+    from virtcore.xml.rules import Rules as Rules
+    from virtcore.xml.rules import Stage as Stage
+    from virtcore.xml.rules import load as load
+    from virtcore.xml.writer import format as format
+
+_LAZY = {
+    "Change": "changes",
+    "Extra": "extra",
+    "Extras": "extra",
+    "Rules": "rules",
+    "Stage": "rules",
+    "describe": "reference",
+    "diff": "changes",
+    "format": "writer",
+    "load": "rules",
+    "parse": "reader",
+    "schema": "relaxng",
+}
+
+__all__ = [
+    "CPUSET",
+    "HEX",
+    "INT",
+    "LONG",
+    "MAC",
+    "OCTAL",
+    "ON_OFF",
+    "STRING",
+    "TRUE_FALSE",
+    "UINT",
+    "ULONG",
+    "UUID",
+    "YES_NO",
+    "Change",
+    "Codec",
+    "CpuSet",
+    "Declaration",
+    "Extra",
+    "Extras",
+    "Field",
+    "Mode",
+    "Namespace",
+    "Rules",
+    "Stage",
+    "attribute",
+    "child",
+    "children",
+    "declaration",
+    "describe",
+    "diff",
+    "element",
+    "extras",
+    "flag",
+    "flags",
+    "format",
+    "inherited",
+    "inline",
+    "leaf",
+    "load",
+    "namespaces",
+    "parse",
+    "pretty_size",
+    "printed",
+    "register_namespace",
+    "scaled",
+    "schema",
+    "text",
+    "union",
+    "verbatim",
+]
+
+
+def __getattr__(name: str) -> object:
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value

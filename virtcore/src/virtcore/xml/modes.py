@@ -1,0 +1,35 @@
+"""Output and input modes: which parts of an element are printed or read."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+__all__ = ["Mode"]
+
+
+class Mode(IntFlag):
+    """What an XML text is for; values below 1 << 32 are libvirt's ``virDomainDefFormatFlags`` (public and internal).
+
+    Two bits exist here only: ``LIVE`` (libvirt: "not INACTIVE") and ``ALL`` (lossless reading and printing).
+    :func:`normalise`
+    keeps ``LIVE`` and ``INACTIVE`` exclusive.
+    """
+
+    NONE = 0
+    SECURE = 1 << 0  #: secrets are printed (``VIR_DOMAIN_XML_SECURE``)
+    INACTIVE = 1 << 1  #: the definition of the next boot, without what only a running object has
+    UPDATE_CPU = 1 << 2
+    MIGRATABLE = 1 << 3  #: suitable for an older peer
+    STATUS = 1 << 16  #: the driver's own status file
+    ACTUAL_NET = 1 << 17  #: what an interface of type network was resolved to
+    PCI_ORIG_STATES = 1 << 18
+    ALLOW_ROM = 1 << 19
+    ALLOW_BOOT = 1 << 20
+    CLOCK_ADJUST = 1 << 21
+    VOLUME_TRANSLATED = 1 << 22  #: what a volume source was resolved to
+    LIVE = 1 << 32  #: a running object: no INACTIVE
+
+    @property
+    def normalised(self) -> Mode:
+        """This mode with ``LIVE`` set exactly when ``INACTIVE`` is not."""
+        return self & ~Mode.LIVE if self & Mode.INACTIVE else self | Mode.LIVE
