@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 ROOT = Path(__file__).resolve().parent
 SHARED = Path(os.environ.get("VIRTCORE_SHARED") or ROOT.parent / "shared").resolve()
@@ -73,12 +74,16 @@ def check_conformance(session: nox.Session, *arguments: str) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Everything a change must pass: lint, types, tests, conformance."""
+    """Everything a change must pass: lint, types, tests, conformance; all of them run, whichever fails."""
     workspace(session)
-    check_lint(session)
-    check_types(session)
-    check_tests(session, *session.posargs)
-    check_conformance(session)
+    failed = []
+    for check in (check_lint, check_types, check_tests, check_conformance):
+        try:
+            check(session)
+        except CommandFailed:
+            failed.append(check.__name__.removeprefix("check_"))
+    if failed:
+        session.error(f"failed: {', '.join(failed)}")
 
 
 @nox.session
