@@ -24,4 +24,6 @@ def lazy(module: str, function: str) -> Adapter:
     return adapt
 
 
-ADAPTERS: dict[str, Adapter] = {}
+ADAPTERS: dict[str, Adapter] = {
+    "uri": lazy("suites_uri", "uri"),
+}
