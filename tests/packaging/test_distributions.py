@@ -1,0 +1,141 @@
+"""Every distribution builds (wheel and sdist), carries its licence and types, and installs alone with pip."""
+
+from __future__ import annotations
+
+import email
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import ROOT
+
+FOLDERS = {
+    tomllib.loads(path.read_text(encoding="utf-8"))["project"]["name"]: path.parent
+    for pattern in ("virtcore", "plugins/*", "examples/*")
+    for path in sorted(ROOT.glob(f"{pattern}/pyproject.toml"))
+}
+OF_THE_PLAN = {
+    "virtcore",
+    *(f"virt-{name}" for name in ("qemu", "xen", "lxc", "bhyve", "esx", "hyperv", "vbox", "phyp", "vz")),
+    *("virt-host", "virt-remote", "virt-shell", "virt-libvirt", "virt-example"),
+}
+
+everyone = pytest.mark.parametrize("name", sorted(FOLDERS))
+
+
+def declared(name: str) -> dict[str, Any]:
+    """Return the ``project`` table of a distribution."""
+    table: dict[str, Any] = tomllib.loads((FOLDERS[name] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def module(name: str) -> str:
+    """Return the import name of a distribution: the one package below its src."""
+    (package,) = (path.parent.name for path in FOLDERS[name].glob("src/*/__init__.py"))
+    return package
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the sdist of every distribution."""
+    target = tmp_path_factory.mktemp("dist")
+    for folder in FOLDERS.values():
+        done = run(sys.executable, "-m", "hatchling", "build", "-d", target, cwd=folder)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return target
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """pip can reach a package index; without one the tests that need dependencies are skipped."""
+    target = tmp_path_factory.mktemp("probe")
+    done = run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--retries=1", "-d", target, "pluggy")
+    if done.returncode:
+        pytest.skip(f"pip reaches no package index: {done.stderr.strip().splitlines()[-1]}")
+
+
+def wheel_of(built: Path, name: str) -> Path:
+    (path,) = built.glob(f"{name.replace('-', '_')}-*.whl")
+    return path
+
+
+def sdist_of(built: Path, name: str) -> Path:
+    (path,) = built.glob(f"{name.replace('-', '_')}-*.tar.gz")
+    return path
+
+
+def test_the_workspace_has_every_distribution_of_the_plan() -> None:
+    assert set(FOLDERS) == OF_THE_PLAN
+
+
+@everyone
+def test_wheel(built: Path, name: str) -> None:
+    path = wheel_of(built, name)
+    assert path.name.endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(path) as wheel:
+        names = set(wheel.namelist())
+        (info,) = {entry.split("/")[0] for entry in names if ".dist-info/" in entry}
+        metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
+    package = module(name)
+    assert {f"{package}/__init__.py", f"{package}/py.typed", f"{info}/licenses/LICENSE"} <= names
+    assert {entry.split("/")[0] for entry in names} == {package, info}
+    assert metadata["License-Expression"] == "LGPL-2.1-or-later"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert metadata["Version"] == declared(name)["version"]
+    assert metadata.get_payload(), "the README is the long description"
+
+
+@everyone
+def test_sdist_gives_the_same_wheel(built: Path, name: str, tmp_path: Path) -> None:
+    with tarfile.open(sdist_of(built, name)) as sdist:
+        (top,) = {member.name.split("/")[0] for member in sdist.getmembers()}
+        assert f"{top}/LICENSE" in sdist.getnames()
+        sdist.extractall(tmp_path, filter="data")
+    done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist", cwd=tmp_path / top)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (again,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(again) as one, zipfile.ZipFile(wheel_of(built, name)) as other:
+        assert {entry.filename: entry.CRC for entry in one.infolist()} == {
+            entry.filename: entry.CRC for entry in other.infolist()
+        }
+
+
+@everyone
+def test_installs_alone(built: Path, index: None, name: str, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=False)
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    # By address, so that no project of the same name on an index is ever taken for ours.
+    ours = tmp_path / "constraints.txt"
+    ours.write_text("".join(f"{other} @ {wheel_of(built, other).as_uri()}\n" for other in FOLDERS), encoding="utf-8")
+    done = run(*pip, "install", "-q", "--no-compile", "--constraint", ours, name)
+    assert done.returncode == 0, done.stderr
+    done = run(*pip, "check")
+    assert done.returncode == 0, done.stdout
+    done = run(python, "-W", "error", "-c", f"import {module(name)}")
+    if name == "virt-libvirt":
+        assert "does not implement it yet" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+    for script in declared(name).get("scripts", {}):
+        done = run(python.with_name(script), "--version")
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_scheme_belongs_to_a_driver_or_waits_for_one_not_both() -> None:
+    for name in FOLDERS:
+        groups = declared(name).get("entry-points", {})
+        assert not set(groups.get("virtcore.drivers", {})) & set(groups.get("virtcore.schemes", {})), name
+        assert set(groups.get("virtcore.schemes", {}).values()) <= {module(name)}
