@@ -43,7 +43,7 @@ from virtcore.xml.fields import (
 from virtcore.xml.modes import Mode
 from virtcore.xml.namespace import Namespace, register_namespace
 from virtcore.xml.scalars import (
-    CPUSET,
+    CPU_SET,
     HEX,
     INT,
     LONG,
@@ -53,12 +53,15 @@ from virtcore.xml.scalars import (
     STRING,
     TRUE_FALSE,
     UINT,
+    UINT_ANY,
     ULONG,
     UUID,
     YES_NO,
     Codec,
     CpuSet,
     pretty_size,
+    cpuset,
+    number,
     scaled,
 )
 
@@ -90,7 +93,7 @@ _LAZY = {
 }
 
 __all__ = [
-    "CPUSET",
+    "CPU_SET",
     "HEX",
     "INT",
     "LONG",
@@ -100,6 +103,7 @@ __all__ = [
     "STRING",
     "TRUE_FALSE",
     "UINT",
+    "UINT_ANY",
     "ULONG",
     "UUID",
     "YES_NO",
@@ -117,6 +121,7 @@ __all__ = [
     "attribute",
     "child",
     "children",
+    "cpuset",
     "declaration",
     "describe",
     "diff",
@@ -130,6 +135,7 @@ __all__ = [
     "leaf",
     "load",
     "namespaces",
+    "number",
     "parse",
     "pretty_size",
     "printed",

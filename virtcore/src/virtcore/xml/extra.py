@@ -9,17 +9,21 @@ class Extra:
     """An unknown child element.
 
     :ivar xml: the element's text, namespaces declared in it.
+    :ivar within: the wrapper element it stood in, for wrappers without a class.
     :ivar after: the field it followed and how many values that field had by then; None at the beginning.
     """
 
-    __slots__ = ("after", "xml")
+    __slots__ = ("after", "within", "xml")
 
-    def __init__(self, xml: str, after: tuple[str, int] | None = None) -> None:
+    def __init__(self, xml: str, after: tuple[str, int] | None = None, within: str = "") -> None:
         self.xml = xml
+        self.within = within
         self.after = after
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Extra) and self.xml == other.xml and self.after == other.after
+        if not isinstance(other, Extra):
+            return NotImplemented
+        return (self.xml, self.after, self.within) == (other.xml, other.after, other.within)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -30,7 +34,7 @@ class Extra:
 class Extras:
     """What an element holds beyond its fields.
 
-    :ivar attributes: unknown attributes, by (qualified) name.
+    :ivar attributes: unknown attributes, by (qualified) name; ``leaf/@name`` on a child element that has no class.
     :ivar elements: unknown child elements, in document order.
     """
 
@@ -41,7 +45,9 @@ class Extras:
         self.elements = [] if elements is None else elements
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Extras) and self.attributes == other.attributes and self.elements == other.elements
+        if not isinstance(other, Extras):
+            return NotImplemented
+        return self.attributes == other.attributes and self.elements == other.elements
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = [
-    "CPUSET",
+    "CPU_SET",
     "HEX",
     "INT",
     "LONG",
@@ -18,6 +18,7 @@ __all__ = [
     "STRING",
     "TRUE_FALSE",
     "UINT",
+    "UINT_ANY",
     "ULONG",
     "UUID",
     "YES_NO",
@@ -42,10 +43,12 @@ class Codec(Generic[T]):
     :param expected: what follows libvirt's generic message, as ``Expected integer value``.
     :param datatype: what the schema says, a RELAX NG pattern; ``pattern:REGEX`` is short for a string with a pattern.
     :param safe: the text never needs escaping.
+    :param message: message for a value that cannot be read, with its ``error`` code's name, where libvirt's reader has its own.
+    :param words: the values there are, where they are few.
     :param code: expression that stands for ``write`` in generated code, ``{v}`` being the value.
     """
 
-    __slots__ = ("code", "datatype", "expected", "read", "safe", "words", "write")
+    __slots__ = ("code", "datatype", "error", "expected", "message", "read", "safe", "words", "write")
 
     def __init__(
         self,
@@ -57,6 +60,8 @@ class Codec(Generic[T]):
         safe: bool = False,
         code: str | None = None,
         words: Iterable[str] = (),
+        message: str | None = None,
+        error: str = "XML_ERROR",
     ) -> None:
         self.read = read
         self.write = write
@@ -65,6 +70,8 @@ class Codec(Generic[T]):
         self.safe = safe
         self.code = code
         self.words = tuple(words)
+        self.message = message
+        self.error = error
 
 
 # -------------------------------------------------------------------------------------------------------------- numbers
@@ -145,6 +152,7 @@ def number(
 
 
 UINT = number(32)  #: unsigned int, decimal: the default of ``int`` fields
+UINT_ANY = number(32, base=0)  #: unsigned int that may be written as 0x.. or 0.. too, printed in decimal
 INT = number(32, signed=True)
 ULONG = number(64)  #: unsigned long long
 LONG = number(64, signed=True)
@@ -252,6 +260,11 @@ class CpuSet(frozenset[int]):
                 numbers.update(range(first, last + 1))
         return cls(numbers)
 
+    @property
+    def max(self) -> int:
+        """The largest number; -1 when empty."""
+        return max(self, default=-1)
+
     def ranges(self) -> Iterator[tuple[int, int]]:
         """First and last of each run, ascending."""
         first = last = -2
@@ -282,10 +295,12 @@ def cpuset(limit: int = 16384) -> Codec[CpuSet]:
         datatype="pattern:[ ]*\\^?[0-9]+(-[0-9]+)?([ ]*,[ ]*\\^?[0-9]+(-[0-9]+)?)*",
         safe=True,
         code="str({v})",
+        message="Failed to parse bitmap '{value}'",
+        error="INVALID_ARG",
     )
 
 
-CPUSET = cpuset()
+CPU_SET = cpuset()
 
 # ---------------------------------------------------------------------------------------------------------------- sizes
 
@@ -317,14 +332,17 @@ class Size(Codec[int]):
     :ivar unit_name: the unit attribute's name.
     """
 
-    __slots__ = ("default_scale", "limit", "unit", "unit_name", "xpath")
+    __slots__ = ("default_scale", "limit", "printed", "unit", "unit_name", "xpath")
 
-    def __init__(self, unit: str | None, default: str, limit: int, unit_name: str, xpath: str | None) -> None:
+    def __init__(
+        self, unit: str | None, default: str, limit: int, unit_name: str, xpath: str | None, printed: str | None
+    ) -> None:
         super().__init__(int, str, datatype="pattern:[0-9]+", safe=True, code="str({v})")
         self.unit = unit
         self.default_scale = _UNITS[default]
         self.limit = limit
         self.unit_name = unit_name
+        self.printed = printed or unit
         self.xpath = xpath
 
     def read_size(self, text: str, suffix: str | None, xpath: str) -> int:
@@ -353,8 +371,8 @@ class Size(Codec[int]):
 
     def split(self, value: int) -> tuple[str, str]:
         """Number and unit as printed."""
-        if self.unit is not None:
-            return str(value), self.unit
+        if self.printed is not None:
+            return str(value), self.printed
         unit = "B"
         for name, size in _UNITS.items():
             if name == "EiB" or not value or value % size:
@@ -370,19 +388,21 @@ def scaled(
     limit: int = (1 << 64) - 1,
     unit_name: str = "unit",
     xpath: str | None = None,
+    printed: str | None = None,
 ) -> Codec[int]:
     """A size that is kept and printed in one unit: ``<memory unit='KiB'>1048576</memory>``; rounded up on reading.
 
     :param default: unit of a number without one; by default ``unit``.
     :param limit: largest value accepted, in bytes.
     :param unit_name: name of the attribute with the unit.
+    :param printed: how the unit is spelled in the output (``bytes`` for B).
     :param xpath: how libvirt's messages name the place (``./memory[1]``).
     """
-    return Size(unit, default or unit, limit, unit_name, xpath)
+    return Size(unit, default or unit, limit, unit_name, xpath, printed)
 
 
 def pretty_size(
     default: str = "B", *, limit: int = (1 << 64) - 1, unit_name: str = "unit", xpath: str | None = None
 ) -> Codec[int]:
     """A size in bytes, printed with the largest unit that divides it (B to PiB)."""
-    return Size(None, default, limit, unit_name, xpath)
+    return Size(None, default, limit, unit_name, xpath, None)
