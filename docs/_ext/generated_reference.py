@@ -1,0 +1,103 @@
+"""Write the reference pages that follow from the declarations, before Sphinx reads its sources.
+
+They go to ``docs/generated/`` and are not checked in: operations, which driver implements them, URI schemes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+from virtcore._schemes import DISTRIBUTIONS
+from virtcore.driver.base import Driver
+from virtcore.operations.declare import Operation, all_operations
+
+
+def heading(title: str, line: str = "=") -> str:
+    return f"{title}\n{line * len(title)}\n\n"
+
+
+def table(*rows: tuple[str, ...]) -> str:
+    """Return a reST list table; the first row is its head."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(row)]
+    return "\n".join(lines) + "\n\n"
+
+
+def families() -> dict[str, list[Operation]]:
+    found: dict[str, list[Operation]] = {}
+    for record in all_operations().values():
+        found.setdefault(record.family, []).append(record)
+    return found
+
+
+def signature(record: Operation) -> str:
+    """Return the call as a user of the object writes it: without self, the object and the driver's result wrapper."""
+    declared = record.signature
+    parameters = list(declared.parameters.values())[1:]
+    if record.family != "connection":
+        parameters = parameters[1:]
+    text = str(declared.replace(parameters=parameters)).replace("'", "")
+    return re.sub(r"Result\[(.*)\]$", r"\1", text)
+
+
+def operations() -> str:
+    page = heading("Operations")
+    page += (
+        "What a driver implements and a user calls, sync or async. *Query* reads; *change* is a job, once begun.\n\n"
+    )
+    for family, records in families().items():
+        page += heading(family.capitalize(), "-")
+        for record in records:
+            body = inspect.cleandoc(record.function.__doc__ or "")
+            kind = f"*{record.kind.value}{', can be aborted' if record.abortable else ''}*"
+            indented = "\n".join(f"   {line}".rstrip() for line in body.splitlines())
+            page += f".. py:method:: {family}.{record.face_name}{signature(record)}\n   :no-index-entry:\n\n"
+            page += f"   {kind}\n\n{indented}\n\n"
+    return page
+
+
+def drivers() -> dict[str, type[Driver]]:
+    found: dict[str, type[Driver]] = {}
+    for point in sorted(entry_points(group="virtcore.drivers")):
+        found[point.name] = point.load()
+    return found
+
+
+def support() -> str:
+    classes = drivers()
+    rows = [("operation", *classes)]
+    for name, record in all_operations().items():
+        rows.append((f"``{name}``", *("yes" if driver.implements(record) else "" for driver in classes.values())))
+    return heading("Support matrix") + "Which driver implements which operation.\n\n" + table(*rows)
+
+
+def schemes() -> str:
+    served = {point.name for point in entry_points(group="virtcore.drivers")}
+    rows = [("scheme", "distribution", "driver")]
+    for scheme, distribution in sorted(DISTRIBUTIONS.items()):
+        rows.append((f"``{scheme}``", f"``{distribution}``", "yes" if scheme in served else "not yet"))
+    return heading("URI schemes") + "Which of the project's distributions serves which scheme.\n\n" + table(*rows)
+
+
+PAGES = {"operations": operations, "support": support, "schemes": schemes}
+
+
+def write(app: Sphinx) -> None:
+    folder = Path(app.srcdir) / "generated"
+    folder.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        path = folder / f"{name}.rst"
+        text = page()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,40 @@
+"""The documents name what exists: every distribution, scheme and session."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from support import ROOT
+from virtcore._schemes import DISTRIBUTIONS
+
+
+def test_readme_lists_every_distribution_with_its_schemes() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|([^|]*)\|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    listed = {name: set(re.findall(r"`([a-z]+)`", schemes)) for name, schemes in rows}
+    folders = {
+        path.parent.name
+        for pattern in ("virtcore", "plugins/*", "examples/*")
+        for path in ROOT.glob(f"{pattern}/pyproject.toml")
+    }
+    assert set(listed) == folders
+    for name in folders - {"virtcore", "virt-example"}:
+        assert listed[name] == {scheme for scheme, owner in DISTRIBUTIONS.items() if owner == name}, name
+
+
+def test_contributing_lists_every_session() -> None:
+    tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
+    sessions = {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(item) == "nox.session" for item in node.decorator_list)
+    }
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert sessions == set(re.findall(r"^\| `\./dev (\w+)", text, re.MULTILINE))
+
+
+def test_every_page_of_the_documentation_is_in_the_tree() -> None:
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    tree = re.search(r"```\{toctree\}.*?```", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert tree is not None
+    assert pages <= set(tree[0].split())
