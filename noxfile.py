@@ -27,8 +27,9 @@ nox.options.sessions = ["test"]
 
 def workspace(session: nox.Session, *options: str) -> None:
     """Bring ``.venv`` up to date; ``--inexact`` leaves what another session has added."""
+    python = () if (BIN / "python").exists() else ("--python", sys.executable)
     session.run(
-        *("uv", "sync", "--all-packages", "--inexact", "--quiet", "--python", sys.executable, *options),
+        *("uv", "sync", "--all-packages", "--inexact", "--quiet", *python, *options),
         external=True,
         env={"UV_PROJECT_ENVIRONMENT": str(BIN.parent), "UV_PYTHON_DOWNLOADS": "never"},
     )
