@@ -103,7 +103,8 @@ def test_sdist_gives_the_same_wheel(built: Path, name: str, tmp_path: Path) -> N
     with tarfile.open(sdist_of(built, name)) as sdist:
         (top,) = {member.name.split("/")[0] for member in sdist.getmembers()}
         assert f"{top}/LICENSE" in sdist.getnames()
-        sdist.extractall(tmp_path, filter="data")
+        sdist.extraction_filter = getattr(tarfile, "data_filter", None)  # Debian's 3.11.2 has none
+        sdist.extractall(tmp_path)
     done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "dist", cwd=tmp_path / top)
     assert done.returncode == 0, done.stdout + done.stderr
     (again,) = (tmp_path / "dist").glob("*.whl")
