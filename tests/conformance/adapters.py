@@ -26,4 +26,5 @@ def lazy(module: str, function: str) -> Adapter:
 
 ADAPTERS: dict[str, Adapter] = {
     "uri": lazy("suites_uri", "uri"),
+    "virsh": lazy("suites_virsh", "virsh"),
 }

@@ -1,1 +1,1 @@
-"""The command line virtsh: virsh's commands and habits on virtcore."""
+"""virtsh: virsh's commands, options and output on virtcore."""

@@ -1,0 +1,258 @@
+"""How commands are declared: options, the registry, and what a handler gets.
+
+A command is declared beside its handler; parsing, help and completion follow from the declaration::
+
+    @command("suspend", group="domain", help="suspend a domain", options=[DOMAIN])
+    def suspend(shell: Shell, args: Arguments) -> bool: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from virt_shell.shell import Shell
+
+__all__ = [
+    "GROUPS",
+    "Arguments",
+    "Command",
+    "CommandError",
+    "Group",
+    "Option",
+    "alias",
+    "all_commands",
+    "argv",
+    "command",
+    "data",
+    "find_command",
+    "find_group",
+    "flag",
+    "integer",
+    "string",
+]
+
+#: Names that complete an option's value.
+Completer = Callable[["Shell", "Arguments"], Sequence[str]]
+Handler = Callable[["Shell", "Arguments"], bool]
+
+
+class CommandError(Exception):
+    """A command cannot go on; the text is printed behind ``error:``."""
+
+
+class Option(NamedTuple):
+    """One option of a command.
+
+    :ivar type: ``bool``, ``string``, ``int``, ``argv`` (all remaining words) or ``alias``.
+    :ivar required: the command refuses to run without it.
+    :ivar positional: may be given without ``--name``.
+    :ivar unwanted_positional: the same, kept for old scripts and not shown in help.
+    :ivar alias_of: for an alias the option it stands for, with ``=value`` where it carries one.
+    """
+
+    name: str
+    type: str
+    help: str = ""
+    required: bool = False
+    positional: bool = False
+    unwanted_positional: bool = False
+    allow_empty: bool = False
+    alias_of: str = ""
+    completer: Completer | None = None
+
+
+def flag(name: str, help: str) -> Option:
+    """An option without a value."""
+    return Option(name, "bool", help)
+
+
+def string(
+    name: str,
+    help: str,
+    *,
+    required: bool = False,
+    positional: bool = False,
+    unwanted_positional: bool = False,
+    allow_empty: bool = False,
+    completer: Completer | None = None,
+) -> Option:
+    """An option with a text value."""
+    return Option(name, "string", help, required, positional, unwanted_positional, allow_empty, "", completer)
+
+
+def integer(name: str, help: str, *, required: bool = False, unwanted_positional: bool = False) -> Option:
+    """An option with a number."""
+    return Option(name, "int", help, required, False, unwanted_positional)
+
+
+def data(name: str, help: str, *, completer: Completer | None = None, allow_empty: bool = False) -> Option:
+    """A required value that usually stands without its ``--name``."""
+    return Option(name, "string", help, True, True, False, allow_empty, "", completer)
+
+
+def argv(name: str, help: str, *, positional: bool = True, completer: Completer | None = None) -> Option:
+    """An option that takes every remaining word."""
+    return Option(name, "argv", help, False, positional, False, False, "", completer)
+
+
+def alias(name: str, of: str) -> Option:
+    """Another name of an option; ``option=value`` makes a flag of it."""
+    return Option(name, "alias", alias_of=of)
+
+
+class Command(NamedTuple):
+    """A declared command."""
+
+    name: str
+    group: str
+    help: str
+    description: str
+    options: tuple[Option, ...]
+    handler: Handler
+    connects: bool
+    hidden: bool
+
+
+class Group(NamedTuple):
+    """A group of commands in the help, and the module that declares them."""
+
+    keyword: str
+    title: str
+
+
+GROUPS = (
+    Group("domain", "Domain Management"),
+    Group("monitor", "Domain Monitoring"),
+    Group("events", "Domain Events"),
+    Group("host", "Host and Hypervisor"),
+    Group("virsh", "Virsh itself"),
+)
+
+_COMMANDS: dict[str, Command] = {}
+
+
+def command(
+    name: str,
+    *,
+    group: str,
+    help: str,
+    description: str = "",
+    options: Sequence[Option] = (),
+    connects: bool = True,
+    hidden: bool = False,
+) -> Callable[[Handler], Handler]:
+    """Declare the handler of a command."""
+
+    def declare(handler: Handler) -> Handler:
+        _COMMANDS[name] = Command(name, group, help, description, tuple(options), handler, connects, hidden)
+        return handler
+
+    return declare
+
+
+def all_commands(group: str | None = None) -> list[Command]:
+    """Every declared command, or a group's, by name."""
+    from virt_shell import commands
+
+    commands.load()
+    found = [known for known in _COMMANDS.values() if group is None or known.group == group]
+    return sorted(found, key=lambda known: known.name)
+
+
+def find_command(name: str) -> Command | None:
+    """The command of a name."""
+    from virt_shell import commands
+
+    commands.load()
+    return _COMMANDS.get(name)
+
+
+def find_group(name: str) -> Group | None:
+    """The help group of a title or keyword."""
+    for group in GROUPS:
+        if name in (group.title, group.keyword):
+            return group
+    return None
+
+
+class Arguments:
+    """What one command line gave a command."""
+
+    __slots__ = ("_lists", "_values", "command", "last")
+
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        self._values: dict[str, str | None] = {}
+        self._lists: dict[str, list[str]] = {}
+        #: The option assigned last and its value: what completion completes.
+        self.last: tuple[Option, str | None] | None = None
+
+    def assign(self, option: Option, value: str | None) -> None:
+        """Note an option as given."""
+        self.last = (option, value)
+        self._values[option.name] = value
+        if option.type == "argv" and value is not None:
+            self._lists.setdefault(option.name, []).append(value)
+
+    def given(self, name: str) -> bool:
+        """Whether an option was given."""
+        return name in self._values
+
+    __contains__ = given
+
+    def words(self, name: str) -> list[str]:
+        """Every word of an ``argv`` option."""
+        return self._lists.get(name, [])
+
+    def get(self, name: str) -> str | None:
+        """The text of an option; None when it was not given.
+
+        :raises CommandError: it is empty and must not be.
+        """
+        value = self._values.get(name)
+        if value == "" and not self._option(name).allow_empty:
+            raise CommandError(f"Failed to get option '{name}': Option argument is empty")
+        return value
+
+    def require(self, name: str) -> str:
+        """The text of an option the parser made sure of."""
+        value = self.get(name)
+        if value is None:
+            raise CommandError(f"Failed to get option '{name}': Mandatory option not present")
+        return value
+
+    def number(self, name: str, low: int, high: int) -> int | None:
+        """The number of an option; None when it was not given.
+
+        :raises CommandError: malformed or outside ``low`` .. ``high``.
+        """
+        text = self._values.get(name)
+        if text is None:
+            return None
+        digits = text.lstrip(" \t\n\v\f\r")
+        body = digits[1:] if digits[:1] in ("+", "-") else digits
+        if body.isascii() and body.isdigit() and low <= int(digits) <= high:
+            return int(digits)
+        raise CommandError(f"Numeric value '{text}' for <{name}> option is malformed or out of range")
+
+    def timeout(self) -> int | None:
+        """The ``--timeout`` option in seconds."""
+        seconds = self.number("timeout", 0, 2**32 - 1)
+        if seconds is not None and (seconds == 0 or seconds > (2**31 - 1) // 1000):
+            raise CommandError(f"Numeric value '{seconds}' for <timeout> option is malformed or out of range")
+        return seconds
+
+    def exclusive(self, first: str, second: str) -> None:
+        """Refuse two options together."""
+        if first in self and second in self:
+            raise CommandError(f"Options --{first} and --{second} are mutually exclusive")
+
+    def needs(self, name: str, required: str) -> None:
+        """Refuse an option without another."""
+        if name in self and required not in self:
+            raise CommandError(f"Option --{required} is required by option --{name}")
+
+    def _option(self, name: str) -> Option:
+        return next(option for option in self.command.options if option.name == name)

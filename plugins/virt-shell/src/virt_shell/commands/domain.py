@@ -1,0 +1,268 @@
+"""Commands that run domains: start, stop, console."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from virt_shell.command import Arguments, CommandError, command, data, flag, string
+from virt_shell.completion import active_domains, domains, inactive_domains, shutdown_modes
+from virt_shell.shell import Shell
+from virt_shell.text import read_file
+
+if TYPE_CHECKING:
+    from virtcore.api.sync import Domain
+
+    from virtcore.enums import DomainCreateFlags
+
+_NAME = "domain name, id or uuid"
+DOMAIN = data("domain", _NAME, completer=domains)
+ACTIVE = data("domain", _NAME, completer=active_domains)
+INACTIVE = data("domain", _NAME, completer=inactive_domains)
+FILE = data("file", "file containing an XML domain description")
+
+#: option -> name of the DomainCreateFlags member
+_START_FLAGS = {
+    "paused": "START_PAUSED",
+    "autodestroy": "START_AUTODESTROY",
+    "bypass-cache": "START_BYPASS_CACHE",
+    "force-boot": "START_FORCE_BOOT",
+    "validate": "START_VALIDATE",
+    "reset-nvram": "START_RESET_NVRAM",
+}
+
+
+def _start_flags(args: Arguments) -> DomainCreateFlags:
+    from virtcore.enums import DomainCreateFlags
+
+    flags = DomainCreateFlags(0)
+    for option, member in _START_FLAGS.items():
+        if option in args:
+            flags |= DomainCreateFlags[member]
+    if "console" in args:
+        # Nothing the guest says before the console is attached is to be lost.
+        flags |= DomainCreateFlags.START_PAUSED
+    return flags
+
+
+@command(
+    "start",
+    group="domain",
+    help="start a (previously defined) inactive domain",
+    description="Start a domain from its last managed save state, or by a fresh boot.",
+    options=[
+        data("domain", "name of the inactive domain", completer=inactive_domains),
+        flag("console", "attach to console after creation"),
+        flag("paused", "leave the guest paused after creation"),
+        flag("autodestroy", "automatically destroy the guest when virsh disconnects"),
+        flag("bypass-cache", "avoid file system cache when loading"),
+        flag("force-boot", "force fresh boot by discarding any managed save"),
+        flag("reset-nvram", "re-initialize NVRAM from its pristine template"),
+    ],
+)
+def start(shell: Shell, args: Arguments) -> bool:
+    domain = shell.domain(args, by="uuid name")
+    if domain.id >= 0:
+        raise CommandError("Domain is already active")
+    with shell.failing(f"Failed to start domain '{domain.name}'"):
+        domain.create(_start_flags(args))
+    shell.extra(f"Domain '{domain.name}' started\n")
+    if "console" in args:
+        run_console(shell, domain, None, resume="paused" not in args)
+    return True
+
+
+@command(
+    "create",
+    group="domain",
+    help="create a domain from an XML file",
+    description="Start a domain from a description, without defining it.",
+    options=[
+        FILE,
+        flag("console", "attach to console after creation"),
+        flag("paused", "leave the guest paused after creation"),
+        flag("autodestroy", "automatically destroy the guest when virsh disconnects"),
+        flag("validate", "validate the XML against the schema"),
+        flag("reset-nvram", "re-initialize NVRAM from its pristine template"),
+    ],
+)
+def create(shell: Shell, args: Arguments) -> bool:
+    path = args.require("file")
+    xml = read_file(path)
+    with shell.failing(f"Failed to create domain from {path}"):
+        domain = shell.connection.create_domain(xml, _start_flags(args))
+    shell.extra(f"Domain '{domain.name}' created from {path}\n")
+    if "console" in args:
+        run_console(shell, domain, None, resume="paused" not in args)
+    return True
+
+
+@command(
+    "destroy",
+    group="domain",
+    help="destroy (stop) a domain",
+    description="End a domain at once; its definition and storage stay.",
+    options=[
+        ACTIVE,
+        flag("graceful", "terminate gracefully"),
+        flag("remove-logs", "remove domain logs"),
+    ],
+)
+def destroy(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import DomainDestroyFlags as Flags
+
+    domain = shell.domain(args)
+    flags = (Flags.GRACEFUL if "graceful" in args else Flags(0)) | (
+        Flags.REMOVE_LOGS if "remove-logs" in args else Flags(0)
+    )
+    name = args.require("domain")
+    with shell.failing(f"Failed to destroy domain '{name}'"):
+        domain.destroy(flags)
+    shell.extra(f"Domain '{name}' destroyed\n")
+    return True
+
+
+_MODES = {
+    "acpi": "ACPI_POWER_BTN",
+    "agent": "GUEST_AGENT",
+    "initctl": "INITCTL",
+    "signal": "SIGNAL",
+    "paravirt": "PARAVIRT",
+}
+_MODE = string(
+    "mode", "shutdown mode: acpi|agent|initctl|signal|paravirt", unwanted_positional=True, completer=shutdown_modes
+)
+
+
+def _mode_names(args: Arguments, before_or: str) -> list[str]:
+    """Member names of the comma-separated ``--mode``."""
+    text = args.get("mode")
+    if text is None:
+        return []
+    names = []
+    for mode in text.split(","):
+        if mode not in _MODES:
+            raise CommandError(
+                f"Unknown mode {mode} value, expecting 'acpi', 'agent', 'initctl', 'signal'{before_or} or 'paravirt'"
+            )
+        names.append(_MODES[mode])
+    return names
+
+
+@command(
+    "shutdown",
+    group="domain",
+    help="gracefully shutdown a domain",
+    description="Ask the guest to shut down.",
+    options=[ACTIVE, _MODE],
+)
+def shutdown(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import DomainShutdownFlags as Flags
+
+    flags = Flags(0)
+    for member in _mode_names(args, ","):
+        flags |= Flags[member]
+    domain, name = shell.domain(args), args.require("domain")
+    with shell.failing(f"Failed to shutdown domain '{name}'"):
+        domain.shutdown(flags)
+    shell.extra(f"Domain '{name}' is being shutdown\n")
+    return True
+
+
+@command(
+    "reboot",
+    group="domain",
+    help="reboot a domain",
+    description="Ask the guest to reboot.",
+    options=[ACTIVE, _MODE],
+)
+def reboot(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import DomainRebootFlags as Flags
+
+    flags = Flags(0)
+    for member in _mode_names(args, ""):
+        flags |= Flags[member]
+    domain, name = shell.domain(args), args.require("domain")
+    with shell.failing(f"Failed to reboot domain '{name}'"):
+        domain.reboot(flags)
+    shell.extra(f"Domain '{name}' is being rebooted\n")
+    return True
+
+
+@command(
+    "reset", group="domain", help="reset a domain", description="Reset the virtual hardware at once.", options=[ACTIVE]
+)
+def reset(shell: Shell, args: Arguments) -> bool:
+    domain, name = shell.domain(args), args.require("domain")
+    with shell.failing(f"Failed to reset domain '{name}'"):
+        domain.reset()
+    shell.extra(f"Domain '{name}' was reset\n")
+    return True
+
+
+@command(
+    "suspend", group="domain", help="suspend a domain", description="Stop a domain's virtual CPUs.", options=[ACTIVE]
+)
+def suspend(shell: Shell, args: Arguments) -> bool:
+    domain, name = shell.domain(args), args.require("domain")
+    with shell.failing(f"Failed to suspend domain '{name}'"):
+        domain.suspend()
+    shell.extra(f"Domain '{name}' suspended\n")
+    return True
+
+
+@command(
+    "resume", group="domain", help="resume a domain", description="Let a suspended domain run on.", options=[ACTIVE]
+)
+def resume(shell: Shell, args: Arguments) -> bool:
+    domain, name = shell.domain(args), args.require("domain")
+    with shell.failing(f"Failed to resume domain '{name}'"):
+        domain.resume()
+    shell.extra(f"Domain '{name}' resumed\n")
+    return True
+
+
+@command(
+    "console",
+    group="domain",
+    help="connect to the guest console",
+    description="Connect the terminal to a guest's console.",
+    options=[
+        ACTIVE,
+        string("devname", "character device name", unwanted_positional=True),
+        flag("force", "force console connection (disconnect already connected sessions)"),
+        flag("resume", "resume a paused guest after connecting to console"),
+        flag("safe", "only connect if safe console handling is supported"),
+    ],
+)
+def console(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import DomainConsoleFlags as Flags
+
+    flags = (Flags.FORCE if "force" in args else Flags(0)) | (Flags.SAFE if "safe" in args else Flags(0))
+    run_console(shell, shell.domain(args), args.get("devname"), resume="resume" in args, flags=flags)
+    return True
+
+
+def run_console(shell: Shell, domain: Domain, device: str | None, *, resume: bool, flags: int = 0) -> None:
+    """Connect the terminal to a domain's console until the escape character.
+
+    :raises CommandError: the domain does not run, or there is no terminal.
+    """
+    from virt_shell.console import converse
+    from virtcore.enums import DomainState
+
+    with shell.failing("Unable to get domain status"):
+        state = domain.state().state
+    if state is DomainState.SHUTOFF:
+        raise CommandError("The domain is not running")
+    if not sys.stdin.isatty():
+        raise CommandError("Cannot run interactive console without a controlling TTY")
+    shell.out(f"Connected to domain '{domain.name}'\n")
+    shell.out(f"Escape character is {shell.escape}")
+    shell.out(" (Ctrl + ])\n" if shell.escape == "^]" else "\n")
+    sys.stdout.flush()
+    stream = domain.open_console(device, flags)
+    if resume:
+        domain.resume()
+    converse(stream, shell.escape)
+    shell.out("\n")

@@ -1,0 +1,309 @@
+"""Commands that watch domains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virt_shell.command import Arguments, argv, command, data, flag
+from virt_shell.completion import active_domains, domains
+from virt_shell.shell import Shell
+from virt_shell.table import Table
+from virt_shell.text import control_state, state_name, state_reason, typed_value
+
+if TYPE_CHECKING:
+    from virtcore.api.sync import Domain
+
+DOMAIN = data("domain", "domain name, id or uuid", completer=domains)
+
+#: option of ``list`` -> name of the ConnectListAllDomainsFlags member
+_FILTERS = {
+    "persistent": "PERSISTENT",
+    "transient": "TRANSIENT",
+    "with-managed-save": "MANAGEDSAVE",
+    "without-managed-save": "NO_MANAGEDSAVE",
+    "autostart": "AUTOSTART",
+    "no-autostart": "NO_AUTOSTART",
+    "with-snapshot": "HAS_SNAPSHOT",
+    "without-snapshot": "NO_SNAPSHOT",
+    "with-checkpoint": "HAS_CHECKPOINT",
+    "without-checkpoint": "NO_CHECKPOINT",
+    "state-running": "RUNNING",
+    "state-paused": "PAUSED",
+    "state-shutoff": "SHUTOFF",
+    "state-other": "OTHER",
+}
+
+
+@command("domid", group="monitor", help="convert a domain name or UUID to domain id", options=[DOMAIN])
+def domid(shell: Shell, args: Arguments) -> bool:
+    domain = shell.domain(args, by="uuid name")
+    shell.out(f"{domain.id}\n" if domain.id >= 0 else "-\n")
+    return True
+
+
+@command("domname", group="monitor", help="convert a domain id or UUID to domain name", options=[DOMAIN])
+def domname(shell: Shell, args: Arguments) -> bool:
+    shell.out(shell.domain(args, by="id uuid").name + "\n")
+    return True
+
+
+@command("domuuid", group="monitor", help="convert a domain name or id to domain UUID", options=[DOMAIN])
+def domuuid(shell: Shell, args: Arguments) -> bool:
+    shell.out(shell.domain(args, by="id name").uuid + "\n")
+    return True
+
+
+@command(
+    "domstate",
+    group="monitor",
+    help="domain state",
+    description="Print the state of a domain.",
+    options=[DOMAIN, flag("reason", "also print reason for the state")],
+)
+def domstate(shell: Shell, args: Arguments) -> bool:
+    state, reason = shell.domain(args).state()
+    name = state_name(state)
+    shell.out(f"{name} ({state_reason(state, reason)})\n" if "reason" in args else f"{name}\n")
+    return True
+
+
+@command(
+    "domcontrol",
+    group="monitor",
+    help="domain control interface state",
+    description="Print the state of the control channel to a domain's hypervisor.",
+    options=[data("domain", "domain name, id or uuid", completer=active_domains)],
+)
+def domcontrol(shell: Shell, args: Arguments) -> bool:
+    info = shell.domain(args).control_info()
+    name = control_state(info.state, info.details)
+    shell.out(f"{name} ({info.state_time / 1000:.3f}s)\n" if info.state not in (0, 3) else f"{name}\n")
+    return True
+
+
+@command(
+    "dominfo",
+    group="monitor",
+    help="domain information",
+    description="Print the basic facts of a domain.",
+    options=[DOMAIN],
+)
+def dominfo(shell: Shell, args: Arguments) -> bool:
+    from virtcore.errors import NoSupport, VirtError
+
+    def row(label: str, value: object) -> None:
+        shell.out(f"{label:<15} {value}\n")
+
+    domain = shell.domain(args)
+    row("Id:", domain.id if domain.id >= 0 else "-")
+    row("Name:", domain.name)
+    row("UUID:", domain.uuid)
+    row("OS Type:", domain.os_type())
+    info = domain.info()
+    row("State:", state_name(info.state))
+    row("CPU(s):", info.vcpus)
+    if info.cpu_time:
+        row("CPU time:", f"{info.cpu_time / 1e9:.1f}s")
+    row("Max memory:", f"{info.max_memory} KiB" if info.max_memory != 2**32 - 1 else "no limit")
+    row("Used memory:", f"{info.memory} KiB")
+    row("Persistent:", "yes" if domain.is_persistent() else "no")
+    try:
+        row("Autostart:", "enable" if domain.autostart() else "disable")
+    except VirtError as problem:
+        shell.note(problem)
+    try:
+        row("Managed save:", "yes" if domain.has_managed_save() else "no")
+    except VirtError as problem:
+        shell.note(problem)
+        row("Managed save:", "unknown")
+    try:
+        model = shell.connection.security_model()
+    except NoSupport:
+        model = None
+    if model is not None and model.model:
+        row("Security model:", model.model)
+        row("Security DOI:", model.doi)
+        for label in domain.security_labels()[:1]:
+            if label.label:
+                row("Security label:", f"{label.label} ({'enforcing' if label.enforcing else 'permissive'})")
+    try:
+        messages = domain.messages()
+    except VirtError as problem:
+        shell.note(problem)
+        messages = []
+    for index, message in enumerate(messages):
+        row("Messages:" if index == 0 else "", message)
+    return True
+
+
+def _title(shell: Shell, domain: Domain) -> str:
+    from virtcore.enums import DomainMetadataType
+    from virtcore.errors import NoDomainMetadata
+
+    try:
+        return domain.metadata(DomainMetadataType.TITLE)
+    except NoDomainMetadata:
+        return ""
+
+
+@command(
+    "list",
+    group="monitor",
+    help="list domains",
+    description="Print domains.",
+    options=[
+        flag("inactive", "list inactive domains"),
+        flag("all", "list inactive & active domains"),
+        flag("transient", "list transient domains"),
+        flag("persistent", "list persistent domains"),
+        flag("with-snapshot", "list domains with existing snapshot"),
+        flag("without-snapshot", "list domains without a snapshot"),
+        flag("with-checkpoint", "list domains with existing checkpoint"),
+        flag("without-checkpoint", "list domains without a checkpoint"),
+        flag("state-running", "list domains in running state"),
+        flag("state-paused", "list domains in paused state"),
+        flag("state-shutoff", "list domains in shutoff state"),
+        flag("state-other", "list domains in other states"),
+        flag("autostart", "list domains with autostart enabled"),
+        flag("no-autostart", "list domains with autostart disabled"),
+        flag("with-managed-save", "list domains with managed save state"),
+        flag("without-managed-save", "list domains without managed save"),
+        flag("uuid", "list uuid's only"),
+        flag("name", "list domain names only"),
+        flag("id", "list domain IDs only"),
+        flag("table", "list table (default)"),
+        flag("managed-save", "mark inactive domains with managed save state"),
+        flag("title", "show domain title"),
+    ],
+)
+def list_domains(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import ConnectListAllDomainsFlags as Flags
+
+    flags = Flags.ACTIVE
+    if "inactive" in args or "state-shutoff" in args:
+        flags = Flags.INACTIVE
+    if "all" in args:
+        flags = Flags.ACTIVE | Flags.INACTIVE
+    for option, member in _FILTERS.items():
+        if option in args:
+            flags |= Flags[member]
+    args.exclusive("table", "name")
+    args.exclusive("table", "id")
+    columns = [name for name in ("uuid", "name", "id") if name in args]
+    as_table = "table" in args or not columns
+    with shell.failing("Failed to list domains"):
+        found = shell.connection.list_domains(flags)
+    # Active ones first, by id; then the others by name.
+    found = sorted(found, key=lambda domain: (domain.id < 0, domain.id, domain.name.casefold(), domain.name))
+    if not as_table:
+        for domain in found:
+            words = []
+            if "uuid" in args:
+                words.append(domain.uuid)
+            if "id" in args:
+                if domain.id < 0 and columns == ["id"]:
+                    continue
+                words.append(str(domain.id) if domain.id >= 0 else "-")
+            if "name" in args:
+                words.append(domain.name)
+            shell.out(" ".join(words) + "\n")
+        return True
+    table = Table("Id", "Name", "State", *(["Title"] if "title" in args else []), *(["UUID"] if "uuid" in args else []))
+    for domain in found:
+        state = domain.state().state
+        saved = "managed-save" in args and state_name(state) == "shut off" and domain.has_managed_save()
+        cells = [
+            str(domain.id) if domain.id >= 0 else "-",
+            domain.name,
+            "saved" if saved else state_name(state),
+        ]
+        if "title" in args:
+            cells.append(_title(shell, domain))
+        if "uuid" in args:
+            cells.append(domain.uuid)
+        table.add(*cells)
+    shell.out(table.render(header=not shell.quiet))
+    return True
+
+
+#: option of ``domstats`` -> name of the DomainStatsTypes member
+_STATS = {
+    "state": "STATE",
+    "cpu-total": "CPU_TOTAL",
+    "balloon": "BALLOON",
+    "vcpu": "VCPU",
+    "interface": "INTERFACE",
+    "block": "BLOCK",
+    "perf": "PERF",
+    "iothread": "IOTHREAD",
+    "memory": "MEMORY",
+    "dirtyrate": "DIRTYRATE",
+    "vm": "VM",
+}
+#: option of ``domstats`` -> name of the ConnectGetAllDomainStatsFlags member
+_STATS_FILTERS = {
+    "list-active": "ACTIVE",
+    "list-inactive": "INACTIVE",
+    "list-persistent": "PERSISTENT",
+    "list-transient": "TRANSIENT",
+    "list-running": "RUNNING",
+    "list-paused": "PAUSED",
+    "list-shutoff": "SHUTOFF",
+    "list-other": "OTHER",
+    "enforce": "ENFORCE_STATS",
+    "backing": "BACKING",
+    "nowait": "NOWAIT",
+}
+
+
+@command(
+    "domstats",
+    group="monitor",
+    help="get statistics about one or multiple domains",
+    description="Print statistics of the domains given, or of all.",
+    options=[
+        flag("state", "report domain state"),
+        flag("cpu-total", "report domain physical cpu usage"),
+        flag("balloon", "report domain balloon statistics"),
+        flag("vcpu", "report domain virtual cpu information"),
+        flag("interface", "report domain network interface information"),
+        flag("block", "report domain block device statistics"),
+        flag("perf", "report domain perf event statistics"),
+        flag("iothread", "report domain IOThread information"),
+        flag("memory", "report domain memory usage"),
+        flag("dirtyrate", "report domain dirty rate information"),
+        flag("vm", "report hypervisor-specific statistics"),
+        flag("list-active", "list only active domains"),
+        flag("list-inactive", "list only inactive domains"),
+        flag("list-persistent", "list only persistent domains"),
+        flag("list-transient", "list only transient domains"),
+        flag("list-running", "list only running domains"),
+        flag("list-paused", "list only paused domains"),
+        flag("list-shutoff", "list only shutoff domains"),
+        flag("list-other", "list only domains in other states"),
+        flag("raw", "do not pretty-print the fields"),
+        flag("enforce", "enforce requested stats parameters"),
+        flag("backing", "add backing chain information to block stats"),
+        flag("nowait", "report only stats that are accessible instantly"),
+        argv("domain", "list of domains to get stats for", completer=domains),
+    ],
+)
+def domstats(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import ConnectGetAllDomainStatsFlags, DomainStatsTypes
+
+    stats = DomainStatsTypes(0)
+    for option, member in _STATS.items():
+        if option in args:
+            stats |= DomainStatsTypes[member]
+    flags = ConnectGetAllDomainStatsFlags(0)
+    for option, member in _STATS_FILTERS.items():
+        if option in args:
+            flags |= ConnectGetAllDomainStatsFlags[member]
+    chosen = [shell.find_domain(name) for name in args.words("domain")] or None
+    records = shell.connection.domain_stats(chosen, stats, flags)
+    blocks = []
+    for record in records:
+        lines = [f"  {name}={typed_value(kind, value)}\n" for name, kind, value in record.params.rows()]
+        blocks.append(f"Domain: '{record.domain.name}'\n" + "".join(lines))
+    shell.out("\n".join(blocks))
+    return True

@@ -1,0 +1,216 @@
+"""The program ``virtsh``: its own options, then one command line or a prompt."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from virt_shell.command import GROUPS, CommandError, all_commands
+from virt_shell.shell import Shell
+
+__all__ = ["main"]
+
+#: libvirt's version whose behaviour this shell has.
+VERSION = "11.3.0"
+
+#: long name, short name, whether it takes an argument ("optional": only as --name=value)
+_OPTIONS: tuple[tuple[str, str, str], ...] = (
+    ("connect", "c", "required"),
+    ("debug", "d", "required"),
+    ("escape", "e", "required"),
+    ("help", "h", "none"),
+    ("keepalive-interval", "k", "required"),
+    ("keepalive-count", "K", "required"),
+    ("log", "l", "required"),
+    ("quiet", "q", "none"),
+    ("readonly", "r", "none"),
+    ("timing", "t", "none"),
+    ("version", "v", "optional"),
+)
+
+
+class _Usage(Exception):
+    """The program's own options are wrong."""
+
+
+def _split(words: Sequence[str]) -> tuple[list[tuple[str, str, str | None]], list[str]]:
+    """(name as written, short name, value) of each option, and the words behind them. No reordering."""
+    found: list[tuple[str, str, str | None]] = []
+    rest = list(words)
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        if word.startswith("--"):
+            name, equals, value = word[2:].partition("=")
+            matching = [option for option in _OPTIONS if option[0] == name] or [
+                option for option in _OPTIONS if option[0].startswith(name)
+            ]
+            if len(matching) != 1 or (equals and matching[0][2] == "none"):
+                raise _Usage(f"unsupported option '{word}'. See --help.")
+            long, short, argument = matching[0]
+            if argument == "required" and not equals:
+                if not rest:
+                    raise _Usage(f"option '-{short}'/'--{long}' requires an argument")
+                value = rest.pop(0)
+            found.append((f"--{long}", short, value if equals or argument == "required" else None))
+            continue
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            if letter == "V":
+                found.append(("-V", "V", None))
+                continue
+            known = next((option for option in _OPTIONS if option[1] == letter), None)
+            if known is None:
+                raise _Usage(f"unsupported option '-{letter}'. See --help.")
+            text: str | None = None
+            if known[2] == "required":
+                if letters:
+                    text, letters = letters, ""
+                elif rest:
+                    text = rest.pop(0)
+                else:
+                    raise _Usage(f"option '-{letter}'/'--{known[0]}' requires an argument")
+            found.append((f"-{letter}", letter, text))
+    return found, rest
+
+
+def _number(text: str, wrong: str) -> int:
+    try:
+        return int(text, 10)
+    except ValueError:
+        raise _Usage(wrong) from None
+
+
+def _apply(shell: Shell, written: str, short: str, value: str | None) -> int | None:
+    """Act on one option; an exit status ends the program."""
+    text = value or ""
+    if short == "c":
+        shell.uri = text
+    elif short == "d":
+        level = _number(text, f"option {written} takes a numeric argument")
+        if 0 <= level <= 4:
+            shell.debug = level
+        else:
+            shell.error(f"ignoring debug level {level} out of range [0-4]")
+    elif short == "e":
+        control = len(text) == 2 and text[0] == "^" and (text[1].isalpha() or text[1] in "@[\\]^_")
+        if not control and not (len(text) == 1 and text != "^"):
+            raise _Usage(f"Invalid string '{text}' for escape sequence")
+        shell.escape = text
+    elif short == "h":
+        shell.out(usage())
+        return 0
+    elif short in ("k", "K"):
+        if _number(text, f"Invalid value for option {written}") < 0:
+            raise _Usage(f"option {written} requires a positive integer argument")
+    elif short == "l":
+        try:
+            shell.log_to(text)
+        except OSError as problem:
+            raise _Usage(f"failed to open the log file '{text}': {problem.strerror}") from None
+    elif short == "q":
+        shell.quiet = True
+    elif short == "t":
+        shell.timing = True
+    elif short == "r":
+        shell.readonly = True
+    elif short == "v" and value != "long":
+        shell.out(VERSION + "\n")
+        return 0
+    else:
+        from virt_shell.about import long_version
+
+        shell.out(long_version(VERSION))
+        return 0
+    return None
+
+
+def usage() -> str:
+    """The text of ``--help``."""
+    name = os.path.basename(sys.argv[0]) or "virtsh"
+    lines = [
+        "",
+        f"{name} [options]... [<command_string>]",
+        f"{name} [options]... <command> [args...]",
+        "",
+        "  options:",
+        "    -c | --connect=URI      hypervisor connection URI",
+        "    -d | --debug=NUM        debug level [0-4]",
+        "    -e | --escape <char>    set escape sequence for console",
+        "    -h | --help             this help",
+        "    -k | --keepalive-interval=NUM",
+        "                            keepalive interval in seconds, 0 for disable",
+        "    -K | --keepalive-count=NUM",
+        "                            number of possible missed keepalive messages",
+        "    -l | --log=FILE         output logging to file",
+        "    -q | --quiet            quiet mode",
+        "    -r | --readonly         connect readonly",
+        "    -t | --timing           print timing information",
+        "    -v                      short version",
+        "    -V                      long version",
+        "         --version[=TYPE]   version, TYPE is short or long (default short)",
+        "  commands (non interactive mode):",
+        "",
+    ]
+    for group in GROUPS:
+        lines.append(f" {group.title} (help keyword '{group.keyword}')")
+        lines += [f"    {known.name:<30} {known.help}" for known in all_commands(group.keyword) if not known.hidden]
+        lines.append("")
+    lines += [
+        "",
+        "  (specify help <group> for details about the commands in the group)",
+        "",
+        "  (specify help <command> for details about the command)",
+        "",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run virtsh; returns the exit status."""
+    shell = Shell()
+    try:
+        options, words = _split(sys.argv[1:] if argv is None else argv)
+        for written, short, value in options:
+            status = _apply(shell, written, short, value)
+            if status is not None:
+                return status
+    except _Usage as wrong:
+        shell.error(str(wrong))
+        return 1
+    try:
+        return _run(shell, words)
+    except BrokenPipeError:
+        # Whoever read our output is gone: nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    finally:
+        shell.close()
+
+
+def _run(shell: Shell, words: list[str]) -> int:
+    from virt_shell.parser import parse_arguments, parse_line
+
+    try:
+        commands = parse_line(words[0]) if len(words) == 1 else parse_arguments(words)
+    except CommandError as wrong:
+        shell.error(str(wrong))
+        return 1
+    if shell.uri is not None:
+        # A connection that was named must succeed; the default one is opened when a command needs it.
+        if not shell.connect(None):
+            return 1
+    else:
+        shell.uri = os.environ.get("VIRSH_DEFAULT_CONNECT_URI")
+    if words:
+        done = shell.run(commands)
+    else:
+        from virt_shell.interactive import prompt_loop
+
+        done = prompt_loop(shell)
+    sys.stdout.flush()
+    return 0 if done else 1

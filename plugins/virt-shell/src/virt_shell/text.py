@@ -1,0 +1,206 @@
+"""Text as virsh prints it: names of states, reasons and events, shell and XML escapes, typed values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from virt_shell.command import CommandError
+
+if TYPE_CHECKING:
+    from virtcore.enums import TypedParameterType
+    from virtcore.types import TypedValue
+
+__all__ = [
+    "control_state",
+    "escape_shell",
+    "escape_xml",
+    "event_detail",
+    "event_type",
+    "read_file",
+    "select_xpath",
+    "split_list",
+    "state_name",
+    "state_reason",
+    "typed_value",
+]
+
+#: Largest XML file a command reads, in bytes.
+MAX_XML = 10 * 1024 * 1024
+
+_STATES = ("no state", "running", "idle", "paused", "in shutdown", "shut off", "crashed", "pmsuspended")
+_REASONS: tuple[tuple[str, ...], ...] = (
+    ("unknown",),
+    (
+        "unknown",
+        "booted",
+        "migrated",
+        "restored",
+        "from snapshot",
+        "unpaused",
+        "migration canceled",
+        "save canceled",
+        "event wakeup",
+        "crashed",
+        "post-copy",
+        "post-copy failed",
+    ),
+    ("unknown",),
+    (
+        "unknown",
+        "user",
+        "migrating",
+        "saving",
+        "dumping",
+        "I/O error",
+        "watchdog",
+        "from snapshot",
+        "shutting down",
+        "creating snapshot",
+        "crashed",
+        "starting up",
+        "post-copy",
+        "post-copy failed",
+        "api error",
+    ),
+    ("unknown", "user"),
+    ("unknown", "shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "from snapshot", "daemon"),
+    ("unknown", "panicked"),
+    ("unknown",),
+)
+_CONTROL = ("ok", "background job", "occupied", "error")
+_CONTROL_ERRORS = ("", "unknown", "monitor failure", "internal (locking) error")
+_EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Defined", ("Added", "Updated", "Renamed", "Snapshot")),
+    ("Undefined", ("Removed", "Renamed")),
+    ("Started", ("Booted", "Migrated", "Restored", "Snapshot", "Event wakeup")),
+    (
+        "Suspended",
+        (
+            "Paused",
+            "Migrated",
+            "I/O Error",
+            "Watchdog",
+            "Restored",
+            "Snapshot",
+            "API error",
+            "Post-copy",
+            "Post-copy Error",
+        ),
+    ),
+    ("Resumed", ("Unpaused", "Migrated", "Snapshot", "Post-copy", "Post-copy Error")),
+    ("Stopped", ("Shutdown", "Destroyed", "Crashed", "Migrated", "Saved", "Failed", "Snapshot")),
+    ("Shutdown", ("Finished", "Finished after guest request", "Finished after host request")),
+    ("PMSuspended", ("Memory", "Disk")),
+    ("Crashed", ("Panicked", "Crashloaded")),
+)
+
+
+def _pick(names: Sequence[str], index: int, otherwise: str) -> str:
+    return names[index] if 0 <= index < len(names) else otherwise
+
+
+def state_name(state: int) -> str:
+    """Name of a domain state."""
+    return _pick(_STATES, state, "no state")
+
+
+def state_reason(state: int, reason: int) -> str:
+    """Name of the reason of a domain state."""
+    return _pick(_REASONS[state], reason, "unknown") if 0 <= state < len(_REASONS) else "unknown"
+
+
+def control_state(state: int, details: int) -> str:
+    """Name of a control channel's state, with the reason of an error."""
+    name = _pick(_CONTROL, state, "unknown")
+    return f"{name}: {_pick(_CONTROL_ERRORS, details, 'unknown')}" if state == 3 and details > 0 else name
+
+
+def event_type(kind: int) -> str:
+    """Name of a life cycle event."""
+    return _EVENTS[kind][0] if 0 <= kind < len(_EVENTS) else "unknown"
+
+
+def event_detail(kind: int, detail: int) -> str:
+    """Name of a life cycle event's detail."""
+    return _pick(_EVENTS[kind][1], detail, "unknown") if 0 <= kind < len(_EVENTS) else "unknown"
+
+
+def escape_shell(text: str) -> str:
+    """Quoted for a POSIX shell, only where needed."""
+    if not text:
+        return "''"
+    if not any(char in "\r\t\n !\"#$&'()*;<>?[\\]^`{|}~" for char in text):
+        return text
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def escape_xml(text: str) -> str:
+    """Escaped as libvirt does in XML; control characters are left out."""
+    kept = "".join(char for char in text if char >= " " or char in "\t\n\r")
+    for plain, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;"), ("'", "&apos;")):
+        kept = kept.replace(plain, escaped)
+    return kept
+
+
+def split_list(text: str) -> list[str]:
+    """A comma-separated list in which ``,,`` stands for a comma."""
+    parts, current, at = [], "", 0
+    while at < len(text):
+        if text[at] != ",":
+            current += text[at]
+        elif text[at + 1 : at + 2] == ",":
+            current += ","
+            at += 1
+        else:
+            parts.append(current)
+            current = ""
+        at += 1
+    return [*parts, current]
+
+
+def typed_value(kind: TypedParameterType, value: TypedValue) -> str:
+    """A typed parameter's value."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:f}" if isinstance(value, float) else str(value)
+
+
+def read_file(path: str) -> str:
+    """The text of a file.
+
+    :raises CommandError: with the message libvirt's file reader gives.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_XML + 1)
+    except OSError as problem:
+        verb = "open" if not isinstance(problem, IsADirectoryError) else "read"
+        raise CommandError(f"Failed to {verb} file '{path}': {problem.strerror}") from None
+    if len(content) > MAX_XML:
+        raise CommandError(f"Failed to read file '{path}': Value too large for defined data type")
+    return content.decode("utf-8", "surrogateescape")
+
+
+def select_xpath(xml: str, expression: str | None, *, wrap: bool) -> str:
+    """A document, or what an XPath expression selects of it, each node on lines of its own.
+
+    :raises CommandError: the expression is wrong or selects no nodes.
+    """
+    if expression is None:
+        return xml
+    from lxml import etree
+
+    root = etree.fromstring(xml.encode())
+    try:
+        found = root.xpath(expression)
+    except etree.XPathError as problem:
+        raise CommandError(f"internal error: Invalid XPath expression '{expression}': {problem}") from None
+    nodes = [node for node in found if isinstance(node, etree._Element)] if isinstance(found, list) else []
+    for node in nodes:
+        node.tail = None
+    texts = [etree.tostring(node, encoding="unicode") for node in nodes]
+    if wrap:
+        inner = "".join(f"\n  {text}" for text in texts)
+        return f"<nodes>{inner}\n</nodes>\n" if texts else "<nodes/>\n"
+    return "".join(text + "\n" for text in texts)

@@ -1,0 +1,44 @@
+"""Adapter of suite ``virsh``: the command line program, run as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+
+def virsh(case: Any) -> str:
+    """Output and error of one run in one stream, with the exit status when it is not 0."""
+    with tempfile.TemporaryDirectory(prefix="virtsh-") as scratch:
+        pipe = str(Path(scratch, "pipe"))
+
+        def place(text: str) -> str:
+            return text.replace("@COMMON@", case.common_dir).replace("@PIPE@", pipe)
+
+        words = [place(word) for word in case.params["argv"]]
+        if "append_script" in case.params:
+            words.append(place(case.text(case.params["append_script"])))
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "PYTHONPATH")}
+        env = {**kept, "LANG": "C", **{name: place(value) for name, value in (case.params.get("env") or {}).items()}}
+        feeder = None
+        if "pipe" in case.params:
+            os.mkfifo(pipe)
+            content = " " * case.params["pipe"]["leading_spaces"] + case.text(case.params["pipe"]["then"])
+            feeder = threading.Thread(target=lambda: Path(pipe).write_text(content), daemon=True)
+            feeder.start()
+        ran = subprocess.run(
+            [sys.executable, "-m", "virt_shell", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=env,
+            check=False,
+        )
+        if feeder is not None:
+            feeder.join(5)
+    text = ran.stdout.decode("utf-8", "surrogateescape")
+    return text + (f"\n## Exit code: {ran.returncode}\n" if ran.returncode else "")
