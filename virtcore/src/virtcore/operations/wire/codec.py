@@ -1,0 +1,460 @@
+"""XDR codecs, generated from the type records (RFC 4506 as libvirt uses it).
+
+A codec is two functions generated as source text, compiled when a type is first used and known to :mod:`linecache`:
+``decode(data, position)`` gives the value and the position after it, ``encode(value)`` gives bytes.
+
+How values look in Python:
+
+* integers and floats; enumerations are their numbers; strings are str (bytes that are no UTF-8 survive as surrogates);
+  ``opaque`` is bytes; UUIDs are text with hyphens; ``char[n]`` is the text before the first NUL, ``char<n>`` is bytes
+  (text may be given: it is sent with its closing NUL, as libvirt does);
+* optionals are None or the value, arrays are lists;
+* structs are tuples in the order of their fields, save those that stand for something in :mod:`virtcore.types`:
+  references are that class's instances, a typed parameter is (name, type, value), an array of them is
+  :class:`~virtcore.types.TypedParameters`;
+* unions are (discriminant, value).
+
+Every limit is checked before anything is allocated: a count never exceeds its declared maximum nor what the remaining
+bytes can hold.
+"""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import re
+from collections.abc import Callable
+from struct import Struct
+from struct import error as struct_error
+from typing import Any, NamedTuple
+
+from virtcore.enums.common import TypedParameterType
+from virtcore.operations.procedures import type_record
+from virtcore.types import (
+    DomainCheckpointRef,
+    DomainRef,
+    DomainSnapshotRef,
+    InterfaceRef,
+    NetworkPortRef,
+    NetworkRef,
+    NodeDeviceRef,
+    NWFilterBindingRef,
+    NWFilterRef,
+    SecretRef,
+    StoragePoolRef,
+    StorageVolRef,
+    TypedParameters,
+)
+
+__all__ = ["Codec", "WireError", "codec"]
+
+
+class WireError(ValueError):
+    """Bytes that are not what the type says, or a value that the type cannot carry."""
+
+
+class Codec(NamedTuple):
+    """The two directions of one XDR type."""
+
+    name: str
+    #: Field names of a struct in order; empty for other types.
+    fields: tuple[str, ...]
+    decode: Callable[[bytes, int], tuple[Any, int]]
+    encode: Callable[[Any], bytes]
+
+
+#: Scalars: their letter for :mod:`struct` and their size.
+_SCALARS = {
+    "int": ("i", 4),
+    "uint": ("I", 4),
+    "hyper": ("q", 8),
+    "uhyper": ("Q", 8),
+    "char": ("i", 4),
+    "uchar": ("I", 4),
+    "short": ("i", 4),
+    "ushort": ("I", 4),
+    "double": ("d", 8),
+    "float": ("f", 4),
+}
+
+#: Structs that stand for a class of virtcore.types, with the wire's fields in the order of the class's.
+_REFERENCES: dict[str, tuple[type, tuple[int, ...]]] = {
+    "remote_nonnull_domain": (DomainRef, (0, 1, 2)),
+    "remote_nonnull_domain_checkpoint": (DomainCheckpointRef, (1, 0)),
+    "remote_nonnull_domain_snapshot": (DomainSnapshotRef, (1, 0)),
+    "remote_nonnull_interface": (InterfaceRef, (0, 1)),
+    "remote_nonnull_network": (NetworkRef, (0, 1)),
+    "remote_nonnull_network_port": (NetworkPortRef, (0, 1)),
+    "remote_nonnull_node_device": (NodeDeviceRef, (0,)),
+    "remote_nonnull_nwfilter": (NWFilterRef, (0, 1)),
+    "remote_nonnull_nwfilter_binding": (NWFilterBindingRef, (0, 1)),
+    "remote_nonnull_secret": (SecretRef, (0, 1, 2)),
+    "remote_nonnull_storage_pool": (StoragePoolRef, (0, 1)),
+    "remote_nonnull_storage_vol": (StorageVolRef, (0, 1, 2)),
+    "virNetMessageNonnullDomain": (DomainRef, (0, 1, 2)),
+    "virNetMessageNonnullNetwork": (NetworkRef, (0, 1)),
+}
+
+_UUID_TYPES = ("remote_uuid", "virNetMessageUUID")
+_PARAMETER_TYPES = ("remote_typed_param", "admin_typed_param")
+
+_U32 = Struct(">I")
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+
+
+# -- what the generated functions call
+
+
+def _decode_string(data: bytes, at: int, most: int) -> tuple[str, int]:
+    (size,) = _U32.unpack_from(data, at)
+    at += 4
+    end = at + size
+    if size > most or end > len(data):
+        raise WireError(f"string of {size} bytes, {most} allowed and {len(data) - at} there")
+    text = data[at:end].decode("utf-8", "surrogateescape")
+    if "\0" in text:
+        raise WireError("string with a NUL in it")
+    return text, end + (-size & 3)
+
+
+def _encode_string(text: str, most: int) -> bytes:
+    raw = text.encode("utf-8", "surrogateescape")
+    size = len(raw)
+    if size > most or b"\0" in raw:
+        raise WireError(f"string of {size} bytes does not fit (at most {most}, no NUL)")
+    return _U32.pack(size) + raw + _PADDING[size & 3]
+
+
+def _decode_opaque(data: bytes, at: int, most: int) -> tuple[bytes, int]:
+    (size,) = _U32.unpack_from(data, at)
+    at += 4
+    end = at + size
+    if size > most or end > len(data):
+        raise WireError(f"opaque of {size} bytes, {most} allowed and {len(data) - at} there")
+    return bytes(data[at:end]), end + (-size & 3)
+
+
+def _encode_opaque(raw: bytes, most: int) -> bytes:
+    size = len(raw)
+    if size > most:
+        raise WireError(f"opaque of {size} bytes, {most} allowed")
+    return _U32.pack(size) + raw + _PADDING[size & 3]
+
+
+def _decode_fixed(data: bytes, at: int, size: int) -> tuple[bytes, int]:
+    end = at + size
+    if end > len(data):
+        raise WireError("message ends inside an opaque")
+    return bytes(data[at:end]), end + (-size & 3)
+
+
+def _encode_fixed(raw: bytes, size: int) -> bytes:
+    if len(raw) != size:
+        raise WireError(f"opaque of {len(raw)} bytes where {size} are asked for")
+    return raw + _PADDING[size & 3]
+
+
+def _decode_uuid(data: bytes, at: int) -> tuple[str, int]:
+    end = at + 16
+    if end > len(data):
+        raise WireError("message ends inside a UUID")
+    text = data[at:end].hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", end
+
+
+def _encode_uuid(text: str) -> bytes:
+    raw = bytes.fromhex(text.replace("-", ""))
+    if len(raw) != 16:
+        raise WireError(f"'{text}' is no UUID")
+    return raw
+
+
+def _decode_characters(data: bytes, at: int, count: int) -> tuple[bytes, int]:
+    """``count`` characters of four bytes each; of a C ``char`` only the low byte counts."""
+    end = at + 4 * count
+    if end > len(data):
+        raise WireError("message ends inside characters")
+    return bytes(data[at + 3 : end : 4]), end
+
+
+def _encode_characters(raw: bytes) -> bytes:
+    spread = bytearray(4 * len(raw))
+    # XDR carries a signed char: a byte above 127 is a negative number.
+    spread[3::4] = raw
+    if any(byte > 127 for byte in raw):
+        high = bytes(255 if byte > 127 else 0 for byte in raw)
+        spread[0::4] = spread[1::4] = spread[2::4] = high
+    return bytes(spread)
+
+
+def _decode_char_array(data: bytes, at: int, count: int) -> tuple[str, int]:
+    raw, at = _decode_characters(data, at, count)
+    return raw.partition(b"\0")[0].decode("utf-8", "surrogateescape"), at
+
+
+def _encode_char_array(text: str, count: int) -> bytes:
+    raw = text.encode("utf-8", "surrogateescape")
+    if len(raw) >= count or b"\0" in raw:
+        raise WireError(f"'{text}' does not fit into {count} characters")
+    return _encode_characters(raw.ljust(count, b"\0"))
+
+
+def _decode_char_list(data: bytes, at: int, most: int) -> tuple[bytes, int]:
+    (count,) = _U32.unpack_from(data, at)
+    if count > most:
+        raise WireError(f"{count} characters, {most} allowed")
+    return _decode_characters(data, at + 4, count)
+
+
+def _encode_char_list(value: bytes | str, most: int) -> bytes:
+    raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape") + b"\0"
+    if len(raw) > most:
+        raise WireError(f"{len(raw)} characters, {most} allowed")
+    return _U32.pack(len(raw)) + _encode_characters(raw)
+
+
+def _decode_count(data: bytes, at: int, most: int, smallest: int) -> tuple[int, int]:
+    (count,) = _U32.unpack_from(data, at)
+    at += 4
+    if count > most or count * smallest > len(data) - at:
+        raise WireError(f"array of {count}, {most} allowed and {len(data) - at} bytes there")
+    return count, at
+
+
+def _encode_count(values: list[Any] | tuple[Any, ...], most: int) -> bytes:
+    if len(values) > most:
+        raise WireError(f"array of {len(values)}, {most} allowed")
+    return _U32.pack(len(values))
+
+
+def _decode_flag(data: bytes, at: int) -> tuple[int, int]:
+    (flag,) = _U32.unpack_from(data, at)
+    if flag > 1:
+        raise WireError(f"{flag} where 0 or 1 is asked for")
+    return flag, at + 4
+
+
+def _parameter(name: str, kind: int, value: Any) -> tuple[str, TypedParameterType, Any]:
+    return name, TypedParameterType(kind), bool(value) if kind == TypedParameterType.BOOLEAN else value
+
+
+def _refuse_discriminant(kind: object) -> WireError:
+    return WireError(f"union has no case {kind!r}")
+
+
+_HELPERS = {name: value for name, value in list(globals().items()) if name.startswith(("_decode_", "_encode_"))}
+
+
+# -- types
+
+
+class _Node:
+    """A resolved type: how to decode and encode it, as source expressions, and the fewest bytes it takes."""
+
+    __slots__ = ("decode", "encode", "letter", "smallest")
+
+    def __init__(self, decode: str, encode: str, smallest: int, letter: str | None = None) -> None:
+        #: An expression over ``d`` (data) and ``p`` (position) that gives (value, position).
+        self.decode = decode
+        #: An expression with ``{}`` for the value that gives bytes.
+        self.encode = encode
+        self.smallest = smallest
+        #: Letter of :mod:`struct`, for scalars.
+        self.letter = letter
+
+
+_SPELLED = re.compile(r"(\w+)(?:(\?)|\[(\d+)\]|<(\d*)>)?$")
+
+
+class _Maker:
+    """Generates the codec of one type and of every type below it."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {
+            **_HELPERS,
+            "_refuse_discriminant": _refuse_discriminant,
+            "_parameter": _parameter,
+            "TypedParameters": TypedParameters,
+        }
+        self._nodes: dict[str, _Node] = {}
+        self._structs: dict[str, Struct] = {}
+
+    def struct(self, letters: str) -> str:
+        """Name of the compiled :class:`struct.Struct` for a run of scalars."""
+        name = "S_" + letters
+        self.names.setdefault(name, Struct(">" + letters))
+        return name
+
+    def node(self, spelled: str) -> _Node:
+        """The node of a type as a record spells it."""
+        known = self._nodes.get(spelled)
+        if known is None:
+            known = self._nodes[spelled] = self._make(spelled)
+        return known
+
+    def _make(self, spelled: str) -> _Node:
+        match = _SPELLED.match(spelled)
+        if match is None:
+            raise ValueError(f"unreadable type {spelled!r}")
+        base, optional, fixed, most = match.groups()
+        if optional:
+            return self._optional(self.node(base))
+        if fixed is not None:
+            return self._fixed(base, int(fixed))
+        if most is not None:
+            return self._variable(base, int(most) if most else 0xFFFFFFFF)
+        if base in _SCALARS:
+            letter, size = _SCALARS[base]
+            packer = self.struct(letter)
+            return _Node(f"({packer}.unpack_from(d, p)[0], p + {size})", f"{packer}.pack({{}})", size, letter)
+        return self._declared(base)
+
+    def _declared(self, name: str) -> _Node:
+        if name in _UUID_TYPES:
+            return _Node("_decode_uuid(d, p)", "_encode_uuid({})", 16)
+        kind, _, *rest = type_record(self.owner, name).split(" ")
+        if kind == "type":
+            return self.node(rest[0])
+        if kind == "enum":
+            return self.node("int")
+        smallest = self._write_union(name, rest) if kind == "union" else self._write_struct(name, rest)
+        return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", smallest)
+
+    def _optional(self, inner: _Node) -> _Node:
+        name = f"optional_{len(self.lines)}"
+        self.struct("I")
+        self.lines += [
+            f"def decode_{name}(d, p):",
+            "    there, p = _decode_flag(d, p)",
+            f"    return {inner.decode} if there else (None, p)",
+            f"def encode_{name}(v):",
+            f"    return S_I.pack(0) if v is None else S_I.pack(1) + {inner.encode.format('v')}",
+        ]
+        return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", 4)
+
+    def _fixed(self, base: str, count: int) -> _Node:
+        if base == "opaque":
+            return _Node(f"_decode_fixed(d, p, {count})", f"_encode_fixed({{}}, {count})", count + (-count & 3))
+        if base == "char":
+            return _Node(f"_decode_char_array(d, p, {count})", f"_encode_char_array({{}}, {count})", 4 * count)
+        raise ValueError(f"fixed arrays of {base} do not occur")
+
+    def _variable(self, base: str, most: int) -> _Node:
+        for plain, helper in (("string", "string"), ("opaque", "opaque"), ("char", "char_list")):
+            if base == plain:
+                return _Node(f"_decode_{helper}(d, p, {most})", f"_encode_{helper}({{}}, {most})", 4)
+        inner = self.node(base)
+        name = f"list_{len(self.lines)}"
+        parameters = base in _PARAMETER_TYPES
+        values = "v.rows()" if parameters else "v"
+        result = "TypedParameters(values)" if parameters else "values"
+        self.lines += [
+            f"def decode_{name}(d, p):",
+            f"    count, p = _decode_count(d, p, {most}, {inner.smallest})",
+            "    values = []",
+            "    for _ in range(count):",
+            f"        value, p = {inner.decode}",
+            "        values.append(value)",
+            f"    return {result}, p",
+            f"def encode_{name}(v):",
+            f"    values = {values}",
+            f"    items = [{inner.encode.format('value')} for value in values]",
+            f"    return _encode_count(values, {most}) + b''.join(items)",
+        ]
+        return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", 4)
+
+    def _write_union(self, name: str, cases: list[str]) -> int:
+        decode = [f"def decode_{name}(d, p):", "    kind = S_i.unpack_from(d, p)[0]", "    p += 4"]
+        encode = [f"def encode_{name}(v):", "    kind, value = v"]
+        self.struct("i")
+        sizes = []
+        for case in cases:
+            number, _, spelled = case.split(":")
+            inner = self.node(spelled)
+            sizes.append(inner.smallest)
+            decode += [
+                f"    if kind == {number}:",
+                f"        value, p = {inner.decode}",
+                "        return (kind, value), p",
+            ]
+            encode += [f"    if kind == {number}:", f"        return S_i.pack(kind) + {inner.encode.format('value')}"]
+        self.lines += [*decode, "    raise _refuse_discriminant(kind)", *encode, "    raise _refuse_discriminant(kind)"]
+        return 4 + min(sizes)
+
+    def _write_struct(self, name: str, fields: list[str]) -> int:
+        nodes = [self.node(field.partition(":")[2]) for field in fields]
+        count = len(nodes)
+        decode = [f"def decode_{name}(d, p):"]
+        pieces = []
+        at = 0
+        while at < count:
+            end = at
+            while end < count and nodes[end].letter:
+                end += 1
+            if end > at:  # a run of scalars is packed in one go
+                letters = "".join(node.letter or "" for node in nodes[at:end])
+                packer = self.struct(letters)
+                run = range(at, end)
+                decode += [
+                    f"    {''.join(f'v{i}, ' for i in run)}= {packer}.unpack_from(d, p)",
+                    f"    p += {Struct('>' + letters).size}",
+                ]
+                pieces.append(f"{packer}.pack({', '.join(f'v{i}' for i in run)})")
+                at = end
+            else:
+                decode.append(f"    v{at}, p = {nodes[at].decode}")
+                pieces.append(nodes[at].encode.format(f"v{at}"))
+                at += 1
+        values = [f"v{i}" for i in range(count)]
+        unpack = "".join(f"{value}, " for value in values)
+        result = f"({unpack})"
+        if name in _REFERENCES:
+            reference, order = _REFERENCES[name]
+            self.names[reference.__name__] = reference
+            result = f"{reference.__name__}({', '.join(values[i] for i in order)})"
+            unpack = "".join(f"{values[i]}, " for i in order)
+        elif name in _PARAMETER_TYPES:
+            result = "_parameter(v0, *v1)"
+        self.lines += [*decode, f"    return {result}, p", f"def encode_{name}(v):"]
+        if name in _PARAMETER_TYPES:
+            self.lines.append("    v0, v1 = v[0], v[1:]")
+        else:
+            self.lines.append(f"    {unpack}= v")
+        self.lines.append(f"    return {' + '.join(pieces)}")
+        return sum(node.smallest for node in nodes)
+
+
+@functools.cache
+def codec(owner: str, name: str) -> Codec:
+    """The codec of an XDR type that a program (``remote``, ``rpc``, ...) uses.
+
+    ``decode`` raises :class:`WireError` for bytes that are not of the type; ``encode`` for values that do not fit.
+    """
+    maker = _Maker(owner)
+    node = maker.node(name)
+    maker.lines += [
+        "def decode(d, p):",
+        "    try:",
+        f"        value, p = {node.decode}",
+        "    except (struct_error, ValueError) as error:",
+        "        raise WireError(str(error)) from None",
+        "    if p > len(d):",
+        "        raise WireError('message ends inside its padding')",
+        "    return value, p",
+        "def encode(v):",
+        "    try:",
+        f"        return {node.encode.format('v')}",
+        "    except (struct_error, ValueError, TypeError, AttributeError) as error:",
+        "        raise WireError(str(error)) from None",
+    ]
+    maker.names["struct_error"] = struct_error
+    maker.names["WireError"] = WireError
+    source = "\n".join(maker.lines) + "\n"
+    file = f"<xdr {owner} {name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    exec(compile(source, file, "exec"), maker.names)  # our own text, made from checked-in records
+    record = type_record(owner, name).split(" ") if name not in _UUID_TYPES else ["type"]
+    fields = tuple(field.partition(":")[0] for field in record[2:]) if record[0] == "struct" else ()
+    return Codec(name, fields, maker.names["decode"], maker.names["encode"])
