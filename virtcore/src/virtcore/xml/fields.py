@@ -66,6 +66,7 @@ class Field:
     missing: str | None = None
     invalid: str | None = None
     code: ErrorCode | None = None
+    missing_code: ErrorCode | None = None
     repeat: str = "first"
     repeated: str | None = None
     tag: str | tuple[str, ...] | None = None
@@ -114,6 +115,7 @@ def attribute(
     missing: str | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     since: str | None = None,
     doc: str = "",
 ) -> Any:
@@ -147,6 +149,7 @@ def attribute(
         libvirt's generic one.
     :param invalid: message for a value that cannot be read; also ``{value}``.
     :param code: error code for ``missing`` and ``invalid`` (default ``XML_ERROR``).
+    :param missing_code: error code for ``missing`` where it is another. With ``missing=""`` the error has no detail.
     :param since: libvirt version that introduced it.
     :param doc: one line for the reference.
     """
@@ -177,6 +180,7 @@ def leaf(
     missing: str | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     repeat: str = "first",
     repeated: str | None = None,
     entry: tuple[str, str] | None = None,
@@ -216,6 +220,7 @@ def text(
     missing: str | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     since: str | None = None,
     doc: str = "",
 ) -> Any:
@@ -251,6 +256,7 @@ def flags(
     only: Mapping[str, Iterable[object]] | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     since: str | None = None,
     doc: str = "",
 ) -> Any:
@@ -279,6 +285,7 @@ def child(
     missing: str | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     repeat: str = "first",
     repeated: str | None = None,
     since: str | None = None,
@@ -311,6 +318,7 @@ def children(
     missing: str | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     since: str | None = None,
     doc: str = "",
 ) -> Any:
@@ -344,6 +352,7 @@ def union(
     missing: str | None = None,
     invalid: str | None = None,
     code: ErrorCode | None = None,
+    missing_code: ErrorCode | None = None,
     repeat: str = "first",
     repeated: str | None = None,
     since: str | None = None,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lxml import etree
-
 from virtcore.errors import ErrorCode, ErrorDomain, VirtError
 from virtcore.xml.extra import Extra, Extras
+from virtcore.xml.verbatim import capture
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -32,7 +31,7 @@ class Reading:
         self.keep = keep
 
 
-def error(code: ErrorCode | None, detail: str, **where: str | None) -> VirtError:
+def error(code: ErrorCode | None, detail: str | None, **where: str | None) -> VirtError:
     cls = VirtError.for_code(int(code if code is not None else ErrorCode.XML_ERROR))
     return cls(detail, code=code if code is not None else ErrorCode.XML_ERROR, domain=ErrorDomain.XML, **where)
 
@@ -116,7 +115,8 @@ def missing(slot: Slot, node: _Element) -> NoReturn:
         detail = f"Missing required attribute '{name}' in element '{tag}'"
     else:
         detail = f"missing element or attribute '{name}'"
-    raise error(field.code, detail, path=place(node, name if slot.kind == "attribute" else None))
+    code = field.missing_code if field.missing_code is not None else field.code
+    raise error(code, detail or None, path=place(node, name if slot.kind == "attribute" else None))
 
 
 def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: tuple[str, ...]) -> NoReturn:
@@ -198,10 +198,9 @@ def unknown_element(
             after = (key, 1)
         elif after[0] == key:
             after = (key, after[1] + 1)
-    text = etree.tostring(node, encoding="unicode", with_tail=False)
-    extras_of(holder).elements.append(Extra(text, after, within))
+    extras_of(holder).elements.append(Extra(capture(node), after, within))
 
 
 def string(node: _Element) -> str:
     """The text of an element with everything below it (XPath's ``string()``), comments left out."""
-    return "".join(str(part) for part in node.itertext(etree.Element))
+    return str(node.xpath("string()"))
