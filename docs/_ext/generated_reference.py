@@ -1,6 +1,7 @@
 """Write the reference pages that follow from the declarations, before Sphinx reads its sources.
 
-They go to ``docs/generated/`` and are not checked in: operations, which driver implements them, URI schemes.
+They go to ``docs/generated/`` and are not checked in: operations, libvirt's functions, which driver
+implements what, URI schemes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from sphinx.application import Sphinx
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
 from virtcore.operations.declare import Operation, all_operations
+from virtcore.operations.functions import FUNCTIONS
+from virtcore.operations.spellings import of_function, spellings_of
 
 
 def heading(title: str, line: str = "=") -> str:
@@ -58,8 +61,25 @@ def operations() -> str:
             kind = f"*{record.kind.value}{', can be aborted' if record.abortable else ''}*"
             indented = "\n".join(f"   {line}".rstrip() for line in body.splitlines())
             page += f".. py:method:: {family}.{record.face_name}{signature(record)}\n   :no-index-entry:\n\n"
-            page += f"   {kind}\n\n{indented}\n\n"
+            page += f"   {kind}{spelled(record)}\n\n{indented}\n\n"
     return page
+
+
+def spelled(record: Operation) -> str:
+    """Return libvirt's functions for an operation, with the version that brought each."""
+    names = [f"``{row.function}`` ({row.since or 'no version'})" for row in spellings_of(record.name)]
+    return f"; in libvirt {', '.join(names)}" if names else "; not in libvirt"
+
+
+def functions() -> str:
+    rows = [("function", "since", "needs read-write", "procedure", "operation")]
+    for name, (since, write, procedure) in sorted(FUNCTIONS.items()):
+        spelling = of_function(name)
+        needed = "yes" if write is True else "no" if write is False else "by flags or arguments"
+        operation = f"``{spelling.operation}``" if spelling is not None else ""
+        rows.append((f"``{name}``", since, needed, f"``{procedure}``" if procedure else "", operation))
+    text = "libvirt's public functions and the operation each one is; an empty last column is still to come.\n\n"
+    return heading("libvirt's functions") + text + table(*rows)
 
 
 def drivers() -> dict[str, type[Driver]]:
@@ -85,7 +105,7 @@ def schemes() -> str:
     return heading("URI schemes") + "Which of the project's distributions serves which scheme.\n\n" + table(*rows)
 
 
-PAGES = {"operations": operations, "support": support, "schemes": schemes}
+PAGES = {"operations": operations, "functions": functions, "support": support, "schemes": schemes}
 
 
 def write(app: Sphinx) -> None:
