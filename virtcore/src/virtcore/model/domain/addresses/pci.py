@@ -1,0 +1,341 @@
+"""Slots of the guest's PCI buses.
+
+A :class:`PCIAddressSet` is used twice: in a *dry run* it grows the buses that are needed, then, with a controller for
+each bus in the domain, it hands out the addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntFlag
+
+from virtcore.errors import InternalError, VirtError, XMLError
+from virtcore.model.domain.address import PCIAddress
+from virtcore.model.domain.controller import PCIControllerModel as Model
+
+__all__ = ["ENDPOINT", "Connect", "PCIAddressSet", "PCIBus", "connect_type", "spell"]
+
+LAST_SLOT = 31
+LAST_FUNCTION = 7
+
+
+class Connect(IntFlag):
+    """What a bus accepts, or what a device needs of its bus."""
+
+    NONE = 0
+    AUTOASSIGN = 1 << 0
+    HOTPLUGGABLE = 1 << 1
+    #: Devices of this kind may share a slot, a function each.
+    AGGREGATE_SLOT = 1 << 2
+    #: The device is part of the chipset: bus 0, whatever that bus accepts otherwise.
+    INTEGRATED = 1 << 3
+    PCI_DEVICE = 1 << 4
+    PCIE_DEVICE = 1 << 5
+    PCIE_ROOT_PORT = 1 << 6
+    PCIE_SWITCH_UPSTREAM_PORT = 1 << 7
+    PCIE_SWITCH_DOWNSTREAM_PORT = 1 << 8
+    DMI_TO_PCI_BRIDGE = 1 << 9
+    PCIE_TO_PCI_BRIDGE = 1 << 10
+    PCI_EXPANDER_BUS = 1 << 11
+    PCIE_EXPANDER_BUS = 1 << 12
+    PCI_BRIDGE = 1 << 13
+
+
+ENDPOINT = Connect.PCI_DEVICE | Connect.PCIE_DEVICE
+_TYPES = Connect(~0x0F & 0x3FFF)
+
+#: What each kind of controller is as a device on its own bus; the roots are on none.
+_AS_DEVICE: dict[Model, Connect] = {
+    Model.PCI_BRIDGE: Connect.PCI_BRIDGE,
+    Model.PCI_EXPANDER_BUS: Connect.PCI_EXPANDER_BUS,
+    Model.PCIE_EXPANDER_BUS: Connect.PCIE_EXPANDER_BUS,
+    Model.DMI_TO_PCI_BRIDGE: Connect.DMI_TO_PCI_BRIDGE,
+    Model.PCIE_TO_PCI_BRIDGE: Connect.PCIE_TO_PCI_BRIDGE,
+    Model.PCIE_ROOT_PORT: Connect.PCIE_ROOT_PORT | Connect.AGGREGATE_SLOT,
+    Model.PCIE_SWITCH_UPSTREAM_PORT: Connect.PCIE_SWITCH_UPSTREAM_PORT,
+    Model.PCIE_SWITCH_DOWNSTREAM_PORT: Connect.PCIE_SWITCH_DOWNSTREAM_PORT,
+}
+
+_PORT = Connect.AUTOASSIGN | Connect.PCIE_DEVICE | Connect.PCIE_SWITCH_UPSTREAM_PORT | Connect.PCIE_TO_PCI_BRIDGE
+_CONVENTIONAL = Connect.AUTOASSIGN | Connect.PCI_DEVICE | Connect.PCI_BRIDGE
+
+#: model -> (what its bus accepts, whether hot-plug is possible, first slot, last slot)
+_AS_BUS: dict[Model, tuple[Connect, bool, int, int]] = {
+    Model.PCI_ROOT: (_CONVENTIONAL | Connect.PCI_EXPANDER_BUS, True, 1, LAST_SLOT),
+    Model.PCI_BRIDGE: (_CONVENTIONAL, True, 1, LAST_SLOT),
+    Model.PCI_EXPANDER_BUS: (_CONVENTIONAL, True, 0, LAST_SLOT),
+    Model.PCIE_ROOT: (
+        Connect.PCIE_DEVICE | Connect.PCIE_ROOT_PORT | Connect.DMI_TO_PCI_BRIDGE | Connect.PCIE_EXPANDER_BUS,
+        False,
+        1,
+        LAST_SLOT,
+    ),
+    Model.DMI_TO_PCI_BRIDGE: (Connect.PCI_DEVICE | Connect.PCI_BRIDGE, False, 0, LAST_SLOT),
+    # Slot 0 belongs to the bridge's own hot-plug controller.
+    Model.PCIE_TO_PCI_BRIDGE: (_CONVENTIONAL, True, 1, LAST_SLOT),
+    Model.PCIE_ROOT_PORT: (_PORT, True, 0, 0),
+    Model.PCIE_SWITCH_DOWNSTREAM_PORT: (_PORT, True, 0, 0),
+    Model.PCIE_SWITCH_UPSTREAM_PORT: (Connect.PCIE_SWITCH_DOWNSTREAM_PORT, False, 0, LAST_SLOT),
+    Model.PCIE_EXPANDER_BUS: (Connect.PCIE_ROOT_PORT | Connect.DMI_TO_PCI_BRIDGE, False, 0, LAST_SLOT),
+}
+
+#: In the order in which a refusal names what the device needs.
+_NAMES: tuple[tuple[Connect, str], ...] = (
+    (Connect.PCI_DEVICE, "standard PCI device"),
+    (Connect.PCIE_DEVICE, "PCI Express device"),
+    (Connect.PCIE_ROOT_PORT, "pcie-root-port"),
+    (Connect.PCIE_SWITCH_UPSTREAM_PORT, "pcie-switch-upstream-port"),
+    (Connect.PCIE_SWITCH_DOWNSTREAM_PORT, "pcie-switch-downstream-port"),
+    (Connect.DMI_TO_PCI_BRIDGE, "dmi-to-pci-bridge"),
+    (Connect.PCIE_TO_PCI_BRIDGE, "pcie-to-pci-bridge"),
+    (Connect.PCI_EXPANDER_BUS, "pci-expander-bus"),
+    (Connect.PCIE_EXPANDER_BUS, "pcie-expander-bus"),
+    (Connect.PCI_BRIDGE, "pci-bridge"),
+)
+#: Controllers that are never added by themselves, and what they are called when a slot for one is missing.
+_NEVER_ADDED: tuple[tuple[Connect, str], ...] = tuple(
+    row for row in _NAMES if row[0] not in (Connect.PCI_DEVICE, Connect.PCIE_DEVICE, Connect.PCIE_TO_PCI_BRIDGE)
+)
+
+
+def connect_type(model: Model | None) -> Connect:
+    """What a PCI controller needs of the bus it sits on; nothing for the roots."""
+    return _AS_DEVICE.get(model, Connect.NONE) if model is not None else Connect.NONE
+
+
+def spell(address: PCIAddress) -> str:
+    """An address as messages spell it."""
+    return f"{address.domain or 0:04x}:{address.bus or 0:02x}:{address.slot or 0:02x}.{address.function or 0:x}"
+
+
+class PCIBus:
+    """The slots behind one controller."""
+
+    __slots__ = ("accepts", "aggregate", "first", "functions", "group", "group_locked", "last", "model")
+
+    def __init__(self) -> None:
+        self.model: Model | None = None
+        self.accepts = Connect.NONE
+        self.first = 0
+        self.last = 0
+        #: slot -> bit set of functions in use
+        self.functions: dict[int, int] = {}
+        #: slots whose functions are handed out one by one
+        self.aggregate: set[int] = set()
+        #: devices of one isolation group share a bus with nobody else
+        self.group = 0
+        self.group_locked = False
+
+    def set_model(self, model: Model, *, hotplug: bool) -> None:
+        """Take the properties of a kind of controller."""
+        accepts, may_hotplug, self.first, self.last = _AS_BUS[model]
+        self.accepts = accepts | (Connect.HOTPLUGGABLE if hotplug and may_hotplug else Connect.NONE)
+        self.model = model
+
+    @property
+    def full(self) -> bool:
+        """Whether no slot is wholly free."""
+        return all(self.functions.get(slot) for slot in range(self.first, self.last + 1))
+
+    @property
+    def empty(self) -> bool:
+        """Whether every slot is free."""
+        return not any(self.functions.get(slot) for slot in range(self.first, self.last + 1))
+
+
+class PCIAddressSet:
+    """Every PCI bus of a guest.
+
+    :param buses: number of buses there are; models come with :meth:`PCIBus.set_model`.
+    :param dry_run: buses that turn out to be needed are added, and nothing is handed out.
+    :param several_roots: the machine expands by further root buses rather than bridges.
+    :param pcie_to_pci_bridge: conventional devices on a PCI Express guest get this bridge.
+    """
+
+    def __init__(
+        self, buses: int, *, dry_run: bool, several_roots: bool = False, pcie_to_pci_bridge: bool = False
+    ) -> None:
+        self.buses = [PCIBus() for _ in range(buses)]
+        self.dry_run = dry_run
+        self.several_roots = several_roots
+        self.pcie_to_pci_bridge = pcie_to_pci_bridge
+
+    def in_use(self, slot: int, bus: int = 0) -> bool:
+        """Whether any function of a slot is taken."""
+        return bool(self.buses[bus].functions.get(slot))
+
+    def reserve(self, address: PCIAddress, needs: Connect, group: int = 0, *, from_config: bool = True) -> None:
+        """Take an address.
+
+        :raises XMLError: it does not exist, does not suit the device, or is taken (``InternalError`` when
+            ``from_config`` is false, since the user did not choose it).
+        """
+        bus_index = address.bus or 0
+        if self.dry_run and bus_index >= len(self.buses):
+            bus_index = address.bus = self._grow(bus_index, needs)
+        self.validate(address, needs, from_config=from_config)
+        bus, slot, function = self.buses[bus_index], address.slot or 0, 1 << (address.function or 0)
+        taken = bus.functions.get(slot, 0)
+        if taken & function:
+            raise _refusal(from_config, f"Attempted double use of PCI Address {spell(address)}")
+        if not taken and Connect.AGGREGATE_SLOT in needs:
+            bus.aggregate.add(slot)
+        if bus.empty and not bus.group_locked:
+            bus.group = group
+        elif bus.group != group and from_config:
+            # The user mixed groups on the bus: isolation cannot be promised any more.
+            bus.group = 0
+        bus.functions[slot] = taken | function
+
+    def next(self, needs: Connect, group: int = 0, function: int | None = None) -> PCIAddress:
+        """Find and take the next slot that is wholly free, or shareable where the device allows it.
+
+        :param function: function to take; None for the first.
+        :raises InternalError: there is none.
+        """
+        address = self._find(needs, group, function)
+        self.reserve(address, needs, group, from_config=False)
+        return address
+
+    def validate(self, address: PCIAddress, needs: Connect, *, from_config: bool = True) -> None:
+        """Check that an address exists and suits a device.
+
+        :raises XMLError: with libvirt's message; ``InternalError`` when the address was not the user's.
+        """
+
+        def refuse(text: str) -> VirtError:
+            return _refusal(from_config, text)
+
+        if not self.buses:
+            raise refuse("No PCI buses available")
+        if address.domain:
+            raise refuse(f"Invalid PCI address {spell(address)}. Only PCI domain 0 is available")
+        if (address.bus or 0) >= len(self.buses):
+            last = len(self.buses) - 1
+            raise refuse(f"Invalid PCI address {spell(address)}. Only PCI buses up to {last} are available")
+        bus, slot = self.buses[address.bus or 0], address.slot or 0
+        problem = _mismatch(bus, address, needs, from_config=from_config)
+        if problem is not None:
+            raise refuse(problem)
+        if bus.first and slot < bus.first:
+            raise refuse(f"Invalid PCI address {spell(address)}. slot must be >= {bus.first}")
+        if slot > bus.last:
+            raise refuse(f"Invalid PCI address {spell(address)}. slot must be <= {bus.last}")
+        if (address.function or 0) > LAST_FUNCTION:
+            raise refuse(f"Invalid PCI address {spell(address)}. function must be <= {LAST_FUNCTION}")
+
+    # -- finding
+
+    def _find(self, needs: Connect, group: int, function: int | None) -> PCIAddress:
+        if not self.buses:
+            raise XMLError("No PCI buses available")
+        same_group = [index for index, bus in enumerate(self.buses) if bus.group == group]
+        # Failing those, an empty bus changes its group with its first device.
+        empty = [index for index, bus in enumerate(self.buses) if bus.empty and not bus.group_locked]
+        for candidates in (same_group, empty):
+            found = self._first_free(candidates, needs, function)
+            if found is not None:
+                return found
+        if not self.dry_run:
+            raise InternalError("No more available PCI slots")
+        index = self._grow(len(self.buses), needs)
+        return _address(index, self.buses[index].first, function or 0)
+
+    def _first_free(self, candidates: Iterable[int], needs: Connect, function: int | None) -> PCIAddress | None:
+        for index in candidates:
+            bus = self.buses[index]
+            wanted = function or 0
+            if _mismatch(bus, _address(index, bus.first, wanted), needs, from_config=False) is not None:
+                continue
+            for slot in range(bus.first, bus.last + 1):
+                taken = bus.functions.get(slot, 0)
+                if not taken:
+                    return _address(index, slot, wanted)
+                if Connect.AGGREGATE_SLOT in needs and slot in bus.aggregate:
+                    choices = [wanted] if function is not None else range(LAST_FUNCTION + 1)
+                    for choice in choices:
+                        if not taken & (1 << choice):
+                            return _address(index, slot, choice)
+        return None
+
+    def _grow(self, bus_index: int, needs: Connect) -> int:
+        """Add the controllers that make room for a device on bus ``bus_index``; returns the bus it ends up on."""
+        missing = bus_index - len(self.buses) + 1
+        if missing <= 0:
+            return bus_index
+        bridge = False
+        if Connect.PCI_DEVICE in needs:
+            model = Model.PCI_ROOT if self.several_roots else Model.PCI_BRIDGE
+            if not self.several_roots:
+                bridge = not any(Connect.PCI_BRIDGE in bus.accepts for bus in self.buses)
+                if bridge and missing == 1:
+                    # A conventional topology has to begin first: one more controller above the device's bus.
+                    missing += 1
+                    bus_index += 1
+        elif needs & (Connect.PCIE_DEVICE | Connect.PCIE_SWITCH_UPSTREAM_PORT):
+            model = Model.PCIE_ROOT_PORT
+        else:
+            for kind, name in _NEVER_ADDED:
+                if kind in needs:
+                    raise InternalError(
+                        f"a PCI slot is needed to connect a PCI controller model='{name}', but none is available, "
+                        "and it cannot be automatically added"
+                    )
+            raise InternalError(
+                f"Cannot automatically add a new PCI bus for a device with connect flags {int(needs):02x}"
+            )
+        added = [PCIBus() for _ in range(missing)]
+        self.buses += added
+        if bridge and self.pcie_to_pci_bridge:
+            port = added.pop(0)
+            port.set_model(Model.PCIE_ROOT_PORT, hotplug=True)
+            # Nothing but the bridge may take this port.
+            port.accepts = Connect.PCIE_TO_PCI_BRIDGE
+            added.pop(0).set_model(Model.PCIE_TO_PCI_BRIDGE, hotplug=True)
+        elif bridge:
+            added.pop(0).set_model(Model.DMI_TO_PCI_BRIDGE, hotplug=False)
+        for bus in added:
+            bus.set_model(model, hotplug=True)
+        return bus_index
+
+
+def _address(bus: int, slot: int, function: int) -> PCIAddress:
+    return PCIAddress(domain=0, bus=bus, slot=slot, function=function)
+
+
+def _refusal(from_config: bool, text: str) -> VirtError:
+    return XMLError(text) if from_config else InternalError(text)
+
+
+def _mismatch(bus: PCIBus, address: PCIAddress, needs: Connect, *, from_config: bool) -> str | None:
+    """Why a device cannot sit on a bus; None when it can."""
+    accepts, index, where = bus.accepts, address.bus or 0, spell(address)
+    if Connect.INTEGRATED in needs:
+        if index:
+            return f"The device at PCI address {where} needs to be an integrated device (bus=0)"
+        accepts |= Connect.PCI_DEVICE | Connect.AUTOASSIGN
+    if from_config:
+        # An address the user chose may put a PCI device into a PCIe slot and the other way round.
+        if accepts & ENDPOINT:
+            accepts |= ENDPOINT
+        if Connect.PCI_BRIDGE in needs:
+            needs |= Connect.PCI_DEVICE
+    elif Connect.AUTOASSIGN in needs and Connect.AUTOASSIGN not in accepts:
+        return (
+            f"The device at PCI address {where} was auto-assigned this address, but the PCI controller with "
+            f"index='{index}' doesn't allow auto-assignment"
+        )
+    if Connect.HOTPLUGGABLE in needs and Connect.HOTPLUGGABLE not in accepts:
+        return (
+            f"The device at PCI address {where} requires hotplug capability, but the PCI controller with "
+            f"index='{index}' doesn't support hotplug"
+        )
+    if needs & accepts & _TYPES:
+        return None
+    for kind, name in _NAMES:
+        if kind in needs:
+            return (
+                f"The device at PCI address {where} cannot be plugged into the PCI controller with index='{index}'. "
+                f"It requires a controller that accepts a {name}."
+            )
+    return f"The device at PCI address {where} has unrecognized connection type flags 0x{int(needs & _TYPES):02x}"
