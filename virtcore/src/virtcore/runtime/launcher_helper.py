@@ -35,19 +35,22 @@ def _exactly(control: _socket.socket, size: int) -> bytes:
     while size:
         part = control.recv(min(size, 1 << 20))
         if not part:
-            posix._exit(0)
+            raise ConnectionResetError
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
 
 
 def _receive(control: _socket.socket) -> tuple[_Request, list[int]]:
-    """Wait for one request; the process ends when there will be none."""
+    """Wait for one request.
+
+    :raises ConnectionResetError: there will be none.
+    """
     head, ancillary, _flags, _address = control.recvmsg(
         HEADER, _socket.CMSG_SPACE(MAX_FDS * 4), _socket.MSG_CMSG_CLOEXEC
     )
     if not head:
-        posix._exit(0)
+        raise ConnectionResetError
     fds: list[int] = []
     for level, kind, data in ancillary:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
@@ -146,7 +149,10 @@ def main() -> None:
     while True:
         for fd, _event in poll.poll():
             if fd == CONTROL:
-                request, fds = _receive(control)
+                try:
+                    request, fds = _receive(control)
+                except ConnectionResetError:
+                    return
                 child = _launch(control, request, fds)
                 if child is not None:
                     children[child[0]] = child[1]

@@ -1,0 +1,188 @@
+"""The one place that talks QMP: a :class:`Monitor` around ``qemu.qmp``.
+
+Every command has a limit of its own: a QEMU that hangs fails the step that waits for it, not the caller's patience. Events
+come in order, through one callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtcore.errors import InternalError, OperationFailed, OperationTimeout
+
+if TYPE_CHECKING:
+    from qemu.qmp import QMPClient
+
+__all__ = ["CommandError", "Event", "JSON", "Monitor", "MonitorClosed", "MonitorTimeout"]
+
+JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
+
+COMMAND_LIMIT = 30.0
+"""Seconds an ordinary command may take."""
+
+# Its messages hold whole commands, secrets included, and it reports to the log what we raise.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)
+
+
+class Event(NamedTuple):
+    """An event of QEMU's; ``time`` in seconds since the epoch."""
+
+    name: str
+    data: dict[str, JSON]
+    time: float
+
+
+class CommandError(InternalError):
+    """QEMU refused a command.
+
+    :ivar error_class: QEMU's class of error, such as ``GenericError`` or ``CommandNotFound``.
+    :ivar reason: QEMU's description.
+    """
+
+    def __init__(self, command: str, error_class: str, reason: str) -> None:
+        super().__init__(f"unable to execute QEMU command '{command}': {reason}")
+        self.error_class = error_class
+        self.reason = reason
+
+
+class MonitorClosed(OperationFailed):
+    """QEMU is gone, or its monitor was closed."""
+
+
+class MonitorTimeout(OperationTimeout):
+    """QEMU did not answer within a command's limit."""
+
+
+class Monitor:
+    """The control channel to one QEMU.
+
+    :param name: the guest's name, for messages.
+    :param on_event: called in the loop with every event, in order; must not block.
+    :param on_close: called once when the channel ends, whoever ended it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        on_event: Callable[[Event], None] | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._on_event = on_event
+        self._on_close = on_close
+        self._client: QMPClient | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+        self._waiting: dict[int, float] = {}
+        self._sequence = 0
+
+    async def connect(self, address: str | socket.socket, limit: float = COMMAND_LIMIT) -> None:
+        """Connect to a socket's path, or take over a connected socket, and negotiate.
+
+        :raises MonitorClosed: QEMU ended or is not there.
+        :raises MonitorTimeout: QEMU did not greet within ``limit`` seconds.
+        """
+        from qemu.qmp import ConnectError, QMPClient
+
+        client = QMPClient()
+        try:
+            await asyncio.wait_for(client.connect(address), limit)
+        except ConnectError as error:
+            raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
+        except TimeoutError:
+            raise MonitorTimeout(f"QEMU did not greet on its monitor within {limit:g} s") from None
+        self._client = client
+        self._watcher = asyncio.create_task(self._watch(client))
+
+    async def _watch(self, client: QMPClient) -> None:
+        """Deliver events until the channel ends or is to be closed, then close it: nobody else disconnects the client."""
+        from qemu.qmp import EventListener, QMPError, Runstate
+
+        listener = EventListener()
+        client.register_listener(listener)
+
+        async def deliver() -> None:
+            async for message in listener:
+                self._deliver(message)
+
+        async def ended() -> None:
+            while client.runstate is Runstate.RUNNING:
+                await client.runstate_changed()
+
+        waiting = [asyncio.ensure_future(each) for each in (ended(), self._closing.wait())]
+        delivering = asyncio.ensure_future(deliver())
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*waiting, delivering):
+                task.cancel()
+            self._client = None
+            client.remove_listener(listener)
+        try:
+            await client.disconnect()
+        except (QMPError, OSError, EOFError):
+            pass  # the reason why it ended; whoever waited for an answer was told
+        for message in listener.clear():  # what came before the end counts
+            self._deliver(message)
+        if self._on_close is not None:
+            self._on_close()
+
+    def _deliver(self, message: Mapping[str, object]) -> None:
+        if self._on_event is None:
+            return
+        stamp = message.get("timestamp")
+        when = time.time()
+        if isinstance(stamp, Mapping):
+            when = stamp["seconds"] + stamp["microseconds"] / 1e6
+        data = message.get("data")
+        self._on_event(Event(str(message["event"]), data if isinstance(data, dict) else {}, when))
+
+    @property
+    def connected(self) -> bool:
+        """Whether commands can be sent."""
+        return self._client is not None
+
+    @property
+    def waiting_since(self) -> float | None:
+        """Since when (monotonic) the oldest unanswered command waits; None when all are answered."""
+        return min(self._waiting.values(), default=None)
+
+    async def execute(
+        self, command: str, arguments: Mapping[str, JSON] | None = None, *, limit: float = COMMAND_LIMIT
+    ) -> JSON:
+        """Run a command and return its value.
+
+        :raises CommandError: QEMU refused it.
+        :raises MonitorClosed: the channel ended before the answer.
+        :raises MonitorTimeout: no answer within ``limit`` seconds; what the command did, if anything, is not known.
+        """
+        from qemu.qmp import ExecInterruptedError, ExecuteError, QMPError
+
+        client = self._client
+        if client is None:
+            raise MonitorClosed("domain is not running")
+        self._sequence += 1
+        number = self._sequence
+        self._waiting[number] = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                return await client.execute(command, arguments)  # type: ignore[return-value]
+        except ExecuteError as error:
+            raise CommandError(command, error.error_class, str(error)) from None
+        except TimeoutError:
+            raise MonitorTimeout(f"QEMU did not answer '{command}' within {limit:g} s") from None
+        except (ExecInterruptedError, QMPError, OSError, EOFError) as error:
+            raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
+        finally:
+            del self._waiting[number]
+
+    async def close(self) -> None:
+        """Close the channel, whose end is then told like any other. QEMU goes on."""
+        self._closing.set()
+        if self._watcher is not None:
+            await self._watcher
