@@ -1,7 +1,7 @@
 """The one place that talks QMP: a :class:`Monitor` around ``qemu.qmp``.
 
-Every command has a limit of its own: a QEMU that hangs fails the step that waits for it, not the caller's patience. Events
-come in order, through one callback.
+Every command has a limit of its own: a QEMU that hangs fails the step that waits for it, not the caller's patience.
+Events come in order, through one callback.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Monitor:
         self._watcher = asyncio.create_task(self._watch(client))
 
     async def _watch(self, client: QMPClient) -> None:
-        """Deliver events until the channel ends or is to be closed, then close it: nobody else disconnects the client."""
+        """Deliver events until the channel ends or is to be closed, then close it; nobody else does."""
         from qemu.qmp import EventListener, QMPError, Runstate
 
         listener = EventListener()

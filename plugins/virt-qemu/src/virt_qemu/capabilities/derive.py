@@ -10,7 +10,7 @@ from virt_qemu.monitor import JSON
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
 
-__all__ = ["MINIMUM_VERSION", "derive", "expansion_question"]
+__all__ = ["MINIMUM_VERSION", "derive", "expansion_question", "target_arch"]
 
 MINIMUM_VERSION = (6, 2, 0)
 
@@ -37,11 +37,7 @@ def derive(binary: str, main: Replies, tcg: Replies | None = None) -> EmulatorCa
         raise ConfigUnsupported(
             "QEMU version >= {}.{}.{} is required, but {}.{}.{} found".format(*MINIMUM_VERSION, *numbers)
         )
-    name = str(main.table("query-target").get("arch"))
-    try:
-        arch = _ARCHITECTURES.get(name) or Arch(name)
-    except ValueError:
-        raise InternalError(f"Unknown QEMU arch {name}") from None
+    arch = target_arch(main)
     flags = _flags(main, arch)
     best = "kvm" if "kvm" in flags else "tcg"
     accelerators = {best: _accelerator(main, arch, flags, accelerated=best != "tcg")}
@@ -55,6 +51,18 @@ def derive(binary: str, main: Replies, tcg: Replies | None = None) -> EmulatorCa
         flags=frozenset(flags),
         accelerators=accelerators,
     )
+
+
+def target_arch(replies: Replies) -> Arch:
+    """The architecture an emulator emulates, under libvirt's name.
+
+    :raises InternalError: libvirt has no name for it.
+    """
+    name = str(replies.table("query-target").get("arch"))
+    try:
+        return _ARCHITECTURES.get(name) or Arch(name)
+    except ValueError:
+        raise InternalError(f"Unknown QEMU arch {name}") from None
 
 
 def _flags(replies: Replies, arch: Arch) -> set[str]:

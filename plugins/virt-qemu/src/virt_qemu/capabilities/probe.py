@@ -9,11 +9,10 @@ import socket
 from collections.abc import Iterator
 
 from virt_qemu.capabilities import flags as known
-from virt_qemu.capabilities.derive import expansion_question
+from virt_qemu.capabilities.derive import expansion_question, target_arch
 from virt_qemu.capabilities.replies import Replies
 from virt_qemu.monitor import JSON, CommandError, Monitor
 from virtcore.errors import InternalError, VirtError
-from virtcore.model.arch import Arch
 from virtcore.runtime.launcher import Command, Process, launcher
 
 __all__ = ["PROBE_LIMIT", "probe"]
@@ -57,8 +56,7 @@ def _later_questions(replies: Replies, model: str) -> Iterator[_Question]:
     for row in replies.rows("query-machines"):
         if row.get("alias", row["name"]) in ("pseries", "virt"):
             yield "qom-list-properties", {"typename": f"{row['name']}-machine"}
-    target = replies.table("query-target").get("arch")
-    arch = Arch(target) if target in Arch.__members__.values() else Arch.X86_64 if target == "i386" else Arch.ARMV7L
+    arch = target_arch(replies)
     yield "query-cpu-model-expansion", expansion_question(arch, model)
     if arch.is_x86:
         yield "query-cpu-model-expansion", expansion_question(arch, model, False)

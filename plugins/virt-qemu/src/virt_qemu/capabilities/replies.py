@@ -40,7 +40,7 @@ class Replies:
 
     @classmethod
     def recorded(cls, text: str) -> list[Replies]:
-        """Read a recording: JSON documents, every command followed by its reply; ``qmp_capabilities`` begins a probe."""
+        """Read a recording: JSON documents, commands and replies in turn; ``qmp_capabilities`` begins a probe."""
         decoder = json.JSONDecoder()
         documents: list[dict[str, JSON]] = []
         position = 0
