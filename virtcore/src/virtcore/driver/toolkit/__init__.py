@@ -1,0 +1,77 @@
+"""Toolkit for stateful drivers: folders, lock, definition store, domain table, job lock, events, the driver over them.
+
+Nothing is imported before a name is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from virtcore.driver.toolkit.disk import DiskWorker as DiskWorker
+    from virtcore.driver.toolkit.domains import DomainObject as DomainObject
+    from virtcore.driver.toolkit.domains import DomainTable as DomainTable
+    from virtcore.driver.toolkit.events import EventHub as EventHub
+    from virtcore.driver.toolkit.folders import StateFolders as StateFolders
+    from virtcore.driver.toolkit.folders import file_name as file_name
+    from virtcore.driver.toolkit.jobs import Job as Job
+    from virtcore.driver.toolkit.jobs import JobKind as JobKind
+    from virtcore.driver.toolkit.jobs import JobLock as JobLock
+    from virtcore.driver.toolkit.lock import StateLock as StateLock
+    from virtcore.driver.toolkit.state import DriverState as DriverState
+    from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver
+    from virtcore.driver.toolkit.stateful import check_flags as check_flags
+    from virtcore.driver.toolkit.store import DefinitionStore as DefinitionStore
+    from virtcore.driver.toolkit.store import Facts as Facts
+    from virtcore.driver.toolkit.store import IndexEntry as IndexEntry
+    from virtcore.driver.toolkit.store import Marks as Marks
+
+_HOME = {
+    "DefinitionStore": "store",
+    "DiskWorker": "disk",
+    "DomainObject": "domains",
+    "DomainTable": "domains",
+    "DriverState": "state",
+    "EventHub": "events",
+    "Facts": "store",
+    "IndexEntry": "store",
+    "Job": "jobs",
+    "JobKind": "jobs",
+    "JobLock": "jobs",
+    "Marks": "store",
+    "StateFolders": "folders",
+    "StateLock": "lock",
+    "StatefulDriver": "stateful",
+    "check_flags": "stateful",
+    "file_name": "folders",
+}
+
+__all__ = [
+    "DefinitionStore",
+    "DiskWorker",
+    "DomainObject",
+    "DomainTable",
+    "DriverState",
+    "EventHub",
+    "Facts",
+    "IndexEntry",
+    "Job",
+    "JobKind",
+    "JobLock",
+    "Marks",
+    "StateFolders",
+    "StateLock",
+    "StatefulDriver",
+    "check_flags",
+    "file_name",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

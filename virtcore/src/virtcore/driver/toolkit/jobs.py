@@ -1,0 +1,242 @@
+"""One change at a time per object: the job lock.
+
+A *job* is the right to change an object, or to ask its hypervisor something, over several steps. There is one at a
+time. A long job (migration, save) is *asynchronous*: while it is held, short jobs of chosen kinds may run between its
+own steps, which it takes with :meth:`JobLock.nested`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import ClassVar
+
+from virtcore.errors import OperationAborted, OperationTimeout, VirtError
+
+__all__ = ["Job", "JobKind", "JobLock"]
+
+
+class JobKind(enum.Flag):
+    """What a job is for; libvirt's ``virDomainJob``."""
+
+    QUERY = enum.auto()
+    MODIFY = enum.auto()
+    DESTROY = enum.auto()
+    ASYNC = enum.auto()
+    NESTED = enum.auto()
+
+
+class Job:
+    """A job that was asked for; an async context manager that holds it.
+
+    :ivar kind: what it is for.
+    :ivar operation: the operation it belongs to, e.g. ``domain_create``.
+    :ivar since: monotonic time since which it is held.
+    :ivar allows: kinds that may run while it is held; only asynchronous jobs allow any.
+    """
+
+    def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, allows: JobKind) -> None:
+        self.kind = kind
+        self.operation = operation
+        self.allows = allows
+        self.since = 0.0
+        self._lock = lock
+        self._limit = limit
+        self._task: asyncio.Task[object] | None = None
+        self._ended: VirtError | None = None
+        self._cancels = 0
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was begun."""
+        return time.monotonic() - self.since
+
+    async def __aenter__(self) -> Job:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        if self.kind is JobKind.DESTROY:
+            await self._lock._preempt(self)
+        else:
+            await self._lock._acquire(self, self._limit)
+        self._cancels = task.cancelling()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock._release(self)
+        if self._ended is not None:
+            task = self._task
+            assert task is not None
+            if task.uncancel() <= self._cancels and isinstance(error, asyncio.CancelledError):
+                raise self._ended from None
+
+    def _end(self, error: VirtError) -> None:
+        """Break the holder off at its next wait: it rolls back and its caller gets ``error``."""
+        if self._ended is None and self._task is not None:
+            self._ended = error
+            self._task.cancel()
+
+
+class JobLock:
+    """The jobs of one object. Used in the core loop only.
+
+    :param check: called when a job was waited for and is now held; raises when the object has gone meanwhile.
+    """
+
+    #: Seconds that a job is waited for.
+    limit: ClassVar[float] = 30.0
+    #: Seconds that a job which destroy ended may take for its rollback before it loses the lock.
+    grace: ClassVar[float] = 5.0
+
+    def __init__(self, check: Callable[[], None] | None = None) -> None:
+        self._check = check
+        self._short: Job | None = None
+        self._long: Job | None = None
+        self._waiting: deque[tuple[Job, asyncio.Future[None]]] = deque()
+
+    @property
+    def holder(self) -> Job | None:
+        """The job that is held now: the short one where there are two."""
+        return self._short or self._long
+
+    @property
+    def asynchronous_holder(self) -> Job | None:
+        """The long job that is held now."""
+        return self._long
+
+    def query(self, operation: str, *, limit: float | None = None) -> Job:
+        """Ask the hypervisor something: ``async with obj.job.query("domain_info"): ...``.
+
+        :param limit: seconds to wait for it; 0 does not wait.
+        :raises OperationTimeout: on entry, when it was not to be had in time.
+        """
+        return self._job(JobKind.QUERY, operation, limit)
+
+    def modify(self, operation: str, *, limit: float | None = None) -> Job:
+        """Change the object. As :meth:`query`."""
+        return self._job(JobKind.MODIFY, operation, limit)
+
+    def asynchronous(
+        self, operation: str, *, allows: JobKind = JobKind.QUERY | JobKind.DESTROY, limit: float | None = None
+    ) -> Job:
+        """A long change that lets others in between its steps. As :meth:`query`.
+
+        :param allows: kinds of short jobs that others may hold meanwhile.
+        """
+        job = self._job(JobKind.ASYNC, operation, limit)
+        job.allows = allows
+        return job
+
+    def nested(self, operation: str, *, limit: float | None = None) -> Job:
+        """A step of the asynchronous job, taken by its holder. As :meth:`query`."""
+        return self._job(JobKind.NESTED, operation, limit)
+
+    def destroy(self, operation: str) -> Job:
+        """End whoever holds a job and hold it next.
+
+        Held jobs are broken off at their next wait and get ``OperationAborted``; one that does not give up within
+        :attr:`grace` loses the lock. Whoever waits for a job goes on waiting.
+        """
+        return self._job(JobKind.DESTROY, operation, None)
+
+    def _job(self, kind: JobKind, operation: str, limit: float | None) -> Job:
+        return Job(self, kind, operation, self.limit if limit is None else limit, JobKind(0))
+
+    def _may_begin(self, job: Job) -> bool:
+        if job.kind is JobKind.ASYNC:
+            return self._short is None and self._long is None
+        if self._short is not None:
+            return False
+        return job.kind is JobKind.NESTED or self._long is None or job.kind in self._long.allows
+
+    def _begin(self, job: Job) -> None:
+        job.since = time.monotonic()
+        if job.kind is JobKind.ASYNC:
+            self._long = job
+        else:
+            self._short = job
+
+    async def _acquire(self, job: Job, limit: float) -> None:
+        held = self._short
+        if held is not None and held._task is job._task:
+            raise RuntimeError(f"{job.operation} asks for a job while {held.operation} of the same task holds one")
+        if not self._waiting and self._may_begin(job):
+            self._begin(job)
+            return
+        if limit <= 0:
+            raise self._timeout(job)
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (job, granted)
+        if job.kind is JobKind.DESTROY:
+            self._waiting.appendleft(entry)
+        else:
+            self._waiting.append(entry)
+        self._wake()
+        try:
+            async with asyncio.timeout(limit):
+                await granted
+        except BaseException as error:
+            if granted.done() and not granted.cancelled():
+                self._release(job)
+            else:
+                self._waiting.remove(entry)
+            if isinstance(error, TimeoutError):
+                raise self._timeout(job) from None
+            raise
+        if self._check is not None:
+            try:
+                self._check()
+            except BaseException:
+                self._release(job)
+                raise
+
+    async def _preempt(self, job: Job) -> None:
+        ended = [held for held in (self._short, self._long) if held is not None and held._task is not job._task]
+        for held in ended:
+            held._end(OperationAborted(f"'{held.operation}' was ended by '{job.operation}'"))
+        if not ended:
+            self._begin(job)
+            return
+        try:
+            await self._acquire(job, self.grace)
+        except OperationTimeout:
+            # It does not react (a worker thread that blocks, a rollback that hangs): it keeps what it does and loses
+            # the lock.
+            for held in ended:
+                self._forget(held)
+            self._begin(job)
+
+    def _release(self, job: Job) -> None:
+        self._forget(job)
+        self._wake()
+
+    def _forget(self, job: Job) -> None:
+        if self._short is job:
+            self._short = None
+        if self._long is job:
+            self._long = None
+
+    def _wake(self) -> None:
+        """Grant the lock to everyone who can have it now, in order of asking."""
+        for entry in list(self._waiting):
+            job, granted = entry
+            if granted.done():
+                continue
+            if self._may_begin(job):
+                self._waiting.remove(entry)
+                self._begin(job)
+                granted.set_result(None)
+
+    def _timeout(self, job: Job) -> OperationTimeout:
+        holder = self._short or self._long
+        if holder is None:
+            return OperationTimeout("cannot acquire state change lock")
+        error = OperationTimeout(f"cannot acquire state change lock (held by monitor={holder.operation})")
+        error.add_note(f"'{holder.operation}' holds it for {holder.age:.1f} s; destroying the domain ends it")
+        return error

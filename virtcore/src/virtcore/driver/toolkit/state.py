@@ -1,0 +1,449 @@
+"""What a stateful driver shares between its connections: its domains, and how they come, change and go.
+
+A driver subclasses :class:`DriverState`, fills in the hooks (marked so below), and gets the rest: definitions on disk,
+look-up, the rules by which domains are defined, created, started and removed, job locks, events.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from virtcore.driver.toolkit.disk import DiskWorker
+from virtcore.driver.toolkit.domains import DomainObject, DomainTable
+from virtcore.driver.toolkit.events import EventHub
+from virtcore.driver.toolkit.lock import StateLock
+from virtcore.driver.toolkit.store import DefinitionStore, Facts, IndexEntry, Marks
+from virtcore.enums.domain import (
+    DomainCreateFlags,
+    DomainDefineFlags,
+    DomainPausedReason,
+    DomainRunningReason,
+    DomainShutoffReason,
+    DomainState,
+    DomainUndefineFlags,
+    DomainXMLFlags,
+)
+from virtcore.enums.domain_events import (
+    DomainEventDefinedDetailType,
+    DomainEventStartedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventSuspendedDetailType,
+    DomainEventType,
+    DomainEventUndefinedDetailType,
+)
+from virtcore.errors import NoSupport, OperationInvalid, XMLDetail, XMLError
+from virtcore.operations.events import DomainLifecycleEvent
+
+if TYPE_CHECKING:
+    from virtcore.driver.toolkit.folders import StateFolders
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.rules.context import DomainContext, ParseFlag
+    from virtcore.types import DomainRef
+    from virtcore.xml import Rules
+
+__all__ = ["DriverState"]
+
+#: Documents above this size are read in the disk worker's thread, so that the core loop does not stall.
+_LARGE = 64 << 10
+
+
+class DriverState:
+    """Base of a driver's shared state. Lives in the core loop.
+
+    :param folders: where it keeps what survives; None keeps everything in memory only.
+    """
+
+    #: Name of the driver as its domain definitions, folders and threads carry it.
+    driver_name: ClassVar[str]
+
+    def __init__(self, folders: StateFolders | None = None) -> None:
+        self.folders = folders
+        self.domains = DomainTable()
+        self.events = EventHub()
+        self._lock: StateLock | None = None
+        self.disk = DiskWorker(f"virtcore-{self.driver_name}-disk")
+        self._definitions: DefinitionStore | None = None
+        self._autostart: Marks | None = None
+        #: Status of running domains, for a driver whose guests outlive the process.
+        self.status: DefinitionStore | None = None
+        if folders is not None:
+            self._definitions = DefinitionStore(folders.config, self.disk, self._describe)
+            self._autostart = Marks(folders.config / "autostart", self.disk)
+            self.status = DefinitionStore(folders.run / "status", self.disk, self.describe_status)
+
+    # -- hooks: a driver overrides these
+
+    def rules(self) -> Rules[Domain, DomainContext]:
+        """Hook: the stages that complete and validate a domain document; the generic ones by default."""
+        from virtcore.model.domain.rules import domain_rules
+
+        return domain_rules()
+
+    def context(self, flags: ParseFlag) -> DomainContext:
+        """Hook: what the stages may look at; its ``flags`` are to be those given."""
+        from virtcore.model.domain.rules.context import DomainContext
+
+        return DomainContext(flags=flags)
+
+    async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
+        """Hook: start the guest of ``obj.live`` and set its state (:meth:`set_state`).
+
+        Called with the job held, with ``obj`` active and paused (starting up). Raising means it does not run: the hook
+        has undone what it did.
+        """
+        raise NoSupport("domain_create")
+
+    async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
+        """Hook: end the guest now; returns when it has gone.
+
+        Called with the job held, after every other job was ended. The domain becomes inactive when it returns.
+
+        :param graceful: without killing: raise ``ResourceBusy`` or the like where it does not go.
+        """
+        raise NoSupport("domain_destroy")
+
+    async def reattach(self) -> None:
+        """Hook: called by :meth:`open` after the definitions are known: find guests that still run (:attr:`status`)."""
+
+    def describe_status(self, text: str) -> IndexEntry:
+        """Hook: the index entry of a status file; needed only where somebody edited it."""
+        raise XMLError("a status file without an index entry")
+
+    async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
+        """Hook: refuse to undefine, or remove what belongs to the definition (snapshots, NVRAM, save images)."""
+        from virtcore.enums.domain import DomainUndefineFlags as Flags
+
+        if not obj.active and obj.snapshots and not flags & Flags.SNAPSHOTS_METADATA:
+            raise OperationInvalid(f"cannot delete inactive domain with {obj.snapshots} snapshots")
+        if not obj.active and obj.checkpoints and not flags & Flags.CHECKPOINTS_METADATA:
+            raise OperationInvalid(f"cannot delete inactive domain with {obj.checkpoints} checkpoints")
+        if obj.managed_save and not flags & Flags.MANAGED_SAVE:
+            raise OperationInvalid("Refusing to undefine while domain managed save image exists")
+
+    def facts_of(self, domain: Domain) -> Facts:
+        """Hook: what lists and statistics need of an inactive domain; extend the result of ``super()``."""
+        return {
+            "os_type": domain.os_type and str(domain.os_type.value),
+            "max_memory": domain.memory_total,
+            "memory": domain.memory_total if domain.current_memory is None else domain.current_memory,
+            "vcpus": domain.vcpu_count,
+            "max_vcpus": domain.vcpu_maximum,
+        }
+
+    def update_cpu(self, domain: Domain) -> None:
+        """Hook: put the host's CPU into a copy of a definition (``VIR_DOMAIN_XML_UPDATE_CPU``)."""
+
+    # -- life of the state
+
+    async def open(self) -> None:
+        """Take the folders' lock, learn the definitions, find running guests. A failure leaves nothing behind.
+
+        :raises ResourceBusy: another process has the folders.
+        """
+        try:
+            if self.folders is not None:
+                self.folders.make()
+                self._lock = StateLock.acquire(self.folders.config)
+            if self._definitions is not None and self._autostart is not None:
+                for entry in await self._definitions.open():
+                    obj = self.domains.claim(entry.name, entry.uuid)
+                    obj.facts = entry.facts
+                    obj.persistent = True
+                    self.domains.publish(obj)
+                for uuid in await self._autostart.open({obj.uuid for obj in self.domains}):
+                    self.domains.by_uuid(uuid).autostart = True
+            await self.reattach()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give everything back. Guests go on."""
+        self.disk.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # -- documents
+
+    def load(self, xml: str, flags: ParseFlag) -> Domain:
+        """Read, complete and validate a document with the driver's rules.
+
+        :raises VirtError: it is refused.
+        """
+        from virtcore.model.domain.rules import load_domain
+
+        return load_domain(xml, self.context(flags), self.rules())
+
+    async def load_new(self, xml: str, validate: bool) -> Domain:
+        """Read a document that somebody wants to define or create."""
+        from virtcore.model.domain.rules.context import ParseFlag
+
+        flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE
+        if validate:
+            flags |= ParseFlag.VALIDATE_SCHEMA
+        if len(xml) > _LARGE:
+            return await self.disk.run(lambda: self.load(xml, flags))
+        return self.load(xml, flags)
+
+    def text(self, obj: DomainObject) -> str:
+        """The stored definition of a persistent domain, secrets included."""
+        if obj.text is None:
+            assert self._definitions is not None  # without a store the text is always there
+            obj.text = self._definitions.read(obj.uuid)
+        return obj.text
+
+    def definition(self, obj: DomainObject) -> Domain:
+        """The definition of a persistent domain as objects: a copy of the caller's own."""
+        from virtcore.model.domain.rules.context import ParseFlag
+
+        return self.load(self.text(obj), ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
+
+    def config(self, obj: DomainObject, flags: int = 0) -> Domain:
+        """The configuration that ``DomainModificationImpact`` flags select: the live one itself, or a copy of the
+        definition.
+
+        :raises OperationInvalid: the live one of an inactive domain, the definition of a transient one.
+        """
+        if self.affects_live(obj, flags):
+            assert obj.live is not None
+            return obj.live
+        return self.definition(obj)
+
+    def affects_live(self, obj: DomainObject, flags: int) -> bool:
+        """Whether ``DomainModificationImpact`` flags reach the running guest.
+
+        :raises OperationInvalid: they cannot be met.
+        """
+        live, config = flags & 1, flags & 2
+        if not live and not config:
+            live, config = (1, 0) if obj.active else (0, 2)
+        if live and not obj.active:
+            raise OperationInvalid("domain is not running")
+        if config and not obj.persistent:
+            raise OperationInvalid("transient domains do not have any persistent config")
+        return bool(live)
+
+    def xml(self, obj: DomainObject, flags: int = 0) -> str:
+        """The domain's XML by ``DomainXMLFlags``; kept until something changes."""
+        key = ("xml", flags)
+        kept = obj.kept.get(key)
+        if isinstance(kept, str):
+            return kept
+        text = self._format(obj, DomainXMLFlags(flags))
+        obj.kept[key] = text
+        return text
+
+    def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
+        from virtcore.xml import Mode, format
+
+        mode = Mode(int(flags) & int(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE))
+        update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
+        if obj.live is not None and not (flags & DomainXMLFlags.INACTIVE and obj.persistent):
+            if not update_cpu:
+                return format(obj.live, mode)
+            from copy import deepcopy
+
+            domain = deepcopy(obj.live)
+        else:
+            # Where the definition holds no secrets, its stored text is what is asked for most.
+            if not update_cpu and (mode == Mode.SECURE or (mode == Mode.NONE and obj.facts.get("plain"))):
+                return self.text(obj)
+            domain = self.definition(obj)
+        if update_cpu:
+            self.update_cpu(domain)
+        return format(domain, mode)
+
+    # -- definitions
+
+    async def define(self, xml: str, flags: int = 0) -> DomainRef:
+        """Define a domain, or replace the definition of one; returns when it is on disk.
+
+        :raises VirtError: the document is refused, its name or UUID belongs to another domain, or it cannot be written;
+            nothing has changed.
+        """
+        domain = await self.load_new(xml, bool(flags & DomainDefineFlags.VALIDATE))
+        check_name(domain.name)
+        assert domain.uuid is not None  # completion makes one
+        obj = self.domains.claim(domain.name, domain.uuid)
+        try:
+            async with obj.config_lock:
+                added = not obj.persistent and not obj.active
+                await self.save_definition(obj, domain)
+                self.domains.publish(obj)
+        finally:
+            self._drop_unpublished(obj)
+        details = DomainEventDefinedDetailType
+        self.emit(obj, DomainEventType.DEFINED, details.ADDED if added else details.UPDATED)
+        return obj.ref
+
+    async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
+        """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
+        from virtcore.xml import Mode, format
+
+        text = format(domain, Mode.SECURE)
+        plain = format(domain, Mode.NONE)
+        facts = {**self.facts_of(domain), "plain": plain == text}
+        if self._definitions is not None:
+            await self._definitions.write(obj.uuid, obj.name, text, facts)
+        obj.text = text
+        obj.facts = facts
+        obj.persistent = True
+        obj.updated = obj.active
+        obj.touch()
+
+    def _drop_unpublished(self, obj: DomainObject) -> None:
+        """Forget an object whose first definition or start failed, unless somebody else is at it."""
+        if not obj.published and not obj.config_lock.locked() and obj.job.holder is None:
+            self.domains.remove(obj)
+
+    async def undefine(self, obj: DomainObject, flags: int = 0) -> None:
+        """Remove a definition; returns when that is durable. A running domain becomes transient.
+
+        :raises OperationInvalid: it has none, or something that belongs to it would be lost.
+        """
+        async with obj.job.modify("domain_undefine"), obj.config_lock:
+            if not obj.persistent:
+                raise OperationInvalid("cannot undefine transient domain")
+            await self.before_undefine(obj, DomainUndefineFlags(flags))
+            if self._definitions is not None and self._autostart is not None:
+                await self._definitions.remove(obj.uuid)
+                if obj.autostart:
+                    await self._autostart.mark(obj.uuid, False)
+            obj.persistent = obj.autostart = obj.updated = False
+            obj.text = None
+            obj.touch()
+            if not obj.active:
+                self.domains.remove(obj)
+            self.emit(obj, DomainEventType.UNDEFINED, DomainEventUndefinedDetailType.REMOVED)
+
+    async def set_autostart(self, obj: DomainObject, autostart: bool) -> None:
+        """Set whether a domain starts with the host; returns when that is durable."""
+        async with obj.config_lock:
+            if not obj.persistent:
+                raise OperationInvalid("cannot set autostart for transient domain")
+            if obj.autostart != autostart:
+                if self._autostart is not None:
+                    await self._autostart.mark(obj.uuid, autostart)
+                obj.autostart = autostart
+
+    # -- running
+
+    async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
+        """Start a defined domain."""
+        async with obj.job.modify("domain_create"):
+            if obj.active:
+                raise OperationInvalid("domain is already running")
+            await self._start(obj, self.definition(obj), DomainCreateFlags(flags))
+            return obj.ref
+
+    async def create_from(self, xml: str, flags: int = 0) -> DomainRef:
+        """Start a domain from a document; without a definition it is transient."""
+        wanted = DomainCreateFlags(flags)
+        domain = await self.load_new(xml, bool(wanted & DomainCreateFlags.START_VALIDATE))
+        check_name(domain.name)
+        assert domain.uuid is not None
+        obj = self.domains.claim(domain.name, domain.uuid, running=True)
+        try:
+            async with obj.job.modify("connection_create_domain"):
+                if obj.active:
+                    raise OperationInvalid(f"domain '{obj.name}' is already active")
+                await self._start(obj, domain, wanted)
+        finally:
+            self._drop_unpublished(obj)
+        return obj.ref
+
+    async def _start(self, obj: DomainObject, domain: Domain, flags: DomainCreateFlags) -> None:
+        self.activate(obj, domain)
+        self.domains.publish(obj)
+        try:
+            await self.start_domain(obj, flags)
+        except BaseException:
+            self.deactivate(obj, DomainShutoffReason.FAILED)
+            raise
+        self.emit(obj, DomainEventType.STARTED, DomainEventStartedDetailType.BOOTED)
+        if obj.state == DomainState.PAUSED:
+            self.emit(obj, DomainEventType.SUSPENDED, DomainEventSuspendedDetailType.PAUSED)
+
+    async def destroy(self, obj: DomainObject, flags: int = 0) -> None:
+        """End a running domain at once, and whatever job holds it.
+
+        :raises OperationInvalid: it does not run.
+        """
+        obj.require_active()
+        async with obj.job.destroy("domain_destroy"):
+            if obj.active:  # the job that was ended may have taken it down
+                await self.stop_domain(obj, bool(flags & 1))
+                await self.stopped(obj, DomainShutoffReason.DESTROYED, DomainEventStoppedDetailType.DESTROYED)
+
+    async def stopped(
+        self, obj: DomainObject, reason: DomainShutoffReason, detail: DomainEventStoppedDetailType
+    ) -> None:
+        """A running domain has ended: it becomes inactive, a transient one is gone; subscribers are told."""
+        if not obj.active:
+            return
+        self.deactivate(obj, reason)
+        self.emit(obj, DomainEventType.STOPPED, detail)
+        await self.remove_status(obj)
+
+    # -- steps that hooks use
+
+    def activate(self, obj: DomainObject, domain: Domain, id: int | None = None) -> None:
+        """A domain begins to run ``domain``: it gets an id and is paused, starting up.
+
+        :param id: the id of a guest that was found running; None for a new one.
+        """
+        self.domains.set_id(obj, id)
+        domain.id = obj.id
+        obj.live = domain
+        self.set_state(obj, DomainState.PAUSED, DomainPausedReason.STARTING_UP)
+
+    def deactivate(self, obj: DomainObject, reason: DomainShutoffReason) -> None:
+        """A domain does not run any more; a transient one is gone."""
+        self.domains.set_id(obj, -1)
+        obj.live = None
+        obj.updated = False
+        self.set_state(obj, DomainState.SHUTOFF, reason)
+        if not obj.persistent:
+            self.domains.remove(obj)
+
+    def set_state(self, obj: DomainObject, state: DomainState, reason: int) -> None:
+        """Record what a domain does and why. Emits nothing."""
+        obj.state = state
+        obj.reason = reason
+        obj.touch()
+
+    def running(self, obj: DomainObject, reason: DomainRunningReason = DomainRunningReason.BOOTED) -> None:
+        """Record that its virtual CPUs run."""
+        self.set_state(obj, DomainState.RUNNING, reason)
+
+    def emit(self, obj: DomainObject, type: DomainEventType, detail: int) -> None:
+        """Tell subscribers of a lifecycle event."""
+        self.events.emit(DomainLifecycleEvent(obj.ref, type, detail))
+
+    async def save_status(self, obj: DomainObject, text: str, facts: Facts | None = None) -> None:
+        """Write a running domain's status file; returns when it is durable."""
+        if self.status is not None:
+            await self.status.write(obj.uuid, obj.name, text, facts)
+
+    async def remove_status(self, obj: DomainObject) -> None:
+        """Remove a domain's status file."""
+        if self.status is not None:
+            await self.status.remove(obj.uuid)
+
+    def _describe(self, text: str) -> IndexEntry:
+        """The index entry of a definition that somebody edited."""
+        from virtcore.model.domain.rules.context import ParseFlag
+
+        domain = self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
+        check_name(domain.name)
+        return IndexEntry(domain.uuid or "", domain.name, self.facts_of(domain))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that libvirt refuses.
+
+    :raises XMLDetail: it holds a newline.
+    """
+    if "\n" in name:
+        raise XMLDetail("invalid char in name: \n")

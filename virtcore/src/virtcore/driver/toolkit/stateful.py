@@ -1,0 +1,366 @@
+"""A driver whose domains this process knows: every generic operation, over a shared :class:`DriverState`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
+
+from virtcore.driver.base import Driver, OpenRequest, Subscription
+from virtcore.driver.toolkit import shared
+from virtcore.driver.toolkit.domains import DomainObject
+from virtcore.driver.toolkit.state import DriverState
+from virtcore.enums.common import TypedParameterType
+from virtcore.enums.domain import (
+    ConnectListAllDomainsFlags,
+    DomainCreateFlags,
+    DomainDefineFlags,
+    DomainDestroyFlags,
+    DomainMetadataType,
+    DomainModificationImpact,
+    DomainUndefineFlags,
+    DomainVcpuFlags,
+    DomainXMLFlags,
+)
+from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags
+from virtcore.enums.domain_more import DomainStatsTypes
+from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
+from virtcore.operations.declare import inline
+from virtcore.operations.events import Event
+from virtcore.operations.values import DomainInfo, DomainStats, StateInfo
+from virtcore.types import DomainRef, TypedParameters
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+
+__all__ = ["StatefulDriver", "check_flags", "memory_parameters"]
+
+S = TypeVar("S", bound=DriverState)
+
+_LIST_FILTERS = int(
+    ConnectListAllDomainsFlags.ACTIVE
+    | ConnectListAllDomainsFlags.INACTIVE
+    | ConnectListAllDomainsFlags.PERSISTENT
+    | ConnectListAllDomainsFlags.TRANSIENT
+    | ConnectListAllDomainsFlags.RUNNING
+    | ConnectListAllDomainsFlags.PAUSED
+    | ConnectListAllDomainsFlags.SHUTOFF
+    | ConnectListAllDomainsFlags.OTHER
+)
+#: What ``virDomainGetMemoryParameters`` reports for "no limit", in KiB.
+MEMORY_UNLIMITED = 9007199254740991
+
+
+def check_flags(flags: int, supported: int, operation: str) -> None:
+    """Refuse flags that an operation does not know.
+
+    :raises InvalidArg: there are any.
+    """
+    unknown = int(flags) & ~int(supported)
+    if unknown:
+        raise InvalidArg(f"unsupported flags (0x{unknown:x}) in function {operation}")
+
+
+class StatefulDriver(Driver, Generic[S]):
+    """Base of drivers over a :class:`DriverState`. One instance a connection; connections share :attr:`state`.
+
+    A driver's ``open`` is, whole::
+
+        @classmethod
+        async def open(cls, request: OpenRequest) -> Self:
+            folders = StateFolders.session("toy")
+            return await cls.attach(request, ("toy", str(folders.config)), lambda: ToyState(folders))
+    """
+
+    #: Flags of ``domain_undefine`` and others that the driver understands.
+    undefine_flags: ClassVar[DomainUndefineFlags] = DomainUndefineFlags(0)
+    create_flags: ClassVar[DomainCreateFlags] = DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE
+    destroy_flags: ClassVar[DomainDestroyFlags] = DomainDestroyFlags.GRACEFUL
+    xml_flags: ClassVar[DomainXMLFlags] = DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE
+    #: ``DomainStatsTypes`` that it can tell.
+    stats_groups: ClassVar[int] = DomainStatsTypes.STATE | DomainStatsTypes.BALLOON | DomainStatsTypes.VCPU
+
+    state: S
+
+    def __init__(self, request: OpenRequest, state: S, key: tuple[str, ...]) -> None:
+        self.request = request
+        self.state = state
+        self._key = key
+        self._open = True
+
+    @classmethod
+    async def attach(cls, request: OpenRequest, key: tuple[str, ...], make: Callable[[], S]) -> Self:
+        """Open a connection on shared state.
+
+        :param key: what tells this state from others of the process; driver and root.
+        :param make: makes it when this is its first connection.
+        :raises VirtError: it cannot be opened, e.g. another process has its folders.
+        """
+        return cls(request, await shared.acquire(key, make), key)
+
+    async def close(self) -> None:
+        if self._open:
+            self._open = False
+            await shared.release(self._key)
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
+        return self.state.events.subscribe(deliver)
+
+    def domain(self, ref: DomainRef) -> DomainObject:
+        """The object behind a reference.
+
+        :raises NoDomain: it is not (any more) known.
+        """
+        return self.state.domains.get(ref)
+
+    # -- hooks for statistics and information
+
+    async def live_info(self, obj: DomainObject) -> DomainInfo:
+        """Hook: ``domain_info`` of a running domain. By default what the configuration says, and no CPU time."""
+        assert obj.live is not None
+        return self._info(obj, self.state.facts_of(obj.live), 0)
+
+    async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
+        """Hook: statistics of a running domain; with ``NOWAIT`` in ``flags`` without waiting for its job."""
+        assert obj.live is not None
+        return self.stats_of(obj, groups, await self.live_info(obj))
+
+    def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
+        """The statistics that follow from state and information alone."""
+        rows = TypedParameters()
+        if groups & DomainStatsTypes.STATE:
+            rows.add("state.state", TypedParameterType.INT, int(obj.state))
+            rows.add("state.reason", TypedParameterType.INT, int(obj.reason))
+        if groups & DomainStatsTypes.BALLOON & self.stats_groups:
+            if obj.active:
+                rows.add("balloon.current", TypedParameterType.ULLONG, info.memory)
+            rows.add("balloon.maximum", TypedParameterType.ULLONG, info.max_memory)
+        if groups & DomainStatsTypes.VCPU & self.stats_groups:
+            facts = obj.facts if obj.live is None else self.state.facts_of(obj.live)
+            rows.add("vcpu.current", TypedParameterType.UINT, info.vcpus)
+            rows.add("vcpu.maximum", TypedParameterType.UINT, int(facts.get("max_vcpus") or info.vcpus))
+        return rows
+
+    # -- the connection
+
+    @inline
+    def connection_is_alive(self) -> bool:
+        return True
+
+    @inline
+    def connection_is_secure(self) -> bool:
+        return True
+
+    @inline
+    def connection_is_encrypted(self) -> bool:
+        return False
+
+    @inline
+    def connection_lib_version(self) -> int:
+        return 11_003_000
+
+    # -- finding domains
+
+    @inline
+    def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> list[DomainRef]:
+        return self.state.domains.refs(int(flags))
+
+    @inline
+    def connection_lookup_domain(
+        self, name: str | None = None, uuid: str | None = None, id: int | None = None
+    ) -> DomainRef:
+        if (name is not None) + (uuid is not None) + (id is not None) != 1:
+            raise InvalidArg("exactly one of name, uuid and id is to be given")
+        if name is not None:
+            return self.state.domains.by_name(name).ref
+        if uuid is not None:
+            return self.state.domains.by_uuid(uuid).ref
+        assert id is not None
+        return self.state.domains.by_id(id).ref
+
+    # -- making and ending them
+
+    async def connection_define_domain(self, xml: str, flags: DomainDefineFlags | int = 0) -> DomainRef:
+        check_flags(flags, DomainDefineFlags.VALIDATE, "connection_define_domain")
+        return await self.state.define(xml, int(flags))
+
+    async def connection_create_domain(self, xml: str, flags: DomainCreateFlags | int = 0) -> DomainRef:
+        check_flags(flags, self.create_flags, "connection_create_domain")
+        return await self.state.create_from(xml, int(flags))
+
+    async def domain_create(self, domain: DomainRef, flags: DomainCreateFlags | int = 0) -> DomainRef:
+        check_flags(flags, self.create_flags, "domain_create")
+        return await self.state.create(self.domain(domain), int(flags))
+
+    async def domain_destroy(self, domain: DomainRef, flags: DomainDestroyFlags | int = 0) -> None:
+        check_flags(flags, self.destroy_flags, "domain_destroy")
+        await self.state.destroy(self.domain(domain), int(flags))
+
+    async def domain_undefine(self, domain: DomainRef, flags: DomainUndefineFlags | int = 0) -> None:
+        check_flags(flags, self.undefine_flags, "domain_undefine")
+        await self.state.undefine(self.domain(domain), int(flags))
+
+    # -- what they are
+
+    @inline
+    def domain_state(self, domain: DomainRef, flags: int = 0) -> StateInfo:
+        obj = self.domain(domain)
+        return StateInfo(obj.state, obj.reason)
+
+    async def domain_info(self, domain: DomainRef) -> DomainInfo:
+        obj = self.domain(domain)
+        if obj.active:
+            return await self.live_info(obj)
+        return self._info(obj, obj.facts, 0)
+
+    def _info(self, obj: DomainObject, facts: object, cpu_time: int) -> DomainInfo:
+        assert isinstance(facts, dict)
+        return DomainInfo(obj.state, facts["max_memory"], facts["memory"], facts["vcpus"], cpu_time)
+
+    @inline
+    def domain_xml(self, domain: DomainRef, flags: DomainXMLFlags | int = 0) -> str:
+        check_flags(flags, self.xml_flags, "domain_xml")
+        return self.state.xml(self.domain(domain), int(flags))
+
+    @inline
+    def domain_os_type(self, domain: DomainRef) -> str:
+        obj = self.domain(domain)
+        facts = obj.facts if obj.live is None else self.state.facts_of(obj.live)
+        return str(facts["os_type"])
+
+    @inline
+    def domain_is_active(self, domain: DomainRef) -> bool:
+        return self.domain(domain).active
+
+    @inline
+    def domain_is_persistent(self, domain: DomainRef) -> bool:
+        return self.domain(domain).persistent
+
+    @inline
+    def domain_is_updated(self, domain: DomainRef) -> bool:
+        return self.domain(domain).updated
+
+    @inline
+    def domain_has_managed_save(self, domain: DomainRef, flags: int = 0) -> bool:
+        check_flags(flags, 0, "domain_has_managed_save")
+        return self.domain(domain).managed_save
+
+    @inline
+    def domain_max_memory(self, domain: DomainRef) -> int:
+        obj = self.domain(domain)
+        if obj.live is not None:
+            return obj.live.memory_total
+        return int(obj.facts["max_memory"] or 0)
+
+    @inline
+    def domain_vcpus_count(self, domain: DomainRef, flags: DomainVcpuFlags | int = 0) -> int:
+        flags = int(flags)
+        known = DomainVcpuFlags.LIVE | DomainVcpuFlags.CONFIG | DomainVcpuFlags.MAXIMUM
+        check_flags(flags, known, "domain_vcpus_count")
+        obj = self.domain(domain)
+        if self.state.affects_live(obj, flags):
+            assert obj.live is not None
+            facts = self.state.facts_of(obj.live)
+        else:
+            facts = obj.facts
+        return int(facts["max_vcpus" if flags & DomainVcpuFlags.MAXIMUM else "vcpus"] or 0)
+
+    @inline
+    def domain_metadata(
+        self,
+        domain: DomainRef,
+        type: DomainMetadataType | int,
+        uri: str | None = None,
+        flags: DomainModificationImpact | int = 0,
+    ) -> str:
+        check_flags(flags, 3, "domain_metadata")
+        if type not in (0, 1, 2):
+            raise InvalidArg(f"unknown metadata type '{int(type)}'")
+        config = self.state.config(self.domain(domain), int(flags))
+        value: str | None
+        if type == DomainMetadataType.DESCRIPTION:
+            value = config.description
+        elif type == DomainMetadataType.TITLE:
+            value = config.title
+        else:
+            value = _metadata_element(config.metadata, uri)
+        if value is None:
+            raise NoDomainMetadata("Requested metadata element is not present")
+        return value
+
+    @inline
+    def domain_memory_parameters(self, domain: DomainRef, flags: DomainModificationImpact | int = 0) -> TypedParameters:
+        check_flags(flags, 3, "domain_memory_parameters")
+        return memory_parameters(self.state.config(self.domain(domain), int(flags)))
+
+    @inline
+    def domain_autostart(self, domain: DomainRef) -> bool:
+        return self.domain(domain).autostart
+
+    async def domain_set_autostart(self, domain: DomainRef, autostart: bool) -> None:
+        await self.state.set_autostart(self.domain(domain), autostart)
+
+    # -- statistics
+
+    async def connection_domain_stats(
+        self,
+        domains: Sequence[DomainRef] | None = None,
+        stats: DomainStatsTypes | int = 0,
+        flags: StatsFlags | int = 0,
+    ) -> list[DomainStats]:
+        flags = int(flags)
+        options = int(StatsFlags.NOWAIT | StatsFlags.BACKING | StatsFlags.ENFORCE_STATS)
+        check_flags(flags, _LIST_FILTERS | options, "connection_domain_stats")
+        groups = self._stats_groups(int(stats), bool(flags & StatsFlags.ENFORCE_STATS))
+        objects = self.state.domains.select(flags & _LIST_FILTERS)
+        if domains is not None:
+            passed = {obj.uuid: obj for obj in objects}
+            objects = [passed[ref.uuid] for ref in domains if ref.uuid in passed]
+        return list(
+            await asyncio.gather(*(self._stats_row(obj, groups, flags) for obj in objects))
+            if any(obj.active for obj in objects)
+            else [self._inactive_row(obj, groups) for obj in objects]
+        )
+
+    def _stats_groups(self, wanted: int, enforce: bool) -> int:
+        missing = wanted & ~self.stats_groups
+        if missing and enforce:
+            raise ArgumentUnsupported(f"Stats types bits 0x{missing:x} are not supported by this daemon")
+        return wanted & self.stats_groups if wanted else self.stats_groups
+
+    async def _stats_row(self, obj: DomainObject, groups: int, flags: int) -> DomainStats:
+        if not obj.active:
+            return self._inactive_row(obj, groups)
+        return DomainStats(obj.ref, await self.live_stats(obj, groups, flags))
+
+    def _inactive_row(self, obj: DomainObject, groups: int) -> DomainStats:
+        key = ("stats", groups)
+        row = obj.kept.get(key)
+        if not isinstance(row, DomainStats):
+            row = DomainStats(obj.ref, self.stats_of(obj, groups, self._info(obj, obj.facts, 0)))
+            obj.kept[key] = row
+        return row
+
+
+def memory_parameters(domain: Domain) -> TypedParameters:
+    """The memory limits of a configuration as ``virDomainGetMemoryParameters`` reports them, in KiB."""
+    tune = domain.memtune
+    rows = TypedParameters()
+    for name in ("hard_limit", "soft_limit", "swap_hard_limit"):
+        limit = getattr(tune, name) if tune is not None else None
+        rows.add(name, TypedParameterType.ULLONG, MEMORY_UNLIMITED if limit is None else limit)
+    return rows
+
+
+def _metadata_element(metadata: str | None, uri: str | None) -> str | None:
+    """The custom metadata element of a namespace, as text."""
+    if metadata is None or uri is None:
+        return None
+    from lxml import etree
+
+    root = etree.fromstring(metadata)
+    for element in root:
+        if isinstance(element.tag, str) and etree.QName(element).namespace == uri:
+            # libvirt hands the element out without its namespace declaration's prefix.
+            return etree.tostring(element, encoding="unicode", with_tail=False)
+    return None
