@@ -1,0 +1,487 @@
+"""One call of a driver method, from its begin to its end, and the three ways to wait for it.
+
+Work and waiting are two things. A :class:`Call` is the work: it begins in the core loop (or, for a plain method, in a
+worker thread) and ends exactly once. Whoever waits, a thread, a coroutine of the core loop or one of somebody's loop,
+may give up at any time: a query is then cancelled, a change goes on and can be watched as a
+:class:`~virtcore.runtime.jobs.Job`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import itertools
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple
+
+from virtcore.errors import InternalError, InvalidArg, OperationAborted, OperationInvalid, VirtError
+from virtcore.operations.declare import Kind, Operation, all_operations, is_inline
+from virtcore.runtime import loop as core_loops
+from virtcore.runtime.jobs import DeadlineExpired, Job
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.workers import Work, WorkerPool, in_worker
+
+__all__ = [
+    "DEFAULT",
+    "Call",
+    "Deadline",
+    "Method",
+    "Style",
+    "check_deadline",
+    "methods_of",
+    "running_calls",
+    "wait_again",
+    "wait_anywhere",
+    "wait_here",
+    "wait_in_loop",
+]
+
+INLINE_LIMIT = 0.005
+"""Seconds an inline method may take in debug mode."""
+
+EXIT_WAIT = 5.0
+"""Seconds the interpreter's exit waits for running changes."""
+
+debug_inline: bool = bool(os.environ.get("VIRTCORE_DEBUG_INLINE"))
+"""Debug mode (environment ``VIRTCORE_DEBUG_INLINE``): an inline method that exceeds :data:`INLINE_LIMIT` fails."""
+
+
+class Default(enum.Enum):
+    """What stands for "as the connection says"."""
+
+    DEFAULT = "default"
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+DEFAULT: Final = Default.DEFAULT
+
+#: Seconds a caller waits; None without end; DEFAULT for the connection's rule.
+Deadline = float | None | Literal[Default.DEFAULT]
+
+
+class Style(enum.Enum):
+    """How a driver wrote a method."""
+
+    #: ``@inline def``: never waits, runs in the core loop.
+    INLINE = "inline"
+    #: ``async def``: runs in the core loop.
+    ASYNC = "async"
+    #: ``def``: may block, runs in a worker thread.
+    PLAIN = "plain"
+
+
+class Method(NamedTuple):
+    """A function to be called, and how."""
+
+    name: str
+    change: bool
+    style: Style
+    function: Callable[..., Any]
+    operation: Operation | None = None
+
+    @property
+    def abortable(self) -> bool:
+        """Whether its job may be aborted: the operation says so, and there is a coroutine to cancel."""
+        return self.operation is not None and self.operation.abortable and self.style is Style.ASYNC
+
+
+_methods: dict[type, dict[str, Method]] = {}
+
+
+def methods_of(driver: type) -> dict[str, Method]:
+    """How each operation is called on a driver class."""
+    known = _methods.get(driver)
+    if known is None:
+        known = {
+            name: Method(name, record.kind is Kind.CHANGE, _style(function), function, record)
+            for name, record in all_operations().items()
+            if (function := getattr(driver, name, None)) is not None
+        }
+        _methods[driver] = known
+    return known
+
+
+def _style(function: Callable[..., Any]) -> Style:
+    if is_inline(function):
+        return Style.INLINE
+    return Style.ASYNC if asyncio.iscoroutinefunction(function) else Style.PLAIN
+
+
+_numbers = itertools.count(1)
+_lock = threading.Lock()  # held for a few instructions: the hand-over between begin, end and giving up
+_running: set[Call] = set()
+_change_ended = threading.Condition(threading.Lock())
+
+
+def running_calls(owner: object) -> list[Call]:
+    """The calls of a connection that have begun and not ended."""
+    return [call for call in list(_running) if call.owner is owner]
+
+
+class Call:
+    """A call of a method.
+
+    :ivar owner: the connection it belongs to.
+    :ivar done: it ended; then ``error`` or ``value`` tell how.
+    """
+
+    __slots__ = (
+        "_began",
+        "_given_up",
+        "_pool",
+        "_task",
+        "_watchers",
+        "_work",
+        "args",
+        "core",
+        "done",
+        "error",
+        "kwargs",
+        "method",
+        "number",
+        "owner",
+        "since",
+        "value",
+    )
+
+    def __init__(
+        self,
+        core: CoreLoop,
+        method: Method,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        owner: object = None,
+        pool: WorkerPool | None = None,
+    ) -> None:
+        self.core = core
+        self.method = method
+        self.args = args
+        self.kwargs = kwargs
+        self.owner = owner
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.done = False
+        self.number = 0
+        self.since = 0.0
+        self._pool = pool
+        self._task: asyncio.Task[Any] | None = None
+        self._work: Work | None = None
+        self._watchers: list[Callable[[], None]] = []
+        self._began = False
+        self._given_up = False
+
+    def __str__(self) -> str:
+        subject = self.subject
+        return self.method.name if subject is None else f"{self.method.name} of '{subject}'"
+
+    @property
+    def subject(self) -> str | None:
+        """Name of the object it concerns."""
+        for argument in self.args[1:2]:
+            name = getattr(argument, "name", None)
+            if isinstance(name, str):
+                return name
+        return None
+
+    # -- the work
+
+    def begin(self) -> None:
+        """Start the work: in the core loop, or for a plain method in any thread."""
+        if self.method.style is Style.PLAIN:
+            self._submit()
+            return
+        with _lock:
+            given_up = self._given_up
+            self._began = not given_up
+        if given_up:
+            self._end(None, OperationAborted(f"{self} was withdrawn"))
+            return
+        if self.method.style is Style.INLINE:
+            self._run()
+            return
+        if self.method.change:
+            self.number = next(_numbers)
+        self.since = time.monotonic()
+        _running.add(self)
+        try:
+            self._task = self.core.loop.create_task(self.method.function(*self.args, **self.kwargs))
+        except Exception as error:  # noqa: BLE001  # wrong arguments: the caller gets it
+            self._end(None, error)
+            return
+        self._task.add_done_callback(self._task_done)
+
+    def _submit(self) -> None:
+        if self._pool is None:
+            raise InternalError(f"{self.method.name} is a plain method outside of a connection")
+        with _lock:
+            if self.method.change:
+                self.number = next(_numbers)
+        self.since = time.monotonic()
+        _running.add(self)
+        try:
+            self._work = self._pool.submit(self._run)
+        except VirtError as error:
+            self._end(None, error)
+
+    def _run(self) -> None:
+        try:
+            value = self.method.function(*self.args, **self.kwargs)
+            if isinstance(value, Awaitable):
+                close = getattr(value, "close", None)
+                if close is not None:
+                    close()
+                raise InternalError(f"{self.method.name} of the driver returned an awaitable: it must be 'async def'")
+        except BaseException as error:
+            self._end(None, error)
+            if not isinstance(error, Exception) and self.method.style is Style.INLINE:
+                raise  # an interrupt in the core loop's own thread ends that, too
+        else:
+            self._end(value, None)
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self._end(None, self.error or OperationAborted(f"{self} was cancelled"))
+        else:
+            error = task.exception()
+            self._end(None if error is not None else task.result(), error)
+
+    def _end(self, value: Any, error: BaseException | None) -> None:
+        with _lock:
+            self.value, self.error, self.done = value, error, True
+            watchers, self._watchers = self._watchers, []
+            unseen = error is not None and self._given_up and self.method.change
+        _running.discard(self)
+        for watcher in watchers:
+            watcher()
+        if self.number:
+            with _change_ended:
+                _change_ended.notify_all()
+            if unseen:
+                import logging
+
+                logging.getLogger("virtcore").warning("job %d, %s, failed: %s", self.number, self, error)
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have a function called once when the call has ended, in whatever thread that happens."""
+        with _lock:
+            if not self.done:
+                self._watchers.append(watcher)
+                return
+        watcher()
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Forget a watcher that has not been called yet."""
+        with _lock:
+            if watcher in self._watchers:
+                self._watchers.remove(watcher)
+
+    def result(self) -> Any:
+        """The value of a call that ended; raises what it raised."""
+        error = self.error
+        if error is None:
+            return self.value
+        try:
+            raise error
+        finally:
+            del error  # no cycle through the traceback's frame
+
+    def cancel(self, reason: VirtError) -> None:
+        """End an asynchronous call by cancelling it; in the core loop."""
+        if self._task is not None and not self._task.done():
+            self.error = reason
+            self._task.cancel()
+
+    # -- those who wait
+
+    def give_up(self) -> bool:
+        """The waiter leaves: a query is cancelled, a change goes on. Returns whether work goes on."""
+        with _lock:
+            if self.done:
+                return False
+            self._given_up = True
+            began = self._began
+        if self._work is not None and self._pool is not None:
+            if self._pool.abandon(self._work):
+                self._end(None, OperationAborted(f"{self} was withdrawn"))
+                return False
+        elif not began:
+            return False
+        elif not self.method.change:
+            self.core.call_soon(self._cancel_query)
+        return self.method.change
+
+    def _cancel_query(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def expired(self, seconds: float) -> DeadlineExpired:
+        """Give up because of a deadline; the error that says what becomes of the work."""
+        if self.give_up():
+            job = Job(self)
+            advice = f"the work goes on as job {job.number}: error.job can be waited for"
+            return DeadlineExpired(self, seconds, advice + (" and aborted" if job.abortable else ""), job)
+        if self.method.change:
+            return DeadlineExpired(self, seconds, "it had not begun and was withdrawn: nothing changed", None)
+        return DeadlineExpired(self, seconds, "the query was cancelled", None)
+
+    def interrupted(self, error: BaseException) -> None:
+        """Give up because the waiter was interrupted; notes on the interrupt what goes on."""
+        if self.give_up():
+            error.add_note(f"{self} goes on as job {self.number} (see connection.jobs())")
+
+
+def check_deadline(deadline: float | None) -> float | None:
+    """A deadline as given by a caller.
+
+    :raises InvalidArg: it is negative or not a number.
+    """
+    if deadline is not None and not deadline >= 0:
+        raise InvalidArg(f"deadline must be a number of seconds, not {deadline!r}")
+    return deadline
+
+
+def _timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """An inline method as debug mode runs it."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        value = function(*args, **kwargs)
+        taken = time.perf_counter() - began
+        if taken > INLINE_LIMIT:
+            raise InternalError(f"inline method {name} took {taken * 1000:.1f} ms; it must not take longer than 5 ms")
+        return value
+
+    return run
+
+
+def guarded(method: Method) -> Method:
+    """A method as it is called: in debug mode, inline ones are timed."""
+    if debug_inline and method.style is Style.INLINE:
+        return method._replace(function=_timed(method.function, method.name))
+    return method
+
+
+def wait_here(call: Call, seconds: float | None) -> Any:
+    """Begin a call and block the calling thread until it ends.
+
+    :raises DeadlineExpired: it did not within the deadline.
+    :raises OperationInvalid: this is the core loop's thread, which would wait for itself.
+    """
+    core = call.core
+    if core.is_current():
+        raise OperationInvalid(
+            f"{call.method.name} was called synchronously on the core loop, which would wait for itself",
+            advice="await the method of the async face (virtcore.connect_async) there, or call from another thread",
+        )
+    plain = call.method.style is Style.PLAIN
+    if plain and in_worker():
+        # All workers may be here at once: handing the nested call to yet another could wait for ever.
+        return call.method.function(*call.args, **call.kwargs)
+    ended = threading.Lock()
+    ended.acquire()
+    call.watch(ended.release)
+    try:
+        if plain:
+            call.begin()
+        else:
+            core.loop.call_soon_threadsafe(call.begin)
+        in_time = ended.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
+    except BaseException as error:
+        call.interrupted(error)
+        raise
+    if not in_time:
+        raise call.expired(seconds or 0)
+    return call.result()
+
+
+async def wait_in_loop(call: Call, seconds: float | None) -> Any:
+    """Begin a call and wait for it, in a coroutine of the core loop."""
+    call.begin()
+    return await _wait(call, seconds, call.core.loop)
+
+
+async def wait_anywhere(call: Call, seconds: float | None) -> Any:
+    """Begin a call and wait for it, in a coroutine of whatever loop."""
+    if call.core.is_current():
+        return await wait_in_loop(call, seconds)
+    if call.method.style is Style.PLAIN:
+        call.begin()
+    else:
+        call.core.loop.call_soon_threadsafe(call.begin)
+    return await _wait(call, seconds, asyncio.get_running_loop())
+
+
+async def _wait(call: Call, seconds: float | None, loop: asyncio.AbstractEventLoop) -> Any:
+    if not call.done:
+        ended: asyncio.Future[None] = loop.create_future()
+        if loop is call.core.loop and call.method.style is not Style.PLAIN:
+            call.watch(partial(_set, ended))
+        else:
+            call.watch(partial(_wake, loop, ended))
+        try:
+            if seconds is None:
+                await ended
+            else:
+                try:
+                    async with asyncio.timeout(seconds):
+                        await ended
+                except TimeoutError:
+                    raise call.expired(seconds) from None
+        except asyncio.CancelledError as error:
+            call.interrupted(error)
+            raise
+    return call.result()
+
+
+async def wait_again(call: Call) -> Any:
+    """Wait for a call that others began, in a coroutine of whatever loop; giving up changes nothing for the call."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    call.watch(partial(_wake, loop, ended))
+    await ended
+    return call.result()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    try:
+        loop.call_soon_threadsafe(_set, ended)
+    except RuntimeError:
+        pass  # the waiter's loop was closed meanwhile: nobody waits any more
+
+
+def _set(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _await_changes() -> None:
+    """At the interpreter's exit: give running changes a few seconds."""
+
+    def left() -> list[Call]:
+        return [call for call in list(_running) if call.number and not call.core.forked and not call.core.adopted]
+
+    with _change_ended:
+        _change_ended.wait_for(lambda: not left(), EXIT_WAIT)
+    for call in left():
+        import logging
+
+        logging.getLogger("virtcore").warning("exit leaves job %d, %s, unfinished", call.number, call)
+
+
+core_loops.at_exit(_await_changes)
+
+
+def _after_fork() -> None:
+    global _lock, _change_ended
+    _lock = threading.Lock()
+    _change_ended = threading.Condition(threading.Lock())
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)

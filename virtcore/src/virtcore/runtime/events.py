@@ -1,0 +1,125 @@
+"""From a driver's events to subscribers: bounded queues that say when they lost something.
+
+The driver delivers in the core loop and never waits. Each subscriber has a queue; when it is full, further events are
+counted instead of kept, and a :class:`~virtcore.operations.events.GapEvent` takes their place. Callbacks of the sync
+face are called on one thread per connection, in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from virtcore.operations.events import Event, GapEvent
+
+__all__ = ["QUEUE_LIMIT", "Dispatcher", "EventQueue", "Kinds", "wanted"]
+
+QUEUE_LIMIT = 1024
+"""Events a subscriber may lag behind."""
+
+#: Classes of events a subscriber asked for; empty for all.
+Kinds = tuple[type[Event], ...]
+
+
+def wanted(event: Event, kinds: Kinds) -> bool:
+    """Whether a subscriber of these kinds gets an event. Everybody gets gaps."""
+    return not kinds or isinstance(event, (*kinds, GapEvent))
+
+
+class EventQueue:
+    """Between the core loop, which puts, and one consumer in whatever thread or loop.
+
+    :param wake: called by :meth:`put` and :meth:`close` when the consumer, who found nothing, has to look again.
+    """
+
+    __slots__ = ("_asleep", "_items", "_lock", "closed", "limit", "wake")
+
+    def __init__(self, wake: Callable[[], None], limit: int = QUEUE_LIMIT) -> None:
+        self.wake = wake
+        self.limit = limit
+        self.closed = False
+        self._items: deque[Event] = deque()
+        self._lock = threading.Lock()
+        self._asleep = True
+
+    def put(self, event: Event) -> None:
+        """Add an event, or count it as lost."""
+        with self._lock:
+            if self.closed:
+                return
+            if len(self._items) >= self.limit:
+                lost = event.lost if isinstance(event, GapEvent) else 1
+                last = self._items[-1]
+                if isinstance(last, GapEvent):
+                    self._items[-1] = GapEvent(last.lost + lost)
+                else:
+                    self._items.append(GapEvent(lost))
+            else:
+                self._items.append(event)
+            asleep, self._asleep = self._asleep, False
+        if asleep:
+            self.wake()
+
+    def get(self) -> Event | None:
+        """The next event; None when there is none, and ``wake`` will tell of the next."""
+        with self._lock:
+            if self._items:
+                return self._items.popleft()
+            self._asleep = True
+            return None
+
+    def close(self) -> None:
+        """No more events come; those queued stay."""
+        with self._lock:
+            self.closed = True
+            asleep, self._asleep = self._asleep, False
+        if asleep:
+            self.wake()
+
+
+class Dispatcher:
+    """The thread that calls a sync connection's callbacks, in the order in which their events came."""
+
+    __slots__ = ("_condition", "_ended", "_ready", "_thread")
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._ready: deque[Callable[[], None]] = deque()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Have the thread call a function, which must not raise."""
+        with self._condition:
+            if self._ended:
+                return
+            self._ready.append(function)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="virtcore-events", daemon=True)
+                self._thread.start()
+            else:
+                self._condition.notify()
+
+    def end(self) -> None:
+        """Let the thread end after what is queued."""
+        with self._condition:
+            self._ended = True
+            self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                while not self._ready:
+                    if self._ended:
+                        return
+                    self._condition.wait()
+                function = self._ready.popleft()
+            function()
+
+
+def report_failure(callback: Callable[..., object]) -> None:
+    """Log the exception a subscriber's callback raised; the others go on."""
+    import logging
+
+    logging.getLogger("virtcore").exception("an event callback failed: %r", callback)

@@ -1,0 +1,107 @@
+"""Running changes, seen by those who no longer wait for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout
+
+if TYPE_CHECKING:
+    from virtcore.runtime.calls import Call
+
+__all__ = ["DeadlineExpired", "Job"]
+
+
+class Job:
+    """A change that goes on by itself. ``job.wait()`` waits in a thread, ``await job`` in a coroutine of any loop."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    @property
+    def number(self) -> int:
+        """Its number, unique in this process."""
+        return self._call.number
+
+    @property
+    def operation(self) -> str:
+        """Name of the operation, e.g. ``domain_create``."""
+        return self._call.method.name
+
+    @property
+    def subject(self) -> str | None:
+        """Name of the object it works on."""
+        return self._call.subject
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running, in seconds."""
+        return time.monotonic() - self._call.since
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended."""
+        return self._call.done
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it failed with; None while it runs and when it succeeded."""
+        return self._call.error if self._call.done else None
+
+    @property
+    def abortable(self) -> bool:
+        """Whether :meth:`abort` may end it."""
+        return self._call.method.abortable
+
+    def wait(self, deadline: float | None = None) -> None:
+        """Block until it ends, at most ``deadline`` seconds.
+
+        :raises DeadlineExpired: it still runs; this ends only the wait.
+        :raises VirtError: it failed.
+        """
+        if self._call.core.is_current():
+            raise OperationInvalid("a job was waited for on the core loop", advice="use 'await job' there")
+        ended = threading.Event()
+        self._call.watch(ended.set)
+        try:
+            if not ended.wait(deadline):
+                raise DeadlineExpired(self._call, deadline or 0, "it still runs", self)
+        finally:
+            self._call.unwatch(ended.set)
+        self._call.result()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> None:
+        from virtcore.runtime.calls import wait_again
+
+        await wait_again(self._call)
+
+    def abort(self) -> None:
+        """End it; what it began is rolled back. Returns at once: wait for the job to see its end.
+
+        :raises OperationInvalid: the operation does not allow it.
+        """
+        if not self.abortable:
+            raise OperationInvalid(f"{self.operation} cannot be aborted")
+        self._call.core.call_soon(self._call.cancel, OperationAborted(f"{self._call} was aborted"))
+
+    def __repr__(self) -> str:
+        return f"<job {self.number}: {self._call}, {'done' if self.done else 'running'}>"
+
+
+class DeadlineExpired(OperationTimeout):
+    """A wait reached its deadline. Of a change, only the wait ended.
+
+    :ivar job: the change that goes on; None when nothing does.
+    """
+
+    def __init__(self, call: Call, seconds: float, advice: str, job: Job | None) -> None:
+        super().__init__(f"{call} did not end within {seconds:g} s", advice=advice)
+        self.job = job

@@ -1,0 +1,295 @@
+"""An open connection as the core loop sees it: its driver, the rules of its calls, its subscribers.
+
+The faces of :mod:`virtcore.api` are built on it, and a daemon serves its clients with it directly::
+
+    session = await open_session("test:///default")
+    if session.method("domain_state").style is Style.INLINE:
+        state = session.call_inline("domain_state", ref, 0)
+    else:
+        state = await session.call("domain_state", ref, 0)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid
+from virtcore.operations.declare import Operation
+from virtcore.operations.events import Event
+from virtcore.operations.spellings import canonical_function, needs_write
+from virtcore.runtime.calls import (
+    DEFAULT,
+    Call,
+    Deadline,
+    Method,
+    Style,
+    check_deadline,
+    guarded,
+    methods_of,
+    running_calls,
+    wait_anywhere,
+    wait_here,
+    wait_in_loop,
+)
+from virtcore.runtime.events import Kinds, wanted
+from virtcore.runtime.jobs import DeadlineExpired, Job
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.workers import WorkerPool
+
+__all__ = ["QUERY_DEADLINE", "Backend", "Cancellable", "Session", "Subscriber"]
+
+QUERY_DEADLINE = 30.0
+"""Seconds a query may take unless the connection or the caller says otherwise."""
+
+_names = itertools.count(1)
+
+
+class Cancellable(Protocol):
+    """A registration that can be ended."""
+
+    def cancel(self) -> None:
+        """End it; later calls do nothing."""
+
+
+class Backend(Protocol):
+    """What a session needs of a driver beside the operations (see :class:`virtcore.driver.Driver`)."""
+
+    async def close(self) -> None:
+        """The connection ends."""
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Cancellable:
+        """Register for every event."""
+
+    def implements(self, operation: Operation) -> bool:
+        """Whether an operation is there."""
+
+
+class Subscriber:
+    """A registration for events of some kinds with a session; :meth:`cancel` in the core loop."""
+
+    __slots__ = ("_session", "closed", "deliver", "kinds")
+
+    def __init__(
+        self, session: Session, deliver: Callable[[Event], None], kinds: Kinds, closed: Callable[[], None] | None
+    ) -> None:
+        self._session = session
+        self.deliver = deliver
+        self.kinds = kinds
+        self.closed = closed
+
+    def cancel(self) -> None:
+        """End the registration."""
+        self._session.unsubscribe(self)
+
+
+class Session:
+    """One connection.
+
+    :param driver: the driver's instance for this connection.
+    :param readonly: refuse what libvirt refuses on read-only connections.
+    :param deadline: seconds for queries whose caller does not say; None for no limit.
+    :param workers: threads for plain methods.
+    """
+
+    def __init__(
+        self,
+        core: CoreLoop,
+        driver: Backend,
+        *,
+        readonly: bool = False,
+        deadline: float | None = QUERY_DEADLINE,
+        workers: int = 4,
+    ) -> None:
+        self.core = core
+        self.driver = driver
+        self.readonly = readonly
+        self.deadline = check_deadline(deadline)
+        self.closed = False
+        self._methods = methods_of(type(driver))
+        self._pool = WorkerPool(workers, f"virtcore-{next(_names)}")
+        self._subscribers: list[Subscriber] = []
+        self._registration: Cancellable | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    # -- operations
+
+    def method(self, name: str) -> Method:
+        """How an operation is called here.
+
+        :raises InvalidArg: there is no such operation.
+        """
+        method = self._methods.get(name)
+        if method is None:
+            raise self._unknown(name)
+        return method
+
+    def _unknown(self, name: str) -> InvalidArg:
+        import difflib
+
+        near = difflib.get_close_matches(name, self._methods, 1)
+        return InvalidArg(f"there is no operation '{name}'", value=name, nearest=near[0] if near else None)
+
+    def supports(self, name: str) -> bool:
+        """Whether the driver has an operation.
+
+        :raises InvalidArg: there is no such operation.
+        """
+        operation = self.method(name).operation
+        return operation is not None and self.driver.implements(operation)
+
+    def _admit(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Method:
+        """The method to call, after the checks that every call passes."""
+        method = guarded(self.method(name))
+        if self.core.forked:
+            raise OperationInvalid(
+                "the connection was opened before fork() and belongs to the parent process",
+                advice="open a connection in the child",
+            )
+        if self.closed:
+            raise InvalidConn(_function_name(method), advice="the connection was closed")
+        if self.readonly and _needs_write(method, args, kwargs):
+            raise OperationDenied(f"read only access prevents {_function_name(method)}")
+        return method
+
+    def _seconds(self, method: Method, deadline: Deadline) -> float | None:
+        if deadline is DEFAULT:
+            return None if method.change else self.deadline
+        return check_deadline(deadline)
+
+    def _call(self, method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        return Call(self.core, method, (self.driver, *args), kwargs, self, self._pool)
+
+    def call_inline(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call an operation whose method is inline, in the core loop, without any waiting."""
+        method = self._admit(name, args, kwargs)
+        if method.style is not Style.INLINE:
+            raise InternalError(f"{name} of this driver is not an inline method")
+        return method.function(self.driver, *args, **kwargs)
+
+    async def call(self, name: str, *args: Any, deadline: Deadline = DEFAULT, **kwargs: Any) -> Any:
+        """Call an operation in a coroutine of the core loop.
+
+        Cancelling the awaiting task cancels a query; a change goes on.
+
+        :raises DeadlineExpired: the deadline was reached.
+        """
+        method = self._admit(name, args, kwargs)
+        if method.style is Style.INLINE:
+            return method.function(self.driver, *args, **kwargs)
+        seconds = self._seconds(method, deadline)
+        if method.style is Style.PLAIN or method.change:
+            return await wait_in_loop(self._call(method, args, kwargs), seconds)
+        if seconds is None:
+            return await method.function(self.driver, *args, **kwargs)
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit:
+                return await method.function(self.driver, *args, **kwargs)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            call = self._call(method, args, kwargs)
+            raise DeadlineExpired(call, seconds, "the query was cancelled", None) from None
+
+    def call_here(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
+        """Call an operation and block the calling thread, which is not the core loop's."""
+        method = self._admit(name, args, {})
+        return wait_here(self._call(method, args, {}), self._seconds(method, deadline))
+
+    async def call_anywhere(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
+        """Call an operation in a coroutine of whatever loop."""
+        if self.core.is_current():
+            return await self.call(name, *args, deadline=deadline)
+        method = self._admit(name, args, {})
+        return await wait_anywhere(self._call(method, args, {}), self._seconds(method, deadline))
+
+    def jobs(self) -> list[Job]:
+        """The changes that are running on this connection, oldest first."""
+        calls = [call for call in running_calls(self) if call.number]
+        return [Job(call) for call in sorted(calls, key=lambda call: call.number)]
+
+    # -- events; in the core loop
+
+    def subscribe(
+        self, deliver: Callable[[Event], None], kinds: Kinds = (), closed: Callable[[], None] | None = None
+    ) -> Subscriber:
+        """Have ``deliver`` called with every event of these kinds (none given: every event), in the core loop.
+
+        :param closed: called when the connection closes.
+        :raises NoSupport: the driver has no events.
+        """
+        if self.closed:
+            raise InvalidConn("subscribe", advice="the connection was closed")
+        if self._registration is None:
+            self._registration = self.driver.subscribe(self._deliver)
+        subscriber = Subscriber(self, deliver, kinds, closed)
+        self._subscribers.append(subscriber)
+        return subscriber
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """End a registration; unknown ones are ignored."""
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+        if not self._subscribers and self._registration is not None:
+            registration, self._registration = self._registration, None
+            registration.cancel()
+
+    def _deliver(self, event: Event) -> None:
+        for subscriber in tuple(self._subscribers):
+            if wanted(event, subscriber.kinds):
+                subscriber.deliver(event)
+
+    # -- the end
+
+    async def close(self) -> None:
+        """End the connection: new calls are refused, queries cancelled, subscriptions ended.
+
+        The driver closes when the last change that still runs has ended; this waits for it only if none does.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        for subscriber in tuple(self._subscribers):
+            if subscriber.closed is not None:
+                subscriber.closed()
+            self.unsubscribe(subscriber)
+        changes = []
+        for call in running_calls(self):
+            if call.number:
+                changes.append(call)
+            else:
+                call.cancel(InvalidConn(_function_name(call.method), advice="the connection was closed"))
+        if not changes:
+            await self._close_driver()
+            return
+        left = set(changes)
+
+        def ended(call: Call) -> None:
+            left.discard(call)
+            if not left:
+                self._closing = self.core.loop.create_task(self._close_driver())
+
+        for call in changes:
+            call.watch(partial(self.core.call_soon, ended, call))
+
+    async def _close_driver(self) -> None:
+        self._pool.close()
+        await self.driver.close()
+
+
+def _function_name(method: Method) -> str:
+    """Libvirt's function for an operation, as its messages name it."""
+    return canonical_function(method.name)
+
+
+def _needs_write(method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a read-only connection refuses a call, which may depend on its flags."""
+    flags = kwargs.get("flags", 0)
+    if method.operation is not None:
+        names = list(method.operation.signature.parameters)[1:]
+        flags = dict(zip(names, args, strict=False)).get("flags", flags)
+    return needs_write(method.name, (flags,))
