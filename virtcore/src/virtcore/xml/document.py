@@ -17,7 +17,6 @@ __all__ = ["MAX_DOCUMENT", "document"]
 MAX_DOCUMENT = 16 << 20
 
 
-
 def parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_blank_text=True, recover=False

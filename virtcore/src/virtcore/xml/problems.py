@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from virtcore.xml.modes import Mode
     from virtcore.xml.plan import Plan, Slot
 
-__all__ = ["Reading", "attribute_of_leaf", "bad", "locate", "missing", "nearest", "place", "refused", "string", "unknown_attribute"]
+__all__ = [
+    "Reading",
+    "attribute_of_leaf",
+    "bad",
+    "locate",
+    "missing",
+    "nearest",
+    "place",
+    "refused",
+    "string",
+    "unknown_attribute",
+]
 
 
 class Reading:
@@ -124,11 +135,12 @@ def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: t
     field = slot.field
     tag = local(str(node.tag))
     absent = next((n for n, v in zip(slot.tag_attributes, values, strict=True) if v is None), None)
+    lacking = field.missing_code if field.missing_code is not None else field.code
     if absent is not None and field.missing is not None:
-        raise error(field.code, field.missing.format(name=absent, element=tag, value=""), path=place(node))
+        raise error(lacking, field.missing.format(name=absent, element=tag, value=""), path=place(node))
     if absent is not None:
         detail = f"Missing required attribute '{absent}' in element '{tag}'"
-        raise error(field.code, detail, path=place(node, absent))
+        raise error(lacking, detail, path=place(node, absent))
     value = "/".join(v or "" for v in values)
     name = slot.tag_attributes[-1]
     template = field.invalid or "Invalid value for attribute '{name}' in element '{element}': '{value}'."

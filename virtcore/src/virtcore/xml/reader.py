@@ -70,7 +70,9 @@ def read_node(node: _Element, cls: type[T], *, mode: Mode | None = None, keep: b
     :param mode: the input mode for fields with ``read=``; None reads all.
     :param keep: whether unknown content is kept.
     """
-    result: T = reader_of(cls, declaration(cls).ns)(node, Reading(ALL_MODES if mode is None else int(mode.normalised), keep))
+    result: T = reader_of(cls, declaration(cls).ns)(
+        node, Reading(ALL_MODES if mode is None else int(mode.normalised), keep)
+    )
     return result
 
 
@@ -285,7 +287,14 @@ class _ReaderSource:
     # -- an element's content
 
     def scope(
-        self, entries: list[Slot | Wrap], node: str, owner: str, items: str | None, nodes: str | None, within: str, depth: int
+        self,
+        entries: list[Slot | Wrap],
+        node: str,
+        owner: str,
+        items: str | None,
+        nodes: str | None,
+        within: str,
+        depth: int,
     ) -> None:
         """Code that reads one element: its attributes, text, children."""
         code = self.code
@@ -303,7 +312,9 @@ class _ReaderSource:
         if attributes or inlined:
             code.indent("try:")
             code.indent(f"for {k}, {v} in {iterable}:")
-            cases = [(name, self.attribute_body(name, slot, kind, v, node)) for name, (slot, kind) in attributes.items()]
+            cases = [
+                (name, self.attribute_body(name, slot, kind, v, node)) for name, (slot, kind) in attributes.items()
+            ]
             code.branch(k, cases, lambda: code(f"ra.append(({k}, {v}))" if inlined else f"if keep: {unknown}"))
             code.dedent()
             code.dedent()
@@ -354,6 +365,10 @@ class _ReaderSource:
 
             code.branch(t, children, otherwise)
             code.dedent()
+        if catch_all is not None:
+            assert catch_all.enum is not None
+            order = code.bind("E", {member: n for n, member in enumerate(catch_all.enum)})
+            code(f"{self.target_list(catch_all)}.sort(key={order}.__getitem__)")
         for entry in entries:
             if isinstance(entry, Slot) and entry.field.required and entry.kind not in ("attribute", "text"):
                 self.require(entry, node)
@@ -362,7 +377,9 @@ class _ReaderSource:
         def emit() -> None:
             condition = self.condition(slot)
             where = self.holder(slot.group)
-            absent = f"{slot.key!r} not in {where}" if slot.group is None else f"not {where} or {slot.key!r} not in {where}"
+            absent = (
+                f"{slot.key!r} not in {where}" if slot.group is None else f"not {where} or {slot.key!r} not in {where}"
+            )
             if slot.many:
                 absent = f"not {where}[{slot.key!r}]"
             guard = f"({condition}) and ({absent})" if condition else absent
@@ -431,7 +448,9 @@ class _ReaderSource:
         if slot.field.blank is False:
             guards.append(v)
         if first:
-            guards.append(f"{slot.key!r} not in {self.holder(slot.group) if slot.group is None else '(' + slot.group.var + ' or ())'}")
+            guards.append(
+                f"{slot.key!r} not in {self.holder(slot.group) if slot.group is None else '(' + slot.group.var + ' or ())'}"
+            )
         if guards:
             code.indent(f"if {' and '.join(guards)}:")
         self.ensure(slot.group)
@@ -471,7 +490,9 @@ class _ReaderSource:
                 code.names["size"] = read_size
                 code.indent(f"if {raw}:")
                 self.ensure(slot.group)
-                code(f"{self.holder(slot.group)}[{slot.key!r}] = size({code.bind('s', slot)}, {node}, {raw}, {unit}, './@{slot.name}')")
+                code(
+                    f"{self.holder(slot.group)}[{slot.key!r}] = size({code.bind('s', slot)}, {node}, {raw}, {unit}, './@{slot.name}')"
+                )
                 code.dedent()
             elif slot.kind == "text" and slot.size is not None:
                 raws |= {self.raw("unit", slot.size.unit_name, node): None}
@@ -511,7 +532,11 @@ class _ReaderSource:
                 self.require(entry, node)
         if raws:
             # Their variables must exist before the loop over the attributes.
-            at = next(n for n in range(start - 1, -1, -1) if code.lines[n].strip() == "try:" and code.lines[n].startswith("    " * code.level + "try:"))
+            at = next(
+                n
+                for n in range(start - 1, -1, -1)
+                if code.lines[n].strip() == "try:" and code.lines[n].startswith("    " * code.level + "try:")
+            )
             code.lines[at:at] = ["    " * code.level + " = ".join(raws) + " = None"]
 
     def text(self, slot: Slot, node: str, v: str) -> None:
@@ -614,7 +639,13 @@ class _ReaderSource:
             code(self.unknown(c, within))
             code.dedent()
 
-        if sum(isinstance(entry, Wrap) or (entry.field.entry is None and entry.field.only is None) for entry, _ in alternatives) > 1:
+        if (
+            sum(
+                isinstance(entry, Wrap) or (entry.field.entry is None and entry.field.only is None)
+                for entry, _ in alternatives
+            )
+            > 1
+        ):
             raise TypeError(f"{self.plan.cls.__qualname__}: element {name!r} is declared twice")
         return body
 
@@ -755,7 +786,9 @@ class _ReaderSource:
         code = self.code
 
         def body() -> None:
-            classes = [m.cls for m in slot.members if slot.field.name or m.declared.name == name or name in slot.field.synonyms]
+            classes = [
+                m.cls for m in slot.members if slot.field.name or m.declared.name == name or name in slot.field.synonyms
+            ]
             if len(classes) != 1:
                 raise TypeError(f"{slot}: {len(classes)} classes for element {name!r}; a tag must tell them apart")
             guarded = self.mode_guard(slot)
@@ -776,12 +809,16 @@ class _ReaderSource:
             for tag in declaration(cls).tags:
                 key = tuple(plain(part) for part in tag) if isinstance(tag, tuple) else plain(tag)
                 if table.setdefault(key, cls) is not cls:
-                    raise TypeError(f"{slot}: {table[key].__qualname__} and {cls.__qualname__} have the same tag {key!r}")
+                    raise TypeError(
+                        f"{slot}: {table[key].__qualname__} and {cls.__qualname__} have the same tag {key!r}"
+                    )
         return table
 
     def tag_value(self, slot: Slot, c: str) -> str:
         """Expression for the tag of the element ``c``, defaults in place."""
-        defaults = slot.field.default if isinstance(slot.field.default, tuple) else (slot.field.default,) * len(slot.tags)
+        defaults = (
+            slot.field.default if isinstance(slot.field.default, tuple) else (slot.field.default,) * len(slot.tags)
+        )
         parts = []
         for tag, default in zip(slot.tags, defaults, strict=True):
             if tag.startswith("@"):
@@ -796,7 +833,9 @@ class _ReaderSource:
     def chosen(self, slot: Slot, name: str, c: str, within: str, store: str) -> None:
         """Reads one member of a union, chosen by the tag; without a member it is unknown content, or refused."""
         code = self.code
-        classes = [m.cls for m in slot.members if slot.field.name or m.declared.name == name or name in slot.field.synonyms]
+        classes = [
+            m.cls for m in slot.members if slot.field.name or m.declared.name == name or name in slot.field.synonyms
+        ]
         table = self.tagged(slot, classes)
         members = code.bind("u", _Members(table, self.ns, slot.tag_attributes))
         value = self.tag_value(slot, c)
@@ -822,7 +861,11 @@ class _ReaderSource:
             if slot.tags:
                 self.chosen(slot, name, c, within, append)
             else:
-                classes = [m.cls for m in slot.members if slot.field.name or m.declared.name == name or name in slot.field.synonyms]
+                classes = [
+                    m.cls
+                    for m in slot.members
+                    if slot.field.name or m.declared.name == name or name in slot.field.synonyms
+                ]
                 if len(classes) != 1:
                     raise TypeError(f"{slot}: {len(classes)} classes for element {name!r}; a tag must tell them apart")
                 self.ensure(slot.group)
