@@ -2,7 +2,8 @@
 
 A path names a command or event, then step by step a part of it: ``blockdev-add/arg-type/+file/aio/^io_uring``. A plain
 step is a member of an object or a field of a command, ``+x`` the variant ``x`` of a union, ``*x`` a member that has a
-default, ``^x`` a value of an enumeration, ``$x`` a feature, ``!x`` the JSON type of a builtin. Arrays are looked through.
+default, ``^x`` a value of an enumeration, ``$x`` a feature, ``!x`` the JSON type of a builtin. Arrays are looked
+through.
 """
 
 from __future__ import annotations

@@ -1,0 +1,124 @@
+"""What a machine type is: the families libvirt tells apart, and what their boards have built in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtcore.model.arch import Arch
+from virtcore.model.domain.controller import PCIController, PCIControllerModel
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.domain import Domain
+
+__all__ = ["Machine", "pci_root"]
+
+_MIPS = (Arch.MIPS, Arch.MIPSEL, Arch.MIPS64, Arch.MIPS64EL)
+_RISCV = (Arch.RISCV32, Arch.RISCV64)
+#: Boards with an IDE controller on them, the PIIX3 family apart.
+_BUILTIN_IDE = ("malta", "sun4u", "g3beige")
+
+
+class Machine:
+    """The machine type of a domain, as questions."""
+
+    __slots__ = ("arch", "name")
+
+    def __init__(self, arch: Arch | None, name: str | None) -> None:
+        self.arch = arch
+        self.name = name or ""
+
+    @classmethod
+    def of(cls, domain: Domain) -> Machine:
+        """The machine of a domain."""
+        return cls(domain.arch, domain.machine)
+
+    def _named(self, name: str) -> bool:
+        return self.name == name or self.name.startswith(name + "-")
+
+    @property
+    def x86(self) -> bool:
+        """A PC of any kind."""
+        return self.arch is not None and self.arch.is_x86
+
+    @property
+    def q35(self) -> bool:
+        """A PC with a PCI Express root."""
+        return self.x86 and (self.name == "q35" or self.name.startswith("pc-q35-"))
+
+    @property
+    def i440fx(self) -> bool:
+        """A PC with a conventional PCI root."""
+        return self.x86 and (self.name == "pc" or self.name.startswith(("pc-0.", "pc-1.", "pc-i440fx-", "rhel")))
+
+    @property
+    def isapc(self) -> bool:
+        """A PC without PCI."""
+        return self.x86 and self.name == "isapc"
+
+    @property
+    def s390_ccw(self) -> bool:
+        """A mainframe with channel I/O."""
+        return self.arch is not None and self.arch.is_s390 and self.name.startswith("s390-ccw")
+
+    @property
+    def arm_virt(self) -> bool:
+        """The board ``virt`` on ARM."""
+        return self.arch in (Arch.ARMV6L, Arch.ARMV7L, Arch.AARCH64) and self._named("virt")
+
+    @property
+    def riscv_virt(self) -> bool:
+        """The board ``virt`` on RISC-V."""
+        return self.arch in _RISCV and self._named("virt")
+
+    @property
+    def loongarch_virt(self) -> bool:
+        """The board ``virt`` on LoongArch."""
+        return self.arch is Arch.LOONGARCH64 and self._named("virt")
+
+    @property
+    def pseries(self) -> bool:
+        """A PAPR guest on POWER."""
+        return self.arch is not None and self.arch.is_ppc64 and self._named("pseries")
+
+    @property
+    def malta(self) -> bool:
+        """The board ``malta`` on MIPS."""
+        return self.arch in _MIPS and self.name == "malta"
+
+    @property
+    def riscv(self) -> bool:
+        """Any RISC-V board."""
+        return self.arch in _RISCV
+
+    @property
+    def mips(self) -> bool:
+        """Any MIPS board."""
+        return self.arch in _MIPS
+
+    @property
+    def builtin_ide(self) -> bool:
+        """Whether the board has an IDE controller."""
+        return self.i440fx or self.name in _BUILTIN_IDE
+
+    @property
+    def builtin_esp(self) -> bool:
+        """Whether the board has an NCR 53c90 SCSI controller."""
+        if self.arch in (Arch.MIPS64, Arch.MIPS64EL):
+            return self.name in ("magnum", "pica61")
+        return self.arch is Arch.SPARC or (self.arch is Arch.M68K and self.name == "q800")
+
+    @property
+    def supports_pci(self) -> bool:
+        """Whether the board has PCI at all."""
+        if self.arch is not None and self.arch.is_arm:
+            return self.arm_virt or self.name == "versatilepb"
+        return self.riscv_virt if self.riscv else True
+
+
+def pci_root(domain: Domain) -> PCIControllerModel | None:
+    """Model of the PCI controller with index 0."""
+    assert domain.devices is not None
+    for controller in domain.devices.controllers:
+        if isinstance(controller, PCIController) and (controller.index or 0) == 0:
+            return controller.model
+    return None
