@@ -1,11 +1,11 @@
 """How operations are declared.
 
 An operation is what a driver implements: one per behaviour. It is declared as a method of an :class:`OperationSet`: the
-signature gives names and types, the docstring the meaning, :func:`operation` the facts about how it is called. The declared
-method itself becomes the driver base class's default, which says "not supported by this driver".
+signature gives names and types, the docstring the meaning, :func:`operation` the facts about how it is called. The
+declared method itself becomes the driver base class's default, which says "not supported by this driver".
 
-A driver overrides it in one of three ways: ``@inline def`` (never waits, runs in the core loop), ``async def``, or plain ``def``
-(may block, runs in the connection's worker threads). Declared return types are therefore :data:`Result`.
+A driver overrides it in one of three ways: ``@inline def`` (never waits, runs in the core loop), ``async def``, or
+plain ``def`` (may block, runs in the connection's worker threads). Declared return types are therefore :data:`Result`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from virtcore.errors import NoSupport
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: What a driver method may return: the value, or an awaitable of it.
-Result = T | Awaitable[T]
+Result: TypeAlias = T | Awaitable[T]
 
 
 class Kind(enum.Enum):
