@@ -6,6 +6,8 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from virtcore.driver.toolkit.disk import DiskWorker
@@ -37,9 +39,8 @@ from virtcore.operations.events import DomainLifecycleEvent
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.folders import StateFolders
     from virtcore.model.domain import Domain
-    from virtcore.model.domain.rules.context import DomainContext, ParseFlag
+    from virtcore.model.domain.rules import DomainContext, DomainRules, ParseFlag
     from virtcore.types import DomainRef
-    from virtcore.xml import Rules
 
 __all__ = ["DriverState"]
 
@@ -55,6 +56,8 @@ class DriverState:
 
     #: Name of the driver as its domain definitions, folders and threads carry it.
     driver_name: ClassVar[str]
+    #: New definitions may get defaults that change what the guest sees (``VIR_DOMAIN_DEF_PARSE_ABI_UPDATE``).
+    abi_update: ClassVar[bool] = True
 
     def __init__(self, folders: StateFolders | None = None) -> None:
         self.folders = folders
@@ -73,17 +76,15 @@ class DriverState:
 
     # -- hooks: a driver overrides these
 
-    def rules(self) -> Rules[Domain, DomainContext]:
-        """Hook: the stages that complete and validate a domain document; the generic ones by default."""
-        from virtcore.model.domain.rules import domain_rules
+    def make_rules(self) -> DomainRules:
+        """Hook: what completes and validates domain documents; by default the rules of no driver in particular."""
+        from virtcore.model.domain.rules import DomainRules
 
-        return domain_rules()
+        return DomainRules()
 
     def context(self, flags: ParseFlag) -> DomainContext:
-        """Hook: what the stages may look at; its ``flags`` are to be those given."""
-        from virtcore.model.domain.rules.context import DomainContext
-
-        return DomainContext(flags=flags)
+        """Hook: what the rules may look at."""
+        return self.rules.context(flags)
 
     async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
         """Hook: start the guest of ``obj.live`` and set its state (:meth:`set_state`).
@@ -166,20 +167,27 @@ class DriverState:
 
     # -- documents
 
+    @cached_property
+    def rules(self) -> DomainRules:
+        """What completes and validates domain documents (:meth:`make_rules`, once)."""
+        return self.make_rules()
+
     def load(self, xml: str, flags: ParseFlag) -> Domain:
         """Read, complete and validate a document with the driver's rules.
 
         :raises VirtError: it is refused.
         """
-        from virtcore.model.domain.rules import load_domain
+        from virtcore.model.domain.document import load_domain
 
-        return load_domain(xml, self.context(flags), self.rules())
+        return load_domain(xml, self.rules, self.context(flags))
 
     async def load_new(self, xml: str, validate: bool) -> Domain:
         """Read a document that somebody wants to define or create."""
         from virtcore.model.domain.rules.context import ParseFlag
 
-        flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE
+        flags = ParseFlag.INACTIVE
+        if self.abi_update:
+            flags |= ParseFlag.ABI_UPDATE
         if validate:
             flags |= ParseFlag.VALIDATE_SCHEMA
         if len(xml) > _LARGE:
@@ -235,24 +243,25 @@ class DriverState:
         return text
 
     def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
-        from virtcore.xml import Mode, format
+        from virtcore.model.domain.document import format_domain
+        from virtcore.xml import Mode
 
-        mode = Mode(int(flags) & int(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE))
+        # These bits are the same in both.
+        mode = Mode(int(flags & (DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE)))
         update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
         if obj.live is not None and not (flags & DomainXMLFlags.INACTIVE and obj.persistent):
             if not update_cpu:
-                return format(obj.live, mode)
-            from copy import deepcopy
-
+                return format_domain(obj.live, mode)
             domain = deepcopy(obj.live)
         else:
-            # Where the definition holds no secrets, its stored text is what is asked for most.
-            if not update_cpu and (mode == Mode.SECURE or (mode == Mode.NONE and obj.facts.get("plain"))):
+            # The stored text is what is asked for, unless that leaves out secrets or what an older peer does not know.
+            hidden = not flags & DomainXMLFlags.SECURE and not obj.facts.get("plain")
+            if not (update_cpu or hidden or flags & DomainXMLFlags.MIGRATABLE):
                 return self.text(obj)
             domain = self.definition(obj)
         if update_cpu:
             self.update_cpu(domain)
-        return format(domain, mode)
+        return format_domain(domain, mode)
 
     # -- definitions
 
@@ -279,10 +288,11 @@ class DriverState:
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
         """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
-        from virtcore.xml import Mode, format
+        from virtcore.model.domain.document import format_domain
+        from virtcore.xml import Mode
 
-        text = format(domain, Mode.SECURE)
-        plain = format(domain, Mode.NONE)
+        text = format_domain(domain, Mode.SECURE)
+        plain = format_domain(domain, Mode.NONE)
         facts = {**self.facts_of(domain), "plain": plain == text}
         if self._definitions is not None:
             await self._definitions.write(obj.uuid, obj.name, text, facts)
