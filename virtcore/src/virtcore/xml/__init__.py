@@ -55,13 +55,16 @@ from virtcore.xml.scalars import (
     UINT,
     UINT_ANY,
     ULONG,
+    ULONG_ANY,
     UUID,
     YES_NO,
     Codec,
     CpuSet,
-    pretty_size,
+    Size,
+    choice,
     cpuset,
     number,
+    pretty_size,
     scaled,
 )
 
@@ -73,6 +76,7 @@ if TYPE_CHECKING:
     from virtcore.xml.reader import parse as parse
     from virtcore.xml.reference import describe as describe
     from virtcore.xml.relaxng import schema as schema
+    from virtcore.xml.rules import Rulebook as Rulebook
     from virtcore.xml.rules import Rules as Rules
     from virtcore.xml.rules import Stage as Stage
     from virtcore.xml.rules import load as load
@@ -82,6 +86,7 @@ _LAZY = {
     "Change": "changes",
     "Extra": "extra",
     "Extras": "extra",
+    "Rulebook": "rules",
     "Rules": "rules",
     "Stage": "rules",
     "describe": "reference",
@@ -105,6 +110,7 @@ __all__ = [
     "UINT",
     "UINT_ANY",
     "ULONG",
+    "ULONG_ANY",
     "UUID",
     "YES_NO",
     "Change",
@@ -116,11 +122,14 @@ __all__ = [
     "Field",
     "Mode",
     "Namespace",
+    "Rulebook",
     "Rules",
+    "Size",
     "Stage",
     "attribute",
     "child",
     "children",
+    "choice",
     "cpuset",
     "declaration",
     "describe",

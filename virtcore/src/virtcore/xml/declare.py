@@ -275,8 +275,10 @@ class _Names(Mapping[str, object]):
 
 def annotation_text(field: Field) -> str:
     """The annotation beside a field, as written."""
+    import inspect
+
     assert field.owner is not None
-    text = field.owner.__dict__.get("__annotations__", {}).get(field.key)
+    text = inspect.get_annotations(field.owner).get(field.key)
     if text is None:
         return "None"
     return text if isinstance(text, str) else getattr(text, "__name__", repr(text))

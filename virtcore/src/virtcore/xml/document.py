@@ -1,4 +1,6 @@
-"""From text to a tree, safely: no entities, no network, limits on depth and size; libvirt's words for what is malformed."""
+"""From text to a tree, safely: no entities, no network, limits on depth and size; libvirt's words for what is
+malformed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""From the fields of a class to what stands where: the tree that reading, printing, schema and reference are generated from."""
+"""From the fields of a class to what stands where: the tree that reading, printing, schema and reference are
+generated from.
+"""
 
 from __future__ import annotations
 

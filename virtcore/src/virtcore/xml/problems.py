@@ -1,4 +1,6 @@
-"""What can be wrong with a document: errors that say where, what was read and what comes nearest; and content nobody declared."""
+"""What can be wrong with a document: errors that say where, what was read and what comes nearest; and content
+nobody declared.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,6 @@ from virtcore.xml.verbatim import capture
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-    from virtcore.xml.modes import Mode
     from virtcore.xml.plan import Plan, Slot
 
 __all__ = [

@@ -80,7 +80,8 @@ _READERS: dict[tuple[type, Namespace | None, tuple[str, ...]], Reader] = {}
 
 
 def reader_of(cls: type, ns: Namespace | None = None, tags: tuple[str, ...] = ()) -> Reader:
-    """The generated reader of a class: ``reader(node, reading, items=None, nodes=None)``; the last two for members that stand in
+    """The generated reader of a class: ``reader(node, reading, items=None, nodes=None)``; the last two for members
+    that stand in
     another element, of which they get a part.
 
     :param tags: attributes that only say which member of a union it is.
@@ -94,7 +95,7 @@ def reader_of(cls: type, ns: Namespace | None = None, tags: tuple[str, ...] = ()
 
 def _new_group(cls: type, key: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Makes an embedded object inside its owner and returns its dictionary."""
-    new = cls.__new__
+    new: Callable[[type], Any] = object.__new__
     lists = [slot.key for slot in plan_of(cls).slots() if slot.many]
 
     def make(holder: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +109,9 @@ def _new_group(cls: type, key: str) -> Callable[[dict[str, Any]], dict[str, Any]
 
 
 def conversion(slot: Slot) -> Any:
-    """What turns text into the slot's value: a mapping for few words and for numbers, else a function; None for plain text."""
+    """What turns text into the slot's value: a mapping for few words and for numbers, else a function; None for
+    plain text.
+    """
     field = slot.field
     convert: Any
     if slot.enum is not None:
@@ -193,7 +196,7 @@ class _ReaderSource:
     def build(self) -> Reader:
         code, plan = self.code, self.plan
         code.names.update(
-            new=plan.cls.__new__,
+            new=object.__new__,
             C=plan.cls,
             PLAN=plan,
             ORDER=self.order,
@@ -448,9 +451,7 @@ class _ReaderSource:
         if slot.field.blank is False:
             guards.append(v)
         if first:
-            guards.append(
-                f"{slot.key!r} not in {self.holder(slot.group) if slot.group is None else '(' + slot.group.var + ' or ())'}"
-            )
+            guards.append(f"{slot.key!r} not in {'d' if slot.group is None else f'({slot.group.var} or ())'}")
         if guards:
             code.indent(f"if {' and '.join(guards)}:")
         self.ensure(slot.group)
@@ -490,9 +491,8 @@ class _ReaderSource:
                 code.names["size"] = read_size
                 code.indent(f"if {raw}:")
                 self.ensure(slot.group)
-                code(
-                    f"{self.holder(slot.group)}[{slot.key!r}] = size({code.bind('s', slot)}, {node}, {raw}, {unit}, './@{slot.name}')"
-                )
+                where, bound = self.holder(slot.group), code.bind("s", slot)
+                code(f"{where}[{slot.key!r}] = size({bound}, {node}, {raw}, {unit}, './@{slot.name}')")
                 code.dedent()
             elif slot.kind == "text" and slot.size is not None:
                 raws |= {self.raw("unit", slot.size.unit_name, node): None}

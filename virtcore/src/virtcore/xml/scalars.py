@@ -20,6 +20,7 @@ __all__ = [
     "UINT",
     "UINT_ANY",
     "ULONG",
+    "ULONG_ANY",
     "UUID",
     "YES_NO",
     "Codec",
@@ -43,7 +44,8 @@ class Codec(Generic[T]):
     :param expected: what follows libvirt's generic message, as ``Expected integer value``.
     :param datatype: what the schema says, a RELAX NG pattern; ``pattern:REGEX`` is short for a string with a pattern.
     :param safe: the text never needs escaping.
-    :param message: message for a value that cannot be read, with its ``error`` code's name, where libvirt's reader has its own.
+    :param message: message for a value that cannot be read, with its ``error`` code's name, where libvirt's reader
+        has its own.
     :param words: the values there are, where they are few.
     :param code: expression that stands for ``write`` in generated code, ``{v}`` being the value.
     """
@@ -155,6 +157,7 @@ UINT = number(32)  #: unsigned int, decimal: the default of ``int`` fields
 UINT_ANY = number(32, base=0)  #: unsigned int that may be written as 0x.. or 0.. too, printed in decimal
 INT = number(32, signed=True)
 ULONG = number(64)  #: unsigned long long
+ULONG_ANY = number(64, base=0)
 LONG = number(64, signed=True)
 
 

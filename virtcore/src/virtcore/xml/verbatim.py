@@ -25,7 +25,9 @@ class Captured(str):
 
 
 def capture(node: _Element) -> Captured:
-    """The element as text, indented from level 0. Of the namespaces declared above it those that occur in it are declared on it."""
+    """The element as text, indented from level 0. Of the namespaces declared above it those that occur in it are
+    declared on it.
+    """
     text = etree.tostring(node, encoding="unicode", with_tail=False, pretty_print=True).rstrip("\n")
     parent = node.getparent()
     for prefix, uri in parent.nsmap.items() if parent is not None else ():

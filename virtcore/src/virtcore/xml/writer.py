@@ -37,7 +37,9 @@ _ESCAPES: dict[int, str | None] = {
 
 
 def escape(text: str) -> str:
-    """Text for an attribute or an element: XML's five characters escaped, control characters dropped as libvirt drops them."""
+    """Text for an attribute or an element: XML's five characters escaped, control characters dropped as libvirt
+    drops them.
+    """
     return text if _SPECIAL(text) is None else text.translate(_ESCAPES)
 
 
@@ -45,7 +47,8 @@ def format(obj: object, mode: Mode = Mode.LIVE) -> str:
     """The XML of an object, as libvirt would print it.
 
     :param mode: what the text is for; secrets are printed only with ``Mode.SECURE``.
-    :raises XMLError: a value that cannot be printed where it stands: of a type its field does not allow, or a union member that
+    :raises XMLError: a value that cannot be printed where it stands: of a type its field does not allow, or a union
+        member that
         contradicts its tag.
     """
     lines: list[str] = []
@@ -120,7 +123,7 @@ class _Extras:
 
     def attributes_of(self, within: str) -> str:
         """Attributes for the element itself, a wrapper or a leaf."""
-        texts = []
+        texts: list[str] = []
         for path, value in self.attributes.items():
             owner, _, name = path.rpartition("/@") if "/@" in path else ("", "", path)
             if owner != within:
@@ -275,7 +278,7 @@ class _WriterSource:
         """Code that prints an element with what is in it."""
         code = self.code
         depth = within.count("/") + 1 if within else 0
-        s, p, j = (f"{letter}{depth}" if depth else letter for letter in "spj")
+        s, j = (f"{letter}{depth}" if depth else letter for letter in "sj")
         code(f"{s} = {constant!r}")
         for entry in entries:
             if isinstance(entry, Slot):
