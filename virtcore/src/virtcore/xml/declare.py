@@ -121,7 +121,8 @@ def element(
     :param name: the element's name; None for a group of fields to be inherited or embedded.
     :param tag: the tag value under which it is a member of unions (a set: several; tuples combine several tags).
     :param empty: ``omit``: an instance that would print neither attributes nor content is left out (libvirt's
-        ``virXMLFormatElement``); ``keep``: ``<name/>`` is printed; ``open``: an opening and a closing tag, each on its line.
+        ``virXMLFormatElement``); ``keep``: ``<name/>`` is printed; ``open``: an opening and a closing tag,
+            each on its line.
     :param root: it can be a document of its own.
     :param ns: the plugin namespace it belongs to; classes used below it inherit it.
     :param last: (groups) where a subclass does not say ``inherited()``, these fields come last instead of first.

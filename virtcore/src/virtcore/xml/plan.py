@@ -124,14 +124,6 @@ class Member:
         self.cls = cls
         self.declared = declared
 
-    def prints_tag(self, attributes: tuple[str, ...]) -> bool:
-        """Whether the class has no field of its own for the tag attributes."""
-        if not attributes:
-            return False
-        plan = plan_of(self.cls)
-        own = {slot.name for slot in plan.slots() if slot.kind == "attribute" and slot.field.within is None}
-        return not own.issuperset(attributes)
-
 
 class Wrap:
     """A wrapper element without a class."""
@@ -188,6 +180,15 @@ class Plan:
                 yield from self.slots(entry.entries)
             else:
                 yield entry
+
+    def attribute_names(self) -> frozenset[str]:
+        """Names of the attributes the class itself prints."""
+        return frozenset(
+            e.name
+            for e in self.entries
+            if isinstance(e, Slot)
+            and ((e.kind == "attribute" and not e.field.within) or (e.kind == "printed" and e.field.as_ == "attribute"))
+        )
 
     def inline_unions(self) -> list[Slot]:
         return [e for e in self.entries if isinstance(e, Slot) and e.kind == "union" and e.field.inline]

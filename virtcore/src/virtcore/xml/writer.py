@@ -251,7 +251,7 @@ class _WriterSource:
         """Tag attributes of a union member that has no fields for them."""
         if not self.tags:
             return ""
-        own = {s.name for s in self.plan.slots() if s.kind == "attribute" and s.field.within is None}
+        own = self.plan.attribute_names()
         if own.issuperset(self.tags):
             return ""
         values = self.plan.declared.tags
@@ -288,11 +288,13 @@ class _WriterSource:
         text = next((e for e in entries if isinstance(e, Slot) and e.kind == "text"), None)
         has_content = any(isinstance(e, Wrap) or self.prints_content(e) for e in entries)
         if text is not None:
-            if has_content:
-                raise TypeError(f"{self.plan.cls.__qualname__}: text beside child elements")
+            if has_content and within:
+                raise TypeError(f"{self.plan.cls.__qualname__}: text beside child elements of a wrapper")
+            # Text or children: with a text there are no children.
             if visible(text.field, self.mode):
                 self.text(text, name, indent, s)
-                self.code("return") if not within else None
+                if not within:
+                    code("return")
                 code.dedent()
         if has_content or self.extra:
             code(f"p{depth} = len(L)")
