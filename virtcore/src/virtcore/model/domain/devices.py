@@ -1,0 +1,88 @@
+"""The guest's devices: ``<devices>``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtcore.errors import ErrorCode
+from virtcore.xml import child, children, element, leaf
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.audio import Audio
+    from virtcore.model.domain.chardev import Channel, Console, Parallel, Serial
+    from virtcore.model.domain.controller import AnyController
+    from virtcore.model.domain.crypto import Crypto
+    from virtcore.model.domain.disk import Disk
+    from virtcore.model.domain.filesystem import Filesystem
+    from virtcore.model.domain.graphics import Graphics
+    from virtcore.model.domain.hostdev import AnyHostdev
+    from virtcore.model.domain.hub import Hub
+    from virtcore.model.domain.input import Input
+    from virtcore.model.domain.interface import Interface
+    from virtcore.model.domain.iommu import IOMMU
+    from virtcore.model.domain.lease import Lease
+    from virtcore.model.domain.memballoon import Memballoon
+    from virtcore.model.domain.memory_device import AnyMemoryDevice
+    from virtcore.model.domain.nvram import NVRAM
+    from virtcore.model.domain.panic import Panic
+    from virtcore.model.domain.pstore import Pstore
+    from virtcore.model.domain.redirdev import Redirdev, RedirFilter
+    from virtcore.model.domain.rng import RNG
+    from virtcore.model.domain.shmem import Shmem
+    from virtcore.model.domain.smartcard import Smartcard
+    from virtcore.model.domain.sound import Sound
+    from virtcore.model.domain.tpm import TPM
+    from virtcore.model.domain.video import Video
+    from virtcore.model.domain.vsock import Vsock
+    from virtcore.model.domain.watchdog import Watchdog
+
+__all__ = [
+    "Devices",
+]
+
+
+_INTERNAL = ErrorCode.INTERNAL_ERROR
+
+
+@element("devices", empty="keep")
+class Devices:
+    """All devices of a domain, in the order libvirt prints them."""
+
+    emulator: str | None = leaf(doc="path of the emulator's program")
+    disks: list[Disk] = children("disk", doc="disks, CD-ROM and floppy drives")
+    controllers: list[AnyController] = children("controller", tag="@type", default="ide", doc="controllers of buses")
+    leases: list[Lease] = children("lease", doc="leases of a lock manager")
+    filesystems: list[Filesystem] = children("filesystem", doc="shared folders, container mounts")
+    interfaces: list[Interface] = children("interface", doc="network interfaces")
+    smartcards: list[Smartcard] = children("smartcard", tag="@mode", doc="smart cards")
+    serials: list[Serial] = children("serial", doc="serial ports")
+    parallels: list[Parallel] = children("parallel", doc="parallel ports")
+    consoles: list[Console] = children("console", doc="consoles")
+    channels: list[Channel] = children("channel", doc="channels between host and guest")
+    inputs: list[Input] = children("input", doc="mice, tablets, keyboards")
+    tpms: list[TPM] = children("tpm", doc="trusted platform modules")
+    graphics: list[Graphics] = children("graphics", tag="@type", doc="displays")
+    sounds: list[Sound] = children("sound", doc="sound cards")
+    audios: list[Audio] = children("audio", tag="@type", doc="host audio backends")
+    videos: list[Video] = children("video", doc="graphics cards")
+    hostdevs: list[AnyHostdev] = children(
+        "hostdev", tag=("@mode", "@type"), default=("subsystem", None), doc="devices of the host"
+    )
+    redirdevs: list[Redirdev] = children("redirdev", doc="devices of a client")
+    redirfilter: RedirFilter | None = child(
+        repeat="refuse", repeated="only one set of redirection filter rule is supported", code=_INTERNAL
+    )
+    hubs: list[Hub] = children("hub", doc="USB hubs")
+    watchdogs: list[Watchdog] = children("watchdog", doc="watchdogs")
+    memballoon: Memballoon | None = child(
+        repeat="refuse", repeated="only a single memory balloon device is supported", code=_INTERNAL
+    )
+    rngs: list[RNG] = children("rng", doc="random number generators")
+    nvram: NVRAM | None = child(repeat="refuse", repeated="only a single nvram device is supported", code=_INTERNAL)
+    panics: list[Panic] = children("panic", doc="panic notifiers")
+    shmems: list[Shmem] = children("shmem", doc="memory shared between guests")
+    memory: list[AnyMemoryDevice] = children("memory", tag="@model", doc="memory devices")
+    cryptos: list[Crypto] = children("crypto", doc="crypto devices")
+    iommu: IOMMU | None = child(repeat="refuse", repeated="only a single IOMMU device is supported")
+    vsock: Vsock | None = child(repeat="refuse", repeated="only a single vsock device is supported")
+    pstore: Pstore | None = child(repeat="refuse", repeated="only a single pstore device is supported")
