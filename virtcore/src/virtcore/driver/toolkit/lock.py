@@ -46,8 +46,7 @@ class StateLock:
             raise ResourceBusy(
                 f"state folder '{folder}' is in use by {_describe(holder)}",
                 domain=ErrorDomain.LOCKING,
-                advice="end that program, connect through the daemon if it is one, or use a root of your own "
-                "(for QEMU: qemu:///embed?root=DIR)",
+                advice="end that program, connect through the daemon if it is one, or use a root of your own",
             ) from None
         except BaseException:
             os.close(descriptor)
@@ -62,6 +61,8 @@ class StateLock:
         if descriptor >= 0:
             # The file stays: removing it would let two processes lock two files of the same name.
             os.ftruncate(descriptor, 0)
+            # Unlocking, not just closing: a child that was forked a moment ago may still share the descriptor.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     def forget(self) -> None:

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from virtcore.driver.toolkit import JobKind, JobLock
+from virtcore.errors import NoDomain, OperationAborted, OperationTimeout
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(20):
+            await test()
+
+    asyncio.run(limited())
+
+
+def test_one_at_a_time_in_order() -> None:
+    async def test() -> None:
+        lock, order = JobLock(), []
+
+        async def work(number: int) -> None:
+            async with lock.modify(f"work{number}"):
+                order.append(number)
+                await asyncio.sleep(0)
+                order.append(number)
+
+        await asyncio.gather(*(work(number) for number in range(5)))
+        assert order == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+        assert lock.holder is None
+
+    run(test)
+
+
+def test_waiting_ends_with_libvirts_message() -> None:
+    async def test() -> None:
+        lock = JobLock()
+
+        async def holder() -> None:
+            async with lock.modify("domain_save"):
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(holder())
+        await asyncio.sleep(0)
+        assert lock.holder is not None
+        assert lock.holder.operation == "domain_save"
+        assert lock.holder.age < 5
+        for limit in (0, 0.01):
+            with pytest.raises(OperationTimeout) as caught:
+                async with lock.query("domain_info", limit=limit):
+                    raise AssertionError
+            message = "Timed out during operation: cannot acquire state change lock (held by monitor=domain_save)"
+            assert str(caught.value) == message
+        task.cancel()
+        await asyncio.wait([task])
+        async with lock.query("domain_info", limit=0):
+            pass
+
+    run(test)
+
+
+def test_a_cancelled_waiter_leaves_no_trace() -> None:
+    async def test() -> None:
+        lock = JobLock()
+
+        async def work() -> None:
+            async with lock.modify("work"):
+                await asyncio.sleep(0.01)
+
+        tasks = [asyncio.create_task(work()) for _ in range(4)]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        tasks[2].cancel()
+        await asyncio.wait(tasks)
+        assert [task.cancelled() for task in tasks] == [False, True, True, False]
+        assert lock.holder is None
+
+    run(test)
+
+
+def test_destroy_ends_the_holder_and_goes_first() -> None:
+    async def test() -> None:
+        lock, events = JobLock(), []
+
+        async def starting() -> None:
+            try:
+                async with lock.modify("domain_create"):
+                    try:
+                        await asyncio.sleep(60)
+                    finally:
+                        await asyncio.sleep(0)  # a rollback may wait
+                        events.append("rolled back")
+            except OperationAborted as error:
+                events.append(str(error))
+
+        async def waiting() -> None:
+            async with lock.modify("domain_suspend"):
+                events.append("suspend")
+
+        first, second = asyncio.create_task(starting()), asyncio.create_task(waiting())
+        await asyncio.sleep(0)
+        async with lock.destroy("domain_destroy"):
+            events.append("destroy")
+        await asyncio.gather(first, second)
+        assert events == [
+            "rolled back",
+            "operation aborted: 'domain_create' was ended by 'domain_destroy'",
+            "destroy",
+            "suspend",
+        ] or events == [
+            "rolled back",
+            "destroy",
+            "operation aborted: 'domain_create' was ended by 'domain_destroy'",
+            "suspend",
+        ]
+        assert lock.holder is None
+
+    run(test)
+
+
+def test_destroy_takes_the_lock_from_a_holder_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobLock, "grace", 0.02)
+
+    async def test() -> None:
+        lock, release = JobLock(), asyncio.Event()
+
+        async def stubborn() -> None:
+            async with lock.modify("domain_create"):
+                while not release.is_set():
+                    try:
+                        await release.wait()
+                    except asyncio.CancelledError:
+                        continue
+
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        async with lock.destroy("domain_destroy") as job:
+            assert lock.holder is job
+        async with lock.modify("next"):
+            release.set()
+            await asyncio.wait([task])
+            assert lock.holder is not None
+            assert lock.holder.operation == "next"
+
+    run(test)
+
+
+def test_an_asynchronous_job_lets_queries_in() -> None:
+    async def test() -> None:
+        lock, release = JobLock(), asyncio.Event()
+
+        async def saving() -> None:
+            async with lock.asynchronous("domain_save"):
+                async with lock.nested("stop"):
+                    pass
+                await release.wait()
+
+        task = asyncio.create_task(saving())
+        await asyncio.sleep(0.01)
+        async with lock.query("domain_info", limit=0):
+            assert lock.asynchronous_holder is not None
+        with pytest.raises(OperationTimeout, match="monitor=domain_save"):
+            async with lock.modify("domain_suspend", limit=0):
+                raise AssertionError
+        with pytest.raises(OperationTimeout):
+            async with lock.asynchronous("domain_migrate", limit=0):
+                raise AssertionError
+        release.set()
+        await task
+        async with lock.modify("domain_suspend", limit=0) as job:
+            assert job.kind is JobKind.MODIFY
+
+    run(test)
+
+
+def test_a_gone_object_is_noticed_after_waiting() -> None:
+    async def test() -> None:
+        gone = False
+
+        def check() -> None:
+            if gone:
+                raise NoDomain("gone")
+
+        lock = JobLock(check)
+        async with lock.modify("domain_undefine"):
+            waiting = asyncio.create_task(lock.modify("domain_create").__aenter__())
+            await asyncio.sleep(0)
+            gone = True
+        with pytest.raises(NoDomain):
+            await waiting
+        assert lock.holder is None
+
+    run(test)
+
+
+def test_asking_twice_is_a_mistake_not_a_wait() -> None:
+    async def test() -> None:
+        lock = JobLock()
+        async with lock.modify("outer"):
+            with pytest.raises(RuntimeError, match="outer"):
+                async with lock.modify("inner"):
+                    raise AssertionError
+
+    run(test)
