@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from virtcore.errors import ErrorCode, ErrorDomain, VirtError
 from virtcore.xml.extra import Extra, Extras
-from virtcore.xml.verbatim import capture
+from virtcore.xml.subtree import capture
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

@@ -16,7 +16,7 @@ from virtcore.xml.namespace import Namespace, registered
 from virtcore.xml.plan import Group, Plan, Slot, Wrap, plan_of, qualified
 from virtcore.xml.problems import Reading
 from virtcore.xml.scalars import STRING
-from virtcore.xml.verbatim import capture
+from virtcore.xml.subtree import capture
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

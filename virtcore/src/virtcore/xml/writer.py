@@ -19,7 +19,7 @@ from virtcore.xml.namespace import Namespace, registered
 from virtcore.xml.plan import Group, Plan, Slot, Wrap, plan_of
 from virtcore.xml.reader import plain
 from virtcore.xml.scalars import STRING
-from virtcore.xml.verbatim import print_at
+from virtcore.xml.subtree import print_at
 
 __all__ = ["escape", "format", "writer_of"]
 
@@ -264,7 +264,7 @@ class _WriterSource:
         return "".join(
             f" {name}='{escape(str(plain(part)))}'"
             for name, part in zip(self.tags, parts[-len(self.tags) :], strict=True)
-            if name not in own
+            if name not in own and part != ""
         )
 
     def dictionary(self, group: Group | None) -> str:
