@@ -114,18 +114,24 @@ def test_sdist_gives_the_same_wheel(built: Path, name: str, tmp_path: Path) -> N
         }
 
 
-@everyone
-def test_installs_alone(built: Path, index: None, name: str, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=False)
-    python = tmp_path / "venv" / "bin" / "python"
+def install(built: Path, name: str, folder: Path) -> Path:
+    """Install a distribution's wheel, with what it depends on, into a new environment; return its interpreter."""
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv" / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python)
     # By address, so that no project of the same name on an index is ever taken for ours.
-    ours = tmp_path / "constraints.txt"
+    ours = folder / "constraints.txt"
     ours.write_text("".join(f"{other} @ {wheel_of(built, other).as_uri()}\n" for other in FOLDERS), encoding="utf-8")
     done = run(*pip, "install", "-q", "--no-compile", "--constraint", ours, name)
     assert done.returncode == 0, done.stderr
     done = run(*pip, "check")
     assert done.returncode == 0, done.stdout
+    return python
+
+
+@everyone
+def test_installs_alone(built: Path, index: None, name: str, tmp_path: Path) -> None:
+    python = install(built, name, tmp_path)
     done = run(python, "-W", "error", "-c", f"import {module(name)}")
     if name == "virt-libvirt":
         assert "does not implement it yet" in done.stderr
@@ -134,6 +140,26 @@ def test_installs_alone(built: Path, index: None, name: str, tmp_path: Path) -> 
     for script in declared(name).get("scripts", {}):
         done = run(python.with_name(script), "--version")
         assert done.returncode == 0, done.stderr
+
+
+def test_a_scheme_that_is_not_installed_names_its_distribution(built: Path, index: None, tmp_path: Path) -> None:
+    code = """
+from virtcore._schemes import DISTRIBUTIONS
+from virtcore.driver.loader import driver_for
+from virtcore.errors import NoConnect
+from virtcore.uri import ConnectionURI
+
+for scheme, distribution in DISTRIBUTIONS.items():
+    try:
+        driver_for(ConnectionURI.parse(f"{scheme}://host.example/system"))
+    except NoConnect as error:
+        assert f"needs distribution {distribution}" in str(error), error
+        assert f"pip install {distribution}" in error.__notes__, error.__notes__
+    else:
+        raise AssertionError(scheme)
+"""
+    done = run(install(built, "virtcore", tmp_path), "-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_scheme_belongs_to_a_driver_or_waits_for_one_not_both() -> None:
