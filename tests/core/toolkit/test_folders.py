@@ -43,7 +43,7 @@ def test_folders_below_a_root_are_made_private(tmp_path: Path) -> None:
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
-HOSTILE = ["", ".", "..", "../../etc/passwd", "a/b", "a\nb", "-rf", "x" * 10_000, "ü" * 3000, "a\0b", "%2F", ".hid", "a%"]
+HOSTILE = [
     "",
     ".",
     "..",
