@@ -25,6 +25,8 @@ def lazy(module: str, function: str) -> Adapter:
 
 
 ADAPTERS: dict[str, Adapter] = {
+    "generic-domain-xml": lazy("suites_domain", "generic"),
     "uri": lazy("suites_uri", "uri"),
+    "virconf": lazy("suites_conf", "virconf"),
     "virsh": lazy("suites_virsh", "virsh"),
 }

@@ -28,7 +28,7 @@ Everything it does not override answers "this function is not supported by the c
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from virtcore.operations.declare import Operation, inline
@@ -39,7 +39,7 @@ from virtcore.uri import ConnectionURI
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-__all__ = ["Credential", "Driver", "OpenRequest", "Subscription", "inline"]
+__all__ = ["AuthCallback", "Credential", "Driver", "OpenRequest", "Subscription", "inline"]
 
 
 class Credential(NamedTuple):
@@ -52,19 +52,31 @@ class Credential(NamedTuple):
 
 
 #: Answers credentials in order; None gives up.
-AuthCallback = Callable[[list[Credential]], Awaitable[list[str] | None]]
+AuthCallback = Callable[[list[Credential]], Awaitable[Sequence[str] | None]]
 
 
-class OpenRequest(NamedTuple):
-    """What :meth:`Driver.open` is given."""
+class OpenRequest:
+    """What :meth:`Driver.open` is given.
 
-    uri: ConnectionURI
-    #: A read-only connection: core refuses changes before they reach the driver; a driver needs it only to pass it on.
-    readonly: bool
-    #: How to ask the user for credentials; None when nobody can be asked.
-    auth: AuthCallback | None
-    #: Hooks of every registered plugin.
-    hooks: PluginManager
+    :ivar uri: where to.
+    :ivar readonly: a read-only connection: core refuses changes before they reach the driver, which needs it only to
+        pass it on.
+    :ivar auth: how to ask the user for credentials; None when nobody can be asked.
+    """
+
+    __slots__ = ("auth", "readonly", "uri")
+
+    def __init__(self, uri: ConnectionURI, *, readonly: bool = False, auth: AuthCallback | None = None) -> None:
+        self.uri = uri
+        self.readonly = readonly
+        self.auth = auth
+
+    @property
+    def hooks(self) -> PluginManager:
+        """Hooks of every installed plugin (:mod:`virtcore.driver.hooks`)."""
+        from virtcore.driver.hooks import manager
+
+        return manager()
 
 
 class Subscription:
@@ -87,6 +99,26 @@ class Driver(ConnectionOperations, DomainOperations):
 
     #: Name as ``virConnectGetType`` reports it.
     name: ClassVar[str]
+
+    #: It reaches this host only: URIs with a host part go to a daemon there.
+    local_only: ClassVar[bool] = False
+
+    #: Its URIs have a host part.
+    remote_only: ClassVar[bool] = False
+
+    #: It serves ``/embed?root=...``.
+    embeddable: ClassVar[bool] = False
+
+    #: Most plain methods of one connection that run at the same time.
+    workers: ClassVar[int] = 4
+
+    #: Place among the drivers that are probed when no URI is given; lower ones come first.
+    probe_order: ClassVar[int] = 100
+
+    @classmethod
+    def probe(cls) -> str | None:
+        """The URI to use when none is given; None when this host has not got the hypervisor. Must be quick."""
+        return None
 
     @classmethod
     @abstractmethod

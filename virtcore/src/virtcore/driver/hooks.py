@@ -1,0 +1,102 @@
+"""Hooks: what several plugins may answer at once.
+
+A plugin is a module (or an object in one) behind an entry point of group ``virtcore.plugins``::
+
+    from virtcore.driver import hookimpl
+
+    @hookimpl
+    def virtcore_event(uri, event):
+        print(uri, event)
+
+Names of arguments count; those not needed may be left out. A plugin that cannot be loaded is an error: an access or
+start check that silently does not take place would be worse.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pluggy
+
+from virtcore.driver import loader
+
+if TYPE_CHECKING:
+    from virtcore.operations.events import Event
+    from virtcore.types import DomainRef
+
+__all__ = ["Specifications", "domain_transition", "hookimpl", "manager", "reset"]
+
+PROJECT = "virtcore"
+
+hookimpl = pluggy.HookimplMarker(PROJECT)
+_hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+class Specifications:
+    """Every hook there is."""
+
+    @_hookspec
+    def virtcore_register_namespaces(self) -> None:
+        """Register XML namespaces with :func:`virtcore.xml.register_namespace`. Called once, before the first
+        connection opens."""
+
+    @_hookspec
+    def virtcore_event(self, uri: str, event: Event) -> None:
+        """Something happened on a connection. Called in the core loop, so it must not block; what it raises is logged.
+
+        :param uri: the connection's URI.
+        """
+
+    @_hookspec
+    def virtcore_domain_transition(
+        self, driver: str, domain: DomainRef, operation: str, sub_operation: str, xml: str
+    ) -> None:
+        """A domain is about to start, has started, stopped or reconnects, as libvirt's hook scripts are told.
+
+        Raising in ``prepare`` or ``start`` keeps the domain from starting. May block: drivers call it from a thread.
+
+        :param driver: name of the driver, e.g. ``qemu``.
+        :param operation: ``prepare``, ``start``, ``started``, ``stopped``, ``release``, ``reconnect``, ...
+        :param sub_operation: ``begin`` or ``end``.
+        :param xml: the domain's XML, with secrets.
+        """
+
+
+_lock = threading.Lock()
+_manager: pluggy.PluginManager | None = None
+
+
+def manager() -> pluggy.PluginManager:
+    """The hooks of every installed plugin, which are loaded now if they were not.
+
+    :raises InternalError: a plugin cannot be loaded.
+    """
+    global _manager
+    with _lock:
+        if _manager is None:
+            made = pluggy.PluginManager(PROJECT)
+            made.add_hookspecs(Specifications)
+            for plugin in loader.installed(loader.PLUGINS):
+                made.register(loader.load(plugin), plugin.name)
+            made.check_pending()
+            made.hook.virtcore_register_namespaces()
+            _manager = made
+        return _manager
+
+
+def reset() -> None:
+    """Forget the loaded plugins; for tests."""
+    global _manager
+    with _lock:
+        _manager = None
+
+
+def domain_transition(driver: str, domain: DomainRef, operation: str, sub_operation: str, xml: str) -> None:
+    """Tell every plugin of a domain's transition (see :meth:`Specifications.virtcore_domain_transition`).
+
+    :raises Exception: whatever a plugin raised to keep the domain from starting.
+    """
+    manager().hook.virtcore_domain_transition(
+        driver=driver, domain=domain, operation=operation, sub_operation=sub_operation, xml=xml
+    )

@@ -1,0 +1,277 @@
+"""Which class serves a URI: entry points of installed distributions, by URI scheme or transport.
+
+Groups: ``virtcore.drivers`` (scheme to driver class), ``virtcore.transports`` (transport to the driver class that reaches
+a daemon by it), ``virtcore.schemes`` (schemes a distribution will serve), ``virtcore.plugins`` (modules with hooks).
+
+The installed ``entry_points.txt`` files are read directly, which takes about a millisecond; importlib.metadata, which
+takes sixty, is asked for what was not found there. Stevedore loads all of a group to explain what fails; nothing else
+imports it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from virtcore.errors import InternalError, InvalidArg, NoConnect
+from virtcore.uri import ConnectionURI
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from virtcore.driver.base import Driver
+
+__all__ = [
+    "DRIVERS",
+    "PLUGINS",
+    "SCHEMES",
+    "TRANSPORTS",
+    "Installed",
+    "Plugin",
+    "driver_classes",
+    "driver_for",
+    "explain",
+    "installed",
+    "load",
+    "register",
+    "registered",
+    "rescan",
+    "unregister",
+]
+
+DRIVERS = "virtcore.drivers"
+TRANSPORTS = "virtcore.transports"
+SCHEMES = "virtcore.schemes"
+PLUGINS = "virtcore.plugins"
+
+_KNOWN_TRANSPORTS = frozenset(["tls", "unix", "ssh", "ext", "tcp", "libssh2", "libssh"])
+
+
+class Plugin(NamedTuple):
+    """An entry point: ``name = value`` in a group of an installed distribution."""
+
+    group: str
+    name: str
+    value: str
+    distribution: str
+
+
+class Installed(NamedTuple):
+    """What :func:`explain` found about an entry point; ``error`` says why it cannot be loaded."""
+
+    plugin: Plugin
+    error: str | None
+
+
+_registered: dict[str, type[Driver]] = {}
+_found: list[Plugin] | None = None
+
+
+def register(scheme: str, cls: type[Driver]) -> None:
+    """Have a class of this process serve a scheme, before any installed one."""
+    _registered[scheme] = cls
+
+
+def unregister(scheme: str) -> None:
+    """Undo :func:`register`; unknown schemes are ignored."""
+    _registered.pop(scheme, None)
+
+
+@contextmanager
+def registered(scheme: str, cls: type[Driver]) -> Iterator[None]:
+    """:func:`register` for the length of a ``with`` block."""
+    register(scheme, cls)
+    try:
+        yield
+    finally:
+        unregister(scheme)
+
+
+# -- finding
+
+
+def installed(group: str) -> list[Plugin]:
+    """The installed entry points of a group, the first of each name that the import path has."""
+    global _found
+    if _found is None:
+        _found = _scan()
+    return [plugin for plugin in _found if plugin.group == group]
+
+
+def rescan() -> None:
+    """Forget what was found: something was installed while the process ran."""
+    global _found
+    _found = None
+
+
+def _scan() -> list[Plugin]:
+    found: dict[tuple[str, str], Plugin] = {}
+    for folder in sys.path:
+        try:
+            with os.scandir(folder or ".") as entries:
+                names = [entry.name for entry in entries if entry.name.endswith((".dist-info", ".egg-info"))]
+        except OSError:
+            continue  # no folder: zip files are found by way of stevedore
+        for name in names:
+            try:
+                with open(os.path.join(folder, name, "entry_points.txt"), encoding="utf-8") as file:
+                    text = file.read()
+            except OSError:
+                continue  # it has none
+            if "[virtcore." in text:
+                distribution = name.partition("-")[0].replace("_", "-")
+                for plugin in _read(text, distribution):
+                    found.setdefault((plugin.group, plugin.name), plugin)
+    return list(found.values())
+
+
+def _read(text: str, distribution: str) -> Iterator[Plugin]:
+    """The rows of an ``entry_points.txt`` that are ours."""
+    group = ""
+    for line in text.splitlines():
+        row = line.strip()
+        if row.startswith("["):
+            group = row.strip("[]")
+        elif group.startswith("virtcore.") and "=" in row and not row.startswith(("#", ";")):
+            name, _, value = row.partition("=")
+            yield Plugin(group, name.strip(), value.partition("[")[0].strip(), distribution)
+
+
+def _find(group: str, name: str) -> Plugin | None:
+    """An entry point by name, looked for the thorough way, too, before it counts as missing."""
+    for plugin in itertools.chain(installed(group), _through_metadata(group)):
+        if plugin.name == name:
+            return plugin
+    return None
+
+
+def explain(group: str) -> list[Installed]:
+    """Every entry point of a group, loaded, with the reason where that fails. Slow: for listings and errors."""
+    from stevedore import ExtensionManager, _cache
+
+    _cache._c._disable_caching = True  # it would write into the user's home
+    by_value = {(plugin.name, plugin.value): plugin for plugin in _through_metadata(group)}
+    rows: list[Installed] = []
+
+    def failed(_: ExtensionManager[object], found: EntryPoint, error: BaseException) -> None:
+        rows.append(Installed(by_value[found.name, found.value], f"{type(error).__name__}: {error}"))
+
+    manager: ExtensionManager[object] = ExtensionManager(group, on_load_failure_callback=failed)
+    for found in manager:
+        rows.append(Installed(by_value[found.name, found.entry_point.value], None))
+    return sorted(rows, key=lambda row: row.plugin)
+
+
+def _through_metadata(group: str) -> list[Plugin]:
+    """What :func:`installed` finds, the thorough way."""
+    from importlib.metadata import entry_points
+
+    return [
+        Plugin(group, found.name, found.value, found.dist.name if found.dist is not None else "unknown")
+        for found in entry_points(group=group)
+    ]
+
+
+# -- loading
+
+
+def load(plugin: Plugin) -> Any:
+    """The object behind an entry point.
+
+    :raises InternalError: it cannot be imported; names the distribution and the cause.
+    """
+    from importlib import import_module
+
+    module, _, path = plugin.value.partition(":")
+    try:
+        found: Any = import_module(module)
+        for name in filter(None, path.split(".")):
+            found = getattr(found, name)
+    except Exception as error:
+        raise InternalError(
+            f"'{plugin.name}' of distribution {plugin.distribution} cannot be loaded from {plugin.value}: "
+            f"{type(error).__name__}: {error}",
+            advice=f"reinstall it: pip install --force-reinstall {plugin.distribution}",
+        ) from error
+    return found
+
+
+def _load_driver(plugin: Plugin) -> type[Driver]:
+    from virtcore.driver.base import Driver
+
+    cls = load(plugin)
+    if not isinstance(cls, type) or not issubclass(cls, Driver):
+        raise InternalError(f"'{plugin.name}' of distribution {plugin.distribution} is not a driver: {cls!r}")
+    return cls
+
+
+def driver_for(uri: ConnectionURI) -> type[Driver]:
+    """The class that serves a URI.
+
+    A transport, or a host where the scheme's own driver works on this host only, means a daemon.
+
+    :raises NoConnect: nothing installed serves it; says which distribution will, or is to be installed.
+    :raises InvalidArg: the transport does not exist, or the URI lacks the host the driver needs.
+    :raises InternalError: the class cannot be loaded.
+    """
+    if uri.transport is not None:
+        return _transport(uri, uri.transport)
+    cls = _registered.get(uri.scheme)
+    if cls is None:
+        plugin = _find(DRIVERS, uri.scheme)
+        if plugin is None:
+            raise _unserved(uri)
+        cls = _load_driver(plugin)
+    if uri.host is not None and cls.local_only:
+        return _transport(uri, "tls")
+    if uri.host is None and cls.remote_only:
+        raise InvalidArg("URI is missing the server part")
+    return cls
+
+
+def _transport(uri: ConnectionURI, transport: str) -> type[Driver]:
+    if transport not in _KNOWN_TRANSPORTS:
+        raise InvalidArg("remote_open: transport in URL not recognised (should be tls|unix|ssh|ext|tcp|libssh2|libssh)")
+    plugin = _find(TRANSPORTS, transport)
+    if plugin is not None:
+        return _load_driver(plugin)
+    from virtcore._schemes import DISTRIBUTIONS
+
+    distribution = DISTRIBUTIONS["remote"]
+    if _find(SCHEMES, "remote") is not None or _find(DRIVERS, "remote") is not None:
+        raise NoConnect(f"{uri}: transport '{transport}' will be served by distribution {distribution}, but is not yet")
+    raise NoConnect(
+        f"{uri}: transport '{transport}' needs distribution {distribution}", advice=f"pip install {distribution}"
+    )
+
+
+def _unserved(uri: ConnectionURI) -> NoConnect:
+    """The error for a scheme without a driver."""
+    promised = _find(SCHEMES, uri.scheme)
+    if promised is not None:
+        return NoConnect(f"{uri}: scheme '{uri.scheme}' will be served by {promised.distribution}, but is not yet")
+    from virtcore._schemes import DISTRIBUTIONS
+
+    distribution = DISTRIBUTIONS.get(uri.scheme)
+    if distribution is not None:
+        return NoConnect(
+            f"{uri}: scheme '{uri.scheme}' needs distribution {distribution}", advice=f"pip install {distribution}"
+        )
+    return NoConnect(f"{uri}", advice=f"no installed distribution serves scheme '{uri.scheme}'")
+
+
+def driver_classes() -> list[type[Driver]]:
+    """Every driver class registered or installed that can be loaded, each once, in the order of probing."""
+    classes = list(_registered.values())
+    for plugin in installed(DRIVERS):
+        try:
+            classes.append(_load_driver(plugin))
+        except InternalError as error:
+            import logging
+
+            logging.getLogger("virtcore").warning("%s", error)
+    return sorted(dict.fromkeys(classes), key=lambda cls: (cls.probe_order, cls.__qualname__))

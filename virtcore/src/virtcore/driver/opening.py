@@ -1,0 +1,154 @@
+"""From a URI, or none, to an open session."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtcore.driver import loader
+from virtcore.driver.base import AuthCallback, Driver, OpenRequest
+from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
+from virtcore.operations.events import Event
+from virtcore.runtime.loop import core_loop
+from virtcore.runtime.session import QUERY_DEADLINE, Session
+from virtcore.uri import ConnectionURI
+
+if TYPE_CHECKING:
+    from virtcore.runtime.conf import ConfFile
+
+__all__ = ["Target", "open_session", "open_target", "resolve"]
+
+_ALIAS = re.compile(r"[A-Za-z0-9_-]*")
+
+
+class Target(NamedTuple):
+    """What will be opened: a URI and the class that serves it."""
+
+    uri: ConnectionURI
+    driver: type[Driver]
+
+
+def resolve(uri: str | None = None, *, aliases: bool = True) -> Target:
+    """Find out what a URI, an alias of one or none stands for. May be called in any thread.
+
+    Without a URI, ``LIBVIRT_DEFAULT_URI`` counts, then ``uri_default`` of ``libvirt.conf``, then the first driver that
+    finds its hypervisor on this host.
+
+    :param aliases: look into ``uri_aliases`` of ``libvirt.conf``.
+    :raises VirtError: the URI is not acceptable, or nothing serves it.
+    """
+    conf = _user_conf()
+    text = uri or os.environ.get("LIBVIRT_DEFAULT_URI") or (conf.string("uri_default") if conf is not None else None)
+    text = text or _probe()
+    if aliases and conf is not None:
+        text = _resolve_alias(conf, text)
+    parsed = ConnectionURI.parse(text)
+    driver = loader.driver_for(parsed)
+    if parsed.path == "/embed" and parsed.transport is None:
+        if not os.path.isabs(parsed.require("root")):
+            raise ConfigUnsupported("root path must be absolute")
+        if not driver.embeddable:
+            raise ConfigUnsupported(f"Driver {driver.name} cannot be used in embedded mode")
+    return Target(parsed, driver)
+
+
+def _user_conf() -> ConfFile | None:
+    """``libvirt.conf``: root's in /etc/libvirt, others' in their configuration folder."""
+    if os.geteuid() == 0:
+        folder = "/etc/libvirt"
+    else:
+        home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+        folder = os.path.join(home, "libvirt")
+    path = os.path.join(folder, "libvirt.conf")
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return None
+    if not re.search(r"^[ \t]*uri_", text, re.MULTILINE):
+        return None  # as it is installed: comments only
+    from virtcore.runtime.conf import ConfFile
+
+    return ConfFile.parse(text, path)
+
+
+def _resolve_alias(conf: ConfFile, text: str) -> str:
+    for row in conf.strings("uri_aliases"):
+        alias, equals, uri = row.partition("=")
+        if not equals:
+            raise ConfSyntax(f"Malformed 'uri_aliases' config entry '{row}', expected 'alias=uri://host/path'")
+        if _ALIAS.fullmatch(alias) is None:
+            raise ConfSyntax(f"Malformed 'uri_aliases' config entry '{row}', aliases may only contain 'a-Z, 0-9, _, -'")
+        if alias == text:
+            return uri
+    return text
+
+
+def _probe() -> str:
+    for driver in loader.driver_classes():
+        uri = driver.probe()
+        if uri is not None:
+            return uri
+    raise NoConnect(
+        advice="no URI was given, and no installed driver finds its hypervisor on this host; try test:///default"
+    )
+
+
+async def open_target(
+    target: Target,
+    *,
+    readonly: bool = False,
+    auth: AuthCallback | None = None,
+    deadline: float | None = QUERY_DEADLINE,
+) -> Session:
+    """Open what :func:`resolve` found; in the core loop.
+
+    :param deadline: seconds for the session's queries; opening itself is not limited here.
+    :raises VirtError: what the driver says.
+    """
+    driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
+    session = Session(core_loop(), driver, readonly=readonly, deadline=deadline, workers=target.driver.workers)
+    if loader.installed(loader.PLUGINS):
+        _forward_events(session, str(target.uri))
+    return session
+
+
+def _forward_events(session: Session, uri: str) -> None:
+    """Tell plugins of a connection's events, if any wants to know."""
+    from virtcore.driver.hooks import manager
+    from virtcore.errors import NoSupport
+    from virtcore.runtime.events import report_failure
+
+    hook = manager().hook.virtcore_event
+    if not hook.get_hookimpls():
+        return
+
+    def deliver(event: Event) -> None:
+        try:
+            hook(uri=uri, event=event)
+        except Exception:  # noqa: BLE001  # a plugin must not keep events from others
+            report_failure(deliver)
+
+    try:
+        session.subscribe(deliver)
+    except NoSupport:
+        pass  # this driver has no events
+
+
+async def open_session(
+    uri: str | None = None,
+    *,
+    readonly: bool = False,
+    auth: AuthCallback | None = None,
+    deadline: float | None = QUERY_DEADLINE,
+    aliases: bool = True,
+) -> Session:
+    """Open a connection in the core loop (a daemon's own; see :func:`virtcore.runtime.loop.adopt`).
+
+    :raises InvalidArg: this is not the core loop.
+    :raises VirtError: the URI is not acceptable, nothing serves it, or what the driver says.
+    """
+    if not core_loop().is_current():
+        raise InvalidArg("open_session() belongs to the core loop; use virtcore.connect() elsewhere")
+    return await open_target(resolve(uri, aliases=aliases), readonly=readonly, auth=auth, deadline=deadline)
