@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from virtcore.driver.toolkit import StateFolders, file_name
+from virtcore.driver.toolkit import StateFolders, file_name, use_root
 
 
 def test_system_folders_are_virtcores_own() -> None:
@@ -41,6 +41,16 @@ def test_folders_below_a_root_are_made_private(tmp_path: Path) -> None:
         assert folder.is_dir()
         assert folder.stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_process_wide_root(tmp_path: Path) -> None:
+    use_root(tmp_path)
+    try:
+        assert StateFolders.system("toy").config == tmp_path / "system/etc/toy"
+        assert StateFolders.session("toy").run == tmp_path / "session/run/toy"
+    finally:
+        use_root(None)
+    assert StateFolders.system("toy").config == Path("/etc/virtcore/toy")
 
 
 HOSTILE = [

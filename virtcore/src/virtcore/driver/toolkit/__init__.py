@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.events import EventHub as EventHub
     from virtcore.driver.toolkit.folders import StateFolders as StateFolders
     from virtcore.driver.toolkit.folders import file_name as file_name
+    from virtcore.driver.toolkit.folders import use_root as use_root
     from virtcore.driver.toolkit.jobs import Job as Job
     from virtcore.driver.toolkit.jobs import JobKind as JobKind
     from virtcore.driver.toolkit.jobs import JobLock as JobLock
@@ -45,6 +46,7 @@ _HOME = {
     "StatefulDriver": "stateful",
     "check_flags": "stateful",
     "file_name": "folders",
+    "use_root": "folders",
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "StatefulDriver",
     "check_flags",
     "file_name",
+    "use_root",
 ]
 
 

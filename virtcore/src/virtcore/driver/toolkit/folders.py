@@ -7,10 +7,24 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Self
 
-__all__ = ["StateFolders", "file_name"]
+__all__ = ["StateFolders", "file_name", "use_root"]
 
 _NAME_LIMIT = 200  # bytes; leaves room in the usual 255 for a suffix and a temporary mark
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+=@,:. ")
+
+
+_root: Path | None = None
+
+
+def use_root(root: str | os.PathLike[str] | None) -> None:
+    """Keep the system's and the session's state of this process below a folder of one's own (``virtcored --root``).
+
+    To be called before the first driver opens.
+
+    :param root: the folder; None for the usual places.
+    """
+    global _root
+    _root = None if root is None else Path(os.path.abspath(root))
 
 
 class StateFolders(NamedTuple):
@@ -33,12 +47,16 @@ class StateFolders(NamedTuple):
     @classmethod
     def system(cls, driver: str) -> Self:
         """Folders of the privileged instance: ``/etc/virtcore``, ``/var/lib/virtcore``, ..."""
+        if _root is not None:
+            return cls.below(_root / "system", driver)
         return cls._of(driver, "/etc/virtcore", "/var/lib/virtcore", "/run/virtcore", "/var/log/virtcore",
                        "/var/cache/virtcore")  # fmt: skip
 
     @classmethod
     def session(cls, driver: str) -> Self:
         """Folders of the calling user, below the XDG base directories."""
+        if _root is not None:
+            return cls.below(_root / "session", driver)
         cache = _xdg("XDG_CACHE_HOME", ".cache")
         run = os.environ.get("XDG_RUNTIME_DIR")
         state = _xdg("XDG_STATE_HOME", ".local/state")
