@@ -364,7 +364,8 @@ def union(
 
     :param tag: ``"type"``: the value of this class's field ``type``. ``"@type"``: the attribute ``type`` of the
         nested element itself;
-        a member that has no field for that attribute prints it from its tag (the tag ``""`` stands for an absent attribute, with
+        a member that has no field for that attribute prints it from its tag (the tag ``""`` stands for an absent
+        attribute, with
         ``default=""``). A tuple combines several; members then
         carry tuples.
     :param default: tag value that stands when the tag is absent.
