@@ -1,1 +1,1 @@
-"""What runs operations: the core loop, worker threads, calls and their deadlines, event delivery, the process launcher."""
+"""What runs operations: the core loop, worker threads, calls and deadlines, event delivery, the process launcher."""
