@@ -1,7 +1,7 @@
 """Write the reference pages that follow from the declarations, before Sphinx reads its sources.
 
 They go to ``docs/generated/`` and are not checked in: operations, libvirt's functions, which driver
-implements what, URI schemes.
+implements what, hooks, URI schemes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
+from virtcore.driver.hooks import Specifications
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings import of_function, spellings_of
@@ -82,6 +83,18 @@ def functions() -> str:
     return heading("libvirt's functions") + text + table(*rows)
 
 
+def hooks() -> str:
+    page = heading("Hooks") + "What several plugins may answer at once; entry points of group ``virtcore.plugins``.\n\n"
+    for name, function in vars(Specifications).items():
+        if not name.startswith("virtcore_"):
+            continue
+        declared = inspect.signature(function)
+        shown = str(declared.replace(parameters=list(declared.parameters.values())[1:])).replace("'", "")
+        body = "\n".join(f"   {line}".rstrip() for line in inspect.cleandoc(function.__doc__ or "").splitlines())
+        page += f".. py:function:: {name}{shown}\n   :no-index-entry:\n\n{body}\n\n"
+    return page
+
+
 def drivers() -> dict[str, type[Driver]]:
     found: dict[str, type[Driver]] = {}
     for point in sorted(entry_points(group="virtcore.drivers")):
@@ -105,7 +118,7 @@ def schemes() -> str:
     return heading("URI schemes") + "Which of the project's distributions serves which scheme.\n\n" + table(*rows)
 
 
-PAGES = {"operations": operations, "functions": functions, "support": support, "schemes": schemes}
+PAGES = {"operations": operations, "functions": functions, "support": support, "schemes": schemes, "hooks": hooks}
 
 
 def write(app: Sphinx) -> None:
