@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.disk import DiskWorker as DiskWorker
-    from virtcore.driver.toolkit.domains import DomainObject as DomainObject
-    from virtcore.driver.toolkit.domains import DomainTable as DomainTable
+    from virtcore.driver.toolkit.domains import DomainObject as DomainObject, DomainTable as DomainTable
     from virtcore.driver.toolkit.events import EventHub as EventHub
-    from virtcore.driver.toolkit.folders import StateFolders as StateFolders
-    from virtcore.driver.toolkit.folders import file_name as file_name
-    from virtcore.driver.toolkit.folders import use_root as use_root
-    from virtcore.driver.toolkit.jobs import Job as Job
-    from virtcore.driver.toolkit.jobs import JobKind as JobKind
-    from virtcore.driver.toolkit.jobs import JobLock as JobLock
+    from virtcore.driver.toolkit.folders import (
+        StateFolders as StateFolders,
+        file_name as file_name,
+        use_root as use_root,
+    )
+    from virtcore.driver.toolkit.jobs import Job as Job, JobKind as JobKind, JobLock as JobLock
     from virtcore.driver.toolkit.lock import StateLock as StateLock
     from virtcore.driver.toolkit.state import DriverState as DriverState
-    from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver
-    from virtcore.driver.toolkit.stateful import check_flags as check_flags
-    from virtcore.driver.toolkit.store import DefinitionStore as DefinitionStore
-    from virtcore.driver.toolkit.store import Facts as Facts
-    from virtcore.driver.toolkit.store import IndexEntry as IndexEntry
-    from virtcore.driver.toolkit.store import Marks as Marks
+    from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver, check_flags as check_flags
+    from virtcore.driver.toolkit.store import (
+        DefinitionStore as DefinitionStore,
+        Facts as Facts,
+        IndexEntry as IndexEntry,
+        Marks as Marks,
+    )
 
 _HOME = {
     "DefinitionStore": "store",

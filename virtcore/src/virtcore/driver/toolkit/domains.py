@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from virtcore.driver.toolkit.jobs import JobLock
-from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags
-from virtcore.enums.domain import DomainShutoffReason, DomainState
+from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
 from virtcore.errors import NoDomain, OperationFailed, OperationInvalid
 from virtcore.types import DomainRef
 
@@ -36,16 +35,16 @@ class DomainObject:
     :ivar checkpoints: number of checkpoints.
     :ivar facts: what is known of the definition without parsing it (see ``DriverState.facts_of``).
     :ivar text: the definition as it is stored, secrets included; None until it is read.
-    :ivar live: configuration of the running guest; None while inactive. Call :meth:`touch` after changing it.
+    :ivar live_facts: the same of the running configuration; None until somebody asks (``DriverState.facts``).
     :ivar job: the right to change it.
     :ivar config_lock: held while its definition is written.
     :ivar private: whatever the driver keeps with it.
     """
 
     __slots__ = (
-        "_id", "_ref", "autostart", "checkpoints", "config_lock", "facts", "job", "kept", "live", "managed_save",
-        "name", "persistent", "private", "published", "reason", "removed", "snapshots", "state", "text", "updated",
-        "uuid",
+        "_id", "_live", "_ref", "autostart", "checkpoints", "config_lock", "facts", "job", "kept", "live_facts",
+        "managed_save", "name", "persistent", "private", "published", "reason", "removed", "snapshots", "state", "text",
+        "updated", "uuid",
     )  # fmt: skip
 
     def __init__(self, name: str, uuid: str, facts: Facts | None = None) -> None:
@@ -63,7 +62,8 @@ class DomainObject:
         self.checkpoints = 0
         self.facts: Facts = facts or {}
         self.text: str | None = None
-        self.live: Domain | None = None
+        self._live: Domain | Callable[[], Domain] | None = None
+        self.live_facts: Facts | None = None
         self.job = JobLock(self._check)
         self.config_lock = asyncio.Lock()
         self.private: object = None
@@ -90,9 +90,26 @@ class DomainObject:
             self._ref = DomainRef(self.name, self.uuid, self._id)
         return self._ref
 
+    @property
+    def live(self) -> Domain | None:
+        """Configuration of the running guest; None while inactive. Call :meth:`touch` after changing it.
+
+        It may be given as a function that makes it: it is called when somebody looks for the first time.
+        """
+        if callable(self._live):
+            self._live = self._live()
+            self._live.id = self._id
+        return self._live
+
+    @live.setter
+    def live(self, live: Domain | Callable[[], Domain] | None) -> None:
+        self._live = live
+        self.touch()
+
     def touch(self) -> None:
         """Something its XML or statistics show has changed: drop what was kept."""
         self.kept.clear()
+        self.live_facts = None
 
     def require_active(self) -> None:
         """Check that it runs.

@@ -6,6 +6,7 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -207,6 +208,18 @@ class DriverState:
 
         return self.load(self.text(obj), ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
 
+    def facts(self, obj: DomainObject, live: bool | None = None) -> Facts:
+        """What lists and statistics need to know of a domain.
+
+        :param live: of the running configuration or of the definition; None for the one that counts.
+        """
+        if not (obj.active if live is None else live):
+            return obj.facts
+        if obj.live_facts is None:
+            assert obj.live is not None
+            obj.live_facts = self.facts_of(obj.live)
+        return obj.live_facts
+
     def config(self, obj: DomainObject, flags: int = 0) -> Domain:
         """The configuration that ``DomainModificationImpact`` flags select: the live one itself, or a copy of the
         definition.
@@ -243,16 +256,10 @@ class DriverState:
         return text
 
     def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
-        from virtcore.model.domain.document import format_domain
-        from virtcore.xml import Mode
-
-        # These bits are the same in both.
-        mode = Mode(int(flags & (DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE)))
         update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
-        if obj.live is not None and not (flags & DomainXMLFlags.INACTIVE and obj.persistent):
-            if not update_cpu:
-                return format_domain(obj.live, mode)
-            domain = deepcopy(obj.live)
+        if obj.active and not (flags & DomainXMLFlags.INACTIVE and obj.persistent):
+            assert obj.live is not None
+            domain = deepcopy(obj.live) if update_cpu else obj.live
         else:
             # The stored text is what is asked for, unless that leaves out secrets or what an older peer does not know.
             hidden = not flags & DomainXMLFlags.SECURE and not obj.facts.get("plain")
@@ -261,7 +268,12 @@ class DriverState:
             domain = self.definition(obj)
         if update_cpu:
             self.update_cpu(domain)
-        return format_domain(domain, mode)
+        from virtcore.model.domain.document import format_domain
+        from virtcore.xml import Mode
+
+        # These bits are the same in both.
+        shown = flags & (DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE)
+        return format_domain(domain, Mode(int(shown)))
 
     # -- definitions
 
@@ -398,14 +410,24 @@ class DriverState:
 
     # -- steps that hooks use
 
-    def activate(self, obj: DomainObject, domain: Domain, id: int | None = None) -> None:
+    def activate(
+        self,
+        obj: DomainObject,
+        domain: Domain | Callable[[], Domain],
+        id: int | None = None,
+        facts: Facts | None = None,
+    ) -> None:
         """A domain begins to run ``domain``: it gets an id and is paused, starting up.
 
+        :param domain: its configuration, or what makes it when it is needed (a guest that was found running).
         :param id: the id of a guest that was found running; None for a new one.
+        :param facts: what :meth:`facts_of` says of the configuration, where that is known already.
         """
         self.domains.set_id(obj, id)
-        domain.id = obj.id
+        if not callable(domain):
+            domain.id = obj.id
         obj.live = domain
+        obj.live_facts = facts
         self.set_state(obj, DomainState.PAUSED, DomainPausedReason.STARTING_UP)
 
     def deactivate(self, obj: DomainObject, reason: DomainShutoffReason) -> None:
@@ -421,7 +443,8 @@ class DriverState:
         """Record what a domain does and why. Emits nothing."""
         obj.state = state
         obj.reason = reason
-        obj.touch()
+        if not obj.active:
+            obj.kept.clear()
 
     def running(self, obj: DomainObject, reason: DomainRunningReason = DomainRunningReason.BOOTED) -> None:
         """Record that its virtual CPUs run."""

@@ -22,8 +22,7 @@ from virtcore.enums.domain import (
     DomainVcpuFlags,
     DomainXMLFlags,
 )
-from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags
-from virtcore.enums.domain_more import DomainStatsTypes
+from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
 from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
 from virtcore.operations.declare import inline
 from virtcore.operations.events import Event
@@ -31,6 +30,7 @@ from virtcore.operations.values import DomainInfo, DomainStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
 
 __all__ = ["StatefulDriver", "check_flags", "memory_parameters"]
@@ -117,12 +117,10 @@ class StatefulDriver(Driver, Generic[S]):
 
     async def live_info(self, obj: DomainObject) -> DomainInfo:
         """Hook: ``domain_info`` of a running domain. By default what the configuration says, and no CPU time."""
-        assert obj.live is not None
-        return self._info(obj, self.state.facts_of(obj.live), 0)
+        return self.info_of(obj, 0)
 
     async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
         """Hook: statistics of a running domain; with ``NOWAIT`` in ``flags`` without waiting for its job."""
-        assert obj.live is not None
         return self.stats_of(obj, groups, await self.live_info(obj))
 
     def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
@@ -136,9 +134,8 @@ class StatefulDriver(Driver, Generic[S]):
                 rows.add("balloon.current", TypedParameterType.ULLONG, info.memory)
             rows.add("balloon.maximum", TypedParameterType.ULLONG, info.max_memory)
         if groups & DomainStatsTypes.VCPU & self.stats_groups:
-            facts = obj.facts if obj.live is None else self.state.facts_of(obj.live)
             rows.add("vcpu.current", TypedParameterType.UINT, info.vcpus)
-            rows.add("vcpu.maximum", TypedParameterType.UINT, int(facts.get("max_vcpus") or info.vcpus))
+            rows.add("vcpu.maximum", TypedParameterType.UINT, _number(self.state.facts(obj), "max_vcpus"))
         return rows
 
     # -- the connection
@@ -211,11 +208,16 @@ class StatefulDriver(Driver, Generic[S]):
         obj = self.domain(domain)
         if obj.active:
             return await self.live_info(obj)
-        return self._info(obj, obj.facts, 0)
+        return self.info_of(obj, 0)
 
-    def _info(self, obj: DomainObject, facts: object, cpu_time: int) -> DomainInfo:
-        assert isinstance(facts, dict)
-        return DomainInfo(obj.state, facts["max_memory"], facts["memory"], facts["vcpus"], cpu_time)
+    def info_of(self, obj: DomainObject, cpu_time: int) -> DomainInfo:
+        """Information that follows from state and configuration.
+
+        :param cpu_time: in ns.
+        """
+        facts = self.state.facts(obj)
+        memory = _number(facts, "memory")
+        return DomainInfo(obj.state, _number(facts, "max_memory"), memory, _number(facts, "vcpus"), cpu_time)
 
     @inline
     def domain_xml(self, domain: DomainRef, flags: DomainXMLFlags | int = 0) -> str:
@@ -224,9 +226,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_os_type(self, domain: DomainRef) -> str:
-        obj = self.domain(domain)
-        facts = obj.facts if obj.live is None else self.state.facts_of(obj.live)
-        return str(facts["os_type"])
+        return str(self.state.facts(self.domain(domain))["os_type"])
 
     @inline
     def domain_is_active(self, domain: DomainRef) -> bool:
@@ -247,10 +247,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_max_memory(self, domain: DomainRef) -> int:
-        obj = self.domain(domain)
-        if obj.live is not None:
-            return obj.live.memory_total
-        return int(obj.facts["max_memory"] or 0)
+        return _number(self.state.facts(self.domain(domain)), "max_memory")
 
     @inline
     def domain_vcpus_count(self, domain: DomainRef, flags: DomainVcpuFlags | int = 0) -> int:
@@ -258,12 +255,8 @@ class StatefulDriver(Driver, Generic[S]):
         known = DomainVcpuFlags.LIVE | DomainVcpuFlags.CONFIG | DomainVcpuFlags.MAXIMUM
         check_flags(flags, known, "domain_vcpus_count")
         obj = self.domain(domain)
-        if self.state.affects_live(obj, flags):
-            assert obj.live is not None
-            facts = self.state.facts_of(obj.live)
-        else:
-            facts = obj.facts
-        return int(facts["max_vcpus" if flags & DomainVcpuFlags.MAXIMUM else "vcpus"] or 0)
+        facts = self.state.facts(obj, self.state.affects_live(obj, flags))
+        return _number(facts, "max_vcpus" if flags & DomainVcpuFlags.MAXIMUM else "vcpus")
 
     @inline
     def domain_metadata(
@@ -337,9 +330,14 @@ class StatefulDriver(Driver, Generic[S]):
         key = ("stats", groups)
         row = obj.kept.get(key)
         if not isinstance(row, DomainStats):
-            row = DomainStats(obj.ref, self.stats_of(obj, groups, self._info(obj, obj.facts, 0)))
+            row = DomainStats(obj.ref, self.stats_of(obj, groups, self.info_of(obj, 0)))
             obj.kept[key] = row
         return row
+
+
+def _number(facts: Facts, name: str) -> int:
+    value = facts.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def memory_parameters(domain: Domain) -> TypedParameters:
