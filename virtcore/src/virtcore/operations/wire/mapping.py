@@ -1,7 +1,7 @@
 """Between a spelling's wire form and its operation: arguments and results, for either end.
 
-Both ends work on the tuples that the codecs of the procedure's argument and result types take and give. Where a spelling
-is the operation name by name, nothing happens in between.
+Both ends work on the tuples that the codecs of the procedure's argument and result types take and give. Where a
+spelling is the operation name by name, nothing happens in between.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from virtcore.enums.common import TypedParameterType
 from virtcore.errors import RPC, InternalError
 from virtcore.operations import values as value_types
 from virtcore.operations.declare import Operation, all_operations
@@ -21,10 +22,12 @@ from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling
 from virtcore.operations.wire.codec import codec
 from virtcore.types import DomainRef, TypedParameters
 
-__all__ = ["ClientCall", "ServerCall", "client_call", "server_call"]
+__all__ = ["ClientCall", "ServerCall", "client_call", "converter", "server_call"]
 
 #: Most entries that a list-like argument asks for.
 _MOST = 16384
+#: The flag by which a client says that it knows typed parameters of type string (``VIR_TYPED_PARAM_STRING_OKAY``).
+_STRING_OKAY = 4
 
 Tuple = tuple[Any, ...]
 
@@ -65,7 +68,7 @@ def _argument_builder(spelling: Spelling, operation: Operation, count: int) -> C
     names = spelling.arguments if spelling.arguments is not None else tuple(parameters)[:count]
     if len(names) != count:
         raise TypeError(f"{spelling.function} has {count} arguments on the wire, its spelling {len(names)}")
-    if names == tuple(parameters)[:count] and not spelling.fixed and spelling.operation != "connection_domain_stats":
+    if names == tuple(parameters)[:count] and not spelling.fixed and "domains" not in names:
         return None  # what is missing at the end has defaults
     plan: list[tuple[int, object]] = []
     for name, parameter in parameters.items():
@@ -77,13 +80,10 @@ def _argument_builder(spelling: Spelling, operation: Operation, count: int) -> C
     def build(wire: Tuple) -> Tuple:
         return tuple([constant if at < 0 else wire[at] for at, constant in plan])
 
-    if spelling.operation == "connection_domain_stats":
-
-        def build_stats(wire: Tuple) -> Tuple:
-            domains, stats, flags = wire
-            return domains or None, stats, flags  # an empty list on the wire means every domain
-
-        return build_stats
+    if "domains" in names:  # an empty list on the wire means every domain
+        return lambda wire: (wire[0] or None, *wire[1:])
+    if spelling.form == "parameters":  # the flag is between the two ends, not the operation's
+        return lambda wire: (*build(wire)[:-1], wire[-1] & ~_STRING_OKAY)
     return build
 
 
@@ -107,7 +107,7 @@ def _result_builder(spelling: Spelling, row: Procedure) -> Callable[[Any, Tuple]
     if form == "names":
         return lambda value, wire: ([thing.name for thing in value[: _limit(wire[names.index("limit")])]],)
     if form == "parameters":
-        return functools.partial(_count_first, names.index("count"))
+        return functools.partial(_count_first, names.index("count"), names.index("flags"))
     return lambda value, wire: value[0] if value else (b"", 0)
 
 
@@ -117,13 +117,16 @@ def _limit(asked: int) -> int:
     return max(asked, 0)
 
 
-def _count_first(at: int, value: TypedParameters, wire: Tuple) -> Tuple:
-    asked = wire[at]
+def _count_first(count_at: int, flags_at: int, value: TypedParameters, wire: Tuple) -> Tuple:
+    rows = value.rows()
+    if not wire[flags_at] & _STRING_OKAY:
+        rows = [row for row in rows if row[1] != TypedParameterType.STRING]
+    asked = wire[count_at]
     if asked < 0:
         raise InternalError("nparams must be non-negative")
     if asked == 0:
-        return TypedParameters(), len(value)
-    return TypedParameters(value.rows()[:asked]), 0
+        return TypedParameters(), len(rows)
+    return TypedParameters(rows[:asked]), 0
 
 
 @functools.cache
@@ -155,7 +158,7 @@ class ClientCall:
         names = spelling.arguments if spelling.arguments is not None else tuple(parameters)[:count]
         #: The operation's arguments by position, defaults filled -> wire arguments.
         self.wire = _wire_builder(tuple(parameters), names)
-        convert = _converter(_result_annotation(operation))
+        convert = converter(_result_annotation(operation))
         fields = codec(program, ret).fields if ret else ()
         #: Wire results -> the operation's value.
         self.value = _value_builder(spelling, len(fields), convert)
@@ -182,6 +185,8 @@ def _wire_builder(parameters: tuple[str, ...], names: tuple[str, ...]) -> Callab
     def build_filled(arguments: Tuple) -> Tuple:
         return tuple([() if value is None else value for value in build(arguments)])
 
+    if "count" in names:
+        return lambda arguments: (*build(arguments)[:-1], arguments[-1] | _STRING_OKAY)
     return build_filled if "domains" in names else build
 
 
@@ -231,12 +236,12 @@ def _result_annotation(operation: Operation) -> object:
     return eval(text.removeprefix("Result[").removesuffix("]"), names)  # our own declarations
 
 
-def _converter(annotation: object) -> Callable[[Any], Any] | None:
+def converter(annotation: object) -> Callable[[Any], Any] | None:
     """What turns a value of the codecs into one of a declared type; None when they are the same."""
     if annotation is bool:
         return bool
     if typing.get_origin(annotation) is Sequence:
-        inner = _converter(typing.get_args(annotation)[0])
+        inner = converter(typing.get_args(annotation)[0])
         return None if inner is None else lambda values: [inner(value) for value in values]
     if not isinstance(annotation, type):
         return None
@@ -247,7 +252,7 @@ def _converter(annotation: object) -> Callable[[Any], Any] | None:
     if fields is None or annotation is DomainRef:
         return None
     hints = typing.get_type_hints(annotation)
-    inner_converters = [_text if hints[field] is str else _converter(hints[field]) for field in fields]
+    inner_converters = [_text if hints[field] is str else converter(hints[field]) for field in fields]
 
     def build(value: Tuple) -> Any:
         if len(value) != len(inner_converters):

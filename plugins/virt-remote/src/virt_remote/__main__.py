@@ -1,0 +1,9 @@
+"""``python -m virt_remote``: the daemon ``virtcored``."""
+
+from __future__ import annotations
+
+import sys
+
+from virt_remote.server.daemon import main
+
+sys.exit(main())

@@ -1,0 +1,3 @@
+"""The serving end: ``virtcored``."""
+
+from __future__ import annotations

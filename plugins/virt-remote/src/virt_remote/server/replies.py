@@ -1,0 +1,47 @@
+"""Errors as replies."""
+
+from __future__ import annotations
+
+import functools
+import logging
+
+from virt_remote.protocol import error_body
+from virtcore._error_table import MESSAGES
+from virtcore.errors import ErrorDomain, InternalError, NoSupport, VirtError
+from virtcore.operations.functions import FUNCTIONS
+from virtcore.operations.spellings import Spelling
+
+__all__ = ["as_libvirt", "error_reply_body", "function_of"]
+
+log = logging.getLogger("virtcored")
+
+
+def error_reply_body(error: BaseException) -> bytes:
+    """The body of the error reply for whatever went wrong; what is no :class:`VirtError` is logged, not sent."""
+    if not isinstance(error, VirtError):
+        log.error("unexpected failure", exc_info=error)
+        error = InternalError(f"{type(error).__name__} in the daemon (its log tells more)", domain=ErrorDomain.RPC)
+    plain, with_detail = MESSAGES.get(error.code, ("", "%s"))
+    template = plain if error.detail is None else with_detail
+    return error_body(int(error.code), int(error.domain), error.message, int(error.level), template, error.detail)
+
+
+def as_libvirt(error: BaseException, spelling: Spelling) -> BaseException:
+    """An error with libvirt's name of the function in the place of the operation's."""
+    if isinstance(error, NoSupport) and error.detail == spelling.operation:
+        return NoSupport(spelling.function, domain=error.domain)
+    return error
+
+
+@functools.cache
+def _functions_by_procedure() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for function, (_, _, procedure) in FUNCTIONS.items():
+        if procedure is not None:
+            found.setdefault(procedure, function)
+    return found
+
+
+def function_of(procedure: str) -> str:
+    """libvirt's function that a procedure (``remote.NODE_GET_INFO``) carries; the procedure's name where none is."""
+    return _functions_by_procedure().get(procedure, procedure)
