@@ -56,6 +56,11 @@ class Machine:
         return self.x86 and self.name == "isapc"
 
     @property
+    def xenfv(self) -> bool:
+        """A fully virtualized Xen guest."""
+        return self.x86 and self._named("xenfv")
+
+    @property
     def s390_ccw(self) -> bool:
         """A mainframe with channel I/O."""
         return self.arch is not None and self.arch.is_s390 and self.name.startswith("s390-ccw")

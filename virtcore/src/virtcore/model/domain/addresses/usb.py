@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from virtcore.errors import InternalError, XMLError
 from virtcore.model.domain.address import USBAddress
-from virtcore.model.domain.controller import USBController
-from virtcore.model.domain.controller import USBControllerModel as Model
+from virtcore.model.domain.controller import USBController, USBControllerModel as Model
 
 __all__ = ["HUB_PORTS", "USBPorts", "controller_ports"]
 
@@ -105,9 +104,10 @@ class USBPorts:
             raise XMLError(f"Duplicate USB address bus {address.bus or 0} port {address.port}")
         above.taken.add(port)
 
-    def assign(self, wanted: USBAddress | None) -> USBAddress:
+    def assign(self, wanted: USBAddress | None, *, hub: bool = False) -> USBAddress:
         """Find and take a free port, on the bus ``wanted`` names or on any.
 
+        :param hub: a hub goes there; its ports are added.
         :raises XMLError: the bus does not exist.
         :raises InternalError: no port is free.
         """
@@ -123,6 +123,8 @@ class USBPorts:
             if path is not None:
                 address = USBAddress(bus=bus, port=".".join(map(str, path)))
                 self.reserve(address)
+                if hub:
+                    self.add_hub(address)
                 return address
         raise InternalError("No free USB ports")
 

@@ -1,0 +1,87 @@
+"""QEMU's domain rules, hooked into the stages that all drivers share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from virt_qemu.rules import defaults
+from virt_qemu.rules.addresses import assign_addresses
+from virt_qemu.rules.devices import complete_device
+from virtcore.errors import ConfigUnsupported
+from virtcore.model.domain.rules import DomainFeature, DomainRules
+
+if TYPE_CHECKING:
+    from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virtcore.model.arch import Arch
+    from virtcore.model.domain.domain import Domain
+    from virtcore.model.domain.rules import DomainContext
+
+__all__ = ["QemuRules"]
+
+#: Path of an emulator -> what it can do; None where that is not known (yet).
+CapabilitiesOf = Callable[[str], "EmulatorCapabilities | None"]
+
+
+class QemuRules(DomainRules):
+    """Completion and validation for QEMU guests.
+
+    :param default_emulator: the emulator of an architecture, None where there is none.
+    :param capabilities: what an emulator can do. Without it a domain is still read, with fewer defaults filled in, so
+        that definitions outlive the removal of their emulator.
+    """
+
+    features = (
+        DomainFeature.MEMORY_HOTPLUG
+        | DomainFeature.OFFLINE_VCPUPIN
+        | DomainFeature.INDIVIDUAL_VCPUS
+        | DomainFeature.USER_ALIAS
+        | DomainFeature.FW_AUTOSELECT
+        | DomainFeature.NET_MODEL_STRING
+        | DomainFeature.DISK_FD
+    )
+
+    def __init__(
+        self,
+        default_emulator: Callable[[Arch], str | None],
+        capabilities: CapabilitiesOf,
+        checks: Iterable[Callable[[Domain, DomainContext], None]] = (),
+    ) -> None:
+        super().__init__(checks)
+        self._default_emulator = default_emulator
+        self._capabilities = capabilities
+
+    def _emulator(self, domain: Domain) -> EmulatorCapabilities | None:
+        assert domain.devices is not None
+        emulator = domain.devices.emulator
+        return self._capabilities(emulator) if emulator is not None else None
+
+    def basic(self, domain: Domain, context: DomainContext) -> None:
+        assert domain.devices is not None
+        if domain.devices.emulator is None:
+            arch = domain.arch or context.arch
+            domain.devices.emulator = self._default_emulator(arch)
+            if domain.devices.emulator is None:
+                raise ConfigUnsupported(f"No emulator found for arch '{arch}'")
+
+    def domain(self, domain: Domain, context: DomainContext) -> None:
+        capabilities = self._emulator(domain)
+        if capabilities is None:
+            return
+        defaults.complete_machine(domain, capabilities)
+        defaults.add_default_devices(domain, capabilities)
+        defaults.set_default_cpu(domain, capabilities)
+        defaults.enable_default_features(domain, capabilities)
+        defaults.check_vcpus(domain)
+        defaults.complete_cpu(domain, capabilities)
+        defaults.check_tseg(domain, capabilities)
+
+    def device(self, device: object, domain: Domain, context: DomainContext) -> None:
+        capabilities = self._emulator(domain)
+        if capabilities is not None:
+            complete_device(device, domain, context, capabilities)
+
+    def addresses(self, domain: Domain, context: DomainContext) -> None:
+        capabilities = self._emulator(domain)
+        if capabilities is not None:
+            assign_addresses(domain, capabilities, new=domain.id is None)
