@@ -69,17 +69,12 @@ from virtcore.xml.scalars import (
 )
 
 if TYPE_CHECKING:
-    from virtcore.xml.changes import Change as Change
-    from virtcore.xml.changes import diff as diff
-    from virtcore.xml.extra import Extra as Extra
-    from virtcore.xml.extra import Extras as Extras
+    from virtcore.xml.changes import Change as Change, diff as diff
+    from virtcore.xml.extra import Extra as Extra, Extras as Extras
     from virtcore.xml.reader import parse as parse
     from virtcore.xml.reference import describe as describe
     from virtcore.xml.relaxng import schema as schema
-    from virtcore.xml.rules import Rulebook as Rulebook
-    from virtcore.xml.rules import Rules as Rules
-    from virtcore.xml.rules import Stage as Stage
-    from virtcore.xml.rules import load as load
+    from virtcore.xml.rules import Rulebook as Rulebook, Rules as Rules, Stage as Stage, load as load
     from virtcore.xml.writer import format as format
 
 _LAZY = {

@@ -206,7 +206,7 @@ def materialise(cls: type) -> Declaration:
             default: object = Factory(list)
         elif field.kind == "flag":
             default = defaults[field.key] = False
-        elif field.required:
+        elif field.required and field.only is None:
             default = NOTHING
         else:
             default = defaults[field.key] = None

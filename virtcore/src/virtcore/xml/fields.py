@@ -71,6 +71,7 @@ class Field:
     repeated: str | None = None
     tag: str | tuple[str, ...] | None = None
     default: object = None
+    hide_default: bool = False
     inline: bool = False
     point: str | None = None
     entry: tuple[str, str] | None = None
@@ -281,6 +282,7 @@ def child(
     synonyms: tuple[str, ...] = (),
     tag: str | tuple[str, ...] | None = None,
     default: object = None,
+    hide_default: bool = False,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,
@@ -314,6 +316,7 @@ def children(
     synonyms: tuple[str, ...] = (),
     tag: str | tuple[str, ...] | None = None,
     default: object = None,
+    hide_default: bool = False,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,
@@ -340,6 +343,7 @@ def union(
     *,
     tag: str | tuple[str, ...],
     default: object = None,
+    hide_default: bool = False,
     inline: bool = False,
     required: bool = False,
     when: Mode | None = None,
@@ -369,6 +373,7 @@ def union(
         ``default=""``). A tuple combines several; members then
         carry tuples.
     :param default: tag value that stands when the tag is absent.
+    :param hide_default: the default tag is not printed.
     :param inline: the member has no element of its own: its attributes and children stand in this element, at this
         position.
     :param missing: message when the tag attribute is absent and there is no default.

@@ -78,6 +78,16 @@ class Codec(Generic[T]):
 
 # -------------------------------------------------------------------------------------------------------------- numbers
 
+_XSD = {
+    (8, False): "unsignedByte",
+    (8, True): "byte",
+    (16, False): "unsignedShort",
+    (16, True): "short",
+    (32, False): "unsignedInt",
+    (32, True): "int",
+    (64, False): "unsignedLong",
+    (64, True): "long",
+}
 _NUMBER = {
     0: re.compile(r"[ \t\n\v\f\r]*([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))"),
     8: re.compile(r"[ \t\n\v\f\r]*([+-]?)()([0-7]+)()"),
@@ -111,7 +121,7 @@ def number(
 ) -> Codec[int]:
     """An integer.
 
-    :param bits: 8 to 64.
+    :param bits: 8, 16, 32 or 64.
     :param base: of reading; 0 accepts ``0x`` and ``0`` prefixes.
     :param form: printf-like form for writing; decimal by default.
     :param wraps: a negative number stands for its two's complement (``-1`` is the maximum).
@@ -143,7 +153,7 @@ def number(
         else:
             expected = "Expected integer value" if bits <= 32 else "Expected long long integer value"
     if base == 10:
-        data = f'<data type="{"integer" if signed else "nonNegativeInteger"}"/>'
+        data = f'<data type="{_XSD[bits, signed]}"/>' if not wraps else "pattern:[+-]?[0-9]+"
     elif base == 16:
         data = "pattern:(0x)?[0-9a-fA-F]+"
     elif base == 8:

@@ -264,7 +264,7 @@ class _WriterSource:
         return "".join(
             f" {name}='{escape(str(plain(part)))}'"
             for name, part in zip(self.tags, parts[-len(self.tags) :], strict=True)
-            if name not in own and part != ""
+            if name not in own
         )
 
     def dictionary(self, group: Group | None) -> str:
@@ -412,7 +412,9 @@ class _WriterSource:
             table = _ByType(
                 slot,
                 slot.types,
-                lambda cls: writer_of(cls, self.mode, self.ns, tags=slot.tag_attributes, part="attributes"),
+                lambda cls: writer_of(
+                    cls, self.mode, self.ns, tags=() if hidden(slot, cls) else slot.tag_attributes, part="attributes"
+                ),
             )
             code.indent(f"if {self.present(slot)}:")
             self.check_tag(slot)
@@ -524,7 +526,7 @@ class _WriterSource:
                 slot,
                 slot.types,
                 lambda cls: writer_of(
-                    cls, self.mode, self.ns, name=slot.field.name, tags=slot.tag_attributes if slot.tags else ()
+                    cls, self.mode, self.ns, name=slot.field.name, tags=() if hidden(slot, cls) else slot.tag_attributes
                 ),
             ),
         )
@@ -594,6 +596,11 @@ class _WriterSource:
             name = self.prefixed(slot.name)
             text = f"escape({code.bind('t', field.codec.write)}(v))" if field.codec is not None else "escape(str(v))"
             code(f"if v is not None: w({indent} + '<{name}>' + {text} + '</{name}>\\n')")
+
+
+def hidden(slot: Slot, cls: type) -> bool:
+    """Whether a member's tag is the default that is not printed."""
+    return slot.field.hide_default and slot.field.default in declaration(cls).tags
 
 
 def ordered(point: str, values: list[object]) -> list[object]:

@@ -1,0 +1,363 @@
+"""The RELAX NG schema of an element class, from its declaration.
+
+Children may come in any order, as libvirt's own schemas accept them. What depends on the value of an attribute
+(members of
+unions, fields with ``only``) is accepted only beside that value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from xml.sax.saxutils import escape, quoteattr
+
+from virtcore.xml.declare import declaration
+from virtcore.xml.namespace import Namespace, registered
+from virtcore.xml.plan import Plan, Slot, Wrap, plan_of
+from virtcore.xml.reader import plain
+
+__all__ = ["schema"]
+
+HEAD = (
+    '<grammar xmlns="http://relaxng.org/ns/structure/1.0" datatypeLibrary="http://www.w3.org/2001/XMLSchema-datatypes">'
+)
+ANY = (
+    '<define name="any"><zeroOrMore><choice><attribute><anyName/></attribute><text/>'
+    '<element><anyName/><ref name="any"/></element></choice></zeroOrMore></define>'
+)
+EMPTY = "<empty/>"
+
+
+def schema(*classes: type) -> str:
+    """A RELAX NG schema (XML syntax) for documents with one of these root elements."""
+    grammar = _Grammar()
+    start = choice(grammar.element(cls, declaration(cls).ns) for cls in classes)
+    defines = "\n".join(f'<define name="{name}">{body}</define>' for name, body in grammar.defines.items())
+    return f"{HEAD}\n<start>{start}</start>\n{defines}\n{ANY}\n</grammar>\n"
+
+
+# --------------------------------------------------------------------------------------------------------- patterns
+
+
+def choice(patterns: Iterable[str]) -> str:
+    different = list(dict.fromkeys(patterns))
+    if not different:
+        return "<notAllowed/>"
+    return different[0] if len(different) == 1 else f"<choice>{''.join(different)}</choice>"
+
+
+def optional(pattern: str) -> str:
+    return pattern if pattern == EMPTY else f"<optional>{pattern}</optional>"
+
+
+def group(patterns: Iterable[str]) -> str:
+    parts = [pattern for pattern in patterns if pattern != EMPTY]
+    if not parts:
+        return EMPTY
+    return parts[0] if len(parts) == 1 else f"<group>{''.join(parts)}</group>"
+
+
+def interleave(patterns: Iterable[str]) -> str:
+    parts = [pattern for pattern in patterns if pattern != EMPTY]
+    if not parts:
+        return EMPTY
+    return parts[0] if len(parts) == 1 else f"<interleave>{''.join(parts)}</interleave>"
+
+
+def named_element(name: str, ns: Namespace | None, content: str) -> str:
+    space = f" ns={quoteattr(ns.uri)}" if ns is not None else ""
+    return f"<element name={quoteattr(name)}{space}>{content}</element>"
+
+
+def named_attribute(name: str, content: str) -> str:
+    return f"<attribute name={quoteattr(name)}>{content}</attribute>"
+
+
+def values(words: Iterable[str]) -> str:
+    return choice(f"<value>{escape(word)}</value>" for word in words)
+
+
+def scalar(slot: Slot) -> str:
+    """What the text of a scalar may be."""
+    field = slot.field
+    if field.pattern is not None:
+        return f'<data type="string"><param name="pattern">{escape(field.pattern)}</param></data>'
+    if slot.words:
+        return values(slot.words)
+    codec = slot.codec
+    if codec is None:
+        return "<text/>"
+    if codec.datatype.startswith("pattern:"):
+        return f'<data type="string"><param name="pattern">{escape(codec.datatype[8:])}</param></data>'
+    if codec.datatype.startswith("<data ") and codec.datatype.endswith("/>"):
+        limits = ""
+        low = 1 if field.nonzero and field.minimum is None and "nsigned" in codec.datatype else field.minimum
+        if low is not None:
+            limits += f'<param name="minInclusive">{low}</param>'
+        if field.maximum is not None:
+            limits += f'<param name="maxInclusive">{field.maximum}</param>'
+        return f"{codec.datatype[:-2]}>{limits}</data>" if limits else codec.datatype
+    return codec.datatype
+
+
+class _Content:
+    """An element's content while it is put together: attributes and children by name (a name may stand in one branch
+    only),
+    text, and further branches."""
+
+    def __init__(self) -> None:
+        self.attributes: dict[str, list[tuple[str, bool]]] = {}
+        self.text: str | None = None
+        self.children: dict[str, list[tuple[str, bool, bool]]] = {}
+        self.branches: list[str] = []
+
+    def attribute(self, name: str, pattern: str, required: bool = False) -> None:
+        self.attributes.setdefault(name, []).append((pattern, required))
+
+    def child(self, name: str, pattern: str, required: bool = False, many: bool = False) -> None:
+        self.children.setdefault(name, []).append((pattern, required, many))
+
+    def pattern(self) -> str:
+        parts = []
+        for alternatives in self.children.values():
+            pattern = choice(p for p, _, _ in alternatives)
+            if any(many for _, _, many in alternatives) or len(alternatives) > 1:
+                needed = len(alternatives) == 1 and alternatives[0][1]
+                word = "oneOrMore" if needed else "zeroOrMore"
+                parts.append(f"<{word}>{pattern}</{word}>")
+            else:
+                parts.append(pattern if alternatives[0][1] else optional(pattern))
+        content = interleave([*parts, *self.branches])
+        if self.text is not None:
+            content = self.text if content == EMPTY else choice([self.text, content])
+        attributes = []
+        for name, alternatives_ in self.attributes.items():
+            pattern = named_attribute(name, choice(p for p, _ in alternatives_))
+            attributes.append(pattern if any(needed for _, needed in alternatives_) else optional(pattern))
+        return group([*attributes, content])
+
+
+class _Grammar:
+    def __init__(self) -> None:
+        self.defines: dict[str, str] = {}
+        self.names: dict[tuple[object, ...], str] = {}
+
+    def element(self, cls: type, ns: Namespace | None, name: str | None = None, tags: tuple[str, ...] = ()) -> str:
+        """Reference to the pattern of a class's element."""
+        declared = declaration(cls)
+        ns = declared.ns or ns
+        key = (cls, ns, name, tags)
+        known = self.names.get(key)
+        if known is None:
+            known = self.names[key] = f"{cls.__qualname__}-{len(self.names)}"
+            self.defines[known] = ""
+            self.defines[known] = named_element(
+                name or declared.name or "", ns, self.body(plan_of(cls), ns, self.tag_values(cls, tags))
+            )
+        return f'<ref name="{known}"/>'
+
+    def tag_values(self, cls: type, tags: tuple[str, ...]) -> dict[str, list[str]]:
+        """By tag attribute the values under which a member serves."""
+        found: dict[str, list[str]] = {tag: [] for tag in tags}
+        for value in declaration(cls).tags:
+            parts = value if isinstance(value, tuple) else (value,)
+            for tag, part in zip(tags, parts[-len(tags) :] if tags else (), strict=True):
+                found[tag].append(str(plain(part)))
+        return found
+
+    def body(self, plan: Plan, ns: Namespace | None, tags: dict[str, list[str]]) -> str:
+        content = _Content()
+        self.fill(content, plan, plan.entries, ns, tags)
+        return content.pattern()
+
+    def fill(
+        self,
+        content: _Content,
+        plan: Plan,
+        entries: list[Slot | Wrap],
+        ns: Namespace | None,
+        tags: dict[str, list[str]],
+    ) -> None:
+        """Adds what the entries say; what hangs on an attribute's value goes, with that attribute, into a choice."""
+        # What is printed twice only matters where no field reads it.
+        entries = sorted(entries, key=lambda entry: isinstance(entry, Slot) and entry.kind == "printed")
+        slots = [entry for entry in entries if isinstance(entry, Slot)]
+        own = {slot.key: slot for slot in slots if slot.kind == "attribute" and not slot.many}
+        dependent: dict[str, list[Slot]] = {}
+        for slot in slots:
+            key = self.depends_on(slot)
+            if key is not None and key in own:
+                dependent.setdefault(key, []).append(slot)
+        hanging = {id(slot) for group_ in dependent.values() for slot in group_}
+        exclusive: dict[str, list[Slot]] = {}
+        for entry in entries:
+            if isinstance(entry, Wrap):
+                inner = _Content()
+                self.fill(inner, plan, entry.entries, ns, {})
+                content.child(entry.name, named_element(entry.name, ns, inner.pattern()), many=False)
+            elif id(entry) in hanging or entry.key in dependent:
+                continue
+            elif entry.field.exclusive is not None:
+                exclusive.setdefault(entry.field.exclusive, []).append(entry)
+            else:
+                self.add(content, entry, ns, tags)
+        for key, group_ in dependent.items():
+            content.branches.append(self.by_value(own[key], group_, ns, tags))
+        for alternatives in exclusive.values():
+            patterns = []
+            for slot in alternatives:
+                alone = _Content()
+                self.add(alone, slot, ns, tags, needed=True)
+                patterns.append(alone.pattern())
+            content.branches.append(optional(choice(patterns)))
+        covered = plan.attribute_names()
+        for tag, words in tags.items():
+            if tag not in covered:
+                content.attribute(tag, values(words), True)
+
+    @staticmethod
+    def depends_on(slot: Slot) -> str | None:
+        """The sibling field whose value decides on this one, where it is one."""
+        if slot.field.only is not None:
+            return next(iter(slot.field.only)) if len(slot.field.only) == 1 else None
+        siblings = [tag for tag in slot.tags if not tag.startswith("@")]
+        if slot.kind == "union" and len(slot.tags) == 1 and siblings:
+            return siblings[0]
+        return None
+
+    def by_value(self, decider: Slot, slots: list[Slot], ns: Namespace | None, tags: dict[str, list[str]]) -> str:
+        """A choice over the values of an attribute, each with what may stand beside it."""
+        words: dict[object, None] = dict.fromkeys(tags.get(decider.name) or decider.words)
+        for slot in slots:
+            for cls in slot.types if slot.tags else ():
+                words.update(dict.fromkeys(plain(tag) for tag in declaration(cls).tags))
+            for allowed in (slot.field.only or {}).values():
+                words.update(dict.fromkeys(plain(value) for value in allowed if value is not None))
+        variants: dict[str, list[object]] = {}
+        for word in (*words, None):
+            content = _Content()
+            for slot in slots:
+                if slot.field.only is not None:
+                    (allowed,) = slot.field.only.values()
+                    if word in {plain(value) for value in allowed}:
+                        self.add(content, slot, ns, {})
+                else:
+                    self.add_member(content, slot, ns, plain(slot.field.default) if word is None else word)
+            variants.setdefault(content.pattern(), []).append(word)
+        alternatives = []
+        for pattern, these in variants.items():
+            if these != [None]:
+                attribute = named_attribute(decider.name, values(str(word) for word in these if word is not None))
+                alternatives.append(group([attribute, pattern]))
+            if None in these and not decider.field.required:
+                alternatives.append(pattern)
+        if not words:
+            alternatives.append(optional(named_attribute(decider.name, scalar(decider))))
+        return choice(alternatives)
+
+    def add_member(self, content: _Content, slot: Slot, ns: Namespace | None, word: object) -> None:
+        for cls in slot.types:
+            if word not in {plain(tag) for tag in declaration(cls).tags}:
+                continue
+            if slot.field.inline:
+                self.fill(content, plan_of(cls), plan_of(cls).entries, ns, {})
+            else:
+                name = slot.field.name or declaration(cls).name or ""
+                content.child(name, self.element(cls, ns, slot.field.name), slot.field.required)
+
+    def add(
+        self, content: _Content, slot: Slot, ns: Namespace | None, tags: dict[str, list[str]], needed: bool = False
+    ) -> None:
+        """Adds one field that hangs on nothing."""
+        field = slot.field
+        required = field.required or needed
+        add: dict[str, Callable[[], None]] = {
+            "attribute": lambda: self.add_attribute(content, slot, ns, tags, required),
+            "text": lambda: self.add_text(content, slot),
+            "leaf": lambda: self.add_leaf(content, slot, ns, required),
+            "flag": lambda: content.child(slot.name, named_element(slot.name, ns, EMPTY), required),
+            "flags": lambda: content.branches.append(
+                f"<zeroOrMore>{choice(named_element(word, ns, EMPTY) for word in slot.words)}</zeroOrMore>"
+            ),
+            "verbatim": lambda: content.child(slot.name, named_element(slot.name, ns, '<ref name="any"/>')),
+            "child": lambda: self.add_elements(content, slot, ns, required),
+            "children": lambda: self.add_elements(content, slot, ns, required),
+            "union": lambda: self.add_elements(content, slot, ns, required),
+            "namespaces": lambda: self.add_namespaces(content, slot),
+            "printed": lambda: self.add_printed(content, slot, ns),
+        }
+        add[slot.kind]()
+
+    def add_attribute(
+        self, content: _Content, slot: Slot, ns: Namespace | None, tags: dict[str, list[str]], required: bool
+    ) -> None:
+        words = tags.get(slot.name)
+        pattern = values(words) if words else scalar(slot)
+        if slot.many and slot.field.within:
+            name = slot.field.within.rpartition("/")[2]
+            content.child(name, named_element(name, ns, named_attribute(slot.name, pattern)), many=True)
+            return
+        for name in slot.names:
+            content.attribute(name, pattern, required and len(slot.names) == 1)
+        if slot.size is not None:
+            content.attribute(slot.size.unit_name, "<text/>")
+
+    def add_text(self, content: _Content, slot: Slot) -> None:
+        pattern = scalar(slot)
+        if slot.size is not None:
+            content.attribute(slot.size.unit_name, "<text/>")
+        content.text = pattern if slot.field.required or pattern == "<text/>" else choice([pattern, EMPTY])
+
+    def add_leaf(self, content: _Content, slot: Slot, ns: Namespace | None, required: bool) -> None:
+        pattern = scalar(slot)
+        if slot.field.blank and pattern != "<text/>":
+            pattern = choice([pattern, EMPTY])
+        parts = [pattern]
+        if slot.size is not None:
+            parts.insert(0, optional(named_attribute(slot.size.unit_name, "<text/>")))
+        if slot.field.entry is not None:
+            name, value = slot.field.entry
+            parts.insert(0, named_attribute(name, values([value])))
+        for name in slot.names:
+            content.child(name, named_element(name, ns, group(parts)), required, slot.many)
+
+    def add_elements(self, content: _Content, slot: Slot, ns: Namespace | None, required: bool) -> None:
+        many = slot.many
+        if slot.field.inline:
+            alternatives = []
+            for cls in slot.types:
+                member = _Content()
+                self.fill(member, plan_of(cls), plan_of(cls).entries, ns, self.tag_values(cls, slot.tag_attributes))
+                alternatives.append(member.pattern())
+            content.branches.append(choice(alternatives) if required else optional(choice(alternatives)))
+            return
+        by_name: dict[str, list[str]] = {}
+        for cls in slot.types:
+            name = slot.field.name or declaration(cls).name or ""
+            by_name.setdefault(name, []).append(self.element(cls, ns, slot.field.name, slot.tag_attributes))
+            default = slot.field.default
+            if slot.tag_attributes and default is not None and self.is_default(cls, default):
+                by_name[name].append(self.element(cls, ns, slot.field.name))
+        for name, patterns in by_name.items():
+            content.child(name, choice(patterns), required and len(by_name) == 1, many)
+
+    @staticmethod
+    def is_default(cls: type, default: object) -> bool:
+        wanted = tuple(map(plain, default)) if isinstance(default, tuple) else plain(default)
+        return wanted in {
+            tuple(map(plain, tag)) if isinstance(tag, tuple) else plain(tag) for tag in declaration(cls).tags
+        }
+
+    def add_namespaces(self, content: _Content, slot: Slot) -> None:
+        for cls in registered(slot.field.point or "").values():
+            content.child(declaration(cls).qualified_name, self.element(cls, declaration(cls).ns))
+
+    def add_printed(self, content: _Content, slot: Slot, ns: Namespace | None) -> None:
+        field = slot.field
+        if field.as_ == "attribute":
+            if slot.name not in content.attributes:
+                content.attribute(slot.name, "<text/>")
+        elif field.as_ == "child":
+            if field.name is not None:
+                content.child(slot.name, named_element(slot.name, ns, '<ref name="any"/>'), many=True)
+        else:
+            content.child(slot.name, named_element(slot.name, ns, "<text/>"))
