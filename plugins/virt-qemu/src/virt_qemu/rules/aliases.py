@@ -60,11 +60,11 @@ def assign_aliases(domain: Domain) -> None:
     devices, machine = domain.devices, Machine.of(domain)
     for disk in devices.disks:
         disk.alias = disk.alias or _disk_alias(domain, disk)
-    for position, interface in enumerate(devices.interfaces):
+    for interface in devices.interfaces:
         if _is_hostdev(interface):
             _name_next([*devices.hostdevs, *devices.interfaces], "hostdev", interface)
         else:
-            interface.alias = interface.alias or f"net{position}"
+            _name_next(devices.interfaces, "net", interface)
     for share in devices.filesystems:
         _name_next(devices.filesystems, "fs", share)
     for hostdev in devices.hostdevs:
@@ -77,6 +77,8 @@ def assign_aliases(domain: Domain) -> None:
             console.alias = serial.alias
     for rng in devices.rngs:
         _name_next(devices.rngs, "rng", rng)
+    for crypto in devices.cryptos:
+        _name_next(devices.cryptos, "crypto", crypto)
     for module in devices.memory:
         _name_memory(devices.memory, module)
     # The others are numbered by their place.
@@ -96,9 +98,7 @@ def assign_aliases(domain: Domain) -> None:
         ("balloon", _present(devices.memballoon)),
         ("tpm", devices.tpms),
         ("vsock", _present(devices.vsock)),
-        ("crypto", devices.cryptos),
         ("iommu", _present(devices.iommu)),
-        ("panic", devices.panics),
         ("pstore", _present(devices.pstore)),
     ):
         for position, device in enumerate(family):
