@@ -7,8 +7,8 @@
             --impl 'virtcore=.venv/bin/python bench/bench_xml_engine.py'
         --complete LIST ROUNDS                 the same with generic completion between
 
-The corpus is the inputs of the conformance suite qemu-domain-xml that can be read; bench_xml.py narrows it to those libvirt's C
-accepts. A document's name is changed to a new value in every round, so that no result can be remembered.
+The corpus is the inputs of the conformance suite qemu-domain-xml that can be read; bench_xml.py narrows it to those that
+libvirt's C accepts. A document's name is changed to a new value in every round, so that no result can be remembered.
 """
 
 from __future__ import annotations

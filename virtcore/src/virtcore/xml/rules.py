@@ -5,7 +5,7 @@ of plugins.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from virtcore.errors import ErrorDomain, VirtError, XMLInvalidSchema
 from virtcore.xml.declare import declaration
@@ -34,81 +34,76 @@ class Rulebook(Protocol[T_contra, C_contra]):
         """Refuses what cannot work; changes nothing."""
 
 
-class Stage(Generic[T, C]):
+class Stage(NamedTuple):
     """A named step of completion or validation.
 
-    :param name: under which drivers hang their functions.
-    :param run: the generic part; None where only drivers have something to do.
-    :param doc: one line for the reference.
+    :ivar name: what error notes and the reference call it.
+    :ivar run: the step, ``run(rules, obj, context)``: a function of core, or one that calls the driver's hook (a
+        method of the rules).
+    :ivar driver: it is the driver's hook.
     """
 
-    __slots__ = ("doc", "name", "run")
-
-    def __init__(self, name: str, run: Callable[[T, C], None] | None = None, *, doc: str = "") -> None:
-        self.name = name
-        self.run = run
-        self.doc = doc
-
-    def __repr__(self) -> str:
-        return f"Stage({self.name!r})"
+    name: str
+    run: Callable[[Any, Any, Any], None]
+    driver: bool = False
 
 
 class Rules(Generic[T, C]):
-    """Stages in their order, with what a driver does in each (after the generic part).
+    """Completion and validation of one kind of object.
 
-    :param completion: stages of :meth:`complete`.
-    :param validation: stages of :meth:`validate`.
-    :param driver: stage name to the driver's function.
-    :param checks: further checks of plugins, after the last validation stage. They can refuse, nothing else.
-    :raises ValueError: a stage name is used twice, or the driver names a stage that does not exist.
+    A family of objects subclasses this once, with its stages and a method for each of the driver's hooks. Drivers subclass that and
+    override hooks; a stage can be neither replaced nor reordered.
+
+    :param checks: further checks (of plugins), run behind the last validation stage. They can refuse, nothing else.
     """
 
-    def __init__(
-        self,
-        completion: Iterable[Stage[T, C]],
-        validation: Iterable[Stage[T, C]],
-        *,
-        driver: dict[str, Callable[[T, C], None]] | None = None,
-        checks: Iterable[Callable[[T, C], None]] = (),
-    ) -> None:
-        self.completion = tuple(completion)
-        self.validation = tuple(validation)
-        self.driver = dict(driver or {})
-        self.checks = tuple(checks)
-        names = [stage.name for stage in (*self.completion, *self.validation)]
-        if len(set(names)) != len(names):
-            raise ValueError(f"stage names are not unique: {', '.join(names)}")
-        unknown = self.driver.keys() - set(names)
-        if unknown:
-            raise ValueError(f"no stage {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    #: The stages of :meth:`complete`, in order.
+    completion: ClassVar[tuple[Stage, ...]] = ()
+    #: The stages of :meth:`validate`, in order.
+    validation: ClassVar[tuple[Stage, ...]] = ()
 
-    def for_driver(
-        self, driver: dict[str, Callable[[T, C], None]], checks: Iterable[Callable[[T, C], None]] = ()
-    ) -> Rules[T, C]:
-        """The same stages with a driver's functions in them, and further checks."""
-        return Rules(self.completion, self.validation, driver={**self.driver, **driver}, checks=(*self.checks, *checks))
+    def __init__(self, checks: Iterable[Callable[[T, C], None]] = ()) -> None:
+        self.checks = tuple(checks)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("completion", "validation"):
+            if name in cls.__dict__ and any(getattr(base, name, ()) for base in cls.__mro__[1:]):
+                raise TypeError(f"{cls.__qualname__} may override hooks, not the stages of {name}")
+            names = [stage.name for stage in getattr(cls, name)]
+            if len(set(names)) != len(names):
+                raise TypeError(f"{cls.__qualname__}: two stages of {name} have the same name")
 
     def complete(self, obj: T, context: C) -> None:
-        """Runs the completion stages."""
-        self._run(self.completion, obj, context)
+        """Fills in everything that has a default, in place; doing it twice changes nothing more.
+
+        :raises VirtError: what is given contradicts itself, or the driver cannot deal with it.
+        """
+        for stage in self.completion:
+            self._run(stage, obj, context)
 
     def validate(self, obj: T, context: C) -> None:
-        """Runs the validation stages and the further checks."""
-        self._run(self.validation, obj, context)
+        """Refuses what cannot work; changes nothing.
+
+        :raises VirtError: with a note that names the stage.
+        """
+        for stage in self.validation:
+            self._run(stage, obj, context)
         for check in self.checks:
             check(obj, context)
 
-    def _run(self, stages: tuple[Stage[T, C], ...], obj: T, context: C) -> None:
-        for stage in stages:
-            try:
-                if stage.run is not None:
-                    stage.run(obj, context)
-                own = self.driver.get(stage.name)
-                if own is not None:
-                    own(obj, context)
-            except VirtError as error:
-                error.add_note(f"in stage {stage.name}")
-                raise
+    def tolerates(self, stage: Stage, obj: T, context: C, error: VirtError) -> bool:
+        """Whether the failure of a stage is passed over (libvirt: when stored definitions are read again)."""
+        return False
+
+    def _run(self, stage: Stage, obj: T, context: C) -> None:
+        try:
+            stage.run(self, obj, context)
+        except VirtError as error:
+            if self.tolerates(stage, obj, context, error):
+                return
+            error.add_note(f"in stage {stage.name}")
+            raise
 
 
 def load(
