@@ -300,14 +300,24 @@ class DriverState:
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
         """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
+        text, facts = self._written(domain)
+        if self._definitions is not None:
+            await self._definitions.write(obj.uuid, obj.name, text, facts)
+        self._take(obj, text, facts)
+
+    def take_definition(self, obj: DomainObject, domain: Domain) -> None:
+        """Take over a definition that is kept in memory only (a driver without folders)."""
+        self._take(obj, *self._written(domain))
+
+    def _written(self, domain: Domain) -> tuple[str, Facts]:
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
         text = format_domain(domain, Mode.SECURE)
         plain = format_domain(domain, Mode.NONE)
-        facts = {**self.facts_of(domain), "plain": plain == text}
-        if self._definitions is not None:
-            await self._definitions.write(obj.uuid, obj.name, text, facts)
+        return text, {**self.facts_of(domain), "plain": plain == text}
+
+    def _take(self, obj: DomainObject, text: str, facts: Facts) -> None:
         obj.text = text
         obj.facts = facts
         obj.persistent = True

@@ -1,0 +1,259 @@
+"""Connections of the test driver."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import time
+from typing import TYPE_CHECKING, Self
+
+from virtcore.builtin.test.host import DOMAIN_CAPABILITIES, SYSINFO, capabilities
+from virtcore.builtin.test.state import TestState
+from virtcore.driver.base import Credential, OpenRequest
+from virtcore.driver.toolkit.domains import DomainObject
+from virtcore.driver.toolkit.stateful import StatefulDriver, check_flags
+from virtcore.enums.domain import (
+    ConnectListAllDomainsFlags,
+    DomainControlState,
+    DomainCreateFlags,
+    DomainMessageType,
+    DomainRebootFlags,
+    DomainShutdownFlags,
+    DomainUndefineFlags,
+)
+from virtcore.enums.domain_more import DomainStatsTypes
+from virtcore.enums.host import ConnectCredentialType
+from virtcore.errors import AuthFailed, InvalidArg, NoDomain
+from virtcore.operations.declare import inline
+from virtcore.operations.values import ControlInfo, DomainInfo, NodeInfo, SecurityLabel, SecurityModel
+from virtcore.types import DomainRef, TypedParameters
+
+if TYPE_CHECKING:
+    from virtcore.builtin.test.configuration import Configuration
+    from virtcore.builtin.test.console import EchoStream
+    from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainConsoleFlags
+
+__all__ = ["TestDriver"]
+
+_files = itertools.count()
+
+_REBOOT_FLAGS = (
+    DomainRebootFlags.ACPI_POWER_BTN
+    | DomainRebootFlags.GUEST_AGENT
+    | DomainRebootFlags.INITCTL
+    | DomainRebootFlags.SIGNAL
+    | DomainRebootFlags.PARAVIRT
+)
+
+
+class TestDriver(StatefulDriver[TestState]):
+    """A connection to a host that does not exist."""
+
+    __test__ = False  # no test case, whatever its name
+
+    name = "TEST"
+    undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
+    create_flags = DomainCreateFlags.START_VALIDATE
+    stats_groups = DomainStatsTypes.STATE | DomainStatsTypes.IOTHREAD
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        path = request.uri.path
+        if path in ("", "/"):
+            raise InvalidArg("testOpen: supply a path or use test:///default")
+        if path == "/default":
+            return await cls.attach(request, ("test", "default"), TestState)
+        from virtcore.builtin.test.configuration import read
+
+        configuration = read(path)
+        # A file describes a host for one connection: nobody else finds this state.
+        key = ("test", f"{path} {next(_files)}")
+        driver = await cls.attach(request, key, lambda: TestState(configuration))
+        try:
+            await driver._authenticate(configuration)
+        except BaseException:
+            await driver.close()
+            raise
+        return driver
+
+    async def _authenticate(self, configuration: Configuration) -> None:
+        if not configuration.users:
+            return
+        user = await self._ask(ConnectCredentialType.AUTHNAME, "Enter username for localhost", "localhost")
+        known = user in configuration.users
+        expected = configuration.users.get(user)
+        if not known or expected is not None:
+            # Who is not known is asked for a password as well: the question tells nothing.
+            password = await self._ask(ConnectCredentialType.PASSPHRASE, f"Enter {user}'s password for localhost", None)
+            if not known or password != expected:
+                raise AuthFailed("authentication failed, see test XML for the correct username/password")
+
+    async def _ask(self, kind: ConnectCredentialType, prompt: str, challenge: str | None) -> str:
+        if self.request.auth is None:
+            raise InvalidArg("Missing authentication credentials")
+        answers = await self.request.auth([Credential(kind, prompt, challenge, None)])
+        if not answers:
+            raise AuthFailed("Username request failed")
+        return answers[0]
+
+    # -- the connection and its host
+
+    @inline
+    def connection_uri(self) -> str:
+        return str(self.request.uri)
+
+    @inline
+    def connection_version(self) -> int:
+        return 2
+
+    @inline
+    def connection_hostname(self) -> str:
+        return socket.gethostname()
+
+    @inline
+    def connection_max_vcpus(self, type: str | None = None) -> int:
+        return 32
+
+    @inline
+    def connection_node_info(self) -> NodeInfo:
+        return self.state.node
+
+    @inline
+    def connection_node_free_memory(self) -> int:
+        return sum(cell.free for cell in self.state.cells)
+
+    @inline
+    def connection_security_model(self) -> SecurityModel:
+        return SecurityModel("testSecurity", "")
+
+    @inline
+    def connection_capabilities(self) -> str:
+        return capabilities(self.state.cells)
+
+    @inline
+    def connection_sysinfo(self, flags: int = 0) -> str:
+        check_flags(flags, 0, "connection_sysinfo")
+        return SYSINFO
+
+    async def connection_domain_capabilities(
+        self,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        flags: ConnectGetDomainCapabilitiesFlags | int = 0,
+    ) -> str:
+        from xml.sax.saxutils import escape
+
+        from virtcore.model.arch import Arch
+        from virtcore.model.domain.domain import VirtType
+
+        check_flags(flags, 0, "connection_domain_capabilities")
+        if arch is not None and arch not in Arch.__members__.values():
+            raise InvalidArg(f"unknown architecture: {arch}")
+        if virttype is not None and virttype not in VirtType.__members__.values():
+            raise InvalidArg(f"unknown virttype: {virttype}")
+        lines = ["<domainCapabilities>"]
+        lines += [f"  <path>{escape(emulator)}</path>"] if emulator else []
+        lines += [f"  <domain>{virttype or 'test'}</domain>"]
+        lines += [f"  <machine>{escape(machine)}</machine>"] if machine else []
+        lines += [f"  <arch>{arch or 'i686'}</arch>"]
+        return "\n".join(lines) + "\n" + DOMAIN_CAPABILITIES
+
+    # -- finding domains
+
+    @inline
+    def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> list[DomainRef]:
+        check_flags(flags, 0xFFFF, "connection_list_domains")
+        return self.state.domains.refs(int(flags))
+
+    @inline
+    def connection_lookup_domain(
+        self, name: str | None = None, uuid: str | None = None, id: int | None = None
+    ) -> DomainRef:
+        try:
+            return super().connection_lookup_domain(name, uuid, id)
+        except NoDomain:
+            raise NoDomain from None  # libvirt's driver gives no detail here
+
+    # -- one domain
+
+    async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
+        check_flags(flags, 0, "domain_shutdown")
+        await self.state.shut_down(self.domain(domain))
+
+    async def domain_reboot(self, domain: DomainRef, flags: DomainRebootFlags | int = 0) -> None:
+        check_flags(flags, _REBOOT_FLAGS, "domain_reboot")
+        await self.state.reboot(self.domain(domain))
+
+    @inline
+    def domain_reset(self, domain: DomainRef, flags: int = 0) -> None:
+        check_flags(flags, 0, "domain_reset")
+        self.domain(domain).require_active()
+
+    @inline
+    def domain_suspend(self, domain: DomainRef) -> None:
+        self.state.suspend(self.domain(domain))
+
+    @inline
+    def domain_resume(self, domain: DomainRef) -> None:
+        self.state.resume(self.domain(domain))
+
+    async def domain_info(self, domain: DomainRef) -> DomainInfo:
+        # The wall clock stands for the guest's CPU time, running or not.
+        return self.state_info(self.domain(domain))
+
+    def state_info(self, obj: DomainObject) -> DomainInfo:
+        """Information about a domain, with the wall clock as its CPU time."""
+        return self.info_of(obj, time.time_ns() // 1000 * 1000)
+
+    @inline
+    def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
+        check_flags(flags, 0, "domain_control_info")
+        self.domain(domain).require_active()
+        return ControlInfo(DomainControlState.OK, 0, 0)
+
+    @inline
+    def domain_os_type(self, domain: DomainRef) -> str:
+        return "linux"
+
+    @inline
+    def domain_is_updated(self, domain: DomainRef) -> bool:
+        return False
+
+    @inline
+    def domain_security_labels(self, domain: DomainRef) -> list[SecurityLabel]:
+        active = self.domain(domain).active
+        return [SecurityLabel("libvirt-test" if active else "", active)]
+
+    async def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
+        known = DomainMessageType.DEPRECATION | DomainMessageType.TAINTING | DomainMessageType.IOERRORS
+        check_flags(flags, known, "domain_messages")
+        from virtcore.builtin.test.taint import Messages
+
+        found = self.domain(domain).private
+        return found.select(int(flags)) if isinstance(found, Messages) else []
+
+    async def domain_set_autostart(self, domain: DomainRef, autostart: bool) -> None:
+        self.domain(domain).autostart = autostart  # also of transient ones, here
+
+    async def domain_open_console(
+        self, domain: DomainRef, device: str | None = None, flags: DomainConsoleFlags | int = 0
+    ) -> EchoStream:
+        """An echo; libvirt's driver has no consoles."""
+        from virtcore.builtin.test.console import EchoStream
+
+        check_flags(flags, 3, "domain_open_console")
+        self.domain(domain).require_active()
+        return EchoStream()
+
+    # -- statistics
+
+    async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
+        from virtcore.builtin.test.statistics import iothreads
+
+        rows = self.stats_of(obj, groups, self.state_info(obj))
+        if groups & DomainStatsTypes.IOTHREAD:
+            assert obj.live is not None
+            iothreads(rows, [iothread.id for iothread in obj.live.iothread_ids])
+        return rows

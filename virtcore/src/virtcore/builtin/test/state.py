@@ -1,0 +1,200 @@
+"""The domains of a host that does not exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtcore.builtin.test.host import DEFAULT_CELLS, DEFAULT_NODE, Cell
+from virtcore.driver.toolkit.domains import DomainObject
+from virtcore.driver.toolkit.state import DriverState
+from virtcore.driver.toolkit.store import Facts
+from virtcore.enums.domain import (
+    DomainCreateFlags,
+    DomainPausedReason,
+    DomainRunningReason,
+    DomainShutoffReason,
+    DomainState,
+    DomainUndefineFlags,
+)
+from virtcore.enums.domain_events import (
+    DomainEventResumedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventSuspendedDetailType,
+    DomainEventType,
+)
+from virtcore.errors import InternalError
+from virtcore.operations.values import NodeInfo
+
+if TYPE_CHECKING:
+    from virtcore.builtin.test.configuration import Configuration
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.domain import LifecycleAction
+    from virtcore.model.domain.rules import DomainRules, ParseFlag
+    from virtcore.types import DomainRef
+
+__all__ = ["TestState"]
+
+_NAME = "test"
+_UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+#: The domain every default host has, complete; what :func:`format_domain` would make of it.
+DEFAULT_DOMAIN = f"""\
+<domain type='test'>
+  <name>{_NAME}</name>
+  <uuid>{_UUID}</uuid>
+  <memory unit='KiB'>8388608</memory>
+  <currentMemory unit='KiB'>2097152</currentMemory>
+  <vcpu placement='static'>2</vcpu>
+  <os>
+    <type arch='i686'>hvm</type>
+    <boot dev='hd'/>
+  </os>
+  <clock offset='utc'/>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <on_crash>destroy</on_crash>
+  <devices>
+    <disk type='file' device='disk'>
+      <source file='/guest/diskimage1'/>
+      <target dev='vda' bus='virtio'/>
+      <address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>
+    </disk>
+    <interface type='network'>
+      <mac address='aa:bb:cc:dd:ee:ff'/>
+      <source network='default'/>
+      <target dev='testnet0'/>
+      <address type='pci' domain='0x0000' bus='0x00' slot='0x01' function='0x0'/>
+    </interface>
+    <memballoon model='virtio'>
+      <address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'/>
+    </memballoon>
+  </devices>
+</domain>
+"""
+#: What :meth:`DriverState.facts_of` says of it: known here, so that listing it needs no object model.
+DEFAULT_FACTS: Facts = {
+    "os_type": "hvm",
+    "max_memory": 8388608,
+    "memory": 2097152,
+    "vcpus": 2,
+    "max_vcpus": 2,
+    "plain": True,
+}
+
+
+class TestState(DriverState):
+    """State of the test driver; nothing of it survives.
+
+    :param configuration: the host described in a file; None for the default one.
+    """
+
+    __test__ = False  # no test case, whatever its name
+
+    driver_name = "test"
+    abi_update = False
+
+    def __init__(self, configuration: Configuration | None = None) -> None:
+        super().__init__(None)
+        self._configuration = configuration
+        self.node: NodeInfo = DEFAULT_NODE if configuration is None else configuration.node
+        self.cells: tuple[Cell, ...] = DEFAULT_CELLS if configuration is None else ()
+
+    async def open(self) -> None:
+        await super().open()
+        if self._configuration is None:
+            self._add_default()
+        else:
+            self._add_configured(self._configuration)
+
+    def _add_default(self) -> None:
+        obj = self.domains.claim(_NAME, _UUID)
+        obj.persistent = True
+        obj.text = DEFAULT_DOMAIN
+        obj.facts = DEFAULT_FACTS
+        self.activate(obj, lambda: self.definition(obj), facts=DEFAULT_FACTS)
+        # libvirt's driver sets the state of the domains it reads anew, without a reason.
+        self.set_state(obj, DomainState.RUNNING, DomainRunningReason.UNKNOWN)
+        self.domains.publish(obj)
+
+    def _add_configured(self, configuration: Configuration) -> None:
+        from virtcore.builtin.test.taint import messages
+        from virtcore.model.domain.rules import ParseFlag
+
+        for found in configuration.domains:
+            domain = self.load(found.xml, ParseFlag.INACTIVE)
+            assert domain.uuid is not None  # completion makes one
+            obj = self.domains.claim(domain.name, domain.uuid)
+            if not found.transient:
+                self.take_definition(obj, domain)
+            obj.managed_save = found.managed_save
+            obj.private = messages(domain)
+            if found.state != DomainState.SHUTOFF:
+                self.activate(obj, domain)
+            self.set_state(obj, found.state, 0)
+            self.domains.publish(obj)
+
+    # -- hooks
+
+    def make_rules(self) -> DomainRules:
+        from virtcore.builtin.test.rules import TestRules
+
+        return TestRules()
+
+    def load(self, xml: str, flags: ParseFlag) -> Domain:
+        from virtcore.builtin.test.rules import name_interfaces
+
+        domain = super().load(xml, flags)
+        name_interfaces(domain)
+        return domain
+
+    async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
+        await super().before_undefine(obj, flags)
+        obj.managed_save = False
+
+    async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
+        obj.managed_save = False
+        self.running(obj)
+
+    async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
+        """There is nothing that could refuse to go."""
+
+    # -- running
+
+    async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
+        if obj.state != DomainState.SHUTOFF:
+            raise InternalError(f"Domain '{obj.name}' is already running")
+        return await super().create(obj, flags)
+
+    def suspend(self, obj: DomainObject) -> None:
+        """Pause a guest."""
+        if obj.state in (DomainState.SHUTOFF, DomainState.PAUSED):
+            raise InternalError(f"domain '{obj.name}' not running")
+        self.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
+        self.emit(obj, DomainEventType.SUSPENDED, DomainEventSuspendedDetailType.PAUSED)
+
+    def resume(self, obj: DomainObject) -> None:
+        """Let a paused guest run."""
+        if obj.state != DomainState.PAUSED:
+            raise InternalError(f"domain '{obj.name}' not paused")
+        self.running(obj, DomainRunningReason.UNPAUSED)
+        self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.UNPAUSED)
+
+    async def shut_down(self, obj: DomainObject) -> None:
+        """The guest powers off at once."""
+        if obj.state == DomainState.SHUTOFF:
+            raise InternalError(f"domain '{obj.name}' not running")
+        assert obj.live is not None
+        await self._act(obj, obj.live.on_poweroff)
+
+    async def reboot(self, obj: DomainObject) -> None:
+        """The guest reboots at once."""
+        obj.require_active()
+        assert obj.live is not None
+        await self._act(obj, obj.live.on_reboot)
+
+    async def _act(self, obj: DomainObject, action: LifecycleAction | None) -> None:
+        from virtcore.model.domain.domain import LifecycleAction
+
+        if action in (LifecycleAction.RESTART, LifecycleAction.RENAME_RESTART):
+            self.running(obj)
+        else:
+            await self.stopped(obj, DomainShutoffReason.SHUTDOWN, DomainEventStoppedDetailType.SHUTDOWN)
