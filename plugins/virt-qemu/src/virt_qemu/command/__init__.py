@@ -1,0 +1,162 @@
+"""From a complete domain to QEMU's command line, in libvirt's order and with its identifiers.
+
+A module per family of devices; what this driver cannot give a guest yet is refused, never left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from virt_qemu.command import characters, controllers, cpu, devices, disks, machine
+from virt_qemu.command.line import Builder, Resources, unsupported
+from virtcore.model.domain import Domain
+from virtcore.model.domain.disk import Disk, DiskDevice
+from virtcore.model.domain.interface import Interface
+from virtcore.model.domain.os import BootDevice, SMBIOSMode
+
+__all__ = ["Builder", "Resources", "boot_indexes", "build"]
+
+#: What has no builder yet: field of ``<devices>`` -> what it is.
+_MISSING_DEVICES = {
+    "leases": "a lease",
+    "filesystems": "a shared folder",
+    "smartcards": "a smart card",
+    "tpms": "a TPM",
+    "hostdevs": "a host device",
+    "redirdevs": "a redirected device",
+    "hubs": "a USB hub",
+    "shmems": "shared memory",
+    "cryptos": "a crypto device",
+    "iommu": "an IOMMU",
+    "vsock": "a vsock device",
+    "pstore": "persistent storage for crashes",
+    "nvram": "an NVRAM device",
+}
+
+
+def boot_indexes(domain: Domain) -> dict[int, int]:
+    """Place in the boot order of every device that has one, by ``id()`` of the device."""
+    assert domain.devices is not None
+    assert domain.os is not None
+    places: dict[int, int] = {}
+    bootable: list[Disk | Interface] = [*domain.devices.disks, *domain.devices.interfaces]
+    for device in bootable:
+        if device.boot_order is not None:
+            places[id(device)] = device.boot_order
+    classes = {kind: place for place, kind in enumerate(domain.os.boot, 1)}
+    kinds = {DiskDevice.CDROM: BootDevice.CDROM, DiskDevice.FLOPPY: BootDevice.FD}
+    for disk in domain.devices.disks:
+        # The first device of a class stands for it.
+        place = classes.pop(kinds.get(disk.device or DiskDevice.DISK, BootDevice.HD), None)
+        if place is not None:
+            places[id(disk)] = place
+    network = classes.get(BootDevice.NETWORK)
+    if network is not None and domain.devices.interfaces:
+        places[id(domain.devices.interfaces[0])] = network
+    return places
+
+
+def _refuse_missing(domain: Domain) -> None:
+    for name, what in _MISSING_DEVICES.items():
+        if getattr(domain.devices, name):
+            raise unsupported(what)
+    assert domain.os is not None
+    if domain.os.smbios not in (None, SMBIOSMode.NONE, SMBIOSMode.EMULATE) or domain.sysinfo:
+        raise unsupported("SMBIOS information")
+    if domain.launch_security is not None:
+        raise unsupported("launch security")
+    if domain.genid is not None:
+        raise unsupported("a generation id")
+    if domain.throttle_groups:
+        raise unsupported("a throttle group")
+    features = domain.features
+    if features is not None and features.vmcoreinfo is not None and features.vmcoreinfo.state is not False:
+        raise unsupported("the vmcoreinfo device")
+
+
+def _uuid(builder: Builder) -> None:
+    builder.add("-uuid", builder.domain.uuid or "")
+
+
+def _display(builder: Builder) -> None:
+    if builder.domain.devices is not None and not builder.domain.devices.graphics:
+        builder.add("-display", "none")
+    builder.add("-no-user-config", "-nodefaults")
+
+
+def _monitor(builder: Builder) -> None:
+    builder.options("-chardev", "socket", {"id": "charmonitor", "fd": builder.monitor, "server": True, "wait": False})
+    builder.add("-mon", "chardev=charmonitor,id=monitor,mode=control")
+
+
+def _sandbox(builder: Builder) -> None:
+    if builder.capabilities.has("seccomp-sandbox"):
+        denied = ("obsolete", "elevateprivileges", "spawn", "resourcecontrol")
+        builder.add("-sandbox", ",".join(["on", *(f"{what}=deny" for what in denied)]))
+
+
+def _message_format(builder: Builder) -> None:
+    builder.add("-msg", "timestamp=on")
+
+
+def _environment(builder: Builder) -> None:
+    """Programs QEMU links to keep their files in the guest's folder, not in whatever home there is."""
+    folder, environment = builder.state_folder, builder.environment
+    if builder.privileged:
+        environment["HOME"] = folder
+        environment["XDG_DATA_HOME"] = f"{folder}/.local/share"
+        environment["XDG_CACHE_HOME"] = f"{folder}/.cache"
+        environment["XDG_CONFIG_HOME"] = f"{folder}/.config"
+    else:
+        environment["XDG_CACHE_HOME"] = f"{folder}/.cache"
+
+
+def build(builder: Builder) -> list[str]:
+    """The whole command line, the emulator first.
+
+    :raises ConfigUnsupported: the guest has something that this emulator, or this driver, cannot give it.
+    """
+    domain = builder.domain
+    assert domain.devices is not None
+    assert domain.devices.emulator is not None
+    _refuse_missing(domain)
+    boot = boot_indexes(domain)
+    disks.number_sources(domain.devices.disks)
+    builder.add(domain.devices.emulator)
+    steps: tuple[Callable[[Builder], None], ...] = (
+        _environment,
+        machine.add_name,
+        machine.add_machine,
+        machine.add_accelerator,
+        cpu.add_cpu,
+        machine.add_firmware,
+        machine.add_memory,
+        machine.add_processors,
+        _uuid,
+        _display,
+        _monitor,
+        machine.add_clock,
+        machine.add_power,
+        machine.add_boot,
+        controllers.add_controllers,
+        controllers.add_ccid_controllers,
+        lambda each: disks.add_disks(each, boot),
+        lambda each: devices.add_interfaces(each, boot),
+        characters.add_serials,
+        characters.add_parallels,
+        characters.add_channels,
+        characters.add_consoles,
+        devices.add_inputs,
+        devices.add_audio,
+        devices.add_graphics,
+        devices.add_videos,
+        devices.add_watchdogs,
+        devices.add_balloon,
+        devices.add_rngs,
+        _sandbox,
+        devices.add_panics,
+        _message_format,
+    )
+    for step in steps:
+        step(builder)
+    return builder.argv

@@ -1,0 +1,109 @@
+"""Where devices sit, as properties of QEMU's devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.line import unsupported
+from virtcore.errors import InternalError
+from virtcore.model.domain.address import (
+    DIMMAddress,
+    ISAAddress,
+    PCIAddress,
+    USBAddress,
+    VirtioMMIOAddress,
+    VirtioSerialAddress,
+)
+from virtcore.model.domain.controller import (
+    Controller,
+    PCIController,
+    PCIControllerModel,
+    USBController,
+    VirtioSerialController,
+)
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.address import Device
+    from virtcore.model.domain.disk import VirtioOptions
+
+__all__ = ["controller_alias", "device_address", "virtio"]
+
+
+def _controllers(domain: Domain) -> list[Controller]:
+    return list(domain.devices.controllers) if domain.devices is not None else []
+
+
+def controller_alias(domain: Domain, kind: type[Controller], index: int) -> str:
+    """Alias of a controller.
+
+    :raises InternalError: there is none.
+    """
+    for controller in _controllers(domain):
+        if isinstance(controller, kind) and controller.index == index and controller.alias is not None:
+            return controller.alias
+    name = kind.__name__.removesuffix("Controller").lower()
+    raise InternalError(f"could not find {name} controller with index {index} required for device")
+
+
+def _pci_bus(domain: Domain, bus: int) -> str:
+    for controller in _controllers(domain):
+        if isinstance(controller, PCIController) and controller.index == bus:
+            # The roots are built in: a name the user gave them is not QEMU's.
+            if controller.model is PCIControllerModel.PCIE_ROOT:
+                return "pcie.0"
+            if controller.model is PCIControllerModel.PCI_ROOT:
+                return "pci.0"
+            if controller.alias is not None:
+                return controller.alias
+    raise InternalError(f"Could not find PCI controller with index '{bus}' required for device")
+
+
+def device_address(domain: Domain, device: Device) -> dict[str, object]:
+    """Properties that place a device on its bus; none where it has no address."""
+    address = device.address
+    if isinstance(address, PCIAddress):
+        slot = f"0x{address.slot or 0:x}"
+        return {
+            "bus": _pci_bus(domain, address.bus or 0),
+            "multifunction": address.multifunction,
+            "addr": f"{slot}.0x{address.function:x}" if address.function else slot,
+            "acpi-index": device.acpi_index,
+        }
+    if isinstance(address, USBAddress):
+        return {"bus": f"{controller_alias(domain, USBController, address.bus or 0)}.0", "port": address.port}
+    if isinstance(address, VirtioSerialAddress):
+        alias = controller_alias(domain, VirtioSerialController, address.controller or 0)
+        return {"bus": f"{alias}.{address.bus or 0}", "nr": address.port or 0}
+    if isinstance(address, ISAAddress):
+        return {"iobase": address.iobase or 0, "irq": address.irq or None}
+    if isinstance(address, DIMMAddress):
+        return {"slot": address.slot, "addr": address.base or None}
+    return {}
+
+
+def virtio(
+    name: str, device: Device, model: str | None = None, options: VirtioOptions | None = None
+) -> dict[str, object]:
+    """First properties of a virtio device: the driver for its bus and variant, and what every such driver can be told.
+
+    :param name: base name such as ``virtio-blk``.
+    :param model: libvirt's model of the device.
+    """
+    if isinstance(device.address, PCIAddress):
+        suffix = "-pci"
+        if model in ("virtio-transitional", "virtio-non-transitional"):
+            suffix += "-" + model.removeprefix("virtio-")
+    elif isinstance(device.address, VirtioMMIOAddress):
+        suffix = "-device"
+    else:
+        raise unsupported(f"a {name} device without a PCI address")
+    props: dict[str, object] = {"driver": name + suffix}
+    if options is not None:
+        props |= {
+            "iommu_platform": options.iommu,
+            "ats": options.ats,
+            "packed": options.packed,
+            "page-per-vq": options.page_per_vq,
+        }
+    return props

@@ -1,0 +1,176 @@
+"""Serial and parallel ports, consoles, channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.address import device_address
+from virt_qemu.command.line import Builder, unsupported
+from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.domain.chardev import (
+    ConsoleTargetType,
+    DevChardev,
+    FileChardev,
+    NullChardev,
+    PipeChardev,
+    PTYChardev,
+    SerialModel,
+    SocketMode,
+    StdioChardev,
+    TCPChardev,
+    TCPProtocol,
+    UDPChardev,
+    UnixChardev,
+    VCChardev,
+    VirtioTarget,
+)
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.chardev import CharacterDevice, Console
+    from virtcore.model.storage.source import Reconnect
+
+__all__ = ["add_channels", "add_chardev", "add_consoles", "add_parallels", "add_serials", "is_serial_console"]
+
+_SERIALS = (SerialModel.ISA_SERIAL, SerialModel.USB_SERIAL, SerialModel.PCI_SERIAL, SerialModel.ISA_DEBUGCON)
+
+
+def add_chardev(builder: Builder, device: CharacterDevice, alias: str) -> str:
+    """The host side of a character device; returns its id."""
+    name = f"char{alias}"
+    kind, props = _backend(builder, device, alias)
+    log = device.source.log if device.source is not None else None
+    logged: dict[str, object] = {}
+    if log is not None and log.file is not None:
+        number = builder.resources.output(log.file, bool(log.append))
+        logged = {"logfile": builder.fdset(number, f"{alias}-log"), "logappend": True}
+    builder.options("-chardev", kind, {"id": name} | props | logged)
+    return name
+
+
+def _backend(builder: Builder, device: CharacterDevice, alias: str) -> tuple[str, dict[str, object]]:
+    source = device.source
+    if isinstance(source, PTYChardev) or source is None:
+        return "pty", {}
+    for kind, name in ((NullChardev, "null"), (VCChardev, "vc"), (StdioChardev, "stdio")):
+        if isinstance(source, kind):
+            return name, {}
+    if isinstance(source, FileChardev):
+        assert source.source is not None
+        assert source.source.path is not None
+        number = builder.resources.output(source.source.path, bool(source.source.append))
+        return "file", {"path": builder.fdset(number, f"{alias}-source"), "append": True}
+    if isinstance(source, PipeChardev | DevChardev):
+        assert source.source is not None
+        name = "parallel" if alias.startswith("parallel") else "serial"
+        return "pipe" if isinstance(source, PipeChardev) else name, {"path": source.source.path}
+    if isinstance(source, UnixChardev):
+        return "socket", _unix(builder, source)
+    if isinstance(source, TCPChardev):
+        return "socket", _tcp(builder, source)
+    if isinstance(source, UDPChardev):
+        return "udp", _udp(source)
+    raise unsupported(f"a character device of type '{device.type}'")
+
+
+def _unix(builder: Builder, source: UnixChardev) -> dict[str, object]:
+    if source.source is None or source.source.path is None:
+        raise InternalError("a Unix socket was not given a path")
+    if source.source.mode is SocketMode.BIND:
+        return {"fd": builder.resources.listen(source.source.path), "server": True, "wait": False}
+    return {"path": source.source.path} | _reconnect(builder, source.source.reconnect)
+
+
+def _reconnect(builder: Builder, reconnect: Reconnect | None) -> dict[str, object]:
+    if reconnect is None or reconnect.enabled is None:
+        return {}
+    seconds = reconnect.timeout or 0 if reconnect.enabled else 0
+    if builder.capabilities.has("chardev-reconnect-miliseconds"):
+        return {"reconnect-ms": seconds * 1000}
+    return {"reconnect": seconds}
+
+
+def _tcp(builder: Builder, source: TCPChardev) -> dict[str, object]:
+    assert source.source is not None
+    if source.source.tls:
+        raise unsupported("TLS on a character device")
+    bind = source.source.mode is SocketMode.BIND
+    return {
+        "host": source.source.host,
+        "port": source.source.service,
+        "telnet": True if source.protocol is TCPProtocol.TELNET else None,
+        "server": True if bind else None,
+        "wait": False if bind else None,
+    } | _reconnect(builder, source.source.reconnect)
+
+
+def _udp(source: UDPChardev) -> dict[str, object]:
+    props: dict[str, object] = {"host": "", "port": "", "localaddr": "", "localport": "0"}
+    for side in source.sources:
+        if side.mode is SocketMode.BIND:
+            props |= {"localaddr": side.host or "", "localport": side.service or "0"}
+        else:
+            props |= {"host": side.host or "", "port": side.service or ""}
+    return props
+
+
+def add_serials(builder: Builder) -> None:
+    """Serial ports."""
+    devices = builder.domain.devices
+    assert devices is not None
+    for serial in devices.serials:
+        target, alias = serial.target, serial.alias or ""
+        chardev = add_chardev(builder, serial, alias)
+        if target is None or target.model not in _SERIALS:
+            raise ConfigUnsupported(f"serial port of model '{target.model if target else None}' is not supported")
+        index = target.port if target.model is SerialModel.ISA_SERIAL else None
+        builder.device(
+            {"driver": str(target.model), "chardev": chardev, "id": alias, "index": index}
+            | device_address(builder.domain, serial)
+        )
+
+
+def add_parallels(builder: Builder) -> None:
+    """Parallel ports."""
+    devices = builder.domain.devices
+    assert devices is not None
+    for parallel in devices.parallels:
+        alias = parallel.alias or ""
+        chardev = add_chardev(builder, parallel, alias)
+        builder.device({"driver": "isa-parallel", "chardev": chardev, "id": alias})
+
+
+def is_serial_console(console: Console) -> bool:
+    """Whether a console stands for the first serial port."""
+    return console.target is not None and console.target.type is ConsoleTargetType.SERIAL
+
+
+def add_consoles(builder: Builder) -> None:
+    """Consoles that are devices of their own."""
+    devices = builder.domain.devices
+    assert devices is not None
+    for console in devices.consoles:
+        if is_serial_console(console):
+            continue
+        if console.target is None or console.target.type is not ConsoleTargetType.VIRTIO:
+            raise unsupported(f"a console of type '{console.target.type if console.target else None}'")
+        alias = console.alias or ""
+        chardev = add_chardev(builder, console, alias)
+        builder.device(
+            {"driver": "virtconsole"} | device_address(builder.domain, console) | {"chardev": chardev, "id": alias}
+        )
+
+
+def add_channels(builder: Builder) -> None:
+    """Channels between host and guest."""
+    devices = builder.domain.devices
+    assert devices is not None
+    for channel in devices.channels:
+        if not isinstance(channel.target, VirtioTarget):
+            raise unsupported("a channel that is no virtio port")
+        alias = channel.alias or ""
+        chardev = add_chardev(builder, channel, alias)
+        builder.device(
+            {"driver": "virtserialport"}
+            | device_address(builder.domain, channel)
+            | {"chardev": chardev, "id": alias, "name": channel.target.name}
+        )

@@ -1,0 +1,290 @@
+"""Disks: the layers of the image and the device the guest sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.address import controller_alias, device_address, virtio
+from virt_qemu.command.controllers import has_builtin_ide
+from virt_qemu.command.line import NULL, Builder, unsupported
+from virt_qemu.command.machine import is_q35
+from virtcore.errors import InternalError
+from virtcore.model.domain.address import DriveAddress
+from virtcore.model.domain.controller import IDEController, SATAController, SCSIController, SCSIControllerModel
+from virtcore.model.domain.disk import BackingStore, DiskBus, DiskCache, DiskDevice, DiskDiscard, DiskErrorPolicy
+from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, StorageType
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.disk import Disk, DiskDriver
+    from virtcore.model.storage.source import Source
+
+__all__ = ["add_disks", "disk_path", "number_sources"]
+
+#: cache mode -> (device writes back, cache.direct, cache.no-flush)
+_CACHES = {
+    DiskCache.NONE: (True, True, False),
+    DiskCache.WRITETHROUGH: (False, False, False),
+    DiskCache.WRITEBACK: (True, False, False),
+    DiskCache.DIRECTSYNC: (False, True, False),
+    DiskCache.UNSAFE: (True, False, True),
+}
+#: Formats whose QEMU driver has another name.
+_FORMATS = {StorageFormat.PLOOP: "parallels", StorageFormat.VHD: "vhdx", StorageFormat.FAT: "raw"}
+_BACKING_FORMATS = (StorageFormat.QCOW, StorageFormat.QCOW2, StorageFormat.QED, StorageFormat.VMDK)
+_ONE_ID_SCSI = (
+    SCSIControllerModel.LSILOGIC,
+    SCSIControllerModel.NCR53C90,
+    SCSIControllerModel.DC390,
+    SCSIControllerModel.AM53C974,
+)
+
+
+def disk_path(source: Source | None) -> str | None:
+    """The file or device behind a source; None for an empty drive."""
+    if isinstance(source, FileSource):
+        return source.file
+    if isinstance(source, BlockSource):
+        return source.dev
+    return None
+
+
+def number_sources(disks: list[Disk]) -> None:
+    """Number every image of every disk, as its QEMU nodes are named; the last disk begins."""
+    number = 0
+    for disk in reversed(disks):
+        number += 1
+        if disk.source is not None and disk_path(disk.source) is not None:
+            disk.source.index = number
+        backing = disk.backing_store
+        while backing is not None and backing.source is not None:
+            number += 1
+            backing.index = number
+            backing = backing.backing_store
+
+
+def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
+    """Every disk, floppy drives included.
+
+    :param boot: id of a device -> its place in the boot order.
+    """
+    devices = builder.domain.devices
+    assert devices is not None
+    for disk in devices.disks:
+        if disk.device is DiskDevice.FLOPPY and boot.get(id(disk)):
+            unit = disk.address.unit if isinstance(disk.address, DriveAddress) else 0
+            builder.add("-global", f"isa-fdc.bootindex{'B' if unit else 'A'}={boot[id(disk)]}")
+    for disk in devices.disks:
+        top = _add_image(builder, disk)
+        builder.device(_device(builder, disk, top, boot))
+
+
+def _add_image(builder: Builder, disk: Disk) -> str | None:
+    """The image's layers, lowest first; returns the node the device uses, None for an empty drive."""
+    if disk.source is None or (isinstance(disk.source, FileSource | BlockSource) and disk_path(disk.source) is None):
+        if disk.device not in (DiskDevice.CDROM, DiskDevice.FLOPPY):
+            raise InternalError(f"disk '{disk.target.dev if disk.target else ''}' has no source")
+        return None
+    driver = disk.driver
+    if disk.transient is not None:
+        raise unsupported("a transient disk")
+    if disk.iotune is not None or disk.throttle_filters:
+        raise unsupported("throttling of a disk")
+    if disk.encryption is not None or disk.source.encryption is not None:
+        raise unsupported("an encrypted image")
+    if driver is not None and driver.copy_on_read:
+        raise unsupported("copy on read")
+    below = _add_backing(builder, disk.backing_store, driver)
+    image_format = driver.type if driver is not None and driver.type is not None else StorageFormat.RAW
+    return _add_layers(builder, disk.source, disk.source.index, image_format, driver, disk.readonly, below)
+
+
+def _add_backing(builder: Builder, backing: BackingStore | None, driver: DiskDriver | None) -> object:
+    """The images below; returns the node of the next one, JSON's null where the chain ends, None where it is open."""
+    if backing is None:
+        return None
+    if backing.source is None:
+        return NULL
+    if backing.format is None or backing.format.type is None:
+        raise unsupported("a backing image of unknown format")
+    below = _add_backing(builder, backing.backing_store, driver)
+    return _add_layers(builder, backing.source, backing.index, backing.format.type, driver, True, below)
+
+
+def _add_layers(
+    builder: Builder,
+    source: Source,
+    number: int | None,
+    image_format: StorageFormat,
+    driver: DiskDriver | None,
+    readonly: bool,
+    below: object,
+) -> str:
+    if source.slices or source.reservations is not None or source.data_store is not None or source.auth is not None:
+        raise unsupported("a slice, reservation, data file or authentication of an image")
+    if isinstance(source, FileSource) and source.fdgroup is not None:
+        raise unsupported("an image on passed descriptors")
+    path = disk_path(source)
+    if path is None:
+        raise unsupported(f"an image of type '{_type_name(source)}'")
+    common: dict[str, object] = {"read-only": readonly}
+    cache: dict[str, object] = {}
+    if driver is not None:
+        zeroes = driver.detect_zeroes
+        # Turning zeroes into discards needs discards.
+        if zeroes == "unmap" and driver.discard is not DiskDiscard.UNMAP:
+            common["detect-zeroes"] = "on"
+        elif zeroes is not None:
+            common["detect-zeroes"] = str(zeroes)
+        if driver.discard is not None:
+            common = {"read-only": readonly, "discard": str(driver.discard)} | common
+        if driver.cache in _CACHES:
+            _, direct, no_flush = _CACHES[driver.cache]
+            cache = {"cache": {"direct": direct, "no-flush": no_flush}}
+    storage: dict[str, object] = {
+        "driver": "host_device" if isinstance(source, BlockSource) else "file",
+        "filename": path,
+        "aio": str(driver.io) if driver is not None and driver.io is not None else None,
+        "node-name": f"libvirt-{number}-storage",
+    }
+    if image_format is StorageFormat.RAW:
+        # Nothing to interpret: the device uses the storage itself.
+        builder.json("-blockdev", storage | common | cache)
+        return f"libvirt-{number}-storage"
+    builder.json("-blockdev", storage | {"auto-read-only": True, "discard": "unmap"} | cache)
+    layer: dict[str, object] = {"node-name": f"libvirt-{number}-format"} | common | cache
+    layer["driver"] = _FORMATS.get(image_format, str(image_format))
+    if image_format is StorageFormat.QCOW2 and driver is not None:
+        layer["cache-size"] = driver.metadata_cache_max_size or None
+        layer["discard-no-unref"] = driver.discard_no_unref
+    layer["file"] = f"libvirt-{number}-storage"
+    if image_format in _BACKING_FORMATS:
+        layer["backing"] = below
+    builder.json("-blockdev", layer)
+    return f"libvirt-{number}-format"
+
+
+def _type_name(source: Source) -> str:
+    name = type(source).__name__.removesuffix("Source").lower()
+    return name if name in StorageType.__members__.values() else type(source).__name__
+
+
+def _drive_address(builder: Builder, disk: Disk, bus: DiskBus) -> dict[str, object]:
+    domain, address = builder.domain, disk.address
+    if not isinstance(address, DriveAddress):
+        return device_address(domain, disk)
+    controller, unit = address.controller or 0, address.unit or 0
+    if bus is DiskBus.IDE:
+        alias = "ide" if has_builtin_ide(domain) else controller_alias(domain, IDEController, controller)
+        return {"bus": f"{alias}.{address.bus or 0}", "unit": unit}
+    if bus is DiskBus.SATA:
+        builtin = is_q35(builder) and controller == 0
+        return {"bus": f"{'ide' if builtin else controller_alias(domain, SATAController, controller)}.{unit}"}
+    if bus is DiskBus.FDC:
+        return {"unit": unit}
+    if bus is not DiskBus.SCSI:
+        raise InternalError(f"address type drive is not supported for bus '{bus}'")
+    alias = controller_alias(domain, SCSIController, controller)
+    assert domain.devices is not None
+    models = [
+        each.model
+        for each in domain.devices.controllers
+        if isinstance(each, SCSIController) and each.index == controller
+    ]
+    if models[0] in _ONE_ID_SCSI:
+        return {"bus": f"{alias}.{address.bus or 0}", "scsi-id": unit}
+    return {"bus": f"{alias}.0", "channel": address.bus or 0, "scsi-id": address.target or 0, "lun": unit}
+
+
+def _device(builder: Builder, disk: Disk, top: str | None, boot: Mapping[int, int]) -> dict[str, object]:
+    target, driver = disk.target, disk.driver
+    if target is None or target.bus is None:
+        raise InternalError("a disk was not completed")
+    bus = target.bus
+    props: dict[str, object]
+    model = product = removable = device_id = None
+    if bus in (DiskBus.IDE, DiskBus.SATA):
+        props = {"driver": "ide-cd" if disk.device is DiskDevice.CDROM else "ide-hd"}
+        model = disk.product
+    elif bus is DiskBus.SCSI:
+        names = {DiskDevice.LUN: "scsi-block", DiskDevice.CDROM: "scsi-cd"}
+        props = {"driver": names.get(disk.device or DiskDevice.DISK, "scsi-hd")}
+        removable = target.removable if props["driver"] == "scsi-hd" else None
+        product = disk.product
+        if disk.device is not DiskDevice.LUN:
+            # What guests saw before images were given as nodes: it must not change.
+            device_id = disk.serial if disk.serial is not None else f"drive-{disk.alias}"
+    elif bus is DiskBus.VIRTIO:
+        props = _virtio_properties(builder, disk)
+    elif bus is DiskBus.USB:
+        props = {"driver": "usb-storage"}
+        removable = bool(target.removable)
+    elif bus is DiskBus.FDC:
+        props = {"driver": "floppy"}
+    else:
+        raise InternalError(f"unsupported disk bus '{bus}' with device setup")
+    props |= _drive_address(builder, disk, bus)
+    cache = driver.cache if driver is not None else None
+    writes_back = _CACHES[cache][0] if cache in _CACHES and disk.device is not DiskDevice.LUN else None
+    blockio, geometry = disk.blockio, disk.geometry
+    whole = geometry if geometry is not None and geometry.is_complete else None
+    writes, reads = _error_policies(driver)
+    return props | {
+        "device_id": device_id,
+        "share-rw": True if disk.shareable else None,
+        "drive": top,
+        "id": disk.alias,
+        "bootindex": boot.get(id(disk)) if disk.device is not DiskDevice.FLOPPY else None,
+        "logical_block_size": blockio.logical_block_size or None if blockio is not None else None,
+        "physical_block_size": blockio.physical_block_size or None if blockio is not None else None,
+        "discard_granularity": blockio.discard_granularity or None if blockio is not None else None,
+        "wwn": int(disk.wwn, 16) if disk.wwn is not None else None,
+        "rotation_rate": target.rotation_rate or None,
+        "vendor": disk.vendor,
+        "product": product,
+        "model": model,
+        "removable": removable,
+        "write-cache": None if writes_back is None else "on" if writes_back else "off",
+        "cyls": whole.cyls if whole is not None else None,
+        "heads": whole.heads if whole is not None else None,
+        "secs": whole.secs if whole is not None else None,
+        "bios-chs-trans": str(geometry.trans) if geometry is not None and geometry.trans is not None else None,
+        "serial": disk.serial.replace(" ", "\\ ") if disk.serial is not None else None,
+        "werror": writes,
+        "rerror": reads,
+    }
+
+
+def _virtio_properties(builder: Builder, disk: Disk) -> dict[str, object]:
+    driver = disk.driver
+    has = builder.capabilities.has
+    scsi = None
+    if has("virtio-blk-pci.scsi"):
+        if disk.device is DiskDevice.LUN:
+            scsi = True
+        elif not has("virtio-blk-pci.scsi.default.disabled"):
+            scsi = False
+    props = virtio("virtio-blk", disk, disk.model, driver)
+    if driver is None:
+        return props | {"scsi": scsi}
+    if driver.iothreads:
+        raise unsupported("mapping of queues to I/O threads")
+    return props | {
+        "iothread": f"iothread{driver.iothread}" if driver.iothread else None,
+        "ioeventfd": driver.ioeventfd,
+        "event_idx": driver.event_idx,
+        "scsi": scsi,
+        "num-queues": driver.queues or None,
+        "queue-size": driver.queue_size or None,
+    }
+
+
+def _error_policies(driver: DiskDriver | None) -> tuple[str | None, str | None]:
+    """What write and read errors do."""
+    if driver is None:
+        return None, None
+    writes = str(driver.error_policy) if driver.error_policy is not None else None
+    reads = str(driver.rerror_policy) if driver.rerror_policy is not None else None
+    if driver.error_policy is DiskErrorPolicy.ENOSPACE:
+        return "enospc", reads
+    return writes, reads if reads is not None else writes

@@ -1,0 +1,299 @@
+"""The machine itself: name, type, accelerator, processors, memory, clock, boot."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from virt_qemu.command.line import Builder, escape, on_off, unsupported
+from virtcore.errors import ConfigUnsupported
+from virtcore.model.arch import Arch
+from virtcore.model.domain.clock import ClockBasis, ClockOffset, TickPolicy, TimerName, TimerTrack
+from virtcore.model.domain.controller import USBController
+from virtcore.model.domain.memory import MemoryAccess, MemorySource
+from virtcore.model.domain.os import LoaderType
+
+__all__ = [
+    "add_accelerator",
+    "add_boot",
+    "add_clock",
+    "add_firmware",
+    "add_machine",
+    "add_memory",
+    "add_name",
+    "add_power",
+    "add_processors",
+    "memory_at_boot",
+]
+
+_TRACKS = {TimerTrack.GUEST: "vm", TimerTrack.WALL: "host", TimerTrack.REALTIME: "rt"}
+
+
+def add_name(builder: Builder) -> None:
+    """Name, paused start, key for secrets."""
+    builder.add("-name", f"guest={escape(builder.domain.name)},debug-threads=on", "-S")
+    if builder.master_key:
+        builder.object(
+            {
+                "qom-type": "secret",
+                "id": "masterKey0",
+                "format": "raw",
+                "file": f"{builder.state_folder}/master-key.aes",
+            }
+        )
+
+
+def _state(feature: object) -> bool | None:
+    """Value of a feature element: on when it is there and says nothing."""
+    if feature is None:
+        return None
+    state: bool | None = getattr(feature, "state", None)
+    return True if state is None else state
+
+
+def add_machine(builder: Builder) -> None:
+    """Machine type and what is set on it."""
+    domain, capabilities = builder.domain, builder.capabilities
+    features, os = domain.features, domain.os
+    assert domain.machine is not None
+    assert os is not None
+    words = [domain.machine, "usb=off"]
+
+    def switch(name: str, value: bool | None) -> None:
+        if value is not None:
+            words.append(f"{name}={on_off(value)}")
+
+    if features is not None:
+        switch("vmport", _state(features.vmport))
+        switch("smm", _state(features.smm))
+        if features.ioapic is not None and features.ioapic.driver is not None:
+            words.append(f"kernel_irqchip={'split' if features.ioapic.driver == 'qemu' else 'on'}")
+        switch("i8042", _state(features.ps2))
+    memory = domain.memory
+    switch("dump-guest-core", bool(memory is not None and memory.dump_core))
+    if domain.memory_backing is not None and domain.memory_backing.nosharepages:
+        words.append("mem-merge=off")
+    ram = _default_ram(builder)
+    if ram is not None:
+        words.append(f"memory-backend={ram}")
+    if os.bios is not None and os.bios.useserial:
+        words.append("graphics=off")
+    for timer in domain.clock.timers if domain.clock is not None else ():
+        if timer.name is TimerName.HPET and timer.present is not None and capabilities.has("machine-hpet"):
+            switch("hpet", timer.present)
+    machine = capabilities.machine(domain.machine, domain.type)
+    if machine is not None and machine.acpi:
+        switch("acpi", bool(features is not None and features.acpi))
+    builder.add("-machine", ",".join(words))
+
+
+def add_accelerator(builder: Builder) -> None:
+    """What executes the guest's instructions."""
+    domain = builder.domain
+    if domain.type == "qemu":
+        tcg = domain.features.tcg if domain.features is not None else None
+        cache = f",tb-size={tcg.tb_cache >> 10}" if tcg is not None and tcg.tb_cache else ""
+        builder.add("-accel", f"tcg{cache}")
+    elif domain.type == "kvm":
+        ring = domain.features.kvm.dirty_ring if domain.features is not None and domain.features.kvm else None
+        size = f",dirty-ring-size={ring.size}" if ring is not None and ring.state and ring.size else ""
+        builder.add("-accel", f"kvm{size}")
+    else:
+        raise ConfigUnsupported(f"the QEMU binary does not support {domain.type}")
+
+
+def add_firmware(builder: Builder) -> None:
+    """A firmware image given as ROM."""
+    os = builder.domain.os
+    assert os is not None
+    if os.firmware is not None or (os.loader is not None and os.loader.type is LoaderType.PFLASH):
+        raise unsupported("firmware in flash memory (UEFI)")
+    if os.loader is not None and os.loader.path is not None:
+        builder.add("-bios", os.loader.path)
+
+
+def memory_at_boot(builder: Builder) -> int:
+    """Memory without memory devices, in KiB."""
+    if builder.domain.devices is not None and builder.domain.devices.memory:
+        raise unsupported("a memory device")
+    return builder.domain.memory_total
+
+
+def _default_ram(builder: Builder) -> str | None:
+    """Id of the object the machine's memory is, where it is given as one."""
+    domain = builder.domain
+    machine = builder.capabilities.machine(domain.machine or "", domain.type)
+    if domain.cpu is not None and domain.cpu.numa is not None and domain.cpu.numa.cells:
+        raise unsupported("guest NUMA")
+    return machine.default_ram_id if machine is not None else None
+
+
+def add_memory(builder: Builder) -> None:
+    """Size and origin of the guest's memory."""
+    domain = builder.domain
+    size = memory_at_boot(builder)
+    maximum = domain.max_memory
+    # Without hot-plug libvirt has always rounded to half a MiB; the object below keeps the exact size.
+    words = f"size={size if maximum is not None else size & ~0x1FF}k"
+    if maximum is not None:
+        words += f",slots={maximum.slots}" if maximum.slots else ""
+        words += f",maxmem={maximum.size}k" if maximum.size else ""
+    builder.add("-m", words)
+    backing = domain.memory_backing
+    if backing is not None and backing.hugepages is not None:
+        raise unsupported("memory made of huge pages")
+    ram = _default_ram(builder)
+    if ram is not None:
+        builder.object(_memory_object(builder, ram, size))
+    elif backing is not None and backing.source is not None:
+        raise unsupported("a memory source for this machine")
+    builder.add("-overcommit", f"mem-lock={on_off(backing is not None and backing.locked)}")
+
+
+def _memory_object(builder: Builder, name: str, size: int) -> dict[str, object]:
+    backing = builder.domain.memory_backing
+    shared = backing is not None and backing.access is MemoryAccess.SHARED
+    threads = backing.allocation.threads if backing is not None and backing.allocation is not None else None
+    immediate = backing is not None and backing.allocation is not None and backing.allocation.mode == "immediate"
+    source = backing.source if backing is not None else None
+    props: dict[str, object] = {"qom-type": "memory-backend-ram", "id": name}
+    if source is MemorySource.MEMFD:
+        props = {
+            "qom-type": "memory-backend-memfd",
+            "id": name,
+            "share": True if shared else None,
+            "x-use-canonical-path-for-ramblock-id": False,
+        }
+    elif source is MemorySource.FILE or shared:
+        raise unsupported("memory in files")
+    return props | {
+        "prealloc": True if immediate else None,
+        "prealloc-threads": threads if immediate else None,
+        "size": size << 10,
+    }
+
+
+def add_processors(builder: Builder) -> None:
+    """Number and arrangement of virtual CPUs, and I/O threads."""
+    domain = builder.domain
+    maximum = domain.vcpu_maximum
+    if domain.vcpus:
+        count = sum(1 for vcpu in domain.vcpus if vcpu.enabled and not vcpu.hotpluggable)
+        if count != domain.vcpu_count:
+            raise unsupported("a hotpluggable vCPU that is on at boot")
+    else:
+        count = domain.vcpu_count
+    words = [str(count)]
+    if count != maximum:
+        words.append(f"maxcpus={maximum}")
+    topology = domain.cpu.topology if domain.cpu is not None else None
+    if topology is None:
+        words += [f"sockets={maximum}", "cores=1", "threads=1"]
+    else:
+        words.append(f"sockets={topology.sockets}")
+        for name, flag, value in (("dies", "smp-dies", topology.dies), ("clusters", "smp-clusters", topology.clusters)):
+            if builder.capabilities.has(flag):
+                words.append(f"{name}={value or 1}")
+            elif (value or 1) != 1:
+                whole = "die per socket" if name == "dies" else "cluster per die"
+                raise ConfigUnsupported(f"Only 1 {whole} is supported")
+        words += [f"cores={topology.cores}", f"threads={topology.threads}"]
+    builder.add("-smp", ",".join(words))
+    ids = [thread.id for thread in domain.iothread_ids] or list(range(1, (domain.iothreads or 0) + 1))
+    for number in ids:
+        builder.object({"qom-type": "iothread", "id": f"iothread{number}"})
+
+
+def add_clock(builder: Builder) -> None:
+    """What the guest's clock starts from and follows."""
+    clock = builder.domain.clock
+    offset = clock.offset if clock is not None else None
+    words = "base=utc"
+    if clock is not None:
+        if offset in (ClockOffset.LOCALTIME, ClockOffset.TIMEZONE):
+            words = "base=localtime"
+        elif offset is ClockOffset.VARIABLE:
+            if clock.basis is ClockBasis.LOCALTIME:
+                # Kept relative to UTC from now on, so that a change of the host's zone does not move the guest's clock.
+                local = datetime.now().astimezone().utcoffset() or timedelta()
+                clock.adjustment = int(clock.adjustment or 0) + int(local.total_seconds())
+                clock.basis = ClockBasis.UTC
+            adjustment = int(clock.adjustment or 0)
+            clock.adjustment0 = adjustment
+            words = f"base={datetime.now(UTC) + timedelta(seconds=adjustment):%Y-%m-%dT%H:%M:%S}"
+        elif offset is ClockOffset.ABSOLUTE:
+            words = f"base={datetime.fromtimestamp(clock.start or 0, UTC):%Y-%m-%dT%H:%M:%S}"
+        for timer in clock.timers:
+            if timer.name is TimerName.RTC:
+                words += f",clock={_TRACKS[timer.track]}" if timer.track in _TRACKS else ""
+                words += ",driftfix=slew" if timer.tickpolicy is TickPolicy.CATCHUP else ""
+                break
+    builder.add("-rtc", words)
+    if clock is None:
+        return
+    if offset is ClockOffset.TIMEZONE and clock.timezone is not None:
+        builder.environment["TZ"] = clock.timezone
+    for timer in clock.timers:
+        if timer.name is TimerName.PIT and builder.capabilities.has("kvm-pit-lost-tick-policy"):
+            if timer.tickpolicy in (None, TickPolicy.DELAY):
+                builder.add("-global", "kvm-pit.lost_tick_policy=delay")
+            elif timer.tickpolicy is TickPolicy.DISCARD:
+                builder.add("-global", "kvm-pit.lost_tick_policy=discard")
+        elif timer.name is TimerName.HPET and timer.present is False and not builder.capabilities.has("machine-hpet"):
+            builder.add("-no-hpet")
+
+
+def add_power(builder: Builder) -> None:
+    """What power events do; QEMU always stays, the driver decides."""
+    domain = builder.domain
+    builder.add("-no-shutdown")
+    machine = builder.capabilities.machine(domain.machine or "", domain.type)
+    if (
+        (machine is None or machine.acpi is None)
+        and domain.arch in (Arch.I686, Arch.X86_64, Arch.AARCH64)
+        and not (domain.features is not None and domain.features.acpi)
+    ):
+        builder.add("-no-acpi")
+    pm = domain.pm
+    if pm is None:
+        return
+    chip = "ICH9-LPC" if is_q35(builder) else "PIIX4_PM"
+    for name, value in (("disable_s3", pm.suspend_to_mem), ("disable_s4", pm.suspend_to_disk)):
+        if value is not None:
+            builder.add("-global", f"{chip}.{name}={int(not value)}")
+
+
+def is_q35(builder: Builder) -> bool:
+    """Whether the machine is of the PCI Express PC family."""
+    machine = builder.domain.machine or ""
+    return machine == "q35" or machine.startswith("pc-q35-")
+
+
+def add_boot(builder: Builder) -> None:
+    """Boot menu and directly booted kernel."""
+    os = builder.domain.os
+    assert os is not None
+    words = []
+    if os.bootmenu is not None and os.bootmenu.enable is not None:
+        words.append(f"menu={on_off(os.bootmenu.enable)}")
+    if os.bios is not None and os.bios.reboot_timeout is not None:
+        words.append(f"reboot-timeout={os.bios.reboot_timeout}")
+    if os.bootmenu is not None and os.bootmenu.timeout is not None:
+        words.append(f"splash-time={os.bootmenu.timeout}")
+    builder.add("-boot", ",".join([*words, "strict=on"]))
+    for option, value in (
+        ("-kernel", os.kernel),
+        ("-initrd", os.initrd),
+        ("-append", os.cmdline),
+        ("-shim", os.shim),
+        ("-dtb", os.dtb),
+    ):
+        if value is not None:
+            builder.add(option, value)
+    for table in os.acpi_tables:
+        signature = {"slic": "sig=SLIC,", "msdm": "sig=MSDM,"}.get(table.type, "")
+        builder.add("-acpitable", f"{signature}file={escape(table.path or '')}")
+
+
+def usb_disabled(controller: USBController) -> bool:
+    """Whether a controller stands for "no USB"."""
+    return controller.model == "none"
