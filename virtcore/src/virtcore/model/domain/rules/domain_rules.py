@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from virtcore.errors import VirtError
-from virtcore.model.domain.rules import common, devices, validate
+from virtcore.model.domain.rules import common, device_list, device_validate, devices, hostdev_validate, validate
 from virtcore.model.domain.rules.context import DomainContext, DomainFeature, ParseFlag
 from virtcore.model.domain.rules.settle import settle
 
@@ -116,7 +116,7 @@ def _generic(name: str, function: Callable[[Domain, DomainContext], None]) -> Do
 
 
 def _each_device(rules: DomainRules, domain: Domain, context: DomainContext) -> None:
-    for device in devices.iterate_devices(domain, all_consoles=True, missing_info=True):
+    for device in device_list.iterate_devices(domain, all_consoles=True, missing_info=True):
         rules.complete_device(device, domain, context)
 
 
@@ -128,8 +128,8 @@ def _implicit_devices(rules: DomainRules, domain: Domain, context: DomainContext
 
 
 def _validate_each_device(rules: DomainRules, domain: Domain, context: DomainContext) -> None:
-    for device in devices.iterate_devices(domain, all_consoles=True, missing_info=True):
-        devices.validate_device(device, domain, context)
+    for device in device_list.iterate_devices(domain, all_consoles=True, missing_info=True):
+        device_validate.validate_device(device, domain, context)
         rules.validate_device(device, domain, context)
 
 
@@ -163,18 +163,18 @@ VALIDATION: tuple[DomainStage, ...] = (
     DomainStage("driver", lambda rules, domain, context: rules.validate_domain(domain, context), driver=True),
     DomainStage("devices", _validate_each_device),
     _generic("resource", validate.validate_resource),
-    _generic("duplicate-disks", devices.validate_duplicate_disks),
-    _generic("hostdevs", devices.validate_hostdevs),
-    _generic("drive-addresses", devices.validate_drive_addresses),
+    _generic("duplicate-disks", device_validate.validate_duplicate_disks),
+    _generic("hostdevs", hostdev_validate.validate_hostdevs),
+    _generic("drive-addresses", device_validate.validate_drive_addresses),
     _generic("topology", validate.validate_topology),
-    _generic("aliases", devices.validate_aliases),
-    _generic("iommu", devices.validate_iommu),
+    _generic("aliases", device_validate.validate_aliases),
+    _generic("iommu", device_validate.validate_iommu),
     _generic("lifecycle", validate.validate_lifecycle),
     _generic("memtune", validate.validate_memtune),
     _generic("os", validate.validate_os),
     _generic("cputune", validate.validate_cputune),
     _generic("boot", validate.validate_boot),
-    _generic("videos", devices.validate_videos),
+    _generic("videos", device_validate.validate_videos),
     _generic("tunables", validate.validate_tunables),
     _generic("idmap", validate.validate_idmap),
     _generic("numa", validate.validate_numa),

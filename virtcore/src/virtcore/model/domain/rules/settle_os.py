@@ -110,7 +110,7 @@ def _settle_firmware(os: OS, context: DomainContext) -> None:
 
 def _settle_loader(os: OS) -> None:
     from virtcore.model.domain.os import Loader
-    from virtcore.model.storage.source import StorageFormat, StorageType
+    from virtcore.model.storage.source import StorageFormat
 
     loader, nvram = os.loader, os.nvram
     images: list[tuple[StorageFormat | None, str]] = []
@@ -119,13 +119,8 @@ def _settle_loader(os: OS) -> None:
             nvram.path = None
         else:
             nvram.source = None
-        if nvram.type is StorageType.NONE:
-            nvram.type = None
-        nvram.format = None if nvram.format is StorageFormat.NONE else nvram.format
-        nvram.template_format = None if nvram.template_format is StorageFormat.NONE else nvram.template_format
         images += [(nvram.template_format, "nvram template format"), (nvram.format, "nvram format")]
     if loader is not None:
-        loader.format = None if loader.format is StorageFormat.NONE else loader.format
         images.append((loader.format, "loader format"))
     for format_, what in images:
         if format_ not in (None, StorageFormat.RAW, StorageFormat.QCOW2):

@@ -10,6 +10,7 @@ from virtcore.model.domain.rules.context import DomainFeature
 
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain, LifecycleAction
+    from virtcore.model.domain.resources import DefaultIOThread, IOThread
     from virtcore.model.domain.rules.context import DomainContext
 
 __all__ = [
@@ -245,7 +246,9 @@ def validate_numa(domain: Domain, context: DomainContext) -> None:
 
 def validate_iothreads(domain: Domain, context: DomainContext) -> None:
     """Worker threads: at least one, and not fewer than the fewest."""
-    pools = [*domain.iothread_ids, *([domain.default_iothread] if domain.default_iothread is not None else [])]
+    pools: list[IOThread | DefaultIOThread] = [*domain.iothread_ids]
+    if domain.default_iothread is not None:
+        pools.append(domain.default_iothread)
     for pool in pools:
         # Unset counts as -1, as in libvirt: a minimum alone is more than no maximum.
         most = -1 if pool.thread_pool_max is None else pool.thread_pool_max
@@ -286,7 +289,7 @@ def _base64_length(text: str) -> int:
 def validate_throttle_groups(domain: Domain, context: DomainContext) -> None:
     """I/O limits of groups, as those of disks."""
     if domain.throttle_groups:
-        from virtcore.model.domain.rules.devices import validate_iotune
+        from virtcore.model.domain.rules.disk_validate import validate_iotune
 
         for group in domain.throttle_groups:
             validate_iotune(group)
