@@ -64,6 +64,13 @@ class Spelling(NamedTuple):
     #: Whether it needs a read-write connection: always, never, or when one of these flags is set.
     write: bool | int
 
+    @property
+    def refusal(self) -> str:
+        """What the error says that refuses it on a read-only connection."""
+        if not isinstance(self.write, bool) and self.function.endswith("GetXMLDesc"):
+            return f"{self.function} with secure flag"
+        return f"read only access prevents {self.function}"
+
     def forbidden_readonly(self, flags: int) -> bool:
         """Whether a read-only connection must refuse it, given the value of its ``flags``."""
         return self.write is True or (self.write is not False and bool(self.write & flags))

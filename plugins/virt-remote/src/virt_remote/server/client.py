@@ -222,7 +222,7 @@ class Client(asyncio.Protocol):
     def _operation_handler(self, session: Session, call: ServerCall, key: tuple[int, int, int]) -> Handler:
         spelling = call.spelling
         if self.readonly and spelling.write is True:
-            return self._refuser(OperationDenied, f"read only access prevents {spelling.function}")
+            return self._refuser(OperationDenied, spelling.refusal)
         if not session.supports(call.operation.name):
             return self._refuser(NoSupport, spelling.function)
         if call.procedure.stream is None and session.method(call.operation.name).style is Style.INLINE:
@@ -255,7 +255,7 @@ class Client(asyncio.Protocol):
         def answer(frame: bytes, serial: int) -> bytes:
             wire: tuple[Any, ...] = decode(frame, BODY)[0] if decode is not None else ()
             if flags_at is not None and spelling.forbidden_readonly(wire[flags_at]):
-                raise OperationDenied(f"read only access prevents {spelling.function}")
+                raise OperationDenied(spelling.refusal)
             try:
                 value = function(driver, *(wire if build is None else build(wire)))
             except NoSupport as error:
@@ -269,7 +269,7 @@ class Client(asyncio.Protocol):
     def _arguments(self, call: ServerCall, frame: bytes) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         wire: tuple[Any, ...] = call.decode(frame, BODY)[0] if call.decode is not None else ()
         if self.readonly and call.flags_at is not None and call.spelling.forbidden_readonly(wire[call.flags_at]):
-            raise OperationDenied(f"read only access prevents {call.spelling.function}")
+            raise OperationDenied(call.spelling.refusal)
         return (wire if call.arguments is None else call.arguments(wire)), wire
 
     async def _answer(

@@ -24,8 +24,7 @@ import functools
 import linecache
 import re
 from collections.abc import Callable
-from struct import Struct
-from struct import error as struct_error
+from struct import Struct, error as struct_error
 from typing import Any, NamedTuple
 
 from virtcore.enums.common import TypedParameterType

@@ -141,7 +141,18 @@ def server_call(spelling_procedure: str) -> ServerCall | None:
 class ClientCall:
     """How the asking end turns an operation into a call and a reply into its value."""
 
-    __slots__ = ("decode", "encode", "operation", "procedure", "program_number", "repeat", "spelling", "value", "wire")
+    __slots__ = (
+        "_defaults",
+        "_required",
+        "decode",
+        "encode",
+        "operation",
+        "procedure",
+        "repeat",
+        "spelling",
+        "value",
+        "wire",
+    )
 
     def __init__(self, operation: Operation, spelling: Spelling) -> None:
         if spelling.procedure is None:
@@ -156,6 +167,8 @@ class ClientCall:
         parameters = _parameters(operation)
         count = len(codec(program, args).fields) if args else 0
         names = spelling.arguments if spelling.arguments is not None else tuple(parameters)[:count]
+        self._defaults = tuple(parameter.default for parameter in parameters.values())
+        self._required = self._defaults.count(inspect.Parameter.empty)
         #: The operation's arguments by position, defaults filled -> wire arguments.
         self.wire = _wire_builder(tuple(parameters), names)
         convert = converter(_result_annotation(operation))
@@ -171,8 +184,9 @@ class ClientCall:
 
         :raises TypeError: they are not the operation's.
         """
-        parameters = _parameters(self.operation)
-        bound = inspect.Signature(list(parameters.values())).bind(*arguments, **named)
+        if not named and len(arguments) >= self._required:
+            return self.wire((*arguments, *self._defaults[len(arguments) :]))
+        bound = inspect.Signature(list(_parameters(self.operation).values())).bind(*arguments, **named)
         bound.apply_defaults()
         return self.wire(bound.args)
 

@@ -1,0 +1,201 @@
+"""The driver whose hypervisor is another daemon: every operation becomes its canonical procedure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Self
+
+from virt_remote.client.address import address_of
+from virt_remote.client.wire import Wire, body_of
+from virt_remote.protocol import BODY, Message
+from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
+from virtcore.errors import AuthFailed, AuthUnavailable, ErrorDomain, NoSupport
+from virtcore.operations.declare import Operation, all_operations
+from virtcore.operations.events import Event
+from virtcore.operations.procedures import procedure, program
+from virtcore.operations.spellings import Spelling, canonical
+from virtcore.operations.wire.codec import WireError, codec
+from virtcore.operations.wire.events import DOMAIN_EVENTS, of_procedure
+from virtcore.operations.wire.mapping import client_call
+
+__all__ = ["RemoteDriver"]
+
+READONLY: Final = 1  # VIR_CONNECT_RO
+AUTH_NONE: Final = 0
+AUTH_POLKIT: Final = 2
+FEATURE_KEEPALIVE: Final = 10
+FEATURE_EVENT_CALLBACK: Final = 14
+
+
+class RemoteDriver(Driver):
+    """A connection to a libvirtd or virtcored. The operations' methods are made from their spellings, below."""
+
+    name = "remote"
+
+    def __init__(self, request: OpenRequest) -> None:
+        self._uri = str(request.uri)
+        self._wire: Wire
+        self._encrypted = False
+        self._local = request.uri.host is None
+        self._event_callbacks = False
+        self._deliverers: dict[int, Callable[[Event], None]] = {}
+        self._next_deliverer = 0
+        #: Callback ids that the daemon gave, as they come; None while nothing is registered.
+        self._registered: list[asyncio.Future[bytes]] | None = None
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        driver = cls(request)
+        address = address_of(request.uri, request.readonly)
+        driver._wire = await Wire.connect(address, driver._event)
+        try:
+            await driver._authenticate()
+            await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_KEEPALIVE)
+            await driver._ask("CONNECT_OPEN", address.name, READONLY if request.readonly else 0)
+            if not address.name:
+                (driver._uri,) = await driver._ask("CONNECT_GET_URI")
+            (supported,) = await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_EVENT_CALLBACK)
+            driver._event_callbacks = bool(supported)
+        except BaseException:
+            await driver._wire.close()
+            raise
+        return driver
+
+    async def close(self) -> None:
+        if self._wire.alive:
+            reply = self._wire.start(procedure("remote.CONNECT_CLOSE"), b"")
+            reply.add_done_callback(_look)
+        await self._wire.close()
+
+    async def _ask(self, name: str, *arguments: object) -> Any:
+        """Call a procedure that stands for no operation."""
+        row = procedure("remote." + name)
+        body = codec(row.program, row.args).encode(arguments) if row.args else b""
+        return body_of(await self._wire.call(row, body), codec(row.program, row.ret).decode if row.ret else None)
+
+    async def _authenticate(self) -> None:
+        (offers,) = await self._ask("AUTH_LIST")
+        if not offers or offers[0] == AUTH_NONE:
+            return
+        if offers[0] != AUTH_POLKIT:
+            raise AuthUnavailable(f"unsupported authentication type {offers[0]}", domain=ErrorDomain.REMOTE)
+        (done,) = await self._ask("AUTH_POLKIT") or (1,)
+        if not done:
+            raise AuthFailed("authentication failed", domain=ErrorDomain.REMOTE)
+
+    # -- what is answered here
+
+    @inline
+    def connection_uri(self) -> str:
+        return self._uri
+
+    @inline
+    def connection_is_encrypted(self) -> bool:
+        return self._encrypted
+
+    @inline
+    def connection_is_alive(self) -> bool:
+        return self._wire.alive
+
+    async def connection_is_secure(self) -> bool:
+        (secure,) = await self._ask("CONNECT_IS_SECURE")
+        return bool(secure) and (self._local or self._encrypted)
+
+    async def connection_lookup_domain(
+        self, name: str | None = None, uuid: str | None = None, id: int | None = None
+    ) -> Any:
+        by = {"virDomainLookupByName": name, "virDomainLookupByUUID": uuid, "virDomainLookupByID": id}
+        function = next((function for function, value in by.items() if value is not None), "virDomainLookupByName")
+        call = client_call("connection_lookup_domain", function)
+        return await self._invoke(call, (name, uuid, id), {})
+
+    # -- events
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
+        if not self._event_callbacks:
+            raise NoSupport("virConnectDomainEventRegisterAny", domain=ErrorDomain.REMOTE)
+        if self._registered is None:
+            # Sent at once: whatever is called after this cannot overtake it.
+            row = procedure("remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY")
+            encode = codec("remote", row.args or "").encode
+            self._registered = [self._wire.start(row, encode((kind.id, None))) for kind in DOMAIN_EVENTS]
+            for reply in self._registered:
+                reply.add_done_callback(_look)
+        key = self._next_deliverer
+        self._next_deliverer += 1
+        self._deliverers[key] = deliver
+        return Subscription(lambda: self._unsubscribe(key))
+
+    def _unsubscribe(self, key: int) -> None:
+        self._deliverers.pop(key, None)
+        if not self._deliverers and self._registered is not None:
+            registered, self._registered = self._registered, None
+            for reply in registered:
+                reply.add_done_callback(self._deregister)
+
+    def _deregister(self, reply: asyncio.Future[bytes]) -> None:
+        if reply.cancelled() or reply.exception() is not None or not self._wire.alive:
+            return
+        registration = procedure("remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY")
+        (callback_id,) = body_of(reply.result(), codec("remote", registration.ret or "").decode)
+        row = procedure("remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY")
+        body = codec("remote", row.args or "").encode((callback_id,))
+        self._wire.start(row, body).add_done_callback(_look)
+
+    def _event(self, message: Message) -> None:
+        if message.program != program("remote").number:
+            return
+        kind = of_procedure(message.procedure)
+        if kind is None:
+            return  # a kind that virtcore does not know yet, and did not ask for
+        try:
+            event, _ = kind.decode(message.data, BODY)
+        except WireError:
+            return  # as libvirt's client does: an event that cannot be read is no reason to end the connection
+        for deliver in list(self._deliverers.values()):
+            deliver(event)
+
+    # -- every other operation
+
+    async def _invoke(self, call: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        wire_arguments = call.bind(arguments, named)
+        row = call.procedure
+        try:
+            body = call.encode(wire_arguments) if call.encode is not None else b""
+            if row.stream is not None:
+                _, stream = await self._wire.open_stream(row, body)
+                return stream
+            results = body_of(await self._wire.call(row, body), call.decode)
+            if call.repeat is not None:
+                again = list(wire_arguments)
+                again[call.repeat] = results[-1]
+                if results[-1]:
+                    results = body_of(await self._wire.call(row, call.encode(tuple(again))), call.decode)
+        except WireError as error:
+            from virtcore.errors import RPC
+
+            raise RPC(f"Unable to encode message payload: {error}", domain=ErrorDomain.RPC) from None
+        return call.value(results) if call.decode is not None else None
+
+
+def _look(reply: asyncio.Future[bytes]) -> None:
+    """Nobody waits for this reply; an error in it is looked at, so that asyncio does not report it."""
+    if not reply.cancelled():
+        reply.exception()
+
+
+def _remote_method(operation: Operation, spelling: Spelling) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def method(self: RemoteDriver, *arguments: Any, **named: Any) -> Any:
+        return await self._invoke(client_call(operation.name, spelling.function), arguments, named)
+
+    method.__name__ = operation.name
+    method.__qualname__ = f"RemoteDriver.{operation.name}"
+    method.__doc__ = operation.function.__doc__
+    return method
+
+
+for _operation in all_operations().values():
+    _spelling = canonical(_operation.name)
+    if _operation.name not in vars(RemoteDriver) and _spelling is not None and _spelling.procedure is not None:
+        setattr(RemoteDriver, _operation.name, _remote_method(_operation, _spelling))

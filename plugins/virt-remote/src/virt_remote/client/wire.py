@@ -1,0 +1,238 @@
+"""The client's connection in the core loop: calls, streams and events over a socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from virt_remote.client.address import Address
+from virt_remote.client.streams import ClientStream
+from virt_remote.protocol import (
+    BODY,
+    ERROR,
+    EVENT,
+    KEEPALIVE_PROGRAM,
+    REPLY_WITH_FDS,
+    ClientState,
+    Message,
+    ProtocolError,
+    Received,
+    decode_error,
+)
+from virtcore.errors import RPC, ErrorDomain, InternalError, SystemError, VirtError
+from virtcore.operations.procedures import Procedure, program
+
+__all__ = ["Wire"]
+
+#: What a call is registered with: the future of its reply, or its stream once that is open.
+Token = asyncio.Future[bytes] | ClientStream
+
+
+class Wire(asyncio.Protocol):
+    """One socket to a daemon.
+
+    :param on_event: called with the message of every event.
+    """
+
+    def __init__(self, on_event: Callable[[Message], None]) -> None:
+        self._on_event = on_event
+        self._state: ClientState[Token] = ClientState()
+        self._transport: asyncio.Transport | None = None
+        self._lost: VirtError | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._held_by: set[object] = set()
+        self._closed = asyncio.Event()
+
+    @classmethod
+    async def connect(cls, address: Address, on_event: Callable[[Message], None]) -> Wire:
+        """Connect to a daemon.
+
+        :raises SystemError: nothing answers there (libvirt's message).
+        """
+        loop = asyncio.get_running_loop()
+        wire = cls(on_event)
+        try:
+            if address.path is not None:
+                await loop.create_unix_connection(lambda: wire, address.path)
+            else:
+                await loop.create_connection(lambda: wire, address.host, address.port)
+        except OSError as error:
+            where = f"socket to '{address.path}'"
+            if address.path is None:
+                where = f"to server at '{address.host}:{address.port}'"
+                raise SystemError(f"unable to connect {where}: {_reason(error)}", domain=ErrorDomain.RPC) from None
+            raise SystemError(f"Failed to connect {where}: {_reason(error)}", domain=ErrorDomain.RPC) from None
+        return wire
+
+    @property
+    def alive(self) -> bool:
+        """Whether the connection is there."""
+        return self._transport is not None and self._lost is None
+
+    # -- the socket
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._closed.set()
+        self._writable.set()
+        if self._lost is None:
+            reason = _reason(exc) if isinstance(exc, OSError) else "Input/output error"
+            self._lost = SystemError(f"End of file while reading data: {reason}", domain=ErrorDomain.RPC)
+        for token in self._state.tokens():
+            self._fail(token, self._lost)
+
+    @staticmethod
+    def _fail(token: Token, error: VirtError) -> None:
+        if isinstance(token, ClientStream):
+            token.fail(error)
+        elif not token.done():
+            token.set_exception(error)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            received = self._state.feed(data)
+            for item in received:
+                self._receive(item)
+        except ProtocolError as error:
+            self._break(RPC(str(error), domain=ErrorDomain.RPC))
+            return
+        outgoing = self._state.outgoing
+        if outgoing and self._transport is not None:
+            self._transport.write(bytes(outgoing))
+            outgoing.clear()
+
+    def _break(self, error: VirtError) -> None:
+        self._lost = error
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _receive(self, item: Received[Token]) -> None:
+        message, token = item
+        if token is None:
+            if message.type == EVENT and message.program != KEEPALIVE_PROGRAM:
+                self._on_event(message)
+        elif isinstance(token, ClientStream):
+            token.packet(message)
+        elif not token.done():
+            if message.type == REPLY_WITH_FDS:
+                token.set_exception(RPC("the daemon sent descriptors that were not asked for", domain=ErrorDomain.RPC))
+            elif message.status == ERROR:
+                token.set_exception(self.remote_error(message.data))
+            else:
+                token.set_result(message.data)
+
+    @staticmethod
+    def remote_error(data: bytes) -> VirtError:
+        """The error that an error reply carries."""
+        code, domain, text, level, _, _, detail, *_ = decode_error(data)
+        return VirtError.from_message(code, text or "", domain=domain, level=level, detail=detail)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    async def writable(self) -> None:
+        """Wait until the daemon takes what was sent."""
+        await self._writable.wait()
+
+    def hold_reading(self, who: object) -> None:
+        """Do not read until ``who`` lets go."""
+        if not self._held_by and self._transport is not None:
+            self._transport.pause_reading()
+        self._held_by.add(who)
+
+    def release_reading(self, who: object) -> None:
+        """Let go."""
+        if who in self._held_by:
+            self._held_by.discard(who)
+            if not self._held_by and self._transport is not None:
+                self._transport.resume_reading()
+
+    # -- calls
+
+    def start(self, row: Procedure, body: bytes) -> asyncio.Future[bytes]:
+        """Send a call now; its reply (the whole message) comes with the future."""
+        future, _ = self._start(row, body)
+        return future
+
+    def _start(self, row: Procedure, body: bytes) -> tuple[asyncio.Future[bytes], int]:
+        if self._transport is None or self._lost is not None:
+            raise self._lost or InternalError("client socket is closed", domain=ErrorDomain.RPC)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        owner = program(row.program)
+        try:
+            serial, data = self._state.call(owner.number, owner.version, row.number, body, future)
+        except ProtocolError as error:
+            raise RPC(str(error), domain=ErrorDomain.RPC) from None
+        self._transport.write(data)
+        return future, serial
+
+    async def call(self, row: Procedure, body: bytes) -> bytes:
+        """Send a call and wait for its reply.
+
+        :raises VirtError: what the daemon answers, or the connection ended.
+        """
+        future, serial = self._start(row, body)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._state.forget(serial)
+            raise
+
+    async def open_stream(self, row: Procedure, body: bytes) -> tuple[bytes, ClientStream]:
+        """Send a call that opens a stream; gives its reply and the stream."""
+        stream = ClientStream(self)
+        future, serial = self._start(row, body)
+        stream.opened(serial)
+        self._state.open_stream(serial, program(row.program).number, row.number, stream)
+        try:
+            return await future, stream
+        except BaseException:
+            self._state.close_stream(serial)
+            self._state.forget(serial)
+            raise
+
+    def send_stream(self, serial: int, status: int, data: bytes) -> None:
+        """Send a packet of a stream.
+
+        :raises VirtError: the connection ended.
+        """
+        if self._transport is None or self._lost is not None:
+            raise self._lost or InternalError("client socket is closed", domain=ErrorDomain.RPC)
+        self._transport.write(self._state.stream_packet(serial, status, data))
+
+    def stream_ended(self, stream: ClientStream, serial: int) -> None:
+        """What still comes for a stream is dropped."""
+        self.release_reading(stream)
+        self._state.close_stream(serial)
+
+    async def close(self) -> None:
+        """End the connection after what was sent."""
+        if self._transport is not None:
+            self._lost = InternalError("client socket is closed", domain=ErrorDomain.RPC)
+            self._transport.close()
+            await self._closed.wait()
+
+
+def body_of(data: bytes, decode: Callable[[bytes, int], tuple[Any, int]] | None) -> Any:
+    """The results in a reply; an empty tuple for procedures without."""
+    from virtcore.operations.wire.codec import WireError
+
+    if decode is None:
+        return ()
+    try:
+        return decode(data, BODY)[0]
+    except WireError:
+        raise RPC("Unable to decode message payload", domain=ErrorDomain.RPC) from None
+
+
+def _reason(error: OSError | None) -> str:
+    return (error.strerror if error is not None and error.strerror else None) or "Input/output error"
