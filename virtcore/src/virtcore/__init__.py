@@ -1,0 +1,81 @@
+"""Manage virtual machines and containers through one long-term stable API::
+
+    import virtcore
+
+    with virtcore.connect("test:///default") as connection:
+        for domain in connection.list_domains():
+            print(domain.name, domain.state())
+
+Everything here is imported on first use; ``import virtcore`` alone costs next to nothing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # typing itself is too much to import here; checkers know the name
+if TYPE_CHECKING:
+    from virtcore.api.aio import AsyncConnection, AsyncDomain, AsyncStream
+    from virtcore.api.connecting import connect, connect_async
+    from virtcore.api.sync import Connection, Domain, Stream
+    from virtcore.driver.base import Credential
+    from virtcore.errors import ErrorCode, ErrorDomain, ErrorLevel, VirtError
+    from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, GapEvent
+    from virtcore.runtime.calls import DEFAULT
+    from virtcore.runtime.jobs import DeadlineExpired, Job
+    from virtcore.types import DomainRef, TypedParameters
+    from virtcore.uri import ConnectionURI
+
+__all__ = [
+    "DEFAULT",
+    "AsyncConnection",
+    "AsyncDomain",
+    "AsyncStream",
+    "Connection",
+    "ConnectionURI",
+    "Credential",
+    "DeadlineExpired",
+    "Domain",
+    "DomainLifecycleEvent",
+    "DomainRebootEvent",
+    "DomainRef",
+    "ErrorCode",
+    "ErrorDomain",
+    "ErrorLevel",
+    "Event",
+    "GapEvent",
+    "Job",
+    "Stream",
+    "TypedParameters",
+    "VirtError",
+    "connect",
+    "connect_async",
+]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "api.aio": ("AsyncConnection", "AsyncDomain", "AsyncStream"),
+    "api.connecting": ("connect", "connect_async"),
+    "api.sync": ("Connection", "Domain", "Stream"),
+    "driver.base": ("Credential",),
+    "errors": ("ErrorCode", "ErrorDomain", "ErrorLevel", "VirtError"),
+    "operations.events": ("DomainLifecycleEvent", "DomainRebootEvent", "Event", "GapEvent"),
+    "runtime.calls": ("DEFAULT",),
+    "runtime.jobs": ("DeadlineExpired", "Job"),
+    "types": ("DomainRef", "TypedParameters"),
+    "uri": ("ConnectionURI",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            from importlib import import_module
+
+            value: object = getattr(import_module(f"virtcore.{home}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

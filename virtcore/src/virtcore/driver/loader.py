@@ -1,7 +1,7 @@
 """Which class serves a URI: entry points of installed distributions, by URI scheme or transport.
 
 Groups: ``virtcore.drivers`` (scheme to driver class), ``virtcore.transports`` (transport to the driver class that
-reaches a daemon by it), ``virtcore.schemes`` (schemes a distribution will serve), ``virtcore.plugins`` (modules with hooks).
+reaches a daemon by it), ``virtcore.schemes`` (schemes a distribution will serve), ``virtcore.plugins`` (hooks).
 
 The installed ``entry_points.txt`` files are read directly, which takes about a millisecond; importlib.metadata, which
 takes sixty, is asked for what was not found there. Stevedore loads all of a group to explain what fails; nothing else

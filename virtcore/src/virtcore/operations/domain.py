@@ -37,7 +37,7 @@ class DomainOperations(OperationSet, family="domain"):
 
     @operation(Kind.CHANGE, abortable=True)
     def domain_create(self, domain: DomainRef, flags: DomainCreateFlags | int = 0) -> Result[DomainRef]:
-        """Start a defined domain (``virDomainCreateWithFlags``). Returns its reference with the new id."""
+        """Start a defined domain (``virDomainCreateWithFlags``). Its reference then carries the new id."""
 
     @operation(Kind.CHANGE)
     def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> Result[None]:

@@ -43,11 +43,12 @@ class EventQueue:
         self._lock = threading.Lock()
         self._asleep = True
 
-    def put(self, event: Event) -> None:
-        """Add an event, or count it as lost."""
+    def put(self, event: Event) -> bool:
+        """Add an event, or count it as lost. Returns whether the queue grew."""
         with self._lock:
+            before = len(self._items)
             if self.closed:
-                return
+                return False
             if len(self._items) >= self.limit:
                 lost = event.lost if isinstance(event, GapEvent) else 1
                 last = self._items[-1]
@@ -57,9 +58,11 @@ class EventQueue:
                     self._items.append(GapEvent(lost))
             else:
                 self._items.append(event)
+            grown = len(self._items) > before
             asleep, self._asleep = self._asleep, False
         if asleep:
             self.wake()
+        return grown
 
     def get(self) -> Event | None:
         """The next event; None when there is none, and ``wake`` will tell of the next."""
@@ -85,11 +88,11 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._condition = threading.Condition()
-        self._ready: deque[Callable[[], None]] = deque()
+        self._ready: deque[Callable[[], object]] = deque()
         self._thread: threading.Thread | None = None
         self._ended = False
 
-    def call(self, function: Callable[[], None]) -> None:
+    def call(self, function: Callable[[], object]) -> None:
         """Have the thread call a function, which must not raise."""
         with self._condition:
             if self._ended:

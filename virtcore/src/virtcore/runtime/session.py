@@ -74,7 +74,7 @@ class Subscriber:
     __slots__ = ("_session", "closed", "deliver", "kinds")
 
     def __init__(
-        self, session: Session, deliver: Callable[[Event], None], kinds: Kinds, closed: Callable[[], None] | None
+        self, session: Session, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None] | None
     ) -> None:
         self._session = session
         self.deliver = deliver
@@ -144,11 +144,7 @@ class Session:
     def _admit(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Method:
         """The method to call, after the checks that every call passes."""
         method = guarded(self.method(name))
-        if self.core.forked:
-            raise OperationInvalid(
-                "the connection was opened before fork() and belongs to the parent process",
-                advice="open a connection in the child",
-            )
+        self._check_fork()
         if self.closed:
             raise InvalidConn(_function_name(method), advice="the connection was closed")
         if self.readonly and _needs_write(method, args, kwargs):
@@ -162,6 +158,21 @@ class Session:
 
     def _call(self, method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         return Call(self.core, method, (self.driver, *args), kwargs, self, self._pool)
+
+    def plan(self, method: Method, args: tuple[Any, ...]) -> Call:
+        """A call of something that is no operation: a stream, a subscription, the end.
+
+        :raises OperationInvalid: the process was forked.
+        """
+        self._check_fork()
+        return Call(self.core, method, args, {}, self, self._pool)
+
+    def _check_fork(self) -> None:
+        if self.core.forked:
+            raise OperationInvalid(
+                "the connection was opened before fork() and belongs to the parent process",
+                advice="open a connection in the child",
+            )
 
     def call_inline(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call an operation whose method is inline, in the core loop, without any waiting."""
@@ -215,7 +226,7 @@ class Session:
     # -- events; in the core loop
 
     def subscribe(
-        self, deliver: Callable[[Event], None], kinds: Kinds = (), closed: Callable[[], None] | None = None
+        self, deliver: Callable[[Event], object], kinds: Kinds = (), closed: Callable[[], None] | None = None
     ) -> Subscriber:
         """Have ``deliver`` called with every event of these kinds (none given: every event), in the core loop.
 
@@ -244,6 +255,14 @@ class Session:
                 subscriber.deliver(event)
 
     # -- the end
+
+    def close_soon(self) -> None:
+        """Have the core loop close it, without waiting; from any thread. For connections that nobody holds any more."""
+        if not self.closed and not self.core.forked and not self.core.loop.is_closed():
+            self.core.call_soon(self._begin_close)
+
+    def _begin_close(self) -> None:
+        self._closing = self.core.loop.create_task(self.close())
 
     async def close(self) -> None:
         """End the connection: new calls are refused, queries cancelled, subscriptions ended.

@@ -1,0 +1,249 @@
+"""The hand-written part of connections and domains; the generated faces add a method per operation."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from virtcore.api.events import AsyncEventIterator, EventIterator, EventSubscription, call_in_loop, call_on_thread
+from virtcore.operations.events import Event
+from virtcore.runtime.calls import DEFAULT, Call, Deadline, Method, Style, wait_anywhere, wait_here
+from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
+from virtcore.runtime.jobs import Job
+from virtcore.runtime.session import Session
+from virtcore.types import DomainRef
+
+if TYPE_CHECKING:
+    from virtcore.api.aio import AsyncConnection
+    from virtcore.api.sync import Connection
+
+__all__ = [
+    "CLOSE_DEADLINE",
+    "DEFAULT",
+    "AsyncConnectionBase",
+    "AsyncDomainBase",
+    "Deadline",
+    "SyncConnectionBase",
+    "SyncDomainBase",
+]
+
+CLOSE_DEADLINE = 30.0
+"""Seconds that closing a connection may take before it goes on without the caller."""
+
+
+async def _close(session: Session) -> None:
+    await session.close()
+
+
+_CLOSE = Method("connection_close", True, Style.ASYNC, _close)
+
+
+def _closing(session: Session) -> Call:
+    return Call(session.core, _CLOSE, (session,), {})
+
+
+class ConnectionBase:
+    """What both faces' connections have in common."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        # A connection that was never closed must not keep its driver open for ever.
+        weakref.finalize(self, session.close_soon).atexit = False
+
+    @property
+    def readonly(self) -> bool:
+        """Whether changes are refused."""
+        return self._session.readonly
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._session.closed
+
+    def supports(self, operation: str) -> bool:
+        """Whether the driver has an operation, by its full name, e.g. ``domain_create``.
+
+        :raises InvalidArg: there is no such operation.
+        """
+        return self._session.supports(operation)
+
+    def jobs(self) -> list[Job]:
+        """Changes that are running on this connection, also those whose callers no longer wait; oldest first."""
+        return self._session.jobs()
+
+    def __repr__(self) -> str:
+        state = "closed " if self.closed else "read-only " if self.readonly else ""
+        return f"<{state}{type(self).__name__} to {type(self._session.driver).__name__}>"
+
+
+class SyncConnectionBase(ConnectionBase):
+    """A connection for threads. Any number of them may use it at the same time.
+
+    Methods block the calling thread, and with it a loop that may run there: in coroutines use
+    :class:`~virtcore.api.aio.AsyncConnection`. Every one takes ``deadline``, in seconds: the most the caller waits, by
+    default the connection's (for queries) or without end (for changes). Reaching it, or Ctrl-C, cancels a query; a
+    change goes on as a job (:class:`~virtcore.runtime.jobs.DeadlineExpired`).
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._dispatcher = Dispatcher()
+
+    def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
+        return self._session.call_here(name, args, deadline)
+
+    def on_event(
+        self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
+    ) -> EventSubscription:
+        """Have a callback called with every event of some kinds, on one thread for the whole connection, in order.
+
+        The callback may use the connection. A :class:`~virtcore.operations.events.GapEvent` says that it was too slow.
+
+        :param kinds: classes of events; none for all.
+        :param limit: events it may lag behind.
+        :raises NoSupport: the driver has no events.
+        """
+        return call_on_thread(self._session, self._dispatcher, callback, kinds, limit)
+
+    def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> EventIterator:
+        """The events of some kinds from now on: ``for event in connection.events(DomainLifecycleEvent): ...``.
+
+        :param kinds: classes of events; none for all.
+        :param limit: events the reader may lag behind.
+        :raises NoSupport: the driver has no events.
+        """
+        return EventIterator(self._session, kinds, limit)
+
+    def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
+        """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.
+
+        :raises DeadlineExpired: the driver takes longer; it goes on closing.
+        """
+        if self._session.closed or self._session.core.forked:
+            return  # a forked child has nothing to close: the connection is its parent's
+        wait_here(_closing(self._session), deadline)
+        self._dispatcher.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncConnectionBase(ConnectionBase):
+    """A connection for coroutines, of any loop and of several at the same time.
+
+    Every method takes ``deadline``, in seconds: the most the caller waits, by default the connection's (for queries) or
+    without end (for changes). Reaching it, or cancelling the task, cancels a query; a change goes on as a job
+    (:class:`~virtcore.runtime.jobs.DeadlineExpired`).
+    """
+
+    async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
+        return await self._session.call_anywhere(name, args, deadline)
+
+    async def on_event(
+        self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
+    ) -> EventSubscription:
+        """Have a callback called with every event of some kinds, in the loop that runs now, in order.
+
+        :param kinds: classes of events; none for all.
+        :param limit: events it may lag behind; a :class:`~virtcore.operations.events.GapEvent` says that it did.
+        :raises NoSupport: the driver has no events.
+        """
+        return await call_in_loop(self._session, callback, kinds, limit)
+
+    def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> AsyncEventIterator:
+        """The events of some kinds from now on: ``async for event in connection.events(DomainLifecycleEvent): ...``.
+
+        That the driver has no events (``NoSupport``) is raised by the first step.
+
+        :param kinds: classes of events; none for all.
+        :param limit: events the reader may lag behind.
+        """
+        return AsyncEventIterator(self._session, kinds, limit)
+
+    async def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
+        """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.
+
+        :raises DeadlineExpired: the driver takes longer; it goes on closing.
+        """
+        if self._session.closed or self._session.core.forked:
+            return
+        await wait_anywhere(_closing(self._session), deadline)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class DomainBase:
+    """What both faces' domains have in common. Two are equal when their UUIDs are."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: DomainRef) -> None:
+        self._ref = ref
+
+    @property
+    def ref(self) -> DomainRef:
+        """The plain reference: name, UUID, id."""
+        return self._ref
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._ref.name
+
+    @property
+    def uuid(self) -> str:
+        """Its UUID, lower-case with hyphens."""
+        return self._ref.uuid
+
+    @property
+    def id(self) -> int:
+        """Its id when it was looked up or started through this object; -1 when it was not running then."""
+        return self._ref.id
+
+    def __eq__(self, other: object) -> bool:
+        return self._ref.uuid == other._ref.uuid if isinstance(other, DomainBase) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._ref.uuid)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._ref.name!r} {self._ref.uuid}>"
+
+
+class SyncDomainBase(DomainBase):
+    """A domain for threads (``virDomainPtr``)."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: Connection, ref: DomainRef) -> None:
+        super().__init__(ref)
+        self.connection = connection
+
+    def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
+        return self.connection._session.call_here(name, (self._ref, *args), deadline)
+
+
+class AsyncDomainBase(DomainBase):
+    """A domain for coroutines (``virDomainPtr``)."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: AsyncConnection, ref: DomainRef) -> None:
+        super().__init__(ref)
+        self.connection = connection
+
+    async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
+        return await self.connection._session.call_anywhere(name, (self._ref, *args), deadline)

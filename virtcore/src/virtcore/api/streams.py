@@ -1,0 +1,145 @@
+"""Byte streams as users hold them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import TracebackType
+from typing import Self
+
+from virtcore.operations.stream import ByteStream
+from virtcore.runtime.calls import Method, Style, wait_anywhere, wait_here
+from virtcore.runtime.session import Session
+
+__all__ = ["CHUNK", "AsyncStream", "Stream"]
+
+CHUNK = 65536
+"""Bytes that iteration asks for at a time."""
+
+
+async def _read(stream: ByteStream, size: int) -> bytes:
+    return await stream.read(size)
+
+
+async def _write(stream: ByteStream, data: bytes) -> None:
+    await stream.write(data)
+
+
+async def _finish(stream: ByteStream) -> None:
+    await stream.finish()
+
+
+async def _abort(stream: ByteStream) -> None:
+    await stream.abort()
+
+
+_READ = Method("stream_read", False, Style.ASYNC, _read)
+_WRITE = Method("stream_write", False, Style.ASYNC, _write)
+_FINISH = Method("stream_finish", True, Style.ASYNC, _finish)
+_ABORT = Method("stream_abort", True, Style.ASYNC, _abort)
+
+
+class Stream:
+    """Bytes from and to a console, a volume, ... (``virStreamPtr``), for threads.
+
+    One thread may read while another writes. A write that was interrupted or reached its deadline may have been taken
+    in part: abort the stream then. Leaving its ``with`` block finishes it, or aborts it if an exception was raised.
+    Iteration gives chunks until the end.
+    """
+
+    __slots__ = ("_session", "_stream")
+
+    def __init__(self, session: Session, stream: ByteStream) -> None:
+        self._session = session
+        self._stream = stream
+
+    def read(self, size: int = CHUNK, *, deadline: float | None = None) -> bytes:
+        """Up to ``size`` bytes, as soon as there are any; empty at the end.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+        data: bytes = wait_here(self._session.plan(_READ, (self._stream, size)), deadline)
+        return data
+
+    def write(self, data: bytes, *, deadline: float | None = None) -> None:
+        """Send all of ``data``, waiting while the receiver is slow.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+        wait_here(self._session.plan(_WRITE, (self._stream, data)), deadline)
+
+    def finish(self, *, deadline: float | None = None) -> None:
+        """End it regularly; returns when everything written was taken.
+
+        :raises VirtError: the far side failed.
+        """
+        wait_here(self._session.plan(_FINISH, (self._stream,)), deadline)
+
+    def abort(self) -> None:
+        """End it at once; may be called twice."""
+        wait_here(self._session.plan(_ABORT, (self._stream,)), None)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while data := self.read(CHUNK):
+            yield data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.abort()
+
+
+class AsyncStream:
+    """Bytes from and to a console, a volume, ... (``virStreamPtr``), for coroutines; see :class:`Stream`."""
+
+    __slots__ = ("_session", "_stream")
+
+    def __init__(self, session: Session, stream: ByteStream) -> None:
+        self._session = session
+        self._stream = stream
+
+    async def read(self, size: int = CHUNK, *, deadline: float | None = None) -> bytes:
+        """Up to ``size`` bytes, as soon as there are any; empty at the end.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+        data: bytes = await wait_anywhere(self._session.plan(_READ, (self._stream, size)), deadline)
+        return data
+
+    async def write(self, data: bytes, *, deadline: float | None = None) -> None:
+        """Send all of ``data``, waiting while the receiver is slow.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+        await wait_anywhere(self._session.plan(_WRITE, (self._stream, data)), deadline)
+
+    async def finish(self, *, deadline: float | None = None) -> None:
+        """End it regularly; returns when everything written was taken.
+
+        :raises VirtError: the far side failed.
+        """
+        await wait_anywhere(self._session.plan(_FINISH, (self._stream,)), deadline)
+
+    async def abort(self) -> None:
+        """End it at once; may be called twice."""
+        await wait_anywhere(self._session.plan(_ABORT, (self._stream,)), None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while data := await self.read(CHUNK):
+            yield data
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            await self.finish()
+        else:
+            await self.abort()
