@@ -32,7 +32,7 @@ class TypedParameterFlags(IntFlag):
     STRING_OKAY = 4
 
 
-class EventHandleType(IntEnum):
+class EventHandleType(IntFlag):
     """``virEventHandleType``."""
 
     READABLE = 1

@@ -373,7 +373,7 @@ class DomainAuthorizedSSHKeysSetFlags(IntFlag):
     REMOVE = 2
 
 
-class DomainMessageType(IntEnum):
+class DomainMessageType(IntFlag):
     """``virDomainMessageType``."""
 
     DEPRECATION = 1

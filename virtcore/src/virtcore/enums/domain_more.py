@@ -105,7 +105,7 @@ class DomainMemoryFlags(IntFlag):
     PHYSICAL = 2
 
 
-class DomainStatsTypes(IntEnum):
+class DomainStatsTypes(IntFlag):
     """``virDomainStatsTypes``."""
 
     STATE = 1
@@ -388,7 +388,7 @@ class DomainLifecycleAction(IntEnum):
     COREDUMP_RESTART = 5
 
 
-class DomainGuestInfoTypes(IntEnum):
+class DomainGuestInfoTypes(IntFlag):
     """``virDomainGuestInfoTypes``."""
 
     USERS = 1

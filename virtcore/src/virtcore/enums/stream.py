@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 
 
 class StreamFlags(IntFlag):
@@ -17,7 +17,7 @@ class StreamRecvFlags(IntFlag):
     STOP_AT_HOLE = 1
 
 
-class StreamEventType(IntEnum):
+class StreamEventType(IntFlag):
     """``virStreamEventType``."""
 
     READABLE = 1
