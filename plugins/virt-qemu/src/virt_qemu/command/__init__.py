@@ -121,7 +121,8 @@ def build(builder: Builder) -> list[str]:
     assert domain.devices.emulator is not None
     _refuse_missing(domain)
     boot = boot_indexes(domain)
-    disks.number_sources(domain.devices.disks)
+    machine.align_memory(domain)
+    disks.prepare_disks(domain.devices.disks)
     builder.add(domain.devices.emulator)
     steps: tuple[Callable[[Builder], None], ...] = (
         _environment,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.disk import Disk, DiskDriver
     from virtcore.model.storage.source import Source
 
-__all__ = ["add_disks", "disk_path", "number_sources"]
+__all__ = ["add_disks", "disk_path", "prepare_disks"]
 
 #: cache mode -> (device writes back, cache.direct, cache.no-flush)
 _CACHES = {
@@ -49,11 +49,15 @@ def disk_path(source: Source | None) -> str | None:
     return None
 
 
-def number_sources(disks: list[Disk]) -> None:
-    """Number every image of every disk, as its QEMU nodes are named; the last disk begins."""
+def prepare_disks(disks: list[Disk]) -> None:
+    """Settle what a start settles: the cache of shared disks, and the number of every image, by which its nodes are
+    named (the last disk begins)."""
     number = 0
     for disk in reversed(disks):
         number += 1
+        driver = disk.driver
+        if disk.shareable and not disk.readonly and driver is not None and driver.cache in (None, DiskCache.DEFAULT):
+            driver.cache = DiskCache.NONE  # several guests must not see each other's writes late
         if disk.source is not None and disk_path(disk.source) is not None:
             disk.source.index = number
         backing = disk.backing_store
@@ -96,7 +100,8 @@ def _add_image(builder: Builder, disk: Disk) -> str | None:
         raise unsupported("copy on read")
     below = _add_backing(builder, disk.backing_store, driver)
     image_format = driver.type if driver is not None and driver.type is not None else StorageFormat.RAW
-    return _add_layers(builder, disk.source, disk.source.index, image_format, driver, disk.readonly, below)
+    cdrom = disk.device is DiskDevice.CDROM and image_format is StorageFormat.RAW
+    return _add_layers(builder, disk.source, disk.source.index, image_format, driver, disk.readonly, below, cdrom)
 
 
 def _add_backing(builder: Builder, backing: BackingStore | None, driver: DiskDriver | None) -> object:
@@ -119,6 +124,7 @@ def _add_layers(
     driver: DiskDriver | None,
     readonly: bool,
     below: object,
+    cdrom: bool = False,
 ) -> str:
     if source.slices or source.reservations is not None or source.data_store is not None or source.auth is not None:
         raise unsupported("a slice, reservation, data file or authentication of an image")
@@ -141,8 +147,11 @@ def _add_layers(
         if driver.cache in _CACHES:
             _, direct, no_flush = _CACHES[driver.cache]
             cache = {"cache": {"direct": direct, "no-flush": no_flush}}
+    access = "file"
+    if isinstance(source, BlockSource):
+        access = "host_cdrom" if cdrom and builder.resources.is_cdrom(path) else "host_device"
     storage: dict[str, object] = {
-        "driver": "host_device" if isinstance(source, BlockSource) else "file",
+        "driver": access,
         "filename": path,
         "aio": str(driver.io) if driver is not None and driver.io is not None else None,
         "node-name": f"libvirt-{number}-storage",

@@ -20,16 +20,16 @@ Props = Mapping[str, object]
 
 
 class Resources(Protocol):
-    """What is opened on the host for the guest's use and handed over by number.
-
-    Each method returns the descriptor's number in the guest's process.
-    """
+    """The host: what is opened there for the guest and handed over, by number in the guest's process."""
 
     def listen(self, path: str) -> int:
-        """Listen on a Unix socket."""
+        """Listen on a Unix socket; returns the descriptor's number."""
 
     def output(self, path: str, append: bool) -> int:
-        """Open a file for what the guest writes."""
+        """Open a file for what the guest writes; returns the descriptor's number."""
+
+    def is_cdrom(self, path: str) -> bool:
+        """Whether a device of the host is a CD-ROM drive."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import Builder, escape, on_off, unsupported
 from virtcore.errors import ConfigUnsupported
@@ -11,6 +12,9 @@ from virtcore.model.domain.clock import ClockBasis, ClockOffset, TickPolicy, Tim
 from virtcore.model.domain.controller import USBController
 from virtcore.model.domain.memory import MemoryAccess, MemorySource
 from virtcore.model.domain.os import LoaderType
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
 
 __all__ = [
     "add_accelerator",
@@ -22,6 +26,7 @@ __all__ = [
     "add_name",
     "add_power",
     "add_processors",
+    "align_memory",
     "memory_at_boot",
 ]
 
@@ -111,6 +116,17 @@ def add_firmware(builder: Builder) -> None:
         builder.add("-bios", os.loader.path)
 
 
+def align_memory(domain: Domain) -> None:
+    """Round the memory up to whole MiB, as the guest will have it."""
+    memory = domain.memory
+    if memory is None or memory.size is None:
+        return
+    whole = domain.current_memory == memory.size
+    memory.size = (memory.size + 1023) & ~1023
+    if whole:
+        domain.current_memory = memory.size
+
+
 def memory_at_boot(builder: Builder) -> int:
     """Memory without memory devices, in KiB."""
     if builder.domain.devices is not None and builder.domain.devices.memory:
@@ -132,8 +148,7 @@ def add_memory(builder: Builder) -> None:
     domain = builder.domain
     size = memory_at_boot(builder)
     maximum = domain.max_memory
-    # Without hot-plug libvirt has always rounded to half a MiB; the object below keeps the exact size.
-    words = f"size={size if maximum is not None else size & ~0x1FF}k"
+    words = f"size={size}k"
     if maximum is not None:
         words += f",slots={maximum.slots}" if maximum.slots else ""
         words += f",maxmem={maximum.size}k" if maximum.size else ""
