@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.model.domain.rules.context import DomainContext, DomainFeature, ParseFlag
-    from virtcore.model.domain.rules.domain_rules import DomainRules, DomainStage
+    from virtcore.model.domain.rules.domain_rules import DomainRules
 
-__all__ = ["DomainContext", "DomainFeature", "DomainRules", "DomainStage", "ParseFlag"]
+__all__ = ["DomainContext", "DomainFeature", "DomainRules", "ParseFlag"]
 
 _MODULE_OF = {
     "DomainContext": "context",
     "DomainFeature": "context",
     "DomainRules": "domain_rules",
-    "DomainStage": "domain_rules",
     "ParseFlag": "context",
 }
 

@@ -37,8 +37,6 @@ class ParseFlag(IntFlag):
     SKIP_SECLABEL = 1 << 9
     #: An incoming migration: a few defaults that are safe then may be filled in.
     ABI_UPDATE_MIGRATION = 1 << 10
-    #: Failing driver stages are remembered, not raised, as when configurations are loaded at start-up.
-    ALLOW_POST_PARSE_FAIL = 1 << 11
     #: ``volume`` sources carry what they were translated to.
     VOLUME_TRANSLATED = 1 << 12
 

@@ -1,6 +1,6 @@
 """Validation of devices that is the same for every driver (``virDomainDeviceDefValidateInternal``), alone and together.
 
-Checks of one device name places below it in their errors; :func:`validate_device` completes them.
+Checks of one device name places below it in their errors; who iterates completes them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from virtcore.model.domain.rules.device_list import (
     drive_used_by_disk,
     has_usb,
     iterate_devices,
-    located,
     same_drive,
     scsi_hostdevs,
     serial_console,
@@ -70,14 +69,13 @@ _USER_ALIAS = "ua-"
 def validate_device(device: object, domain: Domain, context: DomainContext) -> None:
     """Refuses a device that no driver could provide.
 
-    :raises VirtError: why; with the device's place.
+    :raises VirtError: why; its path is relative to the device.
     """
-    with located(domain, device):
-        if isinstance(getattr(device, "address", None), UnassignedAddress) and not _is(device, "hostdev"):
-            raise ConfigUnsupported("address of type 'unassigned' is supported only for hostdevs", path="address/@type")
-        check = _CHECKS.get(declaration(type(device)).name or "")
-        if check is not None:
-            check(device, domain)
+    if isinstance(getattr(device, "address", None), UnassignedAddress) and not _is(device, "hostdev"):
+        raise ConfigUnsupported("address of type 'unassigned' is supported only for hostdevs", path="address/@type")
+    check = _CHECKS.get(declaration(type(device)).name or "")
+    if check is not None:
+        check(device, domain)
 
 
 def _is(device: object, name: str) -> bool:
