@@ -1,1 +1,7 @@
-"""A complete third-party driver for virtcore, to start one's own from."""
+"""A complete third-party driver for virtcore, to start one's own from.
+
+Its guests are processes that do nothing but live. They run on when the program that started them ends, and are found
+again.
+"""
+
+from __future__ import annotations
