@@ -28,5 +28,6 @@ ADAPTERS: dict[str, Adapter] = {
     "generic-domain-xml": lazy("suites_domain", "generic"),
     "uri": lazy("suites_uri", "uri"),
     "virconf": lazy("suites_conf", "virconf"),
+    "qemu-domain-xml": lazy("suites_qemu_domain", "qemu_domain_xml"),
     "virsh": lazy("suites_virsh", "virsh"),
 }
