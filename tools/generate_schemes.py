@@ -26,9 +26,9 @@ DISTRIBUTIONS: Final[dict[str, str]] = {
 
 
 def schemes() -> dict[str, str]:
-    """Return scheme -> distribution of every plugin of the project."""
+    """Return scheme -> distribution of core and every plugin of the project."""
     found: dict[str, str] = {}
-    for path in sorted(ROOT.glob("plugins/*/pyproject.toml")):
+    for path in (ROOT / "virtcore" / "pyproject.toml", *sorted(ROOT.glob("plugins/*/pyproject.toml"))):
         project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
         for group in GROUPS:
             for scheme in project.get("entry-points", {}).get(group, {}):

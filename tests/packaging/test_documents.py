@@ -18,7 +18,7 @@ def test_readme_lists_every_distribution_with_its_schemes() -> None:
         for path in ROOT.glob(f"{pattern}/pyproject.toml")
     }
     assert set(listed) == folders
-    for name in folders - {"virtcore", "virt-example"}:
+    for name in folders - {"virt-example"}:
         assert listed[name] == {scheme for scheme, owner in DISTRIBUTIONS.items() if owner == name}, name
 
 

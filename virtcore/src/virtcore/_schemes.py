@@ -21,6 +21,7 @@ DISTRIBUTIONS: Final[dict[str, str]] = {
     "remote": "virt-remote",
     "secret": "virt-host",
     "storage": "virt-host",
+    "test": "virtcore",
     "vbox": "virt-vbox",
     "vmwarefusion": "virt-esx",
     "vmwareplayer": "virt-esx",
