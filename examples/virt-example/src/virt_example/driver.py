@@ -10,7 +10,7 @@ import signal
 import socket
 from typing import Self
 
-from virt_example.state import ExampleState, cpu_time, process_of
+from virt_example.state import ExampleState
 from virtcore.driver import OpenRequest, inline
 from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
 from virtcore.enums import DomainShutdownFlags, DomainState
@@ -68,7 +68,7 @@ class ExampleDriver(StatefulDriver[ExampleState]):
         obj = self.domain(domain)
         async with obj.job.modify("domain_shutdown"):
             obj.require_active()
-            process_of(obj).signal(signal.SIGTERM)  # that it went is noticed, and told, by the state
+            self.state.process(obj).signal(signal.SIGTERM)  # that it went is noticed, and told, by the state
 
     async def live_info(self, obj: DomainObject) -> DomainInfo:
-        return self.info_of(obj, cpu_time(obj))
+        return self.info_of(obj, self.state.cpu_time(obj))

@@ -1,7 +1,8 @@
 """The hypervisor's side: how guests start, stop, end by themselves and are found again.
 
-One object of this class serves all connections of a process to one place. The toolkit's :class:`DriverState` keeps the definitions on
-disk, checks names and UUIDs, queues changes, tells subscribers; what is left to a driver are the hooks below.
+One object of this class serves all connections of a process to one place. The toolkit's :class:`DriverState` keeps the
+definitions on disk, checks names and UUIDs, queues changes, tells subscribers; what is left to a driver are the hooks
+below.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import asyncio
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
-from virtcore.driver.toolkit import DomainObject, DriverState
+from virtcore.driver.toolkit import DomainObject, DriverState, StateFolders
 from virtcore.enums import (
     DomainCreateFlags,
+    DomainEventResumedDetailType,
     DomainEventStoppedDetailType,
+    DomainEventSuspendedDetailType,
+    DomainEventType,
     DomainPausedReason,
     DomainRunningReason,
     DomainShutoffReason,
@@ -39,10 +45,24 @@ class ExampleRules(DomainRules):
             raise ConfigUnsupported(f"domain type '{domain.type}' is not supported here; use '{DOMAIN_TYPE}'")
 
 
+class Guest(NamedTuple):
+    """A running guest and who watches it."""
+
+    process: Process
+    watcher: asyncio.Task[None]
+
+
 class ExampleState(DriverState):
     """Our guests below some folders."""
 
     driver_name = "example"
+
+    def __init__(self, folders: StateFolders) -> None:
+        super().__init__(folders)
+        self._folder = folders.run
+        self._guests: dict[str, Guest] = {}
+
+    # -- hooks of the toolkit
 
     def make_rules(self) -> DomainRules:
         return ExampleRules()
@@ -53,8 +73,9 @@ class ExampleState(DriverState):
         pid_file.write_text("")
         await self._save(obj)
         try:
-            command = Command(argv=[sys.executable, "-m", "virt_example.guest"], environment={}, pid_file=str(pid_file))
-            process = await launcher().start(command)
+            process = await launcher().start(
+                Command(argv=[sys.executable, "-m", "virt_example.guest"], pid_file=str(pid_file))
+            )
         except BaseException:
             await self._forget(obj)
             raise
@@ -67,10 +88,13 @@ class ExampleState(DriverState):
         await self._save(obj)
 
     async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
-        process = process_of(obj)
-        process.signal(signal.SIGTERM if graceful else signal.SIGKILL)
-        await process.wait()
-        self._unwatch(obj)
+        guest = self._guests.pop(obj.uuid, None)
+        if guest is None:  # it has just ended by itself
+            return
+        guest.watcher.cancel()
+        guest.process.signal(signal.SIGTERM if graceful else signal.SIGKILL)
+        await guest.process.wait()
+        guest.process.close()
         self._pid_file(obj).unlink(missing_ok=True)
 
     async def reattach(self) -> None:
@@ -83,56 +107,63 @@ class ExampleState(DriverState):
                 if not obj.persistent:
                     self.domains.remove(obj)
                 continue
-            text = self.status.read(entry.uuid)
+            number = entry.facts["id"]
+            assert isinstance(number, int)
             # The configuration becomes objects only when somebody looks at it.
-            self.activate(
-                obj, lambda text=text: self.load(text, ParseFlag.SKIP_VALIDATE), id=_number(entry.facts["id"])
-            )
-            self.domains.publish(obj)
+            self.activate(obj, partial(self._read_status, entry.uuid), id=number)
             if entry.facts["paused"]:
                 self.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
             else:
                 self.running(obj)
+            self.domains.publish(obj)
             self._watch(obj, process)
 
     async def close(self) -> None:
-        for obj in self.domains:
-            if obj.active:
-                self._unwatch(obj)
+        for guest in self._guests.values():
+            guest.watcher.cancel()
+            guest.process.close()
+        self._guests.clear()
         await super().close()
 
-    # -- what the driver calls beyond the generic operations
+    # -- what the driver needs beyond the generic operations
+
+    def process(self, obj: DomainObject) -> Process:
+        """The process of a running domain."""
+        return self._guests[obj.uuid].process
 
     async def pause(self, obj: DomainObject) -> None:
         """Stop a guest's process; it keeps its memory."""
-        process_of(obj).signal(signal.SIGSTOP)
+        self.process(obj).signal(signal.SIGSTOP)
         self.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
+        self.emit(obj, DomainEventType.SUSPENDED, DomainEventSuspendedDetailType.PAUSED)
         await self._save(obj)
 
     async def resume(self, obj: DomainObject) -> None:
         """Let a paused guest run."""
-        process_of(obj).signal(signal.SIGCONT)
+        self.process(obj).signal(signal.SIGCONT)
         self.running(obj, DomainRunningReason.UNPAUSED)
+        self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.UNPAUSED)
         await self._save(obj)
+
+    def cpu_time(self, obj: DomainObject) -> int:
+        """CPU time that a guest has used, in ns; 0 when it has just ended."""
+        try:
+            fields = Path(f"/proc/{self.process(obj).pid}/stat").read_text().rpartition(")")[2].split()
+        except (OSError, KeyError):
+            return 0
+        return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
     # -- one guest
 
     def _watch(self, obj: DomainObject, process: Process) -> None:
-        obj.private = (process, asyncio.create_task(self._at_end(obj, process)))
-
-    def _unwatch(self, obj: DomainObject) -> None:
-        if obj.private is not None:
-            process, task = obj.private
-            obj.private = None
-            task.cancel()
-            process.close()
+        self._guests[obj.uuid] = Guest(process, asyncio.create_task(self._at_end(obj, process)))
 
     async def _at_end(self, obj: DomainObject, process: Process) -> None:
         await process.wait()
-        obj.private = None
+        del self._guests[obj.uuid]
         process.close()
         self._pid_file(obj).unlink(missing_ok=True)
-        if process.status in (0, None):  # None: it was another process's child
+        if process.status in (0, None):  # None: it was the child of a process before this one
             await self.stopped(obj, DomainShutoffReason.SHUTDOWN, DomainEventStoppedDetailType.SHUTDOWN)
         else:
             await self.stopped(obj, DomainShutoffReason.CRASHED, DomainEventStoppedDetailType.CRASHED)
@@ -145,37 +176,18 @@ class ExampleState(DriverState):
             return None
         return attach(int(pid), int(started))
 
+    def _read_status(self, uuid: str) -> Domain:
+        assert self.status is not None
+        return self.load(self.status.read(uuid), ParseFlag.SKIP_VALIDATE)
+
     async def _save(self, obj: DomainObject) -> None:
         assert obj.live is not None
-        facts = {"id": obj.id, "paused": obj.state == DomainState.PAUSED}
-        await self.save_status(obj, format_domain(obj.live), facts)
+        await self.save_status(obj, format_domain(obj.live), {"id": obj.id, "paused": obj.state == DomainState.PAUSED})
 
     async def _forget(self, obj: DomainObject) -> None:
         await self.remove_status(obj)
         self._pid_file(obj).unlink(missing_ok=True)
 
     def _pid_file(self, obj: DomainObject) -> Path:
-        assert self.folders is not None
         # By UUID: nothing that a user may choose gets into a path.
-        return self.folders.run / f"{obj.uuid}.pid"
-
-
-def process_of(obj: DomainObject) -> Process:
-    """The process of a running domain."""
-    assert obj.private is not None
-    process: Process = obj.private[0]
-    return process
-
-
-def _number(value: object) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-def cpu_time(obj: DomainObject) -> int:
-    """CPU time that a guest has used, in ns; 0 when it has just ended."""
-    try:
-        fields = Path(f"/proc/{process_of(obj).pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+        return self._folder / f"{obj.uuid}.pid"
