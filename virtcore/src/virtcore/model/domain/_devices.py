@@ -97,6 +97,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "VDAgentSource",
         "VirtioTarget",
         "XenTarget",
+        "printed_consoles",
     ),
     "controller": (
         "AnyController",
@@ -129,7 +130,9 @@ MODULES: dict[str, tuple[str, ...]] = {
         "CryptoModel",
         "CryptoType",
     ),
-    "devices": ("Devices",),
+    "devices": (
+        "Devices",
+    ),
     "disk": (
         "BackingFormat",
         "BackingStore",
@@ -306,7 +309,9 @@ MODULES: dict[str, tuple[str, ...]] = {
         "IOMMUDriver",
         "IOMMUModel",
     ),
-    "lease": ("Lease",),
+    "lease": (
+        "Lease",
+    ),
     "memballoon": (
         "Memballoon",
         "MemballoonDriver",
@@ -331,7 +336,9 @@ MODULES: dict[str, tuple[str, ...]] = {
         "VirtioPMEMSource",
         "VirtioPMEMTarget",
     ),
-    "nvram": ("NVRAM",),
+    "nvram": (
+        "NVRAM",
+    ),
     "panic": (
         "Panic",
         "PanicModel",

@@ -59,6 +59,7 @@ __all__ = [
     "VDAgentSource",
     "VirtioTarget",
     "XenTarget",
+    "printed_consoles",
 ]
 
 
@@ -463,6 +464,30 @@ class Console(CharacterDevice, Device):
 
     _tty = printed(_console_tty, "tty", when=Mode.LIVE)
     target: ConsoleTarget | None = child()
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether it only stands for a serial port, whose settings count."""
+        return self.type is None and (self.target is None or self.target.type in (None, ConsoleTargetType.SERIAL))
+
+
+def printed_consoles(consoles: list[Console], serials: list[Serial]) -> list[Console]:
+    """Consoles as they are printed: serial ports in place of the stubs that stand for them."""
+    result = []
+    for number, console in enumerate(consoles):
+        if console.is_stub and number < len(serials):
+            serial = serials[number]
+            port = serial.target.port if serial.target is not None else None
+            console = Console(
+                type=serial.type,
+                source=serial.source,
+                alias=serial.alias,
+                acpi_index=serial.acpi_index,
+                address=serial.address,
+                target=ConsoleTarget(type=ConsoleTargetType.SERIAL, port=port),
+            )
+        result.append(console)
+    return result
 
 
 @element("channel")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
-from virtcore.xml import child, children, element, leaf
+from virtcore.xml import child, children, element, leaf, printed
 
 if TYPE_CHECKING:
     from virtcore.model.domain.audio import Audio
@@ -41,10 +41,22 @@ __all__ = [
 ]
 
 
+def _has_no_stub(devices: Devices) -> bool:
+    return not any(console.is_stub for console in devices.consoles)
+
+
+def _consoles_with_serials(devices: Devices) -> list[Console]:
+    if _has_no_stub(devices):
+        return []
+    from virtcore.model.domain.chardev import printed_consoles
+
+    return printed_consoles(devices.consoles, devices.serials)
+
+
 _INTERNAL = ErrorCode.INTERNAL_ERROR
 
 
-@element("devices", empty="keep")
+@element("devices", empty="open")
 class Devices:
     """All devices of a domain, in the order libvirt prints them."""
 
@@ -57,7 +69,8 @@ class Devices:
     smartcards: list[Smartcard] = children("smartcard", tag="@mode", doc="smart cards")
     serials: list[Serial] = children("serial", doc="serial ports")
     parallels: list[Parallel] = children("parallel", doc="parallel ports")
-    consoles: list[Console] = children("console", doc="consoles")
+    consoles: list[Console] = children("console", shown=_has_no_stub, doc="consoles")
+    _serial_consoles = printed(_consoles_with_serials, "console", as_="child")
     channels: list[Channel] = children("channel", doc="channels between host and guest")
     inputs: list[Input] = children("input", doc="mice, tablets, keyboards")
     tpms: list[TPM] = children("tpm", doc="trusted platform modules")

@@ -294,7 +294,7 @@ class SCSIHostdev(Hostdev):
     sgio: SGIO | None = attribute(doc="which SCSI commands pass")
     rawio: bool | None = attribute(codec=YES_NO, doc="whether the process may send raw SCSI commands")
     source: SCSIAdapterSource | ISCSISource | None = union(
-        tag="@protocol", default=SCSIProtocol.ADAPTER, required=True, missing=_MISSING
+        tag="@protocol", default=SCSIProtocol.ADAPTER, hide_default=True, required=True, missing=_MISSING
     )
     _hostdev = inherited()
 

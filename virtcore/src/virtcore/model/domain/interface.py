@@ -36,6 +36,7 @@ from virtcore.xml import (
     element,
     flags,
     leaf,
+    printed,
     union,
 )
 from virtcore.xml.scalars import number
@@ -392,12 +393,22 @@ class PortForward:
     ranges: list[PortForwardRange] = children("range", doc="ports; all when empty")
 
 
+def _configured_name(target: InterfaceTarget) -> str | None:
+    return None if target.is_generated and target.managed is not False else target.dev
+
+
 @element("target")
 class InterfaceTarget:
     """The host's end."""
 
-    dev: str | None = attribute(doc="name of the host's device; vnetN is generated")
+    dev: str | None = attribute(when=Mode.LIVE, doc="name of the host's device; vnetN is generated")
+    _configured_dev = printed(_configured_name, "dev", when=Mode.INACTIVE)
     managed: bool | None = attribute(codec=YES_NO, doc="no: the device exists already", since="5.7.0")
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the name is one that libvirt generates at start."""
+        return self.dev is not None and self.dev.startswith(("vnet", "macvtap", "macvlan"))
 
 
 @element("guest")
@@ -508,7 +519,7 @@ class Interface(ROMDevice):
     target: InterfaceTarget | None = child()
     guest: InterfaceGuest | None = child()
     model: str | None = attribute("type", within="model", blank=False, doc="device the guest sees")
-    driver: InterfaceDriver | None = child(only={"type": _NOT_HOSTDEV})
+    driver: InterfaceDriver | None = child(shown=lambda self: self.is_virtio, only={"type": _NOT_HOSTDEV})
     backend: InterfaceBackend | None = child()
     filterref: FilterReference | None = child()
     sndbuf: int | None = leaf(
@@ -535,3 +546,8 @@ class Interface(ROMDevice):
         doc="received frames per interrupt",
         since="3.3.0",
     )
+
+    @property
+    def is_virtio(self) -> bool:
+        """Whether the guest sees a virtio device; only these have driver options."""
+        return self.model in ("virtio", "virtio-transitional", "virtio-non-transitional")

@@ -92,7 +92,7 @@ class Route:
 class VLANTag:
     """A VLAN the port carries."""
 
-    id: int = attribute(required=True, maximum=4095, doc="VLAN identifier")
+    id: int = attribute(required=True, doc="VLAN identifier")
     native_mode: NativeVLANMode | None = attribute(
         "nativeMode", doc="untagged frames belong to this VLAN", since="1.1.0"
     )
@@ -110,10 +110,10 @@ class VLAN:
 class VirtualPortParameters:
     """What the switch is told about the port."""
 
-    managerid: int | None = attribute(codec=number(32, base=0), maximum=255, doc="VSI manager (802.1Qbg)")
-    typeid: int | None = attribute(codec=number(32, base=0), maximum=0xFFFFFF, doc="VSI type (802.1Qbg)")
+    managerid: int | None = attribute(codec=number(32, base=0), doc="VSI manager (802.1Qbg)")
+    typeid: int | None = attribute(codec=number(32, base=0), doc="VSI type (802.1Qbg)")
     typeidversion: int | None = attribute(
-        codec=number(32, base=0), maximum=255, doc="version of the VSI type (802.1Qbg)"
+        codec=number(32, base=0), doc="version of the VSI type (802.1Qbg)"
     )
     instanceid: str | None = attribute(
         codec=UUID, invalid="cannot parse instanceid parameter as a uuid", doc="VSI instance (802.1Qbg)"

@@ -1,0 +1,158 @@
+"""Alias, boot order, ROM and address as libvirt's parser leaves them: numbers filled in, nonsense refused."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from virtcore.errors import ConfigUnsupported, InternalError, XMLError
+from virtcore.model.domain.address import (
+    BootableDevice,
+    CCIDAddress,
+    CCWAddress,
+    DriveAddress,
+    PCIAddress,
+    ROMDevice,
+    SpaprVIOAddress,
+    USBAddress,
+    VirtioS390Address,
+    VirtioSerialAddress,
+)
+from virtcore.model.domain.rules.context import DomainFeature
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.address import Device
+    from virtcore.model.domain.rules.context import DomainContext
+    from virtcore.model.storage.source import SourcePCIAddress
+
+__all__ = ["is_user_alias", "settle_info", "settle_source_address"]
+
+_USER_ALIAS = re.compile("ua-[a-zA-Z0-9_-]*")
+_LOADPARM = re.compile("[a-zA-Z0-9. ]*")
+_USB_PORT = re.compile(r"\s*[0-9]+(\.\s*[0-9]+){0,3}")
+
+_CCW_CSSID_MAX = 254
+_CCW_SSID_MAX = 3
+_CCW_DEVNO_MAX = 65535
+
+
+def is_user_alias(alias: str | None) -> bool:
+    """Whether an alias is the user's, not the driver's."""
+    return alias is not None and alias.startswith("ua-")
+
+
+def settle_info(device: Device, context: DomainContext) -> None:
+    """What all devices share.
+
+    :raises VirtError: an address or boot setting cannot be.
+    """
+    alias = device.alias
+    if alias is not None and context.inactive:
+        keeps = context.supports(DomainFeature.USER_ALIAS) and _USER_ALIAS.fullmatch(alias)
+        if not keeps:
+            device.alias = None
+    if isinstance(device, (BootableDevice, ROMDevice)):
+        _settle_boot(device)
+    if (
+        isinstance(device, ROMDevice)
+        and device.rom_enabled is False
+        and (device.rom_bar is not None or device.rom_file)
+    ):
+        raise ConfigUnsupported("ROM tuning is not supported when ROM is disabled")
+    address = device.address
+    if address is None:
+        return
+    if isinstance(address, PCIAddress):
+        _settle_pci(address)
+    elif isinstance(address, DriveAddress):
+        address.controller = address.controller or 0
+        address.bus = address.bus or 0
+        address.target = address.target or 0
+        address.unit = address.unit or 0
+    elif isinstance(address, VirtioSerialAddress):
+        address.controller = address.controller or 0
+        address.bus = address.bus or 0
+        address.port = address.port or 0
+    elif isinstance(address, CCIDAddress):
+        address.controller = address.controller or 0
+        address.slot = address.slot or 0
+    elif isinstance(address, USBAddress):
+        _settle_usb(address)
+    elif isinstance(address, SpaprVIOAddress):
+        return
+    elif isinstance(address, CCWAddress):
+        _settle_ccw(address)
+    elif isinstance(address, VirtioS390Address):
+        raise XMLError("virtio-s390 bus doesn't have an address")
+
+
+def _settle_boot(device: BootableDevice | ROMDevice) -> None:
+    if device.loadparm is None:
+        return
+    if device.boot_order is None:
+        raise XMLError("Missing required attribute 'order' in element 'boot'")
+    loadparm = device.loadparm.upper()
+    if not 1 <= len(loadparm.encode()) <= 8:
+        raise InternalError(f"loadparm value '{loadparm}' must be between 1 and 8 characters")
+    if not _LOADPARM.fullmatch(loadparm):
+        raise InternalError(
+            f"invalid loadparm value '{loadparm}', expecting chars in set of [a-zA-Z0-9.] and blank spaces"
+        )
+    device.loadparm = loadparm
+
+
+def _verify_pci(bus: int, slot: int, function: int) -> None:
+    if bus > 0xFF:
+        raise XMLError(f"Invalid PCI address bus='0x{bus:x}', must be <= 0xFF")
+    if slot > 0x1F:
+        raise XMLError(f"Invalid PCI address slot='0x{slot:x}', must be <= 0x1F")
+    if function > 7:
+        raise XMLError(f"Invalid PCI address function=0x{function:x}, must be <= 7")
+
+
+def _settle_pci(address: PCIAddress) -> None:
+    if address.is_empty:
+        # Any slot: nothing is printed.
+        address.domain = address.bus = address.slot = address.function = None
+        return
+    address.domain = address.domain or 0
+    address.bus = address.bus or 0
+    address.slot = address.slot or 0
+    address.function = address.function or 0
+    _verify_pci(address.bus, address.slot, address.function)
+
+
+def settle_source_address(address: SourcePCIAddress) -> None:
+    """A PCI function of the host.
+
+    :raises XMLError: no such function can be.
+    """
+    address.domain = address.domain or 0
+    address.bus = address.bus or 0
+    address.slot = address.slot or 0
+    address.function = address.function or 0
+    _verify_pci(address.bus, address.slot, address.function)
+
+
+def _settle_usb(address: USBAddress) -> None:
+    address.bus = address.bus or 0
+    if address.port is None:
+        return
+    if not _USB_PORT.fullmatch(address.port):
+        raise InternalError("Cannot parse <address> 'port' attribute")
+    ports = [int(part) for part in address.port.split(".")]
+    while ports and not ports[-1]:
+        ports.pop()
+    address.port = ".".join(map(str, ports)) or None
+
+
+def _settle_ccw(address: CCWAddress) -> None:
+    given = (address.cssid, address.ssid, address.devno)
+    cssid, ssid, devno = (number or 0 for number in given)
+    if cssid > _CCW_CSSID_MAX or ssid > _CCW_SSID_MAX or devno > _CCW_DEVNO_MAX:
+        raise InternalError(
+            f"Invalid specification for virtio ccw address: cssid='0x{cssid:x}' ssid='0x{ssid:x}' devno='0x{devno:04x}'"
+        )
+    if None in given and any(number is not None for number in given):
+        raise InternalError("Invalid partial specification for virtio ccw address")
+    address.cssid, address.ssid, address.devno = cssid, ssid, devno

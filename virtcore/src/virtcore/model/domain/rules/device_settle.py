@@ -1,0 +1,429 @@
+"""What libvirt's parser fills in, sorts, drops or refuses while it reads devices, in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from virtcore.errors import ConfigUnsupported, XMLDetail, XMLError
+from virtcore.model.domain.address import DriveAddress, USBAddress
+from virtcore.model.domain.rules.device_info import settle_info
+from virtcore.model.domain.rules.device_list import (
+    add_controller,
+    devices_of,
+    insert_controller,
+    insert_disk,
+    located,
+    scsi_hostdevs,
+)
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.address import Device
+    from virtcore.model.domain.audio import Audio
+    from virtcore.model.domain.controller import AnyController, SCSIControllerModel
+    from virtcore.model.domain.devices import Devices
+    from virtcore.model.domain.domain import Domain
+    from virtcore.model.domain.filesystem import Filesystem
+    from virtcore.model.domain.input import Input
+    from virtcore.model.domain.memballoon import Memballoon
+    from virtcore.model.domain.memory_device import AnyMemoryDevice
+    from virtcore.model.domain.redirdev import Redirdev
+    from virtcore.model.domain.rng import RNG
+    from virtcore.model.domain.rules.context import DomainContext
+    from virtcore.model.domain.shmem import Shmem
+    from virtcore.model.domain.smartcard import Smartcard
+    from virtcore.model.domain.tpm import TPM
+    from virtcore.model.domain.video import Video
+    from virtcore.model.domain.watchdog import Watchdog
+
+__all__ = ["add_hostdev_controllers", "memory_device_size", "settle_devices"]
+
+D = TypeVar("D")
+
+
+def settle_devices(domain: Domain, context: DomainContext) -> None:
+    """Makes of freshly read devices what libvirt's parser would have made of the document.
+
+    :raises VirtError: what libvirt's parser refuses.
+    """
+    devices = devices_of(domain)
+
+    def each(found: Iterable[D], settle: Callable[[D, DomainContext], None]) -> None:
+        for device in found:
+            with located(domain, device):
+                settle(device, context)
+
+    if devices.disks:
+        from virtcore.model.domain.rules.device_settle_disk import settle_disk
+
+        each(devices.disks, settle_disk)
+        found = devices.disks
+        devices.disks = []
+        for disk in found:
+            insert_disk(devices.disks, disk)
+    usb_disabled = _settle_controllers(domain, context)
+    each(devices.filesystems, _settle_filesystem)
+    if devices.interfaces:
+        from virtcore.model.domain.rules.device_settle_interface import settle_interface
+
+        each(devices.interfaces, settle_interface)
+    each(devices.smartcards, _settle_smartcard)
+    if devices.parallels or devices.serials or devices.consoles or devices.channels:
+        from virtcore.model.domain.rules.device_settle_chardev import settle_characters
+
+        settle_characters(domain, context)
+    each(devices.inputs, _settle_input)
+    _refuse_usb_inputs(devices, usb_disabled)
+    if devices.graphics:
+        from virtcore.model.domain.rules.device_settle_graphics import settle_graphics
+
+        each(devices.graphics, settle_graphics)
+    each(devices.sounds, settle_info_of)
+    each(devices.audios, _settle_audio)
+    each(devices.videos, _settle_video)
+    devices.videos = _primary_first(devices.videos)
+    if devices.hostdevs:
+        _settle_hostdevs(domain, context, usb_disabled=usb_disabled)
+    each(devices.watchdogs, _settle_watchdog)
+    if devices.memballoon is not None:
+        each([devices.memballoon], _settle_memballoon)
+    each(devices.rngs, _settle_rng)
+    each(devices.cryptos, settle_info_of)
+    each(devices.tpms, _settle_tpm)
+    each([devices.nvram] if devices.nvram is not None else [], settle_info_of)
+    each(devices.hubs, settle_info_of)
+    if devices.hubs and usb_disabled:
+        raise ConfigUnsupported("Can't add USB hub: USB is disabled for this domain", path="/domain/devices/hub")
+    each(devices.redirdevs, _settle_redirdev)
+    if devices.redirfilter is not None and not devices.redirfilter.usbdevs:
+        devices.redirfilter = None
+    each(devices.panics, settle_info_of)
+    each(devices.shmems, _settle_shmem)
+    each(devices.memory, _settle_memory)
+    for single in (devices.iommu, devices.vsock, devices.pstore):
+        if single is not None:
+            each([single], settle_info_of)
+
+
+def settle_info_of(device: Device, context: DomainContext) -> None:
+    """A device of which only alias and address have to be settled."""
+    settle_info(device, context)
+
+
+# ---------------------------------------------------------------------------------------------------------- controllers
+
+
+def _settle_controllers(domain: Domain, context: DomainContext) -> bool:
+    """Sorts the controllers; whether USB is disabled."""
+    devices = devices_of(domain)
+    if not devices.controllers:
+        return False
+    from virtcore.model.domain.controller import USBController, USBControllerModel
+
+    found = devices.controllers
+    disabled = other = master = False
+    sorted_: list[AnyController] = []
+    for controller in found:
+        with located(domain, controller):
+            _settle_controller(controller, context)
+            if isinstance(controller, USBController):
+                none = controller.model is USBControllerModel.NONE
+                if disabled or (none and other):
+                    raise XMLDetail("Can't add another USB controller: USB is disabled for this domain")
+                disabled = disabled or none
+                other = other or not none
+                master = master or controller.master_startport is None
+        insert_controller(sorted_, controller)
+    devices.controllers = sorted_
+    if other and not master:
+        raise XMLDetail("No master USB controller specified", path="/domain/devices/controller")
+    return disabled
+
+
+def _settle_controller(controller: AnyController, context: DomainContext) -> None:
+    from virtcore.model.domain.controller import PCIController, USBController, USBControllerModel
+
+    if isinstance(controller, USBController):
+        if controller.model is USBControllerModel.NONE:
+            controller.alias = controller.address = controller.acpi_index = controller.master_startport = None
+            return
+        if controller.master_startport is None:
+            controller.master_startport = (
+                {
+                    USBControllerModel.ICH9_UHCI1: 0,
+                    USBControllerModel.ICH9_UHCI2: 2,
+                    USBControllerModel.ICH9_UHCI3: 4,
+                }.get(controller.model)
+                if controller.model is not None
+                else None
+            )
+    elif isinstance(controller, PCIController) and controller.target is not None:
+        node = controller.target.node
+        if node is not None and node < 0:
+            raise XMLError("invalid NUMA node in target")
+    settle_info(controller, context)
+
+
+def _settle_hostdevs(domain: Domain, context: DomainContext, *, usb_disabled: bool) -> None:
+    from virtcore.model.domain.hostdev import USBHostdev
+    from virtcore.model.domain.rules.device_settle_interface import settle_hostdev
+
+    devices = devices_of(domain)
+    found = devices.hostdevs
+    devices.hostdevs = []
+    for hostdev in found:
+        devices.hostdevs.append(hostdev)
+        with located(domain, hostdev):
+            settle_hostdev(hostdev, context)
+            if usb_disabled and isinstance(hostdev, USBHostdev):
+                raise ConfigUnsupported("Can't add host USB device: USB is disabled in this host")
+        add_hostdev_controllers(domain)
+
+
+def add_hostdev_controllers(domain: Domain) -> None:
+    """Adds the SCSI controllers host devices are addressed at; the model is that of those they have already."""
+    from virtcore.model.domain.controller import SCSIController
+
+    highest = -1
+    model: SCSIControllerModel | None = None
+    for hostdev in scsi_hostdevs(domain):
+        index = (hostdev.address.controller or 0) if isinstance(hostdev.address, DriveAddress) else 0
+        if index > highest:
+            highest = index
+            for controller in devices_of(domain).controllers:
+                if isinstance(controller, SCSIController) and controller.index == index and controller.model:
+                    model = controller.model
+                    break
+    for index in range(highest + 1):
+        add_controller(domain, SCSIController(index=index, model=model))
+
+
+# -------------------------------------------------------------------------------------------------------- other devices
+
+
+def _settle_filesystem(filesystem: Filesystem, context: DomainContext) -> None:
+    from virtcore.errors import NoSource
+    from virtcore.model.domain.filesystem import (
+        DirectorySource,
+        FilesystemDriverType,
+        FilesystemType,
+        FilesystemVolumeSource as Volume,
+    )
+
+    if filesystem.type is None:
+        filesystem.type = FilesystemType.MOUNT
+    for name in ("fmode", "dmode"):
+        mode = getattr(filesystem, name)
+        if mode is not None and mode > 0o777:
+            raise XMLError(f"invalid {name}: '0{mode:o}'")
+    driver = filesystem.driver
+    if driver is None or driver.type is not FilesystemDriverType.VIRTIOFS:
+        filesystem.binary = None
+        filesystem.uid_map = []
+        filesystem.gid_map = []
+    filesystem.uid_map.sort(key=lambda entry: entry.start)
+    filesystem.gid_map.sort(key=lambda entry: entry.start)
+    source = filesystem.source
+    kind = filesystem.type
+    if kind is FilesystemType.RAM:
+        if source is None:
+            raise XMLError("missing 'usage' attribute for RAM filesystem")
+    elif isinstance(source, Volume) or kind is FilesystemType.VOLUME:
+        if not isinstance(source, Volume) or None in (source.pool, source.volume):
+            raise XMLError("'pool' and 'volume' must be specified together for 'pool' type source")
+    else:
+        attribute = {"block": "dev", "file": "file", "template": "name"}.get(str(kind), "dir")
+        named = source is not None and getattr(source, attribute, None) is not None
+        if not named and not (isinstance(source, DirectorySource) and source.socket is not None):
+            raise NoSource(filesystem.target)
+    settle_info(filesystem, context)
+
+
+def _settle_smartcard(card: Smartcard, context: DomainContext) -> None:
+    from virtcore.model.domain.smartcard import HostCertificatesSmartcard, PassthroughSmartcard
+
+    if isinstance(card, HostCertificatesSmartcard):
+        if len(card.certificates) != 3:
+            raise XMLError("host-certificates mode needs exactly three certificates")
+        if card.database is not None and not card.database.startswith("/"):
+            raise XMLError(f"expecting absolute path: {card.database}")
+    elif isinstance(card, PassthroughSmartcard):
+        from virtcore.model.domain.rules.device_settle_chardev import settle_source
+
+        settle_source(card, context)
+    settle_info(card, context)
+
+
+def _settle_input(device: Input, context: DomainContext) -> None:
+    from virtcore.model.domain.input import EvdevInputSource, InputBus, PassthroughInputSource
+
+    settle_info(device, context)
+    if device.bus is InputBus.USB and device.address is not None and not isinstance(device.address, USBAddress):
+        raise XMLError("Invalid address for a USB device")
+    source = device.source
+    if (isinstance(source, PassthroughInputSource) and source.evdev is None) or (
+        isinstance(source, EvdevInputSource) and source.dev is None
+    ):
+        raise XMLError("Missing evdev path for input device")
+
+
+def _refuse_usb_inputs(devices: Devices, usb_disabled: bool) -> None:
+    if not usb_disabled or not devices.inputs:
+        return
+    from virtcore.model.domain.input import InputBus
+
+    if any(device.bus is InputBus.USB for device in devices.inputs):
+        raise ConfigUnsupported("Can't add USB input device. USB bus is disabled", path="/domain/devices/input")
+
+
+def _settle_audio(audio: Audio, context: DomainContext) -> None:
+    for stream in (audio.input, audio.output):
+        if stream is not None and stream.fixed_settings:
+            if not stream.mixing_engine:
+                raise ConfigUnsupported("fixed audio settings requires mixing engine")
+            if stream.settings is None:
+                from virtcore.model.domain.audio import AudioSettings
+
+                stream.settings = AudioSettings()
+
+
+def _settle_video(video: Video, context: DomainContext) -> None:
+    from virtcore.model.domain.video import VideoModel, VideoType
+
+    model = video.model
+    if model is None:
+        video.model = VideoModel(type=VideoType.DEFAULT)
+    else:
+        if model.heads is None:
+            model.heads = 1
+        if model.type is None:
+            model.type = VideoType.DEFAULT
+        acceleration = model.acceleration
+        if acceleration is not None and (acceleration.accel3d, acceleration.accel2d, acceleration.rendernode) == (
+            None,
+            None,
+            None,
+        ):
+            raise ConfigUnsupported("missing values for acceleration")
+    settle_info(video, context)
+
+
+def _primary_first(videos: list[Video]) -> list[Video]:
+    """Each card that is marked as primary goes to the front."""
+    result: list[Video] = []
+    for video in videos:
+        if video.model is not None and video.model.primary:
+            result.insert(0, video)
+        else:
+            result.append(video)
+    return result
+
+
+def _settle_watchdog(watchdog: Watchdog, context: DomainContext) -> None:
+    from virtcore.model.domain.watchdog import WatchdogAction
+
+    if watchdog.action is None:
+        watchdog.action = WatchdogAction.RESET
+    settle_info(watchdog, context)
+
+
+def _settle_memballoon(balloon: Memballoon, context: DomainContext) -> None:
+    from virtcore.model.domain.memballoon import MemballoonModel
+
+    if balloon.stats_period is not None and balloon.stats_period < 0:
+        balloon.stats_period = None
+    if balloon.model is MemballoonModel.NONE:
+        balloon.alias = balloon.address = balloon.acpi_index = None
+    else:
+        settle_info(balloon, context)
+
+
+def _settle_rng(rng: RNG, context: DomainContext) -> None:
+    from virtcore.model.domain.rng import EGDBackend
+
+    if isinstance(rng.backend, EGDBackend):
+        from virtcore.model.domain.rules.device_settle_chardev import settle_source
+
+        settle_source(rng.backend, context)
+    settle_info(rng, context)
+
+
+def _settle_tpm(tpm: TPM, context: DomainContext) -> None:
+    from virtcore.model.domain.chardev import CharacterType
+    from virtcore.model.domain.tpm import ExternalTPM, PassthroughTPM
+
+    backend = tpm.backend
+    if isinstance(backend, PassthroughTPM):
+        if backend.device is None:
+            backend.device = "/dev/tpm0"
+    elif isinstance(backend, ExternalTPM):
+        source = backend.source
+        assert source is not None
+        if source.type not in [str(kind) for kind in CharacterType]:
+            raise ConfigUnsupported(f"unknown backend source type '{source.type}' for external TPM")
+        if source.mode is None:
+            source.mode = "connect"
+        elif source.mode not in ("connect", "bind"):
+            raise XMLError(
+                f"Invalid value for attribute 'mode' in element 'source': '{source.mode}'.", value=source.mode
+            )
+    settle_info(tpm, context)
+
+
+def _settle_redirdev(redirdev: Redirdev, context: DomainContext) -> None:
+    from virtcore.model.domain.chardev import CharacterType, DBusChardev
+    from virtcore.model.domain.redirdev import RedirdevBus
+    from virtcore.model.domain.rules.device_settle_chardev import settle_source
+
+    if redirdev.bus is None:
+        redirdev.bus = RedirdevBus.USB
+    settle_source(redirdev, context)
+    if redirdev.type is CharacterType.DBUS:
+        source = redirdev.source
+        assert isinstance(source, DBusChardev)
+        if source.channel is None:
+            source.channel = "org.qemu.usbredir"
+    settle_info(redirdev, context)
+    if redirdev.address is not None and not isinstance(redirdev.address, USBAddress):
+        raise XMLError("Invalid address for a USB device")
+
+
+def _settle_shmem(shmem: Shmem, context: DomainContext) -> None:
+    from virtcore.model.domain.shmem import ShmemModel
+
+    if shmem.model is None:
+        shmem.model = ShmemModel.IVSHMEM
+    if shmem.model is ShmemModel.IVSHMEM:
+        shmem.role = None
+    if shmem.msi is not None and shmem.server is None:
+        raise XMLError("msi option is only supported with a server")
+    settle_info(shmem, context)
+
+
+def _settle_memory(memory: AnyMemoryDevice, context: DomainContext) -> None:
+    from virtcore.model.domain.memory_device import NVDIMM, VirtioMEM
+
+    nodemask = getattr(memory.source, "nodemask", None)
+    if nodemask is not None and not nodemask:
+        raise ConfigUnsupported(f"Invalid value of 'nodemask': {nodemask}")
+    target = memory.target
+    assert target is not None
+    if isinstance(memory, NVDIMM) and memory.target is not None:
+        label = memory.target.label_size
+        if label and label < 128:
+            raise XMLError("nvdimm label must be at least 128KiB")
+        if (label or 0) >= (target.size or 0):
+            raise XMLError("label size must be smaller than NVDIMM size")
+    elif isinstance(memory, VirtioMEM) and memory.target is not None:
+        if memory.target.block:
+            memory.target.requested = memory.target.requested or 0
+            if not context.inactive:
+                memory.target.current = memory.target.current or 0
+        else:
+            memory.target.requested = memory.target.current = None
+    settle_info(memory, context)
+
+
+def memory_device_size(device: AnyMemoryDevice) -> int:
+    """Size of a memory device in KiB."""
+    return 0 if device.target is None else device.target.size or 0

@@ -1,0 +1,403 @@
+"""Interfaces and host devices as libvirt's parser leaves them."""
+
+from __future__ import annotations
+
+import ipaddress
+import random
+import re
+from typing import TYPE_CHECKING
+
+from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, OverflowDetected, XMLDetail, XMLError
+from virtcore.model.domain.interface import (
+    DirectInterfaceSource,
+    HostdevInterfaceSource,
+    InterfaceBackendType,
+    InterfaceMAC,
+    InterfacePCIAddress,
+    InterfaceType,
+    MacvtapMode,
+    SocketInterfaceSource,
+    UserInterfaceSource,
+    VDSInterfaceSource,
+    VhostUserInterfaceSource,
+    VhostUserMode,
+)
+from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
+from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect, settle_secret
+from virtcore.model.network.port import VirtualPortType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from virtcore.model.domain.hostdev import AnyHostdev, Teaming
+    from virtcore.model.domain.interface import Interface
+    from virtcore.model.domain.rules.context import DomainContext
+    from virtcore.model.network.port import VLAN, Bandwidth, BandwidthRate, IPAddress, Route, VirtualPort
+
+__all__ = ["is_known_model", "settle_hostdev", "settle_interface"]
+
+_MODELS = {
+    name.lower(): name
+    for name in (
+        "netfront",
+        "rtl8139",
+        "virtio",
+        "e1000",
+        "e1000e",
+        "igb",
+        "virtio-transitional",
+        "virtio-non-transitional",
+        "usb-net",
+        "spapr-vlan",
+        "lan9118",
+        "scm91c111",
+        "vlance",
+        "vmxnet",
+        "vmxnet2",
+        "vmxnet3",
+        "Am79C970A",
+        "Am79C973",
+        "82540EM",
+        "82545EM",
+        "82543GC",
+    )
+}
+_MODEL_NAME = re.compile("[a-zA-Z0-9_-]*")
+
+_WITH_SOURCE = frozenset(
+    {
+        InterfaceType.NETWORK,
+        InterfaceType.VDS,
+        InterfaceType.INTERNAL,
+        InterfaceType.BRIDGE,
+        InterfaceType.DIRECT,
+        InterfaceType.VDPA,
+        InterfaceType.CLIENT,
+        InterfaceType.SERVER,
+        InterfaceType.MCAST,
+        InterfaceType.UDP,
+    }
+)
+_WITH_FILTER = frozenset({InterfaceType.NETWORK, InterfaceType.BRIDGE, InterfaceType.ETHERNET})
+# A virtual port may leave its type to the network; elsewhere it has to be complete.
+_WITH_PORT = frozenset({InterfaceType.NETWORK, InterfaceType.BRIDGE, InterfaceType.DIRECT, InterfaceType.HOSTDEV})
+
+
+def settle_interface(interface: Interface, context: DomainContext) -> None:
+    """An interface.
+
+    :raises VirtError: what libvirt's parser refuses.
+    """
+    if interface.type is None:
+        interface.type = InterfaceType.USER
+    kind = interface.type
+    _settle_model(interface)
+    if interface.source is None and kind in _WITH_SOURCE:
+        raise XMLError(f"interface type='{kind}' requires a 'source' element")
+    if kind is InterfaceType.HOSTDEV and interface.source is None:
+        raise ConfigUnsupported("unknown host device source address type '<null>'")
+    _settle_source(interface)
+    if interface.virtualport is not None:
+        if kind not in _WITH_PORT:
+            raise ConfigUnsupported(f"<virtualport> element unsupported for <interface type='{kind}'>")
+        _settle_virtualport(interface.virtualport, context, complete=kind is not InterfaceType.NETWORK)
+    if interface.filterref is not None:
+        if kind not in _WITH_FILTER or interface.filterref.filter is None:
+            interface.filterref = None
+        else:
+            interface.filterref.parameters.sort(key=lambda parameter: parameter.name or "")
+    if interface.bandwidth is not None:
+        _verify_bandwidth(interface.bandwidth, floor=kind is InterfaceType.NETWORK)
+        if interface.bandwidth.inbound is None and interface.bandwidth.outbound is None:
+            interface.bandwidth = None
+    if interface.vlan is not None:
+        _settle_vlan(interface.vlan)
+    _settle_mac(interface, context)
+    settle_info(interface, context)
+    _settle_ips(interface.ips)
+    _settle_routes(interface.routes, "guest interface")
+    target = interface.target
+    if target is not None and target.managed is not False and context.inactive and target.is_generated:
+        target.dev = None
+    if interface.driver is not None and interface.driver.queues == 1:
+        interface.driver.queues = None
+    _verify_teaming(interface.teaming)
+    if interface.coalesce is not None and interface.coalesce > 0xFFFFFFFF:
+        raise OverflowDetected(
+            f"value '{interface.coalesce}' is too big for coalesce parameter, maximum is '{0xFFFFFFFF}'"
+        )
+
+
+def is_known_model(model: str) -> bool:
+    """Whether libvirt has a name of its own for an interface's model."""
+    return model.lower() in _MODELS
+
+
+def _settle_model(interface: Interface) -> None:
+    if interface.model is None:
+        return
+    known = _MODELS.get(interface.model.lower())
+    if known is not None:
+        interface.model = known
+    elif not _MODEL_NAME.fullmatch(interface.model):
+        raise InvalidArg("Model name contains invalid characters")
+
+
+def _settle_source(interface: Interface) -> None:
+    source = interface.source
+    passt = interface.backend is not None and interface.backend.type is InterfaceBackendType.PASST
+    if interface.type is InterfaceType.VHOSTUSER:
+        if source is None:
+            source = interface.source = VhostUserInterfaceSource()
+        assert isinstance(source, VhostUserInterfaceSource)
+        if source.type is not None and source.type != "unix":
+            raise ConfigUnsupported(f"Type='{source.type}' unsupported for <interface type='vhostuser'>")
+        settle_reconnect(source.reconnect)
+        if passt:
+            # passt decides all of them.
+            source.type = source.path = source.mode = source.reconnect = None
+        else:
+            source.type = "unix"
+            source.mode = source.mode or VhostUserMode.CLIENT
+            source.dev = None
+    elif isinstance(source, DirectInterfaceSource):
+        source.mode = source.mode or MacvtapMode.VEPA
+    elif isinstance(source, SocketInterfaceSource):
+        if interface.type is not InterfaceType.SERVER and source.address is None:
+            raise XMLError("Missing required attribute 'address' in element 'source'")
+    elif isinstance(source, VDSInterfaceSource):
+        source.portid = source.portid or 0
+        source.connectionid = source.connectionid or 0
+    elif isinstance(source, HostdevInterfaceSource):
+        if isinstance(source.address, InterfacePCIAddress):
+            settle_source_address(source.address)
+        _verify_usb_ids(source.vendor, source.product)
+    elif isinstance(source, UserInterfaceSource) and not passt:
+        source.dev = None
+    ips = getattr(source, "ips", None)
+    if ips:
+        _settle_ips(ips)
+    routes = getattr(source, "routes", None)
+    if routes:
+        _settle_routes(routes, "interface host IP")
+
+
+def _settle_mac(interface: Interface, context: DomainContext) -> None:
+    mac = interface.mac
+    if mac is None:
+        mac = interface.mac = InterfaceMAC()
+    if mac.address is not None and int(mac.address[:2], 16) & 1:
+        raise XMLError(f"expected unicast mac address, found multicast '{mac.address}'")
+    if mac.address is None or mac.address == "00:00:00:00:00:00":
+        mac.address = ":".join(f"{byte:02x}" for byte in (*context.mac_prefix, *random.randbytes(3)))
+
+
+def _settle_virtualport(port: VirtualPort, context: DomainContext, *, complete: bool) -> None:
+    from virtcore.model.network.port import VirtualPortParameters
+
+    if port.type is None and complete:
+        raise XMLError("missing required virtualport type")
+    given = port.parameters
+    if given is not None:
+        for name, highest, message in (
+            ("managerid", 0xFF, "value of managerid out of range"),
+            ("typeid", 0xFFFFFF, "value for typeid out of range"),
+            ("typeidversion", 0xFF, "value of typeidversion out of range"),
+        ):
+            number = getattr(given, name)
+            if number is not None and number > highest:
+                raise XMLError(message)
+        if given.profileid is not None and len(given.profileid.encode()) > 39:
+            raise XMLError("profileid parameter too long")
+    parameters = given or VirtualPortParameters()
+    if parameters.instanceid is None and port.type in (VirtualPortType.QBG, None):
+        parameters.instanceid = str(context.new_uuid())
+    if parameters.interfaceid is None and port.type in (VirtualPortType.OPENVSWITCH, None):
+        parameters.interfaceid = str(context.new_uuid())
+    port.parameters = parameters
+    if port.type is None:
+        return
+    needed, refused = _PORT_PARAMETERS[port.type]
+    if complete:
+        for name in needed:
+            if getattr(parameters, name) in (None, ""):
+                raise XMLError(f"missing {name} in <virtualport type='{port.type}'>")
+    for name in refused:
+        if getattr(parameters, name) not in (None, ""):
+            raise XMLError(f"extra {name} unsupported in <virtualport type='{port.type}'>")
+
+
+_PORT_PARAMETERS = {
+    VirtualPortType.QBG: (("managerid", "typeid", "typeidversion", "instanceid"), ("profileid", "interfaceid")),
+    VirtualPortType.QBH: (("profileid",), ("managerid", "typeid", "typeidversion", "instanceid", "interfaceid")),
+    VirtualPortType.OPENVSWITCH: (("interfaceid",), ("managerid", "typeid", "typeidversion", "instanceid")),
+    VirtualPortType.MIDONET: (("interfaceid",), ()),
+}
+
+
+def _verify_bandwidth(bandwidth: Bandwidth, *, floor: bool) -> None:
+    for rate, allowed in ((bandwidth.inbound, floor), (bandwidth.outbound, False)):
+        if rate is not None:
+            _verify_rate(rate, floor=allowed)
+
+
+def _verify_rate(rate: BandwidthRate, *, floor: bool) -> None:
+    if rate.average is None and rate.floor is None:
+        raise XMLDetail("Missing mandatory average or floor attributes")
+    if (rate.peak is not None or rate.burst is not None) and rate.average is None:
+        raise ConfigUnsupported("'peak' and 'burst' require 'average' attribute")
+    if rate.floor is not None and not floor:
+        raise ConfigUnsupported("floor attribute is not supported for this config")
+
+
+def _settle_vlan(vlan: VLAN) -> None:
+    if not vlan.tags:
+        raise XMLError("missing tag id - each <vlan> must have at least one <tag id='n'/> subelement")
+    native = [tag for tag in vlan.tags if tag.native_mode is not None]
+    for tag in vlan.tags:
+        if tag.id > 4095:
+            raise XMLError(f"vlan tag id {tag.id} too large (maximum 4095)")
+    if len(native) > 1:
+        raise XMLError("duplicate native vlan setting")
+    if vlan.trunk is False:
+        if len(vlan.tags) > 1:
+            raise XMLError("invalid \"trunk='no'\" in <vlan> - trunk='yes' is required for more than one vlan tag")
+        if native:
+            raise XMLError("invalid configuration in <vlan> - \"trunk='no'\" is not allowed with a native vlan id")
+    elif len(vlan.tags) > 1:
+        vlan.trunk = True
+
+
+def _settle_ips(ips: Iterable[IPAddress]) -> None:
+    for ip in ips:
+        assert ip.address is not None
+        version = ipaddress.ip_address(ip.address).version
+        if ip.family in ("ipv4", "ipv6") and ip.family != f"ipv{version}":
+            raise XMLError(f"Invalid address '{ip.address}' in <ip>")
+        ip.family = f"ipv{version}"
+        if ip.prefix is not None and ip.prefix > (32 if version == 4 else 128):
+            raise XMLError(f"Invalid prefix value '{ip.prefix}' in <ip>")
+
+
+def _settle_routes(routes: Iterable[Route], where: str) -> None:
+    for route in routes:
+        for name in ("address", "gateway"):
+            if getattr(route, name) is None:
+                raise XMLError(f"{where}: Missing required {name} attribute in route definition")
+        assert route.address is not None
+        assert route.gateway is not None
+        _verify_route(route, route.address, route.gateway, where)
+
+
+def _verify_route(route: Route, address: str, gateway: str, where: str) -> None:
+    network, hop = ipaddress.ip_address(address), ipaddress.ip_address(gateway)
+    if route.family in (None, "ipv4"):
+        said = "No family" if route.family is None else "IPv4 family"
+        if network.version != 4:
+            raise XMLError(f"{where}: {said} specified for non-IPv4 address '{address}' in route definition")
+        if hop.version != 4:
+            raise XMLError(f"{where}: {said} specified for non-IPv4 gateway '{address}' in route definition")
+        if route.netmask is not None:
+            if ipaddress.ip_address(route.netmask).version != 4:
+                raise XMLError(
+                    f"{where}: Invalid netmask '{route.netmask}' for address '{address}' (both must be IPv4)"
+                )
+            if route.prefix is not None:
+                raise XMLError(f"{where}: Route definition cannot have both a prefix and a netmask")
+        longest = 32
+    elif route.family == "ipv6":
+        if network.version != 6:
+            raise XMLError(f"{where}: ipv6 family specified for non-IPv6 address '{address}' in route definition")
+        if route.netmask is not None:
+            raise XMLError(f"{where}: Specifying netmask invalid for IPv6 address '{address}' in route definition")
+        if hop.version != 6:
+            raise XMLError(f"{where}: ipv6 specified for non-IPv6 gateway address '{gateway}' in route definition")
+        longest = 128
+    else:
+        raise XMLError(f"{where}: Unrecognized family '{route.family}' in route definition")
+    prefix = route.prefix or 0
+    if prefix > longest:
+        raise XMLError(f"{where}: Invalid prefix {prefix} specified in route definition, must be 0 - {longest}")
+    mask = int(ipaddress.ip_address(route.netmask)) if route.netmask is not None else ~((1 << (longest - prefix)) - 1)
+    if int(network) & mask != int(network):
+        raise XMLError(f"{where}: Address '{address}' in route definition is not a network address")
+
+
+def _verify_teaming(teaming: Teaming | None) -> None:
+    if teaming is not None and teaming.type is None and teaming.persistent is not None:
+        raise ConfigUnsupported("unknown teaming type '<null>'")
+
+
+def _verify_usb_ids(vendor: int | None, product: int | None) -> None:
+    if vendor is not None and product is None:
+        raise InternalError("missing product")
+    if product is not None and vendor is None:
+        raise InternalError("missing vendor")
+
+
+# --------------------------------------------------------------------------------------------------------- host devices
+
+
+def settle_hostdev(hostdev: AnyHostdev, context: DomainContext) -> None:
+    """A device of the host.
+
+    :raises VirtError: what libvirt's parser refuses.
+    """
+    from virtcore.model.domain.hostdev import (
+        ISCSISource,
+        MdevHostdev,
+        NetCapability,
+        PCIHostdev,
+        SCSIHostdev,
+        USBHostdev,
+        VHostSCSIHostdev,
+    )
+
+    if isinstance(hostdev, (PCIHostdev, USBHostdev, SCSIHostdev, VHostSCSIHostdev, MdevHostdev)):
+        hostdev.managed = bool(hostdev.managed)
+    if isinstance(hostdev, PCIHostdev):
+        assert hostdev.source is not None
+        if hostdev.source.address is None:
+            from virtcore.model.storage.source import SourcePCIAddress
+
+            hostdev.source.address = SourcePCIAddress()
+        settle_source_address(hostdev.source.address)
+    elif isinstance(hostdev, USBHostdev):
+        assert hostdev.source is not None
+        _verify_usb_ids(hostdev.source.vendor, hostdev.source.product)
+    elif isinstance(hostdev, SCSIHostdev):
+        if isinstance(hostdev.source, ISCSISource):
+            _settle_iscsi(hostdev.source)
+    elif isinstance(hostdev, VHostSCSIHostdev):
+        assert hostdev.source is not None
+        if not re.fullmatch("naa.(0x)?[0-9a-fA-F]{16}", hostdev.source.wwpn or ""):
+            raise XMLError("malformed 'wwpn' value")
+    elif isinstance(hostdev, MdevHostdev):
+        if hostdev.uuid is None:
+            raise ConfigUnsupported("Missing <address> element")
+    elif isinstance(hostdev, NetCapability):
+        _settle_ips(hostdev.ips)
+        _settle_routes(hostdev.routes, "Domain hostdev device")
+    if not isinstance(hostdev, SCSIHostdev):
+        hostdev.readonly = hostdev.shareable = False
+    settle_info(hostdev, context)
+    _verify_teaming(hostdev.teaming)
+
+
+def _settle_iscsi(source: object) -> None:
+    from virtcore.model.domain.hostdev import ISCSISource
+    from virtcore.model.storage.source import NetProtocol
+
+    assert isinstance(source, ISCSISource)
+    settle_hosts(source.hosts, NetProtocol.NONE)
+    if not source.hosts:
+        raise XMLError("missing the host address for the iSCSI hostdev")
+    if len(source.hosts) > 1:
+        raise XMLError("only one source host address may be specified for the iSCSI hostdev")
+    if source.auth is not None:
+        settle_secret(source.auth.secret)
+        kind = source.auth.secret.type if source.auth.secret is not None else None
+        if kind not in ("none", "volume", "ceph", "iscsi", "tls", "vtpm"):
+            raise ConfigUnsupported(f"invalid secret type {kind}")
+        if kind != "iscsi":
+            raise InternalError(f"hostdev invalid secret type '{kind}'")
