@@ -1,4 +1,4 @@
-"""Validation of devices that is the same for every driver (``virDomainDeviceDefValidateInternal``), alone and together.
+"""Validation of devices that is the same for every driver (``virDomainDeviceDefValidateInternal``).
 
 Checks of one device name places below it in their errors; who iterates completes them.
 """
@@ -10,23 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, NoTarget, XMLError
-from virtcore.model.domain.address import CCIDAddress, DriveAddress, UnassignedAddress
+from virtcore.model.domain.address import CCIDAddress, UnassignedAddress
 from virtcore.model.domain.rules.device_list import (
     devices_of,
-    disk_bus,
-    disk_target,
-    drive_used_by_disk,
     has_usb,
-    iterate_devices,
-    same_drive,
-    scsi_hostdevs,
-    serial_console,
 )
 from virtcore.model.domain.rules.disk_validate import (
-    disk_path,
     refuse_virtio_options,
     validate_disk,
-    validate_iotune,
     validate_label_overrides,
 )
 from virtcore.xml import declaration
@@ -35,7 +26,6 @@ if TYPE_CHECKING:
     from virtcore.model.domain.audio import Audio
     from virtcore.model.domain.chardev import Channel, ChardevSource, Console, Parallel, Serial
     from virtcore.model.domain.controller import AnyController
-    from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.filesystem import Filesystem
     from virtcore.model.domain.graphics import Graphics
@@ -52,18 +42,9 @@ if TYPE_CHECKING:
     from virtcore.model.domain.video import Video
     from virtcore.model.domain.vsock import Vsock
 
-__all__ = [
-    "validate_aliases",
-    "validate_device",
-    "validate_drive_addresses",
-    "validate_duplicate_disks",
-    "validate_iommu",
-    "validate_iotune",
-    "validate_videos",
-]
+__all__ = ["validate_device"]
 
 _CHANNEL_NAME = re.compile(r"[A-Za-z0-9_.-]*")
-_USER_ALIAS = "ua-"
 
 
 def validate_device(device: object, domain: Domain, context: DomainContext) -> None:
@@ -452,103 +433,3 @@ _CHECKS: dict[str, Callable[..., None]] = {
     "video": _validate_video,
     "vsock": _validate_vsock,
 }
-
-
-# ----------------------------------------------------------------------------------------------------- devices together
-
-
-def validate_duplicate_disks(domain: Domain, context: DomainContext) -> None:
-    """A target names one disk."""
-    seen: dict[str | None, Disk] = {}
-    for disk in devices_of(domain).disks:
-        name = disk_target(disk)
-        other = seen.setdefault(name, disk)
-        if other is not disk:
-            raise XMLError(
-                f"target '{name}' duplicated for disk sources '{disk_path(other) or '<null>'}' and "
-                f"'{disk_path(disk) or '<null>'}'",
-                path="/domain/devices/disk/target/@dev",
-            )
-
-
-def validate_drive_addresses(domain: Domain, context: DomainContext) -> None:
-    """A unit of a bus holds one disk or host device."""
-    disks = [disk for disk in devices_of(domain).disks if isinstance(disk.address, DriveAddress)]
-    for place, disk in enumerate(disks):
-        assert isinstance(disk.address, DriveAddress)
-        for other in disks[place + 1 :]:
-            assert isinstance(other.address, DriveAddress)
-            if disk_bus(disk) is disk_bus(other) and same_drive(disk.address, other.address):
-                raise ConfigUnsupported(
-                    f"Found duplicate drive address for disk with target name '{disk_target(disk)}' "
-                    f"{_unit(disk.address)}",
-                    path="/domain/devices/disk/address",
-                )
-    hostdevs = [hostdev for hostdev in scsi_hostdevs(domain) if isinstance(hostdev.address, DriveAddress)]
-    for place, hostdev in enumerate(hostdevs):
-        address = hostdev.address
-        assert isinstance(address, DriveAddress)
-        # libvirt's message has bus and controller in each other's place.
-        swapped = DriveAddress(controller=address.bus, bus=address.controller, target=address.target, unit=address.unit)
-        for another in hostdevs[place + 1 :]:
-            if isinstance(another.address, DriveAddress) and same_drive(address, another.address):
-                raise ConfigUnsupported(
-                    f"SCSI host address {_unit(swapped)} in use by another SCSI host device",
-                    path="/domain/devices/hostdev/address",
-                )
-        from virtcore.model.domain.disk import DiskBus
-
-        if drive_used_by_disk(domain, DiskBus.SCSI, address):
-            raise ConfigUnsupported(
-                f"SCSI host address {_unit(swapped)} in use by another SCSI disk",
-                path="/domain/devices/hostdev/address",
-            )
-
-
-def _unit(address: DriveAddress) -> str:
-    return (
-        f"controller='{address.controller or 0}' bus='{address.bus or 0}' "
-        f"target='{address.target or 0}' unit='{address.unit or 0}'"
-    )
-
-
-def validate_aliases(domain: Domain, context: DomainContext) -> None:
-    """An alias of the user's names one device."""
-    seen: set[str] = set()
-    consoles = devices_of(domain).consoles
-    for device in iterate_devices(domain, all_consoles=True):
-        alias = getattr(device, "alias", None)
-        if alias is None or not alias.startswith(_USER_ALIAS):
-            continue
-        if consoles and device is consoles[0] and serial_console(domain, consoles[0]):
-            # It is the first serial port under another name.
-            continue
-        if alias in seen:
-            raise ConfigUnsupported(f"non unique alias detected: {alias}", path="/domain/devices", value=alias)
-        seen.add(alias)
-
-
-def validate_iommu(domain: Domain, context: DomainContext) -> None:
-    """Interrupt remapping needs the split I/O APIC."""
-    iommu = devices_of(domain).iommu
-    if iommu is None or iommu.driver is None:
-        return
-    from virtcore.model.domain.features import IOAPICDriver
-
-    ioapic = domain.features.ioapic if domain.features is not None else None
-    if iommu.driver.intremap and (ioapic is None or ioapic.driver is not IOAPICDriver.QEMU):
-        raise ConfigUnsupported(
-            "IOMMU interrupt remapping requires split I/O APIC (ioapic driver='qemu')",
-            path="/domain/devices/iommu/driver/@intremap",
-        )
-    if iommu.driver.eim and not iommu.driver.intremap:
-        raise ConfigUnsupported(
-            "IOMMU eim requires interrupt remapping to be enabled", path="/domain/devices/iommu/driver/@eim"
-        )
-
-
-def validate_videos(domain: Domain, context: DomainContext) -> None:
-    """One card is the first."""
-    videos = devices_of(domain).videos
-    if sum(video.model is not None and video.model.primary is True for video in videos) > 1:
-        raise ConfigUnsupported("Only one primary video device is supported", path="/domain/devices/video")

@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from virtcore.model.domain.rules import common, device_list, device_validate, devices, hostdev_validate, validate
+from virtcore.model.domain.rules import (
+    common,
+    device_group_validate,
+    device_list,
+    device_validate,
+    devices,
+    hostdev_validate,
+    validate,
+)
 from virtcore.model.domain.rules.context import DomainContext, DomainFeature, ParseFlag
 from virtcore.model.domain.rules.settle import settle
 from virtcore.xml import Rules, Stage
@@ -75,18 +83,18 @@ _VALIDATION = (
     Stage("driver-checks", lambda rules, domain, context: rules.validate_domain(domain, context), driver=True),
     Stage("device-checks", _check_each_device),
     _generic("resource", validate.validate_resource),
-    _generic("duplicate-disks", device_validate.validate_duplicate_disks),
+    _generic("duplicate-disks", device_group_validate.validate_duplicate_disks),
     _generic("hostdevs", hostdev_validate.validate_hostdevs),
-    _generic("drive-addresses", device_validate.validate_drive_addresses),
+    _generic("drive-addresses", device_group_validate.validate_drive_addresses),
     _generic("topology", validate.validate_topology),
-    _generic("aliases", device_validate.validate_aliases),
-    _generic("iommu", device_validate.validate_iommu),
+    _generic("aliases", device_group_validate.validate_aliases),
+    _generic("iommu", device_group_validate.validate_iommu),
     _generic("lifecycle", validate.validate_lifecycle),
     _generic("memtune", validate.validate_memtune),
     _generic("os", validate.validate_os),
     _generic("cputune", validate.validate_cputune),
     _generic("boot", validate.validate_boot),
-    _generic("videos", device_validate.validate_videos),
+    _generic("videos", device_group_validate.validate_videos),
     _generic("tunables", validate.validate_tunables),
     _generic("idmap", validate.validate_idmap),
     _generic("numa", validate.validate_numa),
