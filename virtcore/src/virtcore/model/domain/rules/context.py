@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import uuid
 from dataclasses import dataclass, field
 from enum import IntFlag
@@ -80,6 +81,7 @@ class DomainContext:
     :param mac_prefix: first three bytes of generated MAC addresses.
     :param capabilities: the driver's description of its emulators; only the driver's own stages look into it.
     :param new_uuid: where generated UUIDs come from.
+    :param random_bits: where other generated numbers come from, as parts of MAC addresses.
     """
 
     flags: ParseFlag = ParseFlag.INACTIVE
@@ -89,6 +91,7 @@ class DomainContext:
     mac_prefix: bytes = b"\x52\x54\x00"
     capabilities: object | None = None
     new_uuid: Callable[[], uuid.UUID] = uuid.uuid4
+    random_bits: Callable[[int], int] = random.getrandbits
 
     @property
     def inactive(self) -> bool:
