@@ -163,10 +163,12 @@ class Daemon:
 
     async def serve(self) -> None:
         """Serve until :meth:`stop`."""
+        from virtcore.driver.toolkit.folders import use_root
         from virtcore.runtime.loop import adopt
 
         self._stop = asyncio.Event()
         self._prepare()
+        use_root(self.root)
         adopt()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
