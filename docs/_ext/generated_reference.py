@@ -1,7 +1,7 @@
 """Write the reference pages that follow from the declarations, before Sphinx reads its sources.
 
 They go to ``docs/generated/`` and are not checked in: operations, libvirt's functions, which driver
-implements what, hooks, URI schemes.
+implements what, hooks, URI schemes, the elements of a domain's XML.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from sphinx.application import Sphinx
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
 from virtcore.driver.hooks import Specifications
+from virtcore.model.domain import Domain
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings import of_function, spellings_of
+from virtcore.xml.declare import declaration
+from virtcore.xml.reference import Row, describe, walk
 
 
 def heading(title: str, line: str = "=") -> str:
@@ -95,6 +98,42 @@ def hooks() -> str:
     return page
 
 
+def literal(text: str) -> str:
+    """Return inline literal markup; reST has none that is empty."""
+    return f"``{text}``" if text else ""
+
+
+def label(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}".replace("_", "-").lower()
+
+
+def field_type(row: Row) -> str:
+    if row.classes:
+        names = ", ".join(f":ref:`{cls.__qualname__} <{label(cls)}>`" for cls in row.classes)
+        return f"list of {names}" if row.many else names
+    if row.values:
+        return ", ".join(literal(value) for value in row.values)
+    return literal(row.type.removesuffix(" | None"))
+
+
+def element(cls: type) -> str:
+    """Return the section of an element class."""
+    facts = declaration(cls)
+    name = f"<{facts.name}>: {cls.__qualname__}" if facts.name else cls.__qualname__
+    page = f".. _{label(cls)}:\n\n" + heading(name, "-")
+    page += " ".join(filter(None, (facts.doc, f"Since {facts.since}." if facts.since else ""))) + "\n\n"
+    fields = [("in the XML", "in Python", "value", "since", "")]
+    for row in describe(cls):
+        doc = " ".join(filter(None, ("Required." if row.required else "", row.doc)))
+        fields.append((literal(row.path), literal(row.key), field_type(row), row.since or "", doc))
+    return page + (table(*fields) if len(fields) > 1 else "")
+
+
+def domain_xml() -> str:
+    text = "Every element of a domain's XML and where it stands in the object model (``virtcore.model.domain``).\n\n"
+    return heading("Domain XML") + text + "".join(element(cls) for cls in walk(Domain))
+
+
 def drivers() -> dict[str, type[Driver]]:
     found: dict[str, type[Driver]] = {}
     for point in sorted(entry_points(group="virtcore.drivers")):
@@ -118,7 +157,14 @@ def schemes() -> str:
     return heading("URI schemes") + "Which of the project's distributions serves which scheme.\n\n" + table(*rows)
 
 
-PAGES = {"operations": operations, "functions": functions, "support": support, "schemes": schemes, "hooks": hooks}
+PAGES = {
+    "operations": operations,
+    "functions": functions,
+    "support": support,
+    "schemes": schemes,
+    "hooks": hooks,
+    "domain-xml": domain_xml,
+}
 
 
 def write(app: Sphinx) -> None:
