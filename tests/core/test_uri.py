@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
+
 from virtcore.errors import InternalError, InvalidArg, NoConnect, VirtError
 from virtcore.uri import URI, ConnectionURI, percent_decode, percent_encode
 

@@ -1,0 +1,223 @@
+"""Events as callbacks and as iterators, in both faces."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import virtcore
+from toydriver import ONLY, REBOOT, ToyDriver, World
+from virtcore.driver.loader import registered
+from virtcore.errors import NoSupport, OperationInvalid, OperationTimeout
+from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, GapEvent
+
+
+@pytest.fixture
+def connection(world: World) -> Iterator[virtcore.Connection]:
+    with virtcore.connect("toy:///x") as opened:
+        yield opened
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 5) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_callbacks_come_in_order_on_one_thread(world: World, connection: virtcore.Connection) -> None:
+    got: list[tuple[str, Event, int]] = []
+    connection.on_event(lambda event: got.append(("a", event, threading.get_ident())))
+    connection.on_event(lambda event: got.append(("b", event, threading.get_ident())), DomainRebootEvent)
+    connection.on_event(lambda event: got.append(("c", event, threading.get_ident())), DomainLifecycleEvent)
+    for _ in range(3):
+        world.emit(REBOOT)
+    wait_until(lambda: len(got) == 6)
+    assert [name for name, _, _ in got] == ["a", "b"] * 3
+    assert len({thread for _, _, thread in got}) == 1
+    assert threading.get_ident() != got[0][2]
+
+
+def test_a_sync_call_from_a_callback(world: World, connection: virtcore.Connection) -> None:
+    got: list[object] = []
+
+    def callback(event: Event) -> None:
+        got.append((connection.hostname(), connection.version(), connection.lib_version()))
+        connection.domain(ONLY).set_autostart(True)
+        got.append(list(world.steps))
+
+    connection.on_event(callback)
+    world.emit(REBOOT)
+    wait_until(lambda: len(got) == 2)
+    assert got == [("toy", 7, 11003000), ["begun", "ended"]]
+
+
+def test_a_callback_may_close_the_connection(world: World, connection: virtcore.Connection) -> None:
+    connection.on_event(lambda event: connection.close())
+    world.emit(REBOOT)
+    wait_until(lambda: world.closed == 1)
+
+
+def test_a_callback_that_fails_disturbs_nobody(
+    world: World, connection: virtcore.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    got: list[Event] = []
+
+    def fail(event: Event) -> None:
+        raise ZeroDivisionError
+
+    connection.on_event(fail)
+    connection.on_event(got.append)
+    world.emit(REBOOT)
+    world.emit(REBOOT)
+    wait_until(lambda: len(got) == 2)
+    assert "an event callback failed" in caplog.text
+
+
+def test_cancelling(world: World, connection: virtcore.Connection) -> None:
+    got: list[Event] = []
+    subscription = connection.on_event(got.append)
+    assert len(world.subscribers) == 1
+    subscription.cancel()
+    subscription.cancel()
+    wait_until(lambda: not world.subscribers)
+    world.emit(REBOOT)
+    connection.hostname()  # by now it would have been delivered
+    assert got == []
+
+
+def test_overflow_is_a_gap(world: World, connection: virtcore.Connection) -> None:
+    blocked, entered = threading.Event(), threading.Event()
+    got: list[Event] = []
+
+    def slow(event: Event) -> None:
+        entered.set()
+        blocked.wait(10)
+        got.append(event)
+
+    connection.on_event(slow, limit=3)
+    world.emit(REBOOT)
+    assert entered.wait(5)
+    for _ in range(10):
+        world.emit(REBOOT)
+    connection.hostname()
+    blocked.set()
+    wait_until(lambda: len(got) == 5)
+    world.emit(REBOOT)
+    wait_until(lambda: len(got) == 6)
+    assert got == [REBOOT, REBOOT, REBOOT, REBOOT, GapEvent(7), REBOOT]
+
+
+def test_iterating(world: World, connection: virtcore.Connection) -> None:
+    with connection.events(DomainRebootEvent) as events:
+        world.emit(REBOOT)
+        assert next(events) == REBOOT
+        with pytest.raises(OperationTimeout):
+            events.get(0.05)
+        world.emit(DomainLifecycleEvent(ONLY, 2, 0))  # type: ignore[arg-type]
+        world.emit(REBOOT)
+        assert events.get(5) == REBOOT
+    wait_until(lambda: not world.subscribers)
+    with pytest.raises(OperationInvalid):
+        events.get(1)
+
+
+def test_iterators_end_with_the_connection(world: World) -> None:
+    connection = virtcore.connect("toy:///x")
+    events = connection.events(limit=2)
+    for _ in range(4):
+        world.emit(REBOOT)
+    connection.hostname()
+    threading.Timer(0.1, connection.close).start()
+    assert list(events) == [REBOOT, REBOOT, GapEvent(2)]
+
+
+def test_a_forgotten_iterator_is_unsubscribed(world: World, connection: virtcore.Connection) -> None:
+    events = connection.events()
+    assert world.subscribers
+    del events
+    gc.collect()
+    wait_until(lambda: not world.subscribers)
+
+
+def test_a_driver_without_events(world: World) -> None:
+    class Silent(ToyDriver):
+        def subscribe(self, deliver: object) -> object:  # type: ignore[override]
+            raise NoSupport("subscribe")
+
+    with registered("silent", Silent), virtcore.connect("silent:///x") as connection:
+        with pytest.raises(NoSupport):
+            connection.on_event(print)
+        with pytest.raises(NoSupport):
+            connection.events()
+
+        async def main() -> None:
+            async with virtcore.connect_async("silent:///x") as other:
+                with pytest.raises(NoSupport):
+                    await other.on_event(print)
+                with pytest.raises(NoSupport):
+                    await anext(other.events())
+
+        asyncio.run(main())
+
+
+def test_async_iterating(world: World) -> None:
+    async def main() -> None:
+        async with virtcore.connect_async("toy:///x") as connection:
+            got = []
+            async with connection.events(DomainRebootEvent, limit=3) as events:
+                await connection.domain(ONLY).create()  # its event is of another kind
+                for _ in range(5):
+                    world.emit(REBOOT)
+                await connection.hostname()
+                async for event in events:
+                    got.append(event)
+                    if isinstance(event, GapEvent):
+                        break
+                world.emit(REBOOT)
+                got.append(await asyncio.wait_for(anext(events), 5))
+            assert got == [REBOOT] * 3 + [GapEvent(2), REBOOT]
+            left = connection.events()
+            await connection.close()
+            assert [event async for event in left] == []
+
+    asyncio.run(main())
+    assert not world.subscribers
+
+
+def test_async_callbacks_come_in_the_subscribers_loop(world: World) -> None:
+    async def main() -> None:
+        async with virtcore.connect_async("toy:///x") as connection:
+            got: list[tuple[Event, int]] = []
+            subscription = await connection.on_event(lambda event: got.append((event, threading.get_ident())), limit=3)
+            for _ in range(3):
+                world.emit(REBOOT)
+            end = time.monotonic() + 5
+            while len(got) < 3 and time.monotonic() < end:
+                await asyncio.sleep(0.005)
+            assert got == [(REBOOT, threading.get_ident())] * 3
+            subscription.cancel()
+
+    asyncio.run(main())
+    wait_until(lambda: not world.subscribers)
+
+
+def test_a_loop_that_is_gone_disturbs_nobody(world: World, connection: virtcore.Connection) -> None:
+    kept: list[object] = []
+
+    async def main() -> None:
+        other = await virtcore.connect_async("toy:///x")
+        await other.on_event(kept.append)
+        kept.append(other.events())
+        kept.append(other)
+        await other.hostname()
+
+    asyncio.run(main())
+    events = connection.events()
+    world.emit(REBOOT)
+    assert events.get(5) == REBOOT
