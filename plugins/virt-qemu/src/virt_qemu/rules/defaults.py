@@ -9,6 +9,7 @@ from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, XMLError
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUCheck, CPUFallback, CPUMatch, CPUMode, CPUModel, GuestCPU
+from virtcore.model.domain.audio import NoAudio, SpiceAudio
 from virtcore.model.domain.controller import (
     PCIController,
     PCIControllerModel,
@@ -18,12 +19,14 @@ from virtcore.model.domain.controller import (
 )
 from virtcore.model.domain.domain import VirtType
 from virtcore.model.domain.features import Features
+from virtcore.model.domain.graphics import SDLGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.input import Input, InputBus, InputType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
 from virtcore.model.domain.memballoon import Memballoon, MemballoonModel
 from virtcore.model.domain.panic import Panic, PanicModel
 from virtcore.model.domain.rules.context import ParseFlag
 from virtcore.model.domain.watchdog import Watchdog, WatchdogAction, WatchdogModel
+from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_VCPUS_WITHOUT_EIM",
+    "add_default_audio",
     "add_default_devices",
     "check_tseg",
     "check_vcpus",
@@ -39,6 +43,7 @@ __all__ = [
     "complete_machine",
     "default_panic_model",
     "enable_default_features",
+    "fill_numa_cells",
     "needs_eim",
     "set_default_cpu",
 ]
@@ -166,6 +171,27 @@ def add_default_devices(domain: Domain, capabilities: EmulatorCapabilities) -> N
         and all(map(capabilities.has, ("intel-iommu", "intel-iommu.intremap", "intel-iommu.eim")))
     ):
         devices.iommu = IOMMU(model=IOMMUModel.INTEL, driver=IOMMUDriver(intremap=True, eim=True))
+
+
+def add_default_audio(domain: Domain) -> None:
+    """Where sound goes: nowhere with VNC or without a display, to the client with SPICE.
+
+    A window on the host (SDL) plays through the host's own sound system, which is QEMU's choice then.
+    """
+    assert domain.devices is not None
+    devices = domain.devices
+    if devices.audios:
+        return
+    backend: type[NoAudio | SpiceAudio] | None = None if devices.graphics else NoAudio
+    for graphics in devices.graphics:
+        if isinstance(graphics, VNCGraphics):
+            backend = NoAudio
+        elif isinstance(graphics, SpiceGraphics):
+            backend = SpiceAudio
+        elif isinstance(graphics, SDLGraphics):
+            backend = None
+    if backend is not None:
+        devices.audios.append(backend(id=1))
 
 
 def _add_ps2(domain: Domain, machine: Machine, capabilities: EmulatorCapabilities) -> None:
@@ -320,6 +346,16 @@ def check_vcpus(domain: Domain) -> None:
             if (before.order or 0) > (vcpu.order or 0):
                 raise ConfigUnsupported("online non-hotpluggable vcpus must be ordered in ascending order")
         before = vcpu
+
+
+def fill_numa_cells(domain: Domain) -> None:
+    """Virtual CPUs that no NUMA cell names belong to the first."""
+    numa = domain.cpu.numa if domain.cpu is not None else None
+    if numa is None or not numa.cells:
+        return
+    named = [frozenset(cell.cpus or ()) for cell in numa.cells]
+    if sum(map(len, named)) < domain.vcpu_maximum:
+        numa.cells[0].cpus = CpuSet(set(range(domain.vcpu_maximum)).difference(*named[1:]))
 
 
 def check_tseg(domain: Domain, capabilities: EmulatorCapabilities) -> None:

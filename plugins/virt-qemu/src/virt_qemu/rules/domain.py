@@ -70,11 +70,13 @@ class QemuRules(DomainRules):
             return
         defaults.complete_machine(domain, capabilities)
         defaults.add_default_devices(domain, capabilities)
+        defaults.add_default_audio(domain)
         defaults.set_default_cpu(domain, capabilities)
         defaults.enable_default_features(domain, capabilities)
         defaults.check_vcpus(domain)
         defaults.complete_cpu(domain, capabilities)
         defaults.check_tseg(domain, capabilities)
+        defaults.fill_numa_cells(domain)
 
     def device(self, device: object, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain)

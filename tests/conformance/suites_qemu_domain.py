@@ -1,0 +1,50 @@
+"""Adapter of suite ``qemu-domain-xml``: domain XML through QEMU's rules, on recorded capabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import Any
+
+from virt_qemu.capabilities.derive import derive
+from virt_qemu.capabilities.model import EmulatorCapabilities
+from virt_qemu.capabilities.replies import Replies
+from virt_qemu.rules import QemuRules
+from virtcore.model.arch import Arch
+from virtcore.model.domain.document import format_domain, load_domain
+from virtcore.model.domain.rules import ParseFlag
+from virtcore.xml import Mode
+
+
+@lru_cache(maxsize=8)
+def _recorded(path: str, binary: str, without_aliases: bool) -> EmulatorCapabilities:
+    with open(path, encoding="utf-8") as file:
+        probes = Replies.recorded(file.read())
+    capabilities = derive(binary, probes[0], probes[1] if len(probes) > 1 else None)
+    if without_aliases:
+        for accelerator in capabilities.accelerators.values():
+            for machine in list(accelerator.machines):
+                if machine.alias is not None:
+                    accelerator.machines.append(dataclasses.replace(machine, alias=None, default=False))
+                    machine.name, machine.alias = machine.alias, None
+    return capabilities
+
+
+def capabilities_of(case: Any) -> EmulatorCapabilities:
+    """The emulator of a case, as its recording and parameters say."""
+    params = case.params
+    known = _recorded(case.resolve(params["caps"]), params["binary"], bool(params.get("latest")))
+    flags = (known.flags | set(params.get("caps_add", ()))) - set(params.get("caps_del", ()))
+    return dataclasses.replace(known, flags=frozenset(flags))
+
+
+def qemu_domain_xml(case: Any) -> str:
+    """The document as a stopped domain prints it, live."""
+    capabilities = capabilities_of(case)
+    binary = case.params["binary"]
+    rules = QemuRules(lambda arch: binary, lambda path: capabilities)
+    flags = ParseFlag.INACTIVE
+    if case.params.get("parse_flags") == "abi-update" or "abi-update" in (case.params.get("parse_flags") or ()):
+        flags |= ParseFlag.ABI_UPDATE
+    context = rules.context(flags, arch=Arch(case.params["host_arch"]))
+    return format_domain(load_domain(case.text("xml"), rules, context), Mode.SECURE)
