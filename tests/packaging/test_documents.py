@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
+
+import pytest
 
 from support import ROOT
 from virtcore._schemes import DISTRIBUTIONS
@@ -38,3 +42,17 @@ def test_every_page_of_the_documentation_is_in_the_tree() -> None:
     tree = re.search(r"```\{toctree\}.*?```", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.DOTALL)
     assert tree is not None
     assert pages <= set(tree[0].split())
+
+
+def examples() -> list[tuple[str, str]]:
+    found = []
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        found += [(f"{path.stem}-{number}", block) for number, block in enumerate(blocks, 1)]
+    return found
+
+
+@pytest.mark.parametrize("code", [pytest.param(code, id=name) for name, code in examples()])
+def test_the_examples_of_the_documentation_run(code: str) -> None:
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
