@@ -1,0 +1,266 @@
+"""A driver that does little, and the daemon's side of a connection without a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Self
+
+import pytest
+
+from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
+from virt_remote.server.client import Client
+from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
+from virtcore.enums import DomainState
+from virtcore.enums.common import TypedParameterType
+from virtcore.errors import NoDomain, OperationInvalid
+from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
+from virtcore.operations.procedures import procedure, program
+from virtcore.operations.values import DomainInfo, SecurityLabel, StateInfo
+from virtcore.operations.wire.codec import codec
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.session import Session
+from virtcore.types import DomainRef, TypedParameters
+
+FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
+SECOND = DomainRef("second", "11111111-2222-4333-8444-555555555555", -1)
+
+
+class EchoStream:
+    """Gives back what it is given."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[bytes] = asyncio.Queue()
+        self.ended = ""
+
+    async def read(self, size: int) -> bytes:
+        data = await self.queue.get()
+        if data == b"fail":
+            raise OperationInvalid("the stream broke")
+        return b"" if data == b"end" else data
+
+    async def write(self, data: bytes) -> None:
+        await self.queue.put(data)
+
+    async def finish(self) -> None:
+        self.ended = "finished"
+
+    async def abort(self) -> None:
+        self.ended = self.ended or "aborted"
+
+
+class ToyDriver(Driver):
+    """Two domains; methods of all three styles."""
+
+    name = "TOY"
+
+    def __init__(self) -> None:
+        self.subscribers: list[Callable[[Event], None]] = []
+        self.streams: list[EchoStream] = []
+        self.release = asyncio.Event()
+        self.closed = False
+        self.calls: list[tuple[object, ...]] = []
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        return cls()
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
+        self.subscribers.append(deliver)
+        return Subscription(lambda: self.subscribers.remove(deliver))
+
+    def emit(self, event: Event) -> None:
+        for deliver in list(self.subscribers):
+            deliver(event)
+
+    @inline
+    def connection_list_domains(self, flags: int = 0) -> Sequence[DomainRef]:
+        self.calls.append(("list", flags))
+        return [domain for domain in (FIRST, SECOND) if not flags or flags & (1 if domain.id > 0 else 2)]
+
+    @inline
+    def connection_lookup_domain(
+        self, name: str | None = None, uuid: str | None = None, id: int | None = None
+    ) -> DomainRef:
+        for domain in (FIRST, SECOND):
+            if domain.name == name or domain.uuid == uuid or (id is not None and domain.id == id):
+                return domain
+        raise NoDomain(f"no domain with matching name '{name}'")
+
+    @inline
+    def domain_state(self, domain: DomainRef, flags: int = 0) -> StateInfo:
+        return StateInfo(DomainState.RUNNING, 1)
+
+    def domain_info(self, domain: DomainRef) -> DomainInfo:
+        return DomainInfo(DomainState.RUNNING, 4, 3, 2, 1)
+
+    @inline
+    def domain_xml(self, domain: DomainRef, flags: int = 0) -> str:
+        return f"<domain flags='{int(flags)}'/>"
+
+    @inline
+    def domain_memory_parameters(self, domain: DomainRef, flags: int = 0) -> TypedParameters:
+        self.calls.append(("memory", flags))
+        return TypedParameters(
+            [("hard_limit", TypedParameterType.ULLONG, 7), ("note", TypedParameterType.STRING, "text")]
+        )
+
+    @inline
+    def domain_security_labels(self, domain: DomainRef) -> Sequence[SecurityLabel]:
+        return [SecurityLabel("label", True)]
+
+    @inline
+    def domain_set_autostart(self, domain: DomainRef, autostart: bool) -> None:
+        raise ZeroDivisionError("a bug")
+
+    async def domain_create(self, domain: DomainRef, flags: int = 0) -> DomainRef:
+        await self.release.wait()
+        self.emit(DomainLifecycleEvent(FIRST, 2, 0))  # type: ignore[arg-type]
+        return FIRST
+
+    async def domain_reboot(self, domain: DomainRef, flags: int = 0) -> None:
+        self.emit(DomainRebootEvent(domain))
+
+    async def domain_open_console(self, domain: DomainRef, device: str | None = None, flags: int = 0) -> EchoStream:
+        self.streams.append(EchoStream())
+        return self.streams[-1]
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written; plays a client that does not read on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[Message] = []
+        self.reading = True
+        self.ended = ""
+        self.unsent = 0
+        self._frames = Frames()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += [unpack(frame) for frame in self._frames.feed(bytes(data))]
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+    def close(self) -> None:
+        self.ended = "closed"
+
+
+class FakeEndpoint:
+    """Stands for the socket and the daemon."""
+
+    def __init__(self, readonly: bool, driver: ToyDriver) -> None:
+        self.readonly = readonly
+        self.programs = True
+        self.daemon = self
+        self.driver = driver
+        self.last: list[Coroutine[Any, Any, None]] = []
+
+    async def open_session(self, name: str, readonly: bool) -> Session:
+        core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)
+        return Session(core, self.driver, readonly=readonly, deadline=None)
+
+    def connected(self, client: Client) -> None:
+        pass
+
+    def disconnected(self, client: Client, last: Coroutine[Any, Any, None]) -> None:
+        self.last.append(last)
+
+    def holds(self, client: Client) -> bool:
+        return True
+
+
+class Peer:
+    """A client of the daemon, as the daemon sees one."""
+
+    def __init__(self, readonly: bool = False) -> None:
+        self.driver = ToyDriver()
+        self.endpoint = FakeEndpoint(readonly, self.driver)
+        self.client = Client(self.endpoint)  # type: ignore[arg-type]
+        self.transport = FakeTransport()
+        self.client.connection_made(self.transport)
+        self.serial = 0
+
+    def send(self, name: str, *arguments: object) -> int:
+        """Send a call; gives its serial."""
+        row = procedure("remote." + name)
+        owner = program("remote")
+        body = codec("remote", row.args).encode(arguments) if row.args else b""
+        serial, self.serial = self.serial, self.serial + 1
+        self.client.data_received(pack(owner.number, owner.version, row.number, CALL, serial, OK, body))
+        return serial
+
+    async def reply(self, serial: int) -> Message:
+        """The reply to a call."""
+        for _ in range(200):
+            for message in self.transport.sent:
+                if message.serial == serial and message.type == 1:
+                    return message
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"no reply to call {serial}")
+
+    async def call(self, name: str, *arguments: object) -> Any:
+        """Call; gives the results, or raises :class:`RemoteError`."""
+        message = await self.reply(self.send(name, *arguments))
+        if message.status == ERROR:
+            code, domain, text, _, _, template, detail, *_ = decode_error(message.data)
+            raise RemoteError(code, domain, text, template, detail)
+        row = procedure("remote." + name)
+        return codec("remote", row.ret).decode(message.data, BODY)[0] if row.ret else None
+
+    async def open(self, flags: int = 0) -> Peer:
+        await self.call("CONNECT_OPEN", "toy:///", flags)
+        return self
+
+    async def leave(self) -> None:
+        self.client.connection_lost(None)
+        for last in self.endpoint.last:
+            await last
+
+
+class RemoteError(Exception):
+    """What an error reply says."""
+
+    def __init__(self, code: int, domain: int, text: str, template: str | None, detail: str | None) -> None:
+        super().__init__(text)
+        self.code = code
+        self.domain = domain
+        self.template = template
+        self.detail = detail
+
+
+#: Runs a scenario over a :class:`Peer` to its end.
+Play = Callable[[Callable[[Peer], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def play() -> Play:
+    """Run a scenario with a client that has opened a connection."""
+
+    def run(scenario: Callable[[Peer], Awaitable[None]], *, readonly: bool = False, opened: bool = True) -> None:
+        async def main() -> None:
+            peer = Peer(readonly)
+            if opened:
+                await peer.open()
+            try:
+                await asyncio.wait_for(scenario(peer), 30)
+            finally:
+                await peer.leave()
+
+        asyncio.run(main())
+
+    return run
