@@ -37,7 +37,7 @@ __all__ = ["assign_addresses"]
 def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new: bool) -> None:
     """Give every device its address.
 
-    :param new: the domain was just described; one that runs keeps the USB topology QEMU made.
+    :param new: the domain is being defined; one that was loaded keeps the USB topology QEMU gave it.
     :raises VirtError: an address is impossible or taken, or there is no room.
     """
     _assign_virtio_serial(domain)

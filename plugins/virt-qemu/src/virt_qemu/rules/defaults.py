@@ -50,6 +50,8 @@ __all__ = [
 
 #: More virtual CPUs need the extended interrupt mode of an IOMMU.
 MAX_VCPUS_WITHOUT_EIM = 255
+#: A CPU without a mode is a custom one.
+_CUSTOM = (None, CPUMode.CUSTOM)
 
 
 def complete_machine(domain: Domain, capabilities: EmulatorCapabilities) -> None:
@@ -241,7 +243,7 @@ def set_default_cpu(domain: Domain, capabilities: EmulatorCapabilities) -> None:
 
     :raises InternalError: QEMU says "host" for an emulated CPU.
     """
-    if domain.cpu is not None and (domain.cpu.mode is not CPUMode.CUSTOM or domain.cpu.model is not None):
+    if domain.cpu is not None and (domain.cpu.mode not in _CUSTOM or domain.cpu.model is not None):
         return
     arch = domain.arch
     if arch is None or not (arch.is_x86 or arch.is_s390 or arch.is_ppc64 or arch.is_arm):
@@ -286,13 +288,13 @@ def complete_cpu(domain: Domain, capabilities: EmulatorCapabilities) -> None:
             cpu.migratable = True
         elif domain.arch is not None and domain.arch.is_x86:
             cpu.migratable = False
-    if cpu.mode is CPUMode.CUSTOM and cpu.model is None:
+    if cpu.mode in _CUSTOM and cpu.model is None:
         return
     if cpu.check is not None:
         return
     if cpu.mode in (CPUMode.HOST_PASSTHROUGH, CPUMode.MAXIMUM):
         cpu.check = CPUCheck.NONE
-    elif cpu.mode is CPUMode.CUSTOM and domain.type is VirtType.QEMU:
+    elif cpu.mode in _CUSTOM and domain.type is VirtType.QEMU:
         # An emulated CPU is not compared with the host's.
         cpu.check = CPUCheck.NONE
     else:

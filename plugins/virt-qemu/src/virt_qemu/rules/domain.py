@@ -86,4 +86,4 @@ class QemuRules(DomainRules):
     def addresses(self, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain)
         if capabilities is not None:
-            assign_addresses(domain, capabilities, new=domain.id is None)
+            assign_addresses(domain, capabilities, new=defaults.abi_update(context))
