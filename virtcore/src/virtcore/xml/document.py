@@ -4,6 +4,7 @@ malformed.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -12,6 +13,9 @@ from virtcore.errors import ErrorDomain, XMLDetail, XMLError
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
+
+#: How much of a line is shown on either side of an error, in bytes.
+MAX_LINE = 2000
 
 __all__ = ["MAX_DOCUMENT", "document"]
 
@@ -67,25 +71,18 @@ def malformed(data: bytes, name: str) -> XMLDetail | XMLError:
     if fatal is None:
         return XMLError(f"failed to parse xml document '{name}'", domain=ErrorDomain.XML)
     # libxml2 stands at (line, column); at an end of line or of the document the line before is shown.
-    lines = data.split(b"\n")
-    number = min(max(fatal.line, 1), len(lines))
-    at = sum(len(line) + 1 for line in lines[: number - 1]) + max(fatal.column - 1, 0)
-    at = min(at, len(data))
-    start = at
-    if start == len(data) and start > 0:
-        start -= 1
-    while start > 0 and data[start] in b"\r\n":
-        start -= 1
-    while start > 0 and data[start] not in b"\r\n":
-        start -= 1
-    if data[start : start + 1] in (b"\n", b"\r"):
-        start += 1
-    end = start
-    while end < len(data) and data[end] not in b"\r\n\0":
-        end += 1
-    shown = data[start:end]
+    at = 0
+    for _ in range(fatal.line - 1):
+        at = data.find(b"\n", at) + 1 or len(data)
+    at = min(at + max(fatal.column - 1, 0), len(data))
+    text = data[:at] if at == len(data) or data[at] in b"\r\n" else data[: at + 1]
+    text = text.rstrip(b"\r\n")
+    start = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+    # An absurdly long line is shown around the place only.
+    start = max(start, at - MAX_LINE)
+    shown = re.match(rb"[^\r\n\0]*", data[start : at + MAX_LINE])[0]  # type: ignore[index]
     pointer = b"".join(b"\t" if byte == 9 else b"-" for byte in shown[: max(at - start, 0)]) + b"^"
-    context = shown.decode(errors="replace")
+    context = shown.decode(errors="replace") if shown else "(null)"
     return XMLDetail(
         f"at line {fatal.line}: {fatal.message}\n{context}\n{pointer.decode()}",
         domain=ErrorDomain.XML,

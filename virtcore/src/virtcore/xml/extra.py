@@ -10,7 +10,8 @@ class Extra:
 
     :ivar xml: the element's text, namespaces declared in it.
     :ivar within: the wrapper element it stood in, for wrappers without a class.
-    :ivar after: the field it followed and how many values that field had by then; None at the beginning.
+    :ivar after: the field it followed (``name/`` for a wrapper) and how many values that field had by then; None at
+        the beginning.
     """
 
     __slots__ = ("after", "within", "xml")

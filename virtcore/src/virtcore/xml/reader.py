@@ -574,6 +574,7 @@ class _ReaderSource:
         for entry in entries:
             if isinstance(entry, Wrap):
                 bodies.setdefault(entry.name, []).append((entry, self.wrap_body(entry, c, within, depth)))
+                self.order[qualified(entry.name, self.ns)] = f"{entry.name}/"
                 continue
             slot = entry
             if slot.kind == "printed":

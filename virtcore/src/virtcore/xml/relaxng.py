@@ -99,6 +99,13 @@ def scalar(slot: Slot) -> str:
     return codec.datatype
 
 
+def spelled(slot: Slot, value: object) -> object:
+    """A field's value as it is written; None stays None."""
+    if value is None or isinstance(value, str) or slot.codec is None:
+        return plain(value)
+    return slot.codec.write(value)
+
+
 class _Content:
     """An element's content while it is put together: attributes and children by name (a name may stand in one branch
     only),
@@ -231,14 +238,14 @@ class _Grammar:
             for cls in slot.types if slot.tags else ():
                 words.update(dict.fromkeys(plain(tag) for tag in declaration(cls).tags))
             for allowed in (slot.field.only or {}).values():
-                words.update(dict.fromkeys(plain(value) for value in allowed if value is not None))
+                words.update(dict.fromkeys(spelled(decider, value) for value in allowed if value is not None))
         variants: dict[str, list[object]] = {}
         for word in (*words, None):
             content = _Content()
             for slot in slots:
                 if slot.field.only is not None:
                     (allowed,) = slot.field.only.values()
-                    if word in {plain(value) for value in allowed}:
+                    if word in {spelled(decider, value) for value in allowed}:
                         self.add(content, slot, ns, {})
                 else:
                     self.add_member(content, slot, ns, plain(slot.field.default) if word is None else word)
@@ -250,8 +257,11 @@ class _Grammar:
                 alternatives.append(group([attribute, pattern]))
             if None in these and not decider.field.required:
                 alternatives.append(pattern)
-        if not words:
-            alternatives.append(optional(named_attribute(decider.name, scalar(decider))))
+        if not decider.words and not tags.get(decider.name):
+            # Not an enumeration: other values are fine, with nothing beside them.
+            besides = "".join(f"<value>{escape(str(word))}</value>" for word in words)
+            other = f'<data type="string"><except><choice>{besides}</choice></except></data>'
+            alternatives.append(named_attribute(decider.name, other if words else scalar(decider)))
         return choice(alternatives)
 
     def add_member(self, content: _Content, slot: Slot, ns: Namespace | None, word: object) -> None:
@@ -283,7 +293,7 @@ class _Grammar:
             "children": lambda: self.add_elements(content, slot, ns, required),
             "union": lambda: self.add_elements(content, slot, ns, required),
             "namespaces": lambda: self.add_namespaces(content, slot),
-            "printed": lambda: self.add_printed(content, slot, ns),
+            "printed": lambda: self.add_printed(content, slot, ns, tags),
         }
         add[slot.kind]()
 
@@ -351,9 +361,11 @@ class _Grammar:
         for cls in registered(slot.field.point or "").values():
             content.child(declaration(cls).qualified_name, self.element(cls, declaration(cls).ns))
 
-    def add_printed(self, content: _Content, slot: Slot, ns: Namespace | None) -> None:
+    def add_printed(self, content: _Content, slot: Slot, ns: Namespace | None, tags: dict[str, list[str]]) -> None:
         field = slot.field
-        if field.as_ == "attribute":
+        if field.as_ == "attribute" and slot.name in tags:
+            content.attribute(slot.name, values(tags[slot.name]), True)
+        elif field.as_ == "attribute":
             if slot.name not in content.attributes:
                 content.attribute(slot.name, "<text/>")
         elif field.as_ == "child":

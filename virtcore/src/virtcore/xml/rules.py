@@ -51,8 +51,8 @@ class Stage(NamedTuple):
 class Rules(Generic[T, C]):
     """Completion and validation of one kind of object.
 
-    A family of objects subclasses this once, with its stages and a method for each of the driver's hooks. Drivers subclass that and
-    override hooks; a stage can be neither replaced nor reordered.
+    A family of objects subclasses this once, with its stages and a method for each of the driver's hooks. Drivers
+    subclass that and override hooks; a stage can be neither replaced nor reordered.
 
     :param checks: further checks (of plugins), run behind the last validation stage. They can refuse, nothing else.
     """

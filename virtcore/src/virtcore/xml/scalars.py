@@ -26,6 +26,7 @@ __all__ = [
     "Codec",
     "CpuSet",
     "Size",
+    "Unreadable",
     "choice",
     "cpuset",
     "number",
@@ -36,10 +37,14 @@ __all__ = [
 T = TypeVar("T")
 
 
+class Unreadable(ValueError):
+    """A text is not the spelling of a value; the engine makes the error that says where."""
+
+
 class Codec(Generic[T]):
     """A scalar's spelling.
 
-    :param read: text to value; raises ValueError or KeyError.
+    :param read: text to value; raises ValueError (:class:`Unreadable`) or KeyError.
     :param write: value to text (escaped by the engine unless ``safe``).
     :param expected: what follows libvirt's generic message, as ``Expected integer value``.
     :param datatype: what the schema says, a RELAX NG pattern; ``pattern:REGEX`` is short for a string with a pattern.
@@ -100,11 +105,11 @@ def strtol(text: str, base: int) -> tuple[bool, int]:
     """C's number reading with the whole text consumed: leading white space and a sign are fine, anything behind is not.
 
     :return: whether there was a minus sign, and the value with it.
-    :raises ValueError: not a number.
+    :raises Unreadable: not a number.
     """
     found = _NUMBER[base].fullmatch(text)
     if found is None or len(text) > 100:
-        raise ValueError(text)
+        raise Unreadable(text)
     sign, hexadecimal, octal, decimal = found.groups()
     value = int(hexadecimal, 16) if hexadecimal else int(octal, 8) if octal else int(decimal)
     return sign == "-", -value if sign == "-" else value
@@ -135,10 +140,10 @@ def number(
             minus, value = strtol(text, base)
             if minus and not signed:
                 if not wraps or -value > high:
-                    raise ValueError(text)
+                    raise Unreadable(text)
                 value &= high
         if not low <= value <= high:
-            raise ValueError(text)
+            raise Unreadable(text)
         return value
 
     if form is None:
@@ -214,13 +219,13 @@ _PLAIN_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}").fullmatch
 def read_uuid(text: str) -> str:
     """A UUID in libvirt's canonical spelling, from any spelling it accepts.
 
-    :raises ValueError: not a UUID.
+    :raises Unreadable: not a UUID.
     """
     if _PLAIN_UUID(text):
         return text
     found = _UUID.fullmatch(text)
     if found is None:
-        raise ValueError(text)
+        raise Unreadable(text)
     digits = re.sub("[- ]", "", found[1]).lower()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
@@ -228,12 +233,12 @@ def read_uuid(text: str) -> str:
 def read_mac(text: str) -> str:
     """A MAC address as ``52:54:00:0a:0b:0c``.
 
-    :raises ValueError: not a MAC address.
+    :raises Unreadable: not a MAC address.
     """
     if _PLAIN_MAC(text):
         return text
     if _MAC.fullmatch(text) is None:
-        raise ValueError(text)
+        raise Unreadable(text)
     return ":".join(f"{int(part.split()[0], 16):02x}" for part in text.split(":")[:6])
 
 
@@ -257,16 +262,16 @@ class CpuSet(frozenset[int]):
         """Reads ``0-3,^2,7``.
 
         :param limit: numbers must be below it.
-        :raises ValueError: another spelling, or a number too large.
+        :raises Unreadable: another spelling, or a number too large.
         """
         numbers: set[int] = set()
         for part in text.strip(" \t\n\v\f\r").split(","):
             found = _RANGE.fullmatch(part)
             if found is None:
-                raise ValueError(text)
+                raise Unreadable(text)
             minus, first, last = found[1], int(found[2]), int(found[3] or found[2])
             if max(first, last) >= limit or last < first or (minus and found[3]):
-                raise ValueError(text)
+                raise Unreadable(text)
             if minus:
                 numbers.discard(first)
             else:
@@ -324,7 +329,7 @@ _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40
 def scale(suffix: str | None, default: int) -> int:
     """Bytes per unit by libvirt's suffix rules (``KiB``, ``k`` binary; ``KB`` decimal; ``b``, ``bytes``).
 
-    :raises ValueError: unknown suffix.
+    :raises Unreadable: unknown suffix.
     """
     if not suffix:
         return default
@@ -334,7 +339,7 @@ def scale(suffix: str | None, default: int) -> int:
     power = _SUFFIX.get(lower[0])
     rest = lower[1:]
     if power is None or rest not in ("", "ib", "b"):
-        raise ValueError(suffix)
+        raise Unreadable(suffix)
     return int((1000 if rest == "b" else 1024) ** power)
 
 
@@ -367,13 +372,13 @@ class Size(Codec[int]):
 
         try:
             value = ULONG.read(text)
-        except ValueError:
+        except Unreadable:
             raise errors.XMLError(
                 f"Invalid value '{text}' for element or attribute '{self.xpath or xpath}'", value=text
             ) from None
         try:
             per_unit = scale(suffix, self.default_scale)
-        except ValueError:
+        except Unreadable:
             raise errors.InvalidArg(f"unknown suffix '{suffix}'", value=suffix) from None
         if value > self.limit // per_unit:
             raise errors.OverflowDetected(f"value too large: {value}{suffix or ''}", value=text)

@@ -342,8 +342,7 @@ class _WriterSource:
                 path = f"{within}/{entry.name}" if within else entry.name
                 self.element(self.prefixed(entry.name), entry.entries, indent, path, "omit")
                 if self.extra:
-                    for slot in self.plan.slots(entry.entries):
-                        code(f"x.field({within!r}, {indent}, {slot.key!r})")
+                    code(f"x.field({within!r}, {indent}, {entry.name + '/'!r})")
             elif self.prints_content(entry):
                 self.child(entry, indent, within)
                 if self.extra:
@@ -472,6 +471,8 @@ class _WriterSource:
         more = f" + x.attributes_of({slot.name!r})" if self.extra else ""
         code.indent(f"if {self.present(slot)}:")
         if slot.many:
+            if self.extra:
+                code("k = 0")
             code.indent("for v in v:")
         if slot.size is not None:
             code(f"v, u = {code.bind('z', slot.size.split)}(v)")
@@ -482,6 +483,9 @@ class _WriterSource:
         else:
             code(f"w({indent} + {start + '>'!r} + {self.spelled(slot)} + '</{name}>\\n')")
         if slot.many:
+            if self.extra:
+                code("k += 1")
+                code(f"x.item({within!r}, {indent}, {slot.key!r}, k)")
             code.dedent()
         code.dedent()
 

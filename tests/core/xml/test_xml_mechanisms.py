@@ -1,0 +1,383 @@
+"""Reading and printing, mechanism by mechanism."""
+
+from __future__ import annotations
+
+import linecache
+import subprocess
+import sys
+
+import pytest
+
+from core.xml import xml_vocabulary as v
+from virtcore.errors import ConfigUnsupported, ErrorCode, VirtError, XMLError
+from virtcore.xml import CpuSet, Extra, Extras, Mode, format, load, parse
+from virtcore.xml.reader import reader_of
+
+
+def both(text: str, mode: Mode = Mode.SECURE) -> str:
+    return format(parse(text, v.Machine), mode)
+
+
+def box(text: str) -> v.Box:
+    return parse(text, v.Box)
+
+
+def test_the_whole_vocabulary_comes_back_byte_for_byte() -> None:
+    machine = parse(v.FULL, v.Machine)
+    assert format(machine, Mode.SECURE) == v.FULL
+    assert parse(v.FULL.encode(), v.Machine) == machine
+
+
+def test_an_empty_element_class_prints_as_it_says() -> None:
+    assert format(v.Features()) == "<features>\n</features>\n"
+    assert format(v.Box()) == ""
+    assert both("<machine type='x'><name>a</name><features/></machine>").count("<features>\n") == 1
+
+
+def test_values_are_typed() -> None:
+    machine = parse(v.FULL, v.Machine)
+    assert machine.id == 3
+    assert machine.vmport is True
+    assert machine.cpus == CpuSet({0, 1, 2, 3, 7})
+    assert machine.boxes[0].type is v.BoxType.NET
+    assert machine.boxes[1].source == v.FileSource(file="/f", mode=0o600)
+    assert machine.size == v.Size(slots=2, value=5120)
+
+
+def test_absent_stays_none_and_lists_are_fresh() -> None:
+    one, two = v.Machine(type="a", name="n"), v.Machine(type="a", name="n")
+    assert one == two
+    one.boots.append("hd")
+    assert two.boots == []
+    assert one != two
+    assert one.uuid is None
+    assert one.hap is False
+    read = parse("<machine type='a'><name>n</name></machine>", v.Machine)
+    assert read == two
+
+
+def test_instances_are_unhashable_and_take_keywords_only() -> None:
+    with pytest.raises(TypeError):
+        hash(v.Host())
+    with pytest.raises(TypeError):
+        v.Host("h")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="type"):
+        v.Machine(name="x")
+
+
+def test_constructing_and_reading_give_the_same() -> None:
+    made = v.Box(type=v.BoxType.BLOCK, source=v.BlockSource(dev="/d"), index=2, readonly=True)
+    text = "<box type='block' index='2'>\n  <source dev='/d'/>\n  <readonly/>\n</box>\n"
+    assert format(made) == text
+    assert box(text) == made
+
+
+# -- unions
+
+
+def test_a_union_is_chosen_by_a_sibling_with_default() -> None:
+    assert isinstance(box("<box><source file='a'/></box>").source, v.FileSource)
+    assert isinstance(box("<box type='net'><source/></box>").source, v.NetSource)
+
+
+def test_a_set_tag_without_member_is_fine() -> None:
+    assert format(v.Box(type=v.BoxType.BLOCK)) == "<box type='block'/>\n"
+
+
+def test_a_member_that_contradicts_its_tag_is_refused() -> None:
+    with pytest.raises(XMLError, match="FileSource contradicts type 'block'"):
+        format(v.Box(type=v.BoxType.BLOCK, source=v.FileSource(file="/x")))
+    with pytest.raises(XMLError, match="BlockSource contradicts type 'file'"):
+        format(v.Box(source=v.BlockSource(dev="/x")))
+    with pytest.raises(XMLError, match="contradicts type 'spice'"):
+        format(v.Screen(type="spice", body=v.Vnc()))
+
+
+def test_a_value_of_a_foreign_type_is_refused() -> None:
+    wrong = v.Box(source=v.Host())  # type: ignore[arg-type]
+    with pytest.raises(XMLError):
+        format(wrong)
+
+
+def test_tags_on_the_member_itself() -> None:
+    assert isinstance(box("<box><address type='pci' slot='3'/></box>").address, v.PciAddress)
+    usb = box("<box><address type='usb' bus='1'/></box>").address
+    assert usb == v.BusAddress(type="usb", bus=1)
+
+
+def test_composite_tags_with_default() -> None:
+    machine = parse("<machine type='x'><name>a</name><card vendor='16'/></machine>", v.Machine)
+    assert machine.cards == [v.UsbCard(vendor=16)]
+    assert "<card mode='host' type='usb' vendor='0x0010'/>" in format(machine)
+
+
+def test_unknown_tags() -> None:
+    text = "<box><address type='isa' x='1'/></box>"
+    kept = box(text)
+    assert kept.address is None
+    assert '<address type="isa" x="1"/>' in format(kept)
+    with pytest.raises(XMLError, match="unknown address type 'isa'") as caught:
+        load(text, v.Box)
+    assert caught.value.path == "/box/address/@type"
+    with pytest.raises(XMLError, match="no address type"):
+        load("<box><address slot='1'/></box>", v.Box)
+
+
+def test_inline_members_share_the_element() -> None:
+    text = "<screen type='vnc' port='1' q='2'>\n  <share>no</share>\n  <zlib compression='on'/>\n</screen>\n"
+    screen = parse(text, v.Screen)
+    assert screen.body == v.Vnc(port=1, share=False)
+    assert screen.compression is True
+    assert screen.extra == Extras({"q": "2"})
+    assert format(screen) == text
+
+
+def test_members_leave_what_is_not_theirs() -> None:
+    screen = parse("<screen type='spice' port='1' tlsPort='2'/>", v.Screen)
+    assert screen.body == v.Spice(tls_port=2)
+    assert screen.extra == Extras({"port": "1"})
+
+
+# -- modes
+
+
+def test_modes_of_printing() -> None:
+    machine = parse(v.FULL, v.Machine)
+    live, inactive = format(machine), format(machine, Mode.INACTIVE)
+    assert " id='3'" in live
+    assert " id='3'" not in inactive
+    assert "<alias" not in inactive
+    for text in (live, inactive):
+        assert "geheim" not in text
+        assert "pw" not in text
+
+
+def test_modes_of_reading() -> None:
+    text = "<box>\n  <alias name='x'/>\n</box>\n"
+    assert load(text, v.Box).alias is None
+    assert load(text, v.Box, mode=Mode.LIVE).alias == "x"
+    assert box(text).alias == "x"
+
+
+def test_live_and_inactive_exclude_each_other() -> None:
+    assert (Mode.INACTIVE | Mode.LIVE).normalised == Mode.INACTIVE
+    assert Mode.SECURE.normalised == Mode.SECURE | Mode.LIVE
+
+
+# -- synonyms, printed twice, repetitions
+
+
+def test_synonyms_are_read_and_not_printed() -> None:
+    assert parse("<include filter='x'/>", v.Include) == v.Include(name="x")
+    assert parse("<include filter='x' name='y'/>", v.Include) == v.Include(name="y")
+    assert format(parse("<include filter='x'/>", v.Include)) == "<include name='x'/>\n"
+
+
+def test_what_is_printed_for_compatibility_is_not_read() -> None:
+    screen = parse("<screen type='x' listen='1.1.1.1'/>", v.Screen)
+    assert screen == v.Screen(type="x")
+
+
+def test_repeated_children() -> None:
+    assert parse("<features><colour>red</colour><colour>green</colour></features>", v.Features).colour == "green"
+    with pytest.raises(XMLError, match="only one mode is supported"):
+        parse("<features><mode>a</mode><mode>b</mode></features>", v.Features)
+    twice = box("<box><serial>a</serial><serial>b</serial></box>")
+    assert twice.serial == "a"
+    assert load("<box><serial>a</serial><serial>b</serial></box>", v.Box) == v.Box(serial="a")
+
+
+def test_only() -> None:
+    assert box("<box type='block' index='4'/>").index == 4
+    other = box("<box type='file' index='4'/>")
+    assert other.index is None
+    assert other.extra == Extras({"index": "4"})
+    assert format(v.Box(type=v.BoxType.FILE, index=4)) == "<box type='file'/>\n"
+
+
+def test_blank_leaves() -> None:
+    assert box("<box><serial/></box>").serial is None
+    machine = parse("<machine type='x'><name>a</name><title/></machine>", v.Machine)
+    assert machine.title == ""
+    assert "<title></title>" in format(machine)
+
+
+def test_omitted_values() -> None:
+    assert format(v.Screen(type="vnc", body=v.Vnc(port=-1))) == "<screen type='vnc'/>\n"
+
+
+def test_flags_come_in_the_order_of_the_enumeration() -> None:
+    machine = parse("<machine type='x'><name>a</name><banks><sm3/><sha1/><sm3/></banks></machine>", v.Machine)
+    assert machine.banks == [v.Bank.SHA1, v.Bank.SM3]
+
+
+def test_embedded_groups_are_made_on_demand() -> None:
+    assert parse("<card mode='host' type='pci'/>", v.PciCard).boot is None
+    card = parse("<card mode='host' type='pci'><tries>1</tries></card>", v.PciCard)
+    assert card.boot == v.Boot(tries=1)
+
+
+def test_recursion() -> None:
+    text = "<box type='file'>\n" + "".join(f"{'  ' * n}<backing type='file'>\n" for n in range(1, 60))
+    deep = box(text + "</backing>" * 59 + "</box>")
+    depth = 0
+    while deep.backing is not None:
+        deep, depth = deep.backing, depth + 1
+    assert depth == 59
+
+
+def test_whatever_the_order_of_children_the_output_is_in_order() -> None:
+    text = "<box><readonly/><serial>s</serial><address slot='1' type='pci'/><source file='x'/></box>"
+    assert format(box(text)) == (
+        "<box>\n  <source file='x'/>\n  <serial>s</serial>\n  <readonly/>\n"
+        "  <address type='pci' slot='0x01'/>\n</box>\n"
+    )
+
+
+# -- unknown content
+
+
+UNKNOWN = """\
+<machine type='kvm' future='1'>
+  <before a="1"/>
+  <name lang='de'>n</name>
+  <switches>
+    <hap/>
+    <other/>
+  </switches>
+  <key>k1</key>
+  <between>text</between>
+  <key>k2</key>
+  <devices>
+    <box>
+      <readonly since='12'/>
+      <new xmlns:x="urn:x" x:y="1">
+        <deep/>
+      </new>
+    </box>
+  </devices>
+  <last/>
+</machine>
+"""
+
+
+def test_unknown_content_survives_where_it_stood() -> None:
+    assert both(UNKNOWN) == UNKNOWN
+    machine = parse(UNKNOWN, v.Machine)
+    machine.boxes[0].serial = "added"
+    machine.keys.pop()
+    text = format(machine)
+    assert "<serial>added</serial>" in text
+    assert "<between>text</between>" in text
+    assert "<new xmlns" in text
+
+
+def test_load_drops_it() -> None:
+    assert format(load(UNKNOWN, v.Machine)) == (
+        "<machine type='kvm'>\n  <name>n</name>\n  <switches>\n    <hap/>\n  </switches>\n"
+        "  <key>k1</key>\n  <key>k2</key>\n"
+        "  <devices>\n    <box>\n      <readonly/>\n    </box>\n  </devices>\n</machine>\n"
+    )
+
+
+def test_load_refuses_it_where_the_element_says_so() -> None:
+    text = "<machine type='x'><name>a</name><features><acpl/></features></machine>"
+    with pytest.raises(ConfigUnsupported, match="unexpected feature 'acpl'") as caught:
+        load(text, v.Machine)
+    assert caught.value.nearest == "acpi"
+    assert "<acpl/>" in both(text)
+
+
+def test_extras_made_by_hand_are_checked() -> None:
+    made = v.Box(extra=Extras(elements=[Extra("<x><y/></x>")]))
+    assert format(made) == "<box>\n  <x>\n    <y/>\n  </x>\n</box>\n"
+    with pytest.raises(VirtError):
+        format(v.Box(extra=Extras(elements=[Extra("<x>")])))
+
+
+def test_comments_are_dropped_outside_verbatim_subtrees() -> None:
+    text = "<machine type='x'><!-- a --><name>a<!-- b -->c</name><devices><!-- d --><box/></devices><?pi x?></machine>"
+    machine = parse(text, v.Machine)
+    assert machine.name == "ac"
+    assert machine.extra is None
+    assert len(machine.boxes) == 1
+
+
+# -- verbatim subtrees
+
+
+def test_verbatim_subtrees_keep_texts_with_line_breaks() -> None:
+    inner = '<a:b xmlns:a="urn:a">line 1\n line 2</a:b>'
+    text = f"<machine type='x'>\n  <name>n</name>\n  <metadata>\n    {inner}\n  </metadata>\n</machine>\n"
+    assert both(text) == text
+
+
+def test_verbatim_subtrees_do_not_inherit_unused_namespaces() -> None:
+    text = "<machine type='x' xmlns:q='urn:q' xmlns:u='urn:u'><name>n</name><metadata><u:x/></metadata></machine>"
+    metadata = parse(text, v.Machine).metadata
+    assert metadata is not None
+    assert "urn:q" not in metadata
+    assert 'xmlns:u="urn:u"' in metadata
+
+
+def test_verbatim_text_set_by_hand_is_checked() -> None:
+    machine = v.Machine(type="x", name="n", metadata="<metadata><a><b/></a></metadata>")
+    assert "  <metadata>\n    <a>\n      <b/>\n    </a>\n  </metadata>\n" in format(machine)
+    machine.metadata = "</metadata><evil/>"
+    with pytest.raises(VirtError):
+        format(machine)
+
+
+# -- namespaces
+
+
+def test_namespaces_of_plugins() -> None:
+    text = (
+        "<machine type='x' xmlns:any='http://example.org/test'><name>n</name>"
+        "<any:commandline><any:arg value='1'/><any:unknown/></any:commandline></machine>"
+    )
+    machine = parse(text, v.Machine)
+    (space,) = machine.spaces
+    assert isinstance(space, v.CommandLine)
+    assert space.args == [v.Arg(value="1")]
+    assert "<machine type='x' xmlns:t='http://example.org/test'>" in format(machine)
+    assert "<t:arg value='1'/>" in format(machine)
+
+
+def test_foreign_namespaces_are_unknown_content() -> None:
+    text = "<machine type='x' xmlns:f='urn:f'><name>n</name><f:x/></machine>"
+    assert '<f:x xmlns:f="urn:f"/>' in both(text)
+    assert "urn:f" not in format(load(text, v.Machine))
+
+
+# -- hooks, generated code
+
+
+def test_after_parse() -> None:
+    with pytest.raises(XMLError, match="that name is bad") as caught:
+        parse("<machine type='x'><name>bad</name></machine>", v.Machine)
+    assert caught.value.path == "/machine"
+
+
+def test_generated_code_shows_in_tracebacks() -> None:
+    reader = reader_of(v.Host)
+    assert linecache.getline(reader.__code__.co_filename, 1).startswith("def read(")
+
+
+def test_declaring_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, virtcore.xml\n"
+        "heavy = {'lxml', 'attr', 'attrs', 'asyncio', 'inspect', 'dataclasses'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_errors_of_required_fields() -> None:
+    with pytest.raises(XMLError) as caught:
+        parse("<machine><name>a</name></machine>", v.Machine)
+    assert str(caught.value) == "XML error: Missing required attribute 'type' in element 'machine'"
+    with pytest.raises(ConfigUnsupported, match="rule needs action") as other:
+        parse("<rule/>", v.Rule)
+    assert other.value.code is ErrorCode.CONFIG_UNSUPPORTED
