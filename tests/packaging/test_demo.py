@@ -11,8 +11,10 @@ from support import ROOT
 
 def test_without_qemu_the_demo_runs_on_the_test_hypervisor() -> None:
     environment = {**os.environ, "PATH": "/nonexistent"}
-    command = [sys.executable, ROOT / "tools" / "demo.py"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    program = ROOT / "tools" / "demo.py"
+    done = subprocess.run(
+        [sys.executable, program], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert "test:///default" in done.stdout
     assert "apt-get install" in done.stdout
