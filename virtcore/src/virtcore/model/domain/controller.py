@@ -9,10 +9,8 @@ from virtcore.errors import ErrorCode
 from virtcore.model.domain.address import Address, Device
 from virtcore.model.domain.disk import IOThreadMapping, VirtioOptions
 from virtcore.xml import (
-    HEX,
     INT,
     ON_OFF,
-    UINT_ANY,
     attribute,
     child,
     children,
@@ -47,6 +45,8 @@ __all__ = [
     "XenbusController",
 ]
 
+#: A number that may be written as 0x… or 0… too; whether it fits is for validation to say.
+_NUMBER = number(32, signed=True, base=0)
 _UNKNOWN = "Unknown model type '{value}'"
 _CODE = ErrorCode.CONFIG_UNSUPPORTED
 
@@ -165,7 +165,9 @@ class ControllerDriver(VirtioOptions):
 class Controller(Device):
     """What all controllers have."""
 
-    index: int | None = attribute(doc="number of the controller among its kind; the lowest free one by default")
+    index: int | None = attribute(
+        codec=INT, minimum=0, doc="number of the controller among its kind; the lowest free one by default"
+    )
     driver: ControllerDriver | None = child()
     alias: str | None = attribute(
         "name", within="alias", blank=False, doc="identifier of the device; ``ua-`` names are the user's"
@@ -210,8 +212,8 @@ class VirtioSerialController(Controller):
     model: VirtioSerialModel | None = attribute(
         invalid=_UNKNOWN, code=_CODE, doc="variant of the device", since="5.2.0"
     )
-    ports: int | None = attribute(doc="number of ports")
-    vectors: int | None = attribute(doc="number of interrupt vectors")
+    ports: int | None = attribute(codec=INT, minimum=0, doc="number of ports")
+    vectors: int | None = attribute(codec=INT, minimum=0, doc="number of interrupt vectors")
 
 
 @element("controller", tag=ControllerType.CCID)
@@ -226,18 +228,20 @@ class USBController(Controller):
     model: USBControllerModel | None = attribute(
         invalid=_UNKNOWN, code=_CODE, doc="kind of controller; none disables USB"
     )
-    ports: int | None = attribute(doc="number of ports", since="1.3.5")
+    ports: int | None = attribute(codec=INT, minimum=0, doc="number of ports", since="1.3.5")
 
 
 @element("target")
 class PCIControllerTarget:
     """What the guest sees of a PCI controller."""
 
-    chassis_nr: int | None = attribute("chassisNr", codec=UINT_ANY, minimum=1, maximum=255, doc="chassis of a bridge")
-    chassis: int | None = attribute(codec=UINT_ANY, maximum=255, doc="chassis of a root or downstream port")
-    port: int | None = attribute(codec=HEX("0x%x"), maximum=255, doc="port of a root or downstream port")
-    bus_nr: int | None = attribute("busNr", codec=UINT_ANY, minimum=1, maximum=254, doc="bus number of an expander bus")
-    index: int | None = attribute(codec=UINT_ANY, maximum=30, doc="number of a PAPR host bridge", since="3.6.0")
+    chassis_nr: int | None = attribute("chassisNr", codec=_NUMBER, minimum=0, doc="chassis of a bridge")
+    chassis: int | None = attribute(codec=_NUMBER, minimum=0, doc="chassis of a root or downstream port")
+    port: int | None = attribute(
+        codec=number(32, signed=True, base=0, form="0x%x"), minimum=0, doc="port of a root or downstream port"
+    )
+    bus_nr: int | None = attribute("busNr", codec=_NUMBER, minimum=0, doc="bus number of an expander bus")
+    index: int | None = attribute(codec=_NUMBER, minimum=0, doc="number of a PAPR host bridge", since="3.6.0")
     hotplug: bool | None = attribute(codec=ON_OFF, doc="whether devices can be plugged at run time", since="6.3.0")
     mem_reserve: int | None = attribute(
         "memReserve", codec=number(64, base=0), nonzero=True, doc="KiB of memory space to reserve", since="10.3.0"
@@ -266,9 +270,11 @@ class PCIController(Controller):
 class XenbusController(Controller):
     """The bus of Xen's paravirtual devices."""
 
-    max_grant_frames: int | None = attribute("maxGrantFrames", doc="grant frames the guest may use", since="5.2.0")
+    max_grant_frames: int | None = attribute(
+        "maxGrantFrames", codec=INT, minimum=0, doc="grant frames the guest may use", since="5.2.0"
+    )
     max_event_channels: int | None = attribute(
-        "maxEventChannels", doc="event channels the guest may use", since="6.4.0"
+        "maxEventChannels", codec=INT, minimum=0, doc="event channels the guest may use", since="6.4.0"
     )
 
 

@@ -260,6 +260,8 @@ _MISSING = "Missing <source> element in hostdev device"
 class Hostdev(ROMDevice):
     """What all host devices have."""
 
+    sgio: SGIO | None = attribute(doc="which SCSI commands pass (SCSI)")
+    rawio: bool | None = attribute(codec=YES_NO, doc="whether the process may send raw SCSI commands (SCSI)")
     teaming: Teaming | None = child()
     readonly: bool = flag(doc="the guest cannot write (SCSI)")
     shareable: bool = flag(doc="other domains may use it at the same time (SCSI)")

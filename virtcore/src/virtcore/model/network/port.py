@@ -112,9 +112,7 @@ class VirtualPortParameters:
 
     managerid: int | None = attribute(codec=number(32, base=0), doc="VSI manager (802.1Qbg)")
     typeid: int | None = attribute(codec=number(32, base=0), doc="VSI type (802.1Qbg)")
-    typeidversion: int | None = attribute(
-        codec=number(32, base=0), doc="version of the VSI type (802.1Qbg)"
-    )
+    typeidversion: int | None = attribute(codec=number(32, base=0), doc="version of the VSI type (802.1Qbg)")
     instanceid: str | None = attribute(
         codec=UUID, invalid="cannot parse instanceid parameter as a uuid", doc="VSI instance (802.1Qbg)"
     )

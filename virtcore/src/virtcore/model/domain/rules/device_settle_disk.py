@@ -237,9 +237,12 @@ def settle_seclabels(labels: list[DeviceSeclabel], context: DomainContext) -> li
             if label.model in models:
                 raise XMLDetail(f"seclabel for model {label.model} is already provided")
             models.add(label.model)
-        label.relabel = label.relabel is not False
+        said = label.relabel
+        label.relabel = said is not False
         if label.label is not None and not label.relabel:
             raise XMLError(f"Cannot specify a label if relabelling is turned off. model={label.model or '<null>'}")
+        if said and context.inactive and label.label is None:
+            raise XMLError(f"Cannot specify relabel if label is missing. model={label.model or '<null>'}")
     if context.inactive:
         return [label for label in labels if label.label is not None or not label.relabel]
     return labels

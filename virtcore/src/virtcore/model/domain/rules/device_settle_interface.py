@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import random
 import re
 from typing import TYPE_CHECKING
 
@@ -189,7 +188,9 @@ def _settle_mac(interface: Interface, context: DomainContext) -> None:
     if mac.address is not None and int(mac.address[:2], 16) & 1:
         raise XMLError(f"expected unicast mac address, found multicast '{mac.address}'")
     if mac.address is None or mac.address == "00:00:00:00:00:00":
-        mac.address = ":".join(f"{byte:02x}" for byte in (*context.mac_prefix, *random.randbytes(3)))
+        mac.address = ":".join(
+            f"{byte:02x}" for byte in (*context.mac_prefix, *(context.random_bits(8) for _ in range(3)))
+        )
 
 
 def _settle_virtualport(port: VirtualPort, context: DomainContext, *, complete: bool) -> None:
@@ -379,6 +380,9 @@ def settle_hostdev(hostdev: AnyHostdev, context: DomainContext) -> None:
         _settle_ips(hostdev.ips)
         _settle_routes(hostdev.routes, "Domain hostdev device")
     if not isinstance(hostdev, SCSIHostdev):
+        for name in ("sgio", "rawio"):
+            if getattr(hostdev, name) is not None:
+                raise XMLError(f"{name} is only supported for scsi host device", path=f"@{name}")
         hostdev.readonly = hostdev.shareable = False
     settle_info(hostdev, context)
     _verify_teaming(hostdev.teaming)
