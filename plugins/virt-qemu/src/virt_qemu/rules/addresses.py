@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from virtcore.model.domain.rules.devices import iterate_devices
-
 from virt_qemu.rules.controllers import find_controller, insert_controller
 from virt_qemu.rules.pci import assign_pci_addresses
 from virtcore.errors import ConfigUnsupported, InternalError
@@ -25,6 +23,7 @@ from virtcore.model.domain.hostdev import USBHostdev
 from virtcore.model.domain.hub import Hub, HubType
 from virtcore.model.domain.input import InputBus
 from virtcore.model.domain.memory_device import DIMM, NVDIMM
+from virtcore.model.domain.rules.devices import iterate_devices
 from virtcore.model.domain.sound import SoundModel
 
 if TYPE_CHECKING:

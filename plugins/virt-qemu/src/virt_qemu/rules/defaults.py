@@ -18,7 +18,7 @@ from virtcore.model.domain.controller import (
     USBControllerModel,
 )
 from virtcore.model.domain.domain import VirtType
-from virtcore.model.domain.features import Features
+from virtcore.model.domain.features import GIC, IOAPIC, Features, GICVersion, IOAPICDriver
 from virtcore.model.domain.graphics import SDLGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.input import Input, InputBus, InputType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
@@ -308,10 +308,14 @@ def needs_eim(domain: Domain) -> bool:
 
 
 def enable_default_features(domain: Domain, capabilities: EmulatorCapabilities) -> None:
-    """Features that others need."""
-    from virtcore.model.domain.features import IOAPIC, IOAPICDriver
-
+    """Features that the board or other devices need."""
     assert domain.devices is not None
+    gic = domain.features.gic if domain.features is not None else None
+    if (gic is None and Machine.of(domain).arm_virt) or (gic is not None and gic.version is None):
+        if domain.features is None:
+            domain.features = Features()
+        # Emulated, version 3 lacks what PCI Express wants; version 2 is every board's.
+        domain.features.gic = GIC(version=GICVersion.V2)
     iommu = domain.devices.iommu
     if iommu is None:
         return

@@ -96,7 +96,7 @@ def _disk(device: Disk, domain: Domain, context: DomainContext, capabilities: Em
 
 def _video(device: Any, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:
     model = device.model = device.model if device.model is not None else VideoModel()
-    if model.type is None:
+    if model.type in (None, VideoType.DEFAULT):
         model.type = _default_video(Machine.of(domain), capabilities)
     if model.type is VideoType.QXL and not model.vgamem:
         model.vgamem = QXL_VGAMEM

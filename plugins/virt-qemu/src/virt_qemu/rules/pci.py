@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from virtcore.model.domain.rules.devices import iterate_devices
-
 from virt_qemu.rules.controllers import insert_controller
 from virt_qemu.rules.machine import Machine, pci_root
 from virt_qemu.rules.pci_connect import PCINeeds
@@ -36,8 +34,9 @@ from virtcore.model.domain.disk import DiskBus
 from virtcore.model.domain.filesystem import FilesystemDriverType
 from virtcore.model.domain.hostdev import MdevHostdev, MdevModel, PCIHostdev, VHostSCSIHostdev
 from virtcore.model.domain.input import InputBus
-from virtcore.model.domain.interface import InterfaceType
+from virtcore.model.domain.interface import HostdevInterfaceSource, Interface, InterfacePCIAddress, InterfaceType
 from virtcore.model.domain.memory_device import VirtioMEM, VirtioPMEM
+from virtcore.model.domain.rules.devices import iterate_devices
 from virtcore.model.domain.sound import SoundModel
 from virtcore.model.domain.video import VideoType
 
@@ -298,6 +297,7 @@ class _Assignment:
         yield from wanting(devices.sounds, lambda sound: sound.model not in _NOT_PCI_SOUND)
         yield from wanting(devices.controllers, _is_placed_controller)
         yield from self._virtio_disks()
+        yield from wanting(devices.interfaces, _is_pci_hostdev)
         yield from wanting(devices.hostdevs, _is_pci_hostdev)
         if devices.memballoon is not None and devices.memballoon.model != "none":
             yield from wanting([devices.memballoon])
@@ -487,6 +487,9 @@ def _is_placed_controller(controller: Controller) -> bool:
 
 
 def _is_pci_hostdev(hostdev: object) -> bool:
+    if isinstance(hostdev, Interface):
+        source = hostdev.source
+        return isinstance(source, HostdevInterfaceSource) and isinstance(source.address, InterfacePCIAddress)
     if isinstance(hostdev, MdevHostdev):
         return hostdev.model is MdevModel.VFIO_PCI
     return isinstance(hostdev, PCIHostdev | VHostSCSIHostdev)

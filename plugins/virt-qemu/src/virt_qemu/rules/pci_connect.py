@@ -95,7 +95,9 @@ class PCINeeds:
         return _PCI
 
     def _interface(self, device: Any) -> Connect:
-        if device.type is InterfaceType.HOSTDEV or device.model == "usb-net":
+        if device.type is InterfaceType.HOSTDEV:
+            return self.pcie
+        if device.model == "usb-net":
             return Connect.NONE
         if device.model in ("virtio", "virtio-non-transitional"):
             return self.virtio
