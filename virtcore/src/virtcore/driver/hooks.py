@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 from virtcore.driver import loader
+from virtcore.errors import InternalError
 
 if TYPE_CHECKING:
     from virtcore.operations.events import Event
@@ -70,7 +71,7 @@ _manager: pluggy.PluginManager | None = None
 def manager() -> pluggy.PluginManager:
     """The hooks of every installed plugin, which are loaded now if they were not.
 
-    :raises InternalError: a plugin cannot be loaded.
+    :raises InternalError: a plugin cannot be loaded, or implements what is no hook; names the distribution.
     """
     global _manager
     with _lock:
@@ -78,8 +79,11 @@ def manager() -> pluggy.PluginManager:
             made = pluggy.PluginManager(PROJECT)
             made.add_hookspecs(Specifications)
             for plugin in loader.installed(loader.PLUGINS):
-                made.register(loader.load(plugin), plugin.name)
-            made.check_pending()
+                try:
+                    made.register(loader.load(plugin), plugin.name)
+                    made.check_pending()
+                except pluggy.PluginValidationError as error:
+                    raise InternalError(f"plugin of distribution {plugin.distribution}: {error}") from error
             made.hook.virtcore_register_namespaces()
             _manager = made
         return _manager

@@ -1,0 +1,57 @@
+"""``import virtcore`` costs at most five milliseconds, and each path loads only what it uses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+IMPORT_LIMIT = 5000
+"""Microseconds."""
+
+
+def importtime(module: str) -> int:
+    """Microseconds that an import takes, the interpreter's own start-up not counted."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", f"import {module}"], capture_output=True, text=True, check=True
+    )
+    (row,) = [row for row in done.stderr.splitlines() if row.rpartition("|")[2].strip() == module]
+    return int(row.split("|")[1])
+
+
+def modules_after(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\nimport json\nprint(json.dumps(sorted(sys.modules)))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(json.loads(done.stdout))
+
+
+def test_import_takes_no_time() -> None:
+    assert min(importtime("virtcore") for _ in range(5)) <= IMPORT_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import virtcore", {"typing", "asyncio", "virtcore.errors"}),
+        ("import virtcore; virtcore.VirtError; virtcore.ConnectionURI.parse('a:///')", {"asyncio", "inspect"}),
+        ("from virtcore.driver import loader; loader.installed(loader.DRIVERS)", {"asyncio", "pluggy", "stevedore"}),
+        ("import virtcore; virtcore.connect", {"lxml", "attr", "pluggy", "stevedore", "virtcore.xml"}),
+    ],
+)
+def test_what_is_not_loaded(code: str, absent: set[str]) -> None:
+    assert not modules_after(code) & absent
+
+
+def test_public_names_are_there() -> None:
+    import virtcore
+
+    assert all(getattr(virtcore, name) is not None for name in virtcore.__all__)
+    assert set(virtcore.__all__) <= set(dir(virtcore))
+    with pytest.raises(AttributeError):
+        _ = virtcore.nonsense  # type: ignore[attr-defined]
