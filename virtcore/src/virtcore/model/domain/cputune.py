@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from virtcore.errors import ErrorCode
+from virtcore.model.cpusets import cpu_selection
 from virtcore.xml import (
     CPU_SET,
     INT,
@@ -69,10 +70,13 @@ class CacheType(StrEnum):
     DATA = "data"
 
 
+_CPUS = cpu_selection("Invalid value of 'cpuset': {value}")
+
+
 @element("vcpu", doc="Number of virtual CPUs.")
 class VCPUMaximum:
     placement: CPUPlacement | None = attribute(doc="Who chooses the host CPUs.", since="0.9.11")
-    cpuset: CpuSet | None = attribute(codec=CPU_SET, doc="Host CPUs the guest runs on.", since="0.4.4")
+    cpuset: CpuSet | None = attribute(codec=_CPUS, doc="Host CPUs the guest runs on.", since="0.4.4")
     current: int | None = attribute(codec=UINT, doc="How many are online at boot; absent: all.", since="0.8.5")
     maximum: int | None = text(codec=UINT, invalid="maximum vcpus count must be an integer", doc="Most there can be.")
 
@@ -89,14 +93,14 @@ class VCPU:
 class VCPUPin:
     vcpu: int = attribute(codec=UINT, required=True)
     cpuset: CpuSet = attribute(
-        codec=CPU_SET, required=True, missing="missing cpuset for vcpupin", code=ErrorCode.INTERNAL_ERROR
+        codec=_CPUS, required=True, missing="missing cpuset for vcpupin", missing_code=ErrorCode.INTERNAL_ERROR
     )
 
 
 @element("emulatorpin", doc="Host CPUs of the emulator's own threads.")
 class EmulatorPin:
     cpuset: CpuSet = attribute(
-        codec=CPU_SET, required=True, missing="missing cpuset for emulatorpin", code=ErrorCode.INTERNAL_ERROR
+        codec=_CPUS, required=True, missing="missing cpuset for emulatorpin", missing_code=ErrorCode.INTERNAL_ERROR
     )
 
 
@@ -104,7 +108,7 @@ class EmulatorPin:
 class IOThreadPin:
     iothread: int = attribute(codec=UINT, required=True, nonzero=True)
     cpuset: CpuSet = attribute(
-        codec=CPU_SET, required=True, missing="missing cpuset for iothreadpin", code=ErrorCode.INTERNAL_ERROR
+        codec=_CPUS, required=True, missing="missing cpuset for iothreadpin", missing_code=ErrorCode.INTERNAL_ERROR
     )
 
 
@@ -117,7 +121,10 @@ class EmulatorSched:
 @element("vcpusched", doc="Scheduling of virtual CPUs.")
 class VCPUSched:
     vcpus: CpuSet = attribute(
-        codec=CPU_SET, required=True, missing="Missing attribute 'vcpus' in element 'vcpusched'", doc="Which ones."
+        codec=cpu_selection("'vcpus' scheduler bitmap '{value}' is empty"),
+        required=True,
+        missing="Missing attribute 'vcpus' in element 'vcpusched'",
+        doc="Which ones.",
     )
     scheduler: Scheduler = attribute(required=True)
     priority: int | None = attribute(codec=INT, only={"scheduler": (Scheduler.FIFO, Scheduler.RR)}, required=True)
@@ -126,7 +133,7 @@ class VCPUSched:
 @element("iothreadsched", doc="Scheduling of I/O threads.")
 class IOThreadSched:
     iothreads: CpuSet = attribute(
-        codec=CPU_SET,
+        codec=cpu_selection("'iothreads' scheduler bitmap '{value}' is empty"),
         required=True,
         missing="Missing attribute 'iothreads' in element 'iothreadsched'",
         doc="Which ones.",

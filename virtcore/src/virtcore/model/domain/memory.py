@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from virtcore.errors import ErrorCode
-from virtcore.xml import CPU_SET, ON_OFF, UINT, CpuSet, attribute, child, children, element, flag, leaf, scaled, text
+from virtcore.model.cpusets import cpu_selection
+from virtcore.xml import ON_OFF, UINT, CpuSet, attribute, child, children, element, flag, leaf, scaled, text
 
 __all__ = [
     "Allocation",
@@ -24,6 +25,9 @@ __all__ = [
     "NUMAPlacement",
     "Numatune",
 ]
+
+
+_NODES = cpu_selection("Invalid value of 'nodeset': {value}")
 
 
 class MemorySource(StrEnum):
@@ -92,7 +96,7 @@ class Memtune:
 @element("page", doc="Huge pages of one size.")
 class HugePage:
     size: int = attribute(codec=scaled("KiB"), required=True, doc="Page size in KiB.")
-    nodeset: CpuSet | None = attribute(codec=CPU_SET, doc="Guest NUMA nodes it is for; absent: all others.")
+    nodeset: CpuSet | None = attribute(codec=_NODES, doc="Guest NUMA nodes it is for; absent: all others.")
 
 
 @element("hugepages", empty="keep", doc="Guest memory is made of huge pages.")
@@ -153,7 +157,7 @@ class NUMAMemory:
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="Who chooses the nodes.",
     )
-    nodeset: CpuSet | None = attribute(codec=CPU_SET, doc="Host nodes.")
+    nodeset: CpuSet | None = attribute(codec=_NODES, doc="Host nodes.")
 
 
 @element("memnode", doc="Host nodes for the memory of one guest NUMA cell.")
@@ -161,7 +165,7 @@ class MemNode:
     cellid: int = attribute(codec=UINT, required=True, doc="Guest cell.")
     mode: NUMAMode | None = attribute()
     nodeset: CpuSet = attribute(
-        codec=CPU_SET, required=True, missing="Missing required nodeset attribute in memnode element"
+        codec=_NODES, required=True, missing="Missing required nodeset attribute in memnode element"
     )
 
 

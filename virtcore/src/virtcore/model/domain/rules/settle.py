@@ -27,6 +27,8 @@ __all__ = ["settle"]
 # Longest security model and label (VIR_SECURITY_MODEL_BUFLEN, VIR_SECURITY_LABEL_BUFLEN less the final zero).
 _MODEL_LENGTH = 256
 _LABEL_LENGTH = 4096
+# That many KiB mean no limit (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
+_UNLIMITED = 9007199254740991
 _HYPERV_VENDOR_LENGTH = 12
 _HYPERV_SPINLOCK_RETRIES = 0xFFF
 
@@ -160,11 +162,13 @@ def _settle_memory(domain: Domain) -> None:
     backing = domain.memory_backing
     if backing is not None and backing.hugepages is not None:
         for page in backing.hugepages.pages:
-            path = "/domain/memoryBacking/hugepages/page"
             if not page.size:
-                raise XMLDetail("hugepage size can't be zero", path=f"{path}/@size")
-            if page.nodeset is not None and not page.nodeset:
-                raise ConfigUnsupported(f"Invalid value of 'nodeset': {page.nodeset}", path=f"{path}/@nodeset")
+                raise XMLDetail("hugepage size can't be zero", path="/domain/memoryBacking/hugepages/page/@size")
+    limits = domain.memtune
+    if limits is not None:
+        for name in ("hard_limit", "soft_limit", "swap_hard_limit"):
+            if (getattr(limits, name) or 0) >= _UNLIMITED:
+                setattr(limits, name, None)
     if domain.blkiotune is not None:
         # A device without any limit says nothing.
         domain.blkiotune.devices = [

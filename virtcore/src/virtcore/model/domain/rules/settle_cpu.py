@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from virtcore.model.domain.rules.context import DomainContext
 
 __all__ = [
-    "refuse_empty",
     "settle_cpu",
     "settle_cputune",
     "settle_iothreads",
@@ -32,12 +31,6 @@ __all__ = [
 
 # The only level of cache whose use can be measured.
 _MONITORED_CACHE_LEVEL = 3
-
-
-def refuse_empty(cpus: CpuSet | None, attribute: str, path: str) -> None:
-    """Refuses a set in which everything was excluded again (``0,^0``)."""
-    if cpus is not None and not cpus:
-        raise ConfigUnsupported(f"Invalid value of '{attribute}': {cpus}", path=path)
 
 
 # ---------------------------------------------------------------------------------------------------- vCPUs and threads
@@ -56,7 +49,6 @@ def settle_vcpus(domain: Domain, context: DomainContext) -> None:
         vcpu.placement = CPUPlacement.STATIC
     elif vcpu.placement is CPUPlacement.AUTO:
         vcpu.cpuset = None
-    refuse_empty(vcpu.cpuset, "cpuset", "/domain/vcpu/@cpuset")
     if domain.vcpus:
         states = {}
         for state in domain.vcpus:
@@ -130,11 +122,8 @@ def _settle_pins(tune: CPUTune, maximum: int, iothreads: dict[int, int]) -> None
         for pin in tune.vcpupins:
             if pin.vcpu in pinned:
                 raise InternalError(f"duplicate vcpupin for vcpu '{pin.vcpu}'", path="/domain/cputune/vcpupin")
-            refuse_empty(pin.cpuset, "cpuset", "/domain/cputune/vcpupin/@cpuset")
             pinned.add(pin.vcpu)
         tune.vcpupins.sort(key=lambda pin: pin.vcpu)
-    if tune.emulatorpin is not None:
-        refuse_empty(tune.emulatorpin.cpuset, "cpuset", "/domain/cputune/emulatorpin/@cpuset")
     if tune.iothreadpins:
         pinned = set()
         for thread_pin in tune.iothreadpins:
@@ -142,7 +131,6 @@ def _settle_pins(tune: CPUTune, maximum: int, iothreads: dict[int, int]) -> None
                 raise ConfigUnsupported(
                     f"Cannot find 'iothread' : {thread_pin.iothread}", path="/domain/cputune/iothreadpin/@iothread"
                 )
-            refuse_empty(thread_pin.cpuset, "cpuset", "/domain/cputune/iothreadpin/@cpuset")
             if thread_pin.iothread in pinned:
                 raise InternalError(
                     f"duplicate iothreadpin for same iothread '{thread_pin.iothread}'",
@@ -155,8 +143,6 @@ def _settle_pins(tune: CPUTune, maximum: int, iothreads: dict[int, int]) -> None
 def _threads(numbers: CpuSet, seen: set[int], element: str, attribute: str) -> list[int]:
     """The threads a scheduler names, none of them named before."""
     path = f"/domain/cputune/{element}/@{attribute}"
-    if not numbers:
-        raise ConfigUnsupported(f"'{attribute}' scheduler bitmap '{numbers}' is empty", path=path)
     if not seen.isdisjoint(numbers):
         raise XMLDetail(f"'{element}' attributes '{attribute}' must not overlap", path=path)
     seen.update(numbers)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, XMLError
 from virtcore.model.domain.cputune import CPUPlacement
-from virtcore.model.domain.rules.settle_cpu import refuse_empty
 
 if TYPE_CHECKING:
     from virtcore.model.cpu.numa import NUMA
@@ -119,7 +118,6 @@ def _settle_numa_memory(tune: Numatune, automatic: bool) -> None:
 
     memory = tune.memory
     assert memory is not None
-    refuse_empty(memory.nodeset, "nodeset", "/domain/numatune/memory/@nodeset")
     placement = memory.placement
     if memory.mode is None and placement is None and memory.nodeset is None:
         tune.memory = None
@@ -159,5 +157,4 @@ def _settle_memnodes(domain: Domain, tune: Numatune) -> None:
         known.add(node.cellid)
         if node.mode is None:
             node.mode = NUMAMode.STRICT
-        refuse_empty(node.nodeset, "nodeset", f"{path}/@nodeset")
     tune.memnodes.sort(key=lambda node: node.cellid)
