@@ -23,6 +23,8 @@ class ExampleDriver(StatefulDriver[ExampleState]):
     """Serves ``example:///session`` and ``example:///embed?root=DIR``."""
 
     name = "EXAMPLE"
+    local_only = True
+    embeddable = True
 
     @classmethod
     async def open(cls, request: OpenRequest) -> Self:

@@ -52,6 +52,7 @@ class TestDriver(StatefulDriver[TestState]):
     __test__ = False  # no test case, whatever its name
 
     name = "TEST"
+    local_only = True
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE
     stats_groups = DomainStatsTypes.STATE | DomainStatsTypes.IOTHREAD
@@ -254,6 +255,5 @@ class TestDriver(StatefulDriver[TestState]):
 
         rows = self.stats_of(obj, groups, self.state_info(obj))
         if groups & DomainStatsTypes.IOTHREAD:
-            assert obj.live is not None
-            iothreads(rows, [iothread.id for iothread in obj.live.iothread_ids])
+            iothreads(rows, str(self.state.facts(obj)["iothreads"]).split())
         return rows

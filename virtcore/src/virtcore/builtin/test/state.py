@@ -77,6 +77,7 @@ DEFAULT_FACTS: Facts = {
     "memory": 2097152,
     "vcpus": 2,
     "max_vcpus": 2,
+    "iothreads": "",
     "plain": True,
 }
 
@@ -145,6 +146,9 @@ class TestState(DriverState):
         domain = super().load(xml, flags)
         name_interfaces(domain)
         return domain
+
+    def facts_of(self, domain: Domain) -> Facts:
+        return {**super().facts_of(domain), "iothreads": " ".join(str(thread.id) for thread in domain.iothread_ids)}
 
     async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
         await super().before_undefine(obj, flags)

@@ -12,7 +12,7 @@ __all__ = ["iothreads"]
 _POLL_MAX_NS = 32768
 
 
-def iothreads(rows: TypedParameters, numbers: Sequence[int]) -> None:
+def iothreads(rows: TypedParameters, numbers: Sequence[str]) -> None:
     """Append the group of I/O threads."""
     if not numbers:
         return
