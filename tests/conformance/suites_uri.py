@@ -13,7 +13,7 @@ def uri(case: Any) -> dict[str, Any]:
     params = parts.params()
     written = parts._replace(query=format_params(params) or None)
     if parts.server is not None:  # the same text as a connection URI
-        assert str(ConnectionURI.parse(text)) == written.format()
+        assert str(ConnectionURI.parse(text)._replace(raw_query=None)) == written.format()
     return {
         "scheme": parts.scheme,
         "server": parts.server,

@@ -78,7 +78,7 @@ def test_a_domain_transition_can_be_refused(recorder: Recorder) -> None:
 def test_a_plugin_with_an_unknown_hook_is_refused(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = SimpleNamespace(virtcore_nonsense=hookimpl(lambda: None))
     monkeypatch.setattr(loader, "load", lambda found: wrong)
-    with pytest.raises(InternalError, match="virt-recorder.*virtcore_nonsense"):
+    with pytest.raises(InternalError, match=r"virt-recorder.*virtcore_nonsense"):
         hooks.manager()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_abandoned_work_makes_room_up_to_a_limit() -> None:
 def test_work_that_has_not_begun_can_be_withdrawn() -> None:
     pool = WorkerPool(1, "test")
     release, ran = threading.Event(), []
-    pool.submit(lambda: release.wait(10) and None)
+    pool.submit(partial(release.wait, 10))
     waiting = pool.submit(lambda: ran.append(1))
     assert pool.abandon(waiting)
     release.set()

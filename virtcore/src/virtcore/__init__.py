@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT",
+    "LIBVIRT_VERSION",
     "AsyncConnection",
     "AsyncDomain",
     "AsyncStream",
@@ -51,6 +52,9 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+LIBVIRT_VERSION: int = 11003000
+"""The version of libvirt whose behaviour this is, as major * 1,000,000 + minor * 1,000 + release."""
 
 _HOMES = {
     "api.aio": ("AsyncConnection", "AsyncDomain", "AsyncStream"),

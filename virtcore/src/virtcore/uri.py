@@ -192,6 +192,7 @@ class ConnectionURI(NamedTuple):
     :ivar port: TCP port, or None.
     :ivar path: decoded; empty when absent.
     :ivar query: parameters in order, decoded.
+    :ivar raw_query: the query as it was written, which counts as long as it says the same.
     """
 
     scheme: str
@@ -202,6 +203,7 @@ class ConnectionURI(NamedTuple):
     path: str = ""
     query: tuple[tuple[str, str], ...] = ()
     fragment: str | None = None
+    raw_query: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -227,6 +229,7 @@ class ConnectionURI(NamedTuple):
             uri.path or "",
             uri.params(),
             uri.fragment,
+            uri.query,
         )
 
     def get(self, name: str) -> str | None:
@@ -251,13 +254,14 @@ class ConnectionURI(NamedTuple):
         return self._replace(query=tuple(pair for pair in self.query if pair[0].lower() not in names))
 
     def __str__(self) -> str:
+        raw = URI(query=self.raw_query)
         return URI(
             self.scheme if self.transport is None else f"{self.scheme}+{self.transport}",
             self.user,
             self.host,
             self.port or 0,
             self.path or None,
-            format_params(self.query) or None,
+            raw.query if raw.params() == self.query else format_params(self.query) or None,
             self.fragment,
         ).format()
 

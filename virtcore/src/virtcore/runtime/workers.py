@@ -31,7 +31,7 @@ class Work:
 
     __slots__ = ("abandoned", "run", "running")
 
-    def __init__(self, run: Callable[[], None]) -> None:
+    def __init__(self, run: Callable[[], object]) -> None:
         self.run = run
         self.running = False
         self.abandoned = False
@@ -52,7 +52,7 @@ class WorkerPool:
         self._stuck = 0
         self._closed = False
 
-    def submit(self, run: Callable[[], None]) -> Work:
+    def submit(self, run: Callable[[], object]) -> Work:
         """Have a worker call a function, which must not raise.
 
         :raises ResourceBusy: too many earlier calls are stuck.
