@@ -13,7 +13,7 @@ from typing import Any
 
 def virsh(case: Any) -> str:
     """Output and error of one run in one stream, with the exit status when it is not 0."""
-    with tempfile.TemporaryDirectory(prefix="virtsh-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="libvirt_virshtest_", dir="/tmp") as scratch:
         pipe = str(Path(scratch, "pipe"))
 
         def place(text: str) -> str:

@@ -7,8 +7,7 @@ __all__ = ["long_version"]
 
 def long_version(version: str) -> str:
     """The installed distributions and the URI schemes they serve."""
-    from importlib.metadata import entry_points
-    from importlib.metadata import version as installed
+    from importlib.metadata import entry_points, version as installed
 
     drivers = sorted({point.name for point in entry_points(group="virtcore.drivers")})
     transports = sorted({point.name for point in entry_points(group="virtcore.transports")})

@@ -89,4 +89,4 @@ def complete_words(shell: Shell, words: list[str]) -> list[str]:
     if not shell.ensure_connected():
         return []
     found = complete_line(shell, " ".join(words) + (" " if words and not words[-1] else ""), words[-1] if words else "")
-    return sorted(dict.fromkeys(found))
+    return list(dict.fromkeys(found))

@@ -141,7 +141,6 @@ class Shell:
         """
         from virtcore.errors import VirtError
 
-        problem: VirtError | None = None
         attempts: list[dict[str, str | int]] = []
         if "id" in by and text.isascii() and text.isdigit() and int(text) < 2**31:
             attempts.append({"id": int(text)})
@@ -152,9 +151,9 @@ class Shell:
         for attempt in attempts:
             try:
                 return self.connection.lookup_domain(**attempt)  # type: ignore[arg-type]
-            except VirtError as error:
-                problem = error
-        raise CommandError(f"failed to get domain '{text}'") from problem
+            except VirtError as problem:
+                self._note_loss(problem)
+        raise CommandError(f"failed to get domain '{text}'")
 
     @contextmanager
     def failing(self, text: str) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.controllers import find_controller, insert_controller
@@ -45,6 +46,11 @@ def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new:
     _assign_memory_slots(domain)
 
 
+def _all(domain: Domain) -> Iterator[Any]:
+    """Every device that can have an address."""
+    return iterate_devices(domain)
+
+
 # -- virtio-serial
 
 
@@ -55,7 +61,7 @@ def _assign_virtio_serial(domain: Domain) -> None:
     for controller in devices.controllers:
         if isinstance(controller, VirtioSerialController):
             ports.add_controller(controller)
-    for device in iterate_devices(domain):
+    for device in _all(domain):
         if isinstance(device.address, VirtioSerialAddress) and device.address.port:
             ports.reserve(device.address)
     for console in devices.consoles:
@@ -128,7 +134,7 @@ def _has_usb_port(device: Any) -> bool:
 def _assign_usb(domain: Domain, *, new: bool) -> None:
     assert domain.devices is not None
     devices = domain.devices
-    on_usb = [device for device in iterate_devices(domain) if _is_usb(device)]
+    on_usb = [device for device in _all(domain) if _is_usb(device)]
     if not new and not all(map(_has_usb_port, [*on_usb, *_usb_hubs(domain)])):
         return
     _add_hubs(domain, len(on_usb) + len(devices.hubs))

@@ -162,7 +162,7 @@ class _Assignment:
         for bus in addresses.buses[1:]:
             if bus.model is None:
                 bus.set_model(missing, hotplug=True)
-        for device in iterate_devices(self.domain):
+        for device in self._all():
             if has_pci_address(device) and not self._on_piix3(device, addresses):
                 addresses.reserve(device.address, self.needs.of(device) or Connect.PCI_DEVICE)
         return addresses
@@ -370,7 +370,7 @@ class _Assignment:
 
     def _mark_multifunction(self) -> None:
         """Function 0 of a slot says whether there are others."""
-        devices = [device for device in iterate_devices(self.domain) if isinstance(device.address, PCIAddress)]
+        devices = [device for device in self._all() if isinstance(device.address, PCIAddress)]
         shared = {
             (device.address.domain or 0, device.address.bus or 0, device.address.slot or 0)
             for device in devices
@@ -447,6 +447,10 @@ class _Assignment:
             if number not in used:
                 return number
         raise ConfigUnsupported(f"No usable target index found for {bus}")
+
+    def _all(self) -> Iterator[Any]:
+        """Every device that can have an address."""
+        return iterate_devices(self.domain)
 
     def _pci_controllers(self) -> list[PCIController]:
         return [controller for controller in self.devices.controllers if isinstance(controller, PCIController)]

@@ -12,7 +12,6 @@ from virt_shell.text import read_file
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Domain
-
     from virtcore.enums import DomainCreateFlags
 
 _NAME = "domain name, id or uuid"
