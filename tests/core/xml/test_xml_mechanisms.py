@@ -11,7 +11,7 @@ import pytest
 from core.xml import xml_vocabulary as v
 from virtcore.errors import ConfigUnsupported, ErrorCode, VirtError, XMLError
 from virtcore.xml import CpuSet, Extra, Extras, Mode, format, load, parse
-from virtcore.xml.reader import reader_of
+from virtcore.xml.readergen import reader_of
 
 
 def both(text: str, mode: Mode = Mode.SECURE) -> str:

@@ -7,8 +7,10 @@ resolves its annotations and lets attrs write constructor and comparison, in pla
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
 from virtcore.xml.fields import Field
@@ -28,6 +30,7 @@ class Declaration:
     __slots__ = (
         "after_parse",
         "cls",
+        "defaults",
         "doc",
         "empty",
         "fields",
@@ -71,6 +74,8 @@ class Declaration:
         self.doc = doc
         self.ready = False
         self.fields: tuple[Field, ...] = ()
+        #: By field what an absent value means.
+        self.defaults: dict[str, object] = {}
 
     @property
     def qualified_name(self) -> str:
@@ -141,10 +146,15 @@ def element(
         cls.__virt_xml__ = noted  # type: ignore[attr-defined]
 
         def first_use(self: T, /, **values: object) -> None:
-            materialise(cls)
+            construct(cls)
             cls.__init__(self, **values)
 
         cls.__init__ = first_use  # type: ignore[assignment, method-assign]
+        cls.__attrs_attrs__ = _ATTRIBUTES  # type: ignore[attr-defined]
+        cls.__eq__ = equal  # type: ignore[method-assign]
+        cls.__hash__ = None  # type: ignore[assignment]
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = represent  # type: ignore[method-assign]
         return cls
 
     return decorate
@@ -182,47 +192,103 @@ def collect(cls: type) -> list[Field]:
 _OWN: dict[type, list[Field]] = {}
 
 
+_LOCK = RLock()
+
+
 def materialise(cls: type) -> Declaration:
-    """Makes the class ready for use; harmless when repeated."""
+    """Makes the class ready for reading and printing: fields collected, defaults on the class. Harmless when
+    repeated.
+    """
     noted = declaration(cls)
     if noted.ready:
         return noted
+    with _LOCK:
+        for base in cls.__mro__[1:]:
+            if "__virt_xml__" in base.__dict__:
+                materialise(base)
+        fields = collect(cls)
+        if not any(f.kind == "extras" for f in fields):
+            extra = Field("extras", {"doc": "content no field declares"})
+            extra.key, extra.owner = "extra", cls
+            fields.append(extra)
+        for field in fields:
+            if field.kind in ("inherited", "printed"):
+                continue
+            noted.defaults[field.key] = default = default_of(field)
+            if default in (None, False):
+                setattr(cls, field.key, default)
+            elif field.key in cls.__dict__:
+                # Required values and lists have no default that instances could share.
+                delattr(cls, field.key)
+        noted.fields = tuple(f for f in fields if f.kind != "inherited")
+        noted.ready = True
+    return noted
+
+
+class Fresh:
+    """Stands for "a new list" and "no default" among the defaults."""
+
+    LIST = "list"
+    REQUIRED = "required"
+
+
+def default_of(field: Field) -> object:
+    if field.kind in ("children", "flags", "namespaces") or is_list(field):
+        return Fresh.LIST
+    if field.kind == "flag":
+        return False
+    return Fresh.REQUIRED if field.required and field.only is None else None
+
+
+def construct(cls: type) -> None:
+    """Lets attrs write the constructor, on the first construction (or look at ``attrs.fields``)."""
     from attr import NOTHING, Factory, attrib, attrs
 
-    for base in cls.__mro__[1:]:
-        if "__virt_xml__" in base.__dict__:
-            materialise(base)
-    fields = collect(cls)
-    if not any(f.kind == "extras" for f in fields):
-        extra = Field("extras", {"doc": "content no field declares"})
-        extra.key, extra.owner = "extra", cls
-        fields.append(extra)
-    these: dict[str, Any] = {}
-    defaults: dict[str, object] = {}
-    for field in fields:
-        if field.kind in ("inherited", "printed"):
-            continue
-        if field.kind in ("children", "flags", "namespaces") or is_list(field):
-            default: object = Factory(list)
-        elif field.kind == "flag":
-            default = defaults[field.key] = False
-        elif field.required and field.only is None:
-            default = NOTHING
-        else:
-            default = defaults[field.key] = None
-        these[field.key] = attrib(default=default, kw_only=True)
-    # repr and hash stay ours: short and without secrets; unhashable through eq.
-    attrs(maybe_cls=cls, these=these, init=True, eq=True, order=False, repr=False, slots=False)
-    for key in these:
+    noted = materialise(cls)
+    with _LOCK:
+        if not isinstance(cls.__dict__.get("__attrs_attrs__"), _Attributes):
+            return
+        kinds = {Fresh.LIST: Factory(list), Fresh.REQUIRED: NOTHING}
+        these: dict[str, Any] = {}
+        for key, default in noted.defaults.items():
+            value = kinds[default] if isinstance(default, str) else default
+            these[key] = attrib(default=value, kw_only=True)
+        _Attributes.busy = True
+        try:
+            # Comparison and repr stay ours: absent values are not stored, secrets not shown.
+            attrs(maybe_cls=cls, these=these, init=True, eq=False, order=False, repr=False, slots=False)
+        finally:
+            _Attributes.busy = False
+
+
+class _Attributes:
+    """``__attrs_attrs__`` of a class that was never constructed: asks attrs when somebody looks."""
+
+    busy = False
+
+    def __get__(self, instance: object, owner: type) -> object:
+        if _Attributes.busy:
+            raise AttributeError("__attrs_attrs__")
+        construct(owner)
+        return owner.__dict__["__attrs_attrs__"]
+
+
+_ATTRIBUTES = _Attributes()
+
+
+def equal(self: object, other: object) -> Any:
+    """Equal by value: the same class, the same fields; an absent value equals its default."""
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    defaults = declaration(type(self)).defaults
+    mine, theirs = self.__dict__, other.__dict__
+    for key in mine.keys() | theirs.keys():
         if key in defaults:
-            setattr(cls, key, defaults[key])
-        elif key in cls.__dict__:
-            delattr(cls, key)
-    if "__repr__" not in cls.__dict__:
-        cls.__repr__ = represent  # type: ignore[assignment]
-    noted.fields = tuple(f for f in fields if f.kind != "inherited")
-    noted.ready = True
-    return noted
+            default = defaults[key]
+            one, two = mine.get(key, default), theirs.get(key, default)
+            if one is not two and one != two:
+                return False
+    return True
 
 
 def represent(self: object) -> str:
@@ -252,7 +318,8 @@ class _Names(Mapping[str, object]):
             value: object = namespace[name]
         else:
             value = self.from_packages(name)
-        # An alias of types may be a string, so that it costs nothing until somebody asks.
+        # An alias of types may be a string, so that it costs nothing until somebody asks. Its names are those of the
+        # module that has it, or of the packages around.
         return eval(value, {"__builtins__": {}}, self) if isinstance(value, str) else value
 
     def from_packages(self, name: str) -> object:
@@ -276,10 +343,9 @@ class _Names(Mapping[str, object]):
 
 def annotation_text(field: Field) -> str:
     """The annotation beside a field, as written."""
-    import inspect
-
     assert field.owner is not None
-    text = inspect.get_annotations(field.owner).get(field.key)
+    # All modules have postponed annotations: a class's own are strings in its dictionary.
+    text = vars(field.owner).get("__annotations__", {}).get(field.key)
     if text is None:
         return "None"
     return text if isinstance(text, str) else getattr(text, "__name__", repr(text))
@@ -290,28 +356,39 @@ def is_list(field: Field) -> bool:
     return field.kind in ("leaf", "attribute") and annotation_text(field).startswith("list[")
 
 
+_BUILTINS: dict[str, type] = {"str": str, "int": int, "bool": bool, "object": object}
+_SIMPLE = re.compile(r"(?:list\[)?(\w+(?: \| \w+)*)\]?(?: \| None)?").fullmatch
+
+
 def resolve(field: Field) -> tuple[type, ...]:
     """The classes an annotation names, without None and without the list around them.
 
     :raises NameError: a name in it is known neither to its module nor to the packages around it.
     """
-    import types
-    import typing
-
     assert field.owner is not None
+    text = annotation_text(field)
+    names = _Names(field.owner.__module__)
+    found: list[type] = []
+    simple = _SIMPLE(text)
     try:
-        found = eval(annotation_text(field), {"__builtins__": {}}, _Names(field.owner.__module__))
+        if simple is not None:
+            for name in simple[1].split(" | "):
+                if name in _BUILTINS:
+                    found.append(_BUILTINS[name])
+                elif name != "None":
+                    found.extend(flatten(names[name]))
+        else:
+            found.extend(flatten(eval(text, {"__builtins__": {}}, names)))
     except (KeyError, NameError) as error:
-        raise NameError(
-            f"{field.owner.__qualname__}.{field.key}: cannot resolve {annotation_text(field)!r}: {error}"
-        ) from None
+        raise NameError(f"{field.owner.__qualname__}.{field.key}: cannot resolve {text!r}: {error}") from None
+    return tuple(dict.fromkeys(found))
 
-    def flatten(kind: object) -> Iterator[type]:
-        origin = typing.get_origin(kind)
-        if origin is list or origin in (types.UnionType, typing.Union):
-            for inner in typing.get_args(kind):
-                yield from flatten(inner)
-        elif isinstance(kind, type) and kind is not type(None):
+
+def flatten(kind: object) -> Iterator[type]:
+    """The classes in a type expression."""
+    if isinstance(kind, type) and not hasattr(kind, "__origin__"):
+        if kind is not type(None):
             yield kind
-
-    return tuple(dict.fromkeys(flatten(found)))
+        return
+    for inner in getattr(kind, "__args__", ()):
+        yield from flatten(inner)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
-from virtcore.xml.declare import Declaration, declaration, is_list, materialise, resolve
+from virtcore.xml.declare import declaration, is_list, materialise, resolve
 from virtcore.xml.fields import Field
 from virtcore.xml.namespace import Namespace
 from virtcore.xml.scalars import STRING, UINT, Codec, Size
 
-__all__ = ["Group", "Member", "Plan", "Slot", "Wrap", "plan_of"]
+__all__ = ["Group", "Plan", "Slot", "Wrap", "plan_of"]
 
 SCALARS = ("attribute", "leaf", "text")
 
@@ -94,9 +94,11 @@ class Slot:
     def size(self) -> Size | None:
         return self.codec if isinstance(self.codec, Size) else None
 
-    @property
-    def members(self) -> tuple[Member, ...]:
-        return tuple(Member(cls, declaration(cls)) for cls in self.types)
+    def classes_for(self, name: str) -> list[type]:
+        """The classes that a child element of this name may have."""
+        if self.field.name is not None or name in self.field.synonyms:
+            return list(self.types)
+        return [cls for cls in self.types if declaration(cls).name == name]
 
     @property
     def tag_attributes(self) -> tuple[str, ...]:
@@ -113,16 +115,6 @@ class Slot:
     def __str__(self) -> str:
         owner = self.field.owner
         return f"{owner.__qualname__ if owner else '?'}.{self.key}"
-
-
-class Member:
-    """A class a union may hold."""
-
-    __slots__ = ("cls", "declared")
-
-    def __init__(self, cls: type, declared: Declaration) -> None:
-        self.cls = cls
-        self.declared = declared
 
 
 class Wrap:

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 from virtcore.xml.declare import declaration
 from virtcore.xml.namespace import Namespace, registered
 from virtcore.xml.plan import Plan, Slot, Wrap, plan_of
-from virtcore.xml.reader import plain
+from virtcore.xml.values import plain
 
 __all__ = ["schema"]
 

@@ -6,7 +6,7 @@ Output is byte for byte libvirt's style: two spaces a level, single quotes, ``<x
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from virtcore.errors import ErrorDomain, XMLError
@@ -17,9 +17,9 @@ from virtcore.xml.fields import Field
 from virtcore.xml.modes import Mode
 from virtcore.xml.namespace import Namespace, registered
 from virtcore.xml.plan import Group, Plan, Slot, Wrap, plan_of
-from virtcore.xml.reader import plain
 from virtcore.xml.scalars import STRING
 from virtcore.xml.subtree import print_at
+from virtcore.xml.values import plain
 
 __all__ = ["escape", "format", "writer_of"]
 
@@ -98,17 +98,34 @@ def contradiction(slot: Slot, value: object, tag: object) -> NoReturn:
 class _ByType(dict[type, Any]):
     """Type of a value to what prints it; refuses types the field does not allow."""
 
-    def __init__(self, slot: Slot, classes: Iterable[type], make: Callable[[type], Any]) -> None:
+    def __init__(self, slot: Slot, make: Callable[[type], Any], anything: bool = False) -> None:
         self.slot = slot
-        self.classes = tuple(classes)
         self.make = make
+        self.anything = anything
 
     def __missing__(self, kind: type) -> Any:
-        if self.classes and kind not in self.classes:
-            allowed = ", ".join(cls.__qualname__ for cls in self.classes)
+        if not self.anything and kind not in self.slot.types:
+            allowed = ", ".join(cls.__qualname__ for cls in self.slot.types)
             raise XMLError(f"{self.slot}: {kind.__qualname__} is not one of {allowed}", domain=ErrorDomain.XML)
         made = self[kind] = self.make(kind)
         return made
+
+
+class _Tags(dict[type, Any]):
+    """Class of a member to the values its siblings may have."""
+
+    def __init__(self, positions: list[int]) -> None:
+        self.positions = positions
+
+    def __missing__(self, cls: type) -> frozenset[object]:
+        noted = cls.__dict__.get("__virt_xml__")
+        allowed = set()
+        for tag in noted.tags if noted is not None else ():
+            parts = tag if isinstance(tag, tuple) else (tag,)
+            chosen = tuple(plain(parts[n]) for n in self.positions)
+            allowed.add(chosen[0] if len(chosen) == 1 else chosen)
+        found = self[cls] = frozenset(allowed)
+        return found
 
 
 class _Extras:
@@ -410,7 +427,6 @@ class _WriterSource:
         elif slot.kind == "union" and field.inline:
             table = _ByType(
                 slot,
-                slot.types,
                 lambda cls: writer_of(
                     cls, self.mode, self.ns, tags=() if hidden(slot, cls) else slot.tag_attributes, part="attributes"
                 ),
@@ -528,7 +544,6 @@ class _WriterSource:
             "u",
             _ByType(
                 slot,
-                slot.types,
                 lambda cls: writer_of(
                     cls, self.mode, self.ns, name=slot.field.name, tags=() if hidden(slot, cls) else slot.tag_attributes
                 ),
@@ -544,22 +559,16 @@ class _WriterSource:
         defaults = (
             slot.field.default if isinstance(slot.field.default, tuple) else (slot.field.default,) * len(slot.tags)
         )
-        allowed: dict[type, frozenset[object]] = {}
-        for cls in slot.types:
-            values = [value if isinstance(value, tuple) else (value,) for value in declaration(cls).tags]
-            allowed[cls] = frozenset(
-                plain(v[positions[0]]) if len(positions) == 1 else tuple(plain(v[n]) for n in positions) for v in values
-            )
         parts = [self.sibling(slot.tags[n], defaults[n]) for n in positions]
         value = parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
-        table = code.bind("T", allowed)
-        code(f"if {value} not in {table}.get(type(v), ()): contradiction({code.bind('s', slot)}, v, {value})")
+        table = code.bind("T", _Tags(positions))
+        code(f"if {value} not in {table}[type(v)]: contradiction({code.bind('s', slot)}, v, {value})")
 
     def one(self, slot: Slot, indent: str, within: str) -> None:
         code = self.code
         code.indent(f"if {self.present(slot)}:")
         if slot.kind == "union" and slot.field.inline:
-            table = _ByType(slot, slot.types, lambda cls: writer_of(cls, self.mode, self.ns, part="children"))
+            table = _ByType(slot, lambda cls: writer_of(cls, self.mode, self.ns, part="children"))
             code(f"{code.bind('u', table)}[type(v)](v, L, {indent})")
         else:
             self.check_tag(slot)
@@ -583,14 +592,16 @@ class _WriterSource:
     def namespaces(self, slot: Slot, indent: str, within: str) -> None:
         code = self.code
         code.names.update(ordered=ordered)
-        table = code.bind("u", _ByType(slot, (), lambda cls: writer_of(cls, self.mode)))
+        table = code.bind("u", _ByType(slot, lambda cls: writer_of(cls, self.mode), anything=True))
         code(f"for v in ordered({slot.field.point!r}, d[{slot.key!r}]): {table}[type(v)](v, L, {indent})")
 
     def printed(self, slot: Slot, indent: str, within: str) -> None:
         code, field = self.code, slot.field
         code(f"v = {code.bind('F', field.value)}(o)")
         if field.as_ == "child":
-            table = code.bind("u", _ByType(slot, (), lambda cls: writer_of(cls, self.mode, self.ns, name=field.name)))
+            table = code.bind(
+                "u", _ByType(slot, lambda cls: writer_of(cls, self.mode, self.ns, name=field.name), anything=True)
+            )
             code.indent("if v is not None:")
             code(f"for v in v if isinstance(v, list) else (v,): {table}[type(v)](v, L, {indent})")
             code.dedent()
