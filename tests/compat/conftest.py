@@ -1,0 +1,138 @@
+"""Real programs beside virtcore: each fixture says why it skips."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import SHARED
+
+#: libvirt's release that these tests were written beside; others may differ in what is compared.
+KNOWN = (9, 0)
+
+Virsh = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def virsh() -> Virsh:
+    """Run the real virsh: ``virsh(uri, "list", "--all")``."""
+    path = shutil.which("virsh")
+    if path is None:
+        pytest.skip("virsh is not installed (Debian: libvirt-clients)")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    found = tuple(int(part) for part in version.split(".")[:2])
+    if found < KNOWN:
+        pytest.skip(f"virsh {version} is older than {KNOWN[0]}.{KNOWN[1]}")
+
+    def run(uri: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LC_ALL": "C", "LANG": "C"}
+        done = subprocess.run(
+            [path, "-q", "-c", uri, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"virsh {' '.join(arguments)}: {done.stderr}"
+        return done
+
+    return run
+
+
+def wait_for_socket(path: Path, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    """Wait until somebody listens."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert process.poll() is None, f"the daemon ended with {process.returncode}"
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+    raise AssertionError(f"nobody listens at {path}")
+
+
+@pytest.fixture(scope="session")
+def virtcored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A running virtcored; gives its root."""
+    root = tmp_path_factory.mktemp("d")
+    log = (root / "stderr").open("wb")
+    process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root)], stderr=log)
+    try:
+        wait_for_socket(root / "run" / "libvirt-sock", process)
+        yield root
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            log.close()
+    text = (root / "stderr").read_text()
+    assert "Traceback" not in text, text
+
+
+@pytest.fixture(scope="session")
+def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A running libvirtd that shares nothing with the system's; gives its socket."""
+    script = SHARED / "bench" / "libvirtd_private.py"
+    if not script.is_file():
+        pytest.skip(f"no {script} to run a private libvirtd with")
+    if shutil.which("libvirtd", path=os.environ.get("PATH", "") + ":/usr/sbin") is None:
+        pytest.skip("libvirtd is not installed (Debian: libvirt-daemon-system)")
+    if os.geteuid() != 0:
+        pytest.skip("a private libvirtd needs root for its mount namespace")
+    folder = tmp_path_factory.mktemp("l")
+    command = [sys.executable, str(script)]
+    started = subprocess.run([*command, "start", "--dir", str(folder)], capture_output=True, text=True, check=False)
+    if started.returncode != 0:
+        pytest.skip(f"the private libvirtd did not start: {started.stderr or started.stdout}")
+    try:
+        yield folder / "sock" / "libvirt-sock"
+    finally:
+        subprocess.run([*command, "stop", "--dir", str(folder)], capture_output=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def binding() -> Callable[..., str]:
+    """Run a script of this folder with the system's Python and its libvirt binding; gives what it prints."""
+    for path in ("/usr/bin/python3", shutil.which("python3") or ""):
+        if path and subprocess.run([path, "-c", "import libvirt"], capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        pytest.skip("no Python with the real libvirt binding (Debian: python3-libvirt)")
+
+    def run(script: Path, *arguments: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        done = subprocess.run(
+            [path, str(script), *arguments], capture_output=True, text=True, timeout=90, env=environment, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+def uri(driver: str, path: Path) -> str:
+    """A URI for a daemon's socket."""
+    return f"{driver}?socket={path}"
+
+
+def normal(text: str) -> str:
+    """Output less what differs from run to run."""
+    text = re.sub(r"(?m)^(CPU time:\s+).*$", r"\1-", text)
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UUID", text)
