@@ -99,7 +99,9 @@ def test_required_parameter() -> None:
 
 
 def test_repr_hides_a_password() -> None:
-    assert repr(ConnectionURI.parse("esx://root:hunter2@h/")) == "ConnectionURI('esx://root@h/')"
+    uri = ConnectionURI.parse("esx://root:hunter2@h/")
+    assert repr(uri) == "ConnectionURI('esx://root@h/')"
+    assert uri.redacted == "esx://root@h/"
 
 
 def test_written_again() -> None:

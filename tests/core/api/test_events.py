@@ -166,6 +166,13 @@ def test_a_driver_without_events(world: World) -> None:
         asyncio.run(main())
 
 
+def test_events_may_come_from_any_thread(world: World, connection: virtcore.Connection) -> None:
+    with connection.events() as events:
+        (deliver,) = world.subscribers
+        deliver(REBOOT)
+        assert events.get(5) == REBOOT
+
+
 def test_async_iterating(world: World) -> None:
     async def main() -> None:
         async with virtcore.connect_async("toy:///x") as connection:

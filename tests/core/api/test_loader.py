@@ -98,8 +98,8 @@ def test_a_scheme_that_is_not_installed_names_the_distribution(monkeypatch: pyte
 
 def test_an_unknown_scheme() -> None:
     with pytest.raises(NoConnect) as caught:
-        driver_for("nonsense:///x")
-    assert str(caught.value) == "no connection driver available for nonsense:///x"
+        driver_for("nonsense://me:hunter2@host/x")
+    assert str(caught.value) == "no connection driver available for nonsense://me@host/x"
     assert caught.value.__notes__ == ["no installed distribution serves scheme 'nonsense'"]
 
 

@@ -216,3 +216,34 @@ def test_a_daemon_runs_the_core_loop_in_its_main_thread() -> None:
         """)
     assert done.stderr == ""
     assert "connection_open was called synchronously on the core loop" in done.stdout
+
+
+def test_a_core_loop_that_ended_is_an_error() -> None:
+    done, _ = run("""
+        import asyncio
+        from virtcore.driver.opening import open_session
+        from virtcore.runtime.loop import adopt
+
+        async def main():
+            adopt()
+            return await open_session("toy:///x")
+
+        connection = virtcore.Connection(asyncio.run(main()))
+        def use():
+            for call in (connection.hostname, connection.version):
+                try:
+                    print(call())
+                except virtcore.VirtError as error:
+                    print(error)
+        thread = threading.Thread(target=use)
+        thread.start()
+        thread.join()
+        with virtcore.connect("toy:///x") as other:  # gets a loop of its own thread
+            print(other.hostname())
+        """)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "Requested operation is not valid: the core loop, in which the connection lived, has ended",
+        "7",
+        "toy",
+    ]

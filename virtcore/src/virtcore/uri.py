@@ -265,8 +265,10 @@ class ConnectionURI(NamedTuple):
             self.fragment,
         ).format()
 
+    @property
+    def redacted(self) -> str:
+        """The URI for messages and logs: without the password that some write behind the user."""
+        return str(self if self.user is None else self._replace(user=self.user.partition(":")[0]))
+
     def __repr__(self) -> str:
-        shown = self
-        if self.user is not None and ":" in self.user:  # some write a password there
-            shown = self._replace(user=self.user.partition(":")[0])
-        return f"ConnectionURI({str(shown)!r})"
+        return f"ConnectionURI({self.redacted!r})"

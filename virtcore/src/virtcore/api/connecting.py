@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from virtcore.api.aio import AsyncConnection
 from virtcore.api.sync import Connection
 from virtcore.driver.base import AuthCallback, Credential
 from virtcore.driver.opening import Target, open_target, resolve
@@ -16,6 +15,9 @@ from virtcore.runtime.calls import Call, Method, Style, check_deadline, wait_any
 from virtcore.runtime.loop import core_loop
 from virtcore.runtime.session import QUERY_DEADLINE
 from virtcore.runtime.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from virtcore.api.aio import AsyncConnection
 
 __all__ = ["AsyncConnecting", "connect", "connect_async"]
 
@@ -121,6 +123,8 @@ class AsyncConnecting:
         return self._open().__await__()
 
     async def _open(self) -> AsyncConnection:
+        from virtcore.api.aio import AsyncConnection  # a program uses one face
+
         auth = _ask_in_loop(self._auth) if self._auth is not None else None
         call = _opening(resolve(self._uri), self._readonly, auth, self._deadline)
         try:

@@ -132,7 +132,9 @@ class Driver(ConnectionOperations, DomainOperations):
         """The connection ends. Guests go on. Never raises for work that others still do on shared state."""
 
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
-        """Register for every event of this connection's objects. Called in the core loop; ``deliver`` never blocks.
+        """Register for every event of this connection's objects. Called in the core loop.
+
+        ``deliver`` never blocks and may be called in any thread; events of one thread keep their order.
 
         :raises NoSupport: the driver has no events.
         """

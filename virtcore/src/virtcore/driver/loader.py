@@ -242,26 +242,24 @@ def _transport(uri: ConnectionURI, transport: str) -> type[Driver]:
     from virtcore._schemes import DISTRIBUTIONS
 
     distribution = DISTRIBUTIONS["remote"]
+    subject = f"{uri.redacted}: transport '{transport}'"
     if _find(SCHEMES, "remote") is not None or _find(DRIVERS, "remote") is not None:
-        raise NoConnect(f"{uri}: transport '{transport}' will be served by distribution {distribution}, but is not yet")
-    raise NoConnect(
-        f"{uri}: transport '{transport}' needs distribution {distribution}", advice=f"pip install {distribution}"
-    )
+        raise NoConnect(f"{subject} will be served by distribution {distribution}, but is not yet")
+    raise NoConnect(f"{subject} needs distribution {distribution}", advice=f"pip install {distribution}")
 
 
 def _unserved(uri: ConnectionURI) -> NoConnect:
     """The error for a scheme without a driver."""
+    subject = f"{uri.redacted}: scheme '{uri.scheme}'"
     promised = _find(SCHEMES, uri.scheme)
     if promised is not None:
-        return NoConnect(f"{uri}: scheme '{uri.scheme}' will be served by {promised.distribution}, but is not yet")
+        return NoConnect(f"{subject} will be served by {promised.distribution}, but is not yet")
     from virtcore._schemes import DISTRIBUTIONS
 
     distribution = DISTRIBUTIONS.get(uri.scheme)
     if distribution is not None:
-        return NoConnect(
-            f"{uri}: scheme '{uri.scheme}' needs distribution {distribution}", advice=f"pip install {distribution}"
-        )
-    return NoConnect(f"{uri}", advice=f"no installed distribution serves scheme '{uri.scheme}'")
+        return NoConnect(f"{subject} needs distribution {distribution}", advice=f"pip install {distribution}")
+    return NoConnect(uri.redacted, advice=f"no installed distribution serves scheme '{uri.scheme}'")
 
 
 def driver_classes() -> list[type[Driver]]:

@@ -64,7 +64,7 @@ def _user_conf() -> ConfFile | None:
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not re.search(r"^[ \t]*uri_", text, re.MULTILINE):
         return None  # as it is installed: comments only
@@ -110,7 +110,7 @@ async def open_target(
     driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
     session = Session(core_loop(), driver, readonly=readonly, deadline=deadline, workers=target.driver.workers)
     if loader.installed(loader.PLUGINS):
-        _forward_events(session, str(target.uri))
+        _forward_events(session, target.uri.redacted)
     return session
 
 

@@ -390,7 +390,7 @@ def wait_here(call: Call, seconds: float | None) -> Any:
         if plain:
             call.begin()
         else:
-            core.loop.call_soon_threadsafe(call.begin)
+            core.call_soon(call.begin)
         in_time = ended.acquire(timeout=-1 if seconds is None else min(seconds, threading.TIMEOUT_MAX))
     except BaseException as error:
         call.interrupted(error)
@@ -413,7 +413,7 @@ async def wait_anywhere(call: Call, seconds: float | None) -> Any:
     if call.method.style is Style.PLAIN:
         call.begin()
     else:
-        call.core.loop.call_soon_threadsafe(call.begin)
+        call.core.call_soon(call.begin)
     return await _wait(call, seconds, asyncio.get_running_loop())
 
 

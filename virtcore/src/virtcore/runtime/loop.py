@@ -45,11 +45,19 @@ class CoreLoop:
         return threading.get_ident() == self.thread_id
 
     def call_soon(self, function: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Have the loop call a function soon; from any thread."""
-        if threading.get_ident() == self.thread_id:
-            self.loop.call_soon(function, *args)
-        else:
-            self.loop.call_soon_threadsafe(function, *args)
+        """Have the loop call a function soon; from any thread.
+
+        :raises OperationInvalid: the loop has ended.
+        """
+        try:
+            if threading.get_ident() == self.thread_id:
+                self.loop.call_soon(function, *args)
+            else:
+                self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError as error:
+            if not self.loop.is_closed():
+                raise
+            raise OperationInvalid("the core loop, in which the connection lived, has ended") from error
 
 
 _lock = threading.Lock()

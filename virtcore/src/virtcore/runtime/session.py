@@ -250,6 +250,9 @@ class Session:
             registration.cancel()
 
     def _deliver(self, event: Event) -> None:
+        if not self.core.is_current():  # a driver over a blocking SDK delivers from a thread of its own
+            self.core.call_soon(self._deliver, event)
+            return
         for subscriber in tuple(self._subscribers):
             if wanted(event, subscriber.kinds):
                 subscriber.deliver(event)
