@@ -11,12 +11,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from virtcore.errors import SystemError
-from virtcore.model.arch import Arch
-
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities, Machine
 from virt_qemu.capabilities.probe import probe
+from virtcore.errors import SystemError
+from virtcore.model.arch import Arch
 
 __all__ = ["CapabilitiesCache", "kvm_usable"]
 
@@ -158,6 +157,7 @@ def _read(stored: dict[str, object]) -> EmulatorCapabilities:
         )
     flags, arch = stored.pop("flags"), stored.pop("arch")
     assert isinstance(flags, list)
+    assert isinstance(arch, str)
     return EmulatorCapabilities(
         flags=frozenset(flags),
         arch=Arch(arch),

@@ -1,0 +1,267 @@
+"""Connections to QEMU: ``qemu:///system``, ``qemu:///session``, ``qemu:///embed?root=DIR``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Self
+
+from virt_qemu import host_capabilities, stats
+from virt_qemu.capabilities.find import find_emulator, installed_emulators
+from virt_qemu.guest import guest_of
+from virt_qemu.host import QemuState
+from virtcore.driver.base import OpenRequest
+from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
+from virtcore.enums.domain import (
+    DomainConsoleFlags,
+    DomainControlState,
+    DomainCreateFlags,
+    DomainPausedReason,
+    DomainRebootFlags,
+    DomainShutdownFlags,
+    DomainState,
+    DomainUndefineFlags,
+)
+from virtcore.enums.domain_more import DomainStatsTypes
+from virtcore.errors import ArgumentUnsupported, InternalError, OperationFailed, OperationInvalid
+from virtcore.model.arch import host_arch
+from virtcore.operations.declare import inline
+from virtcore.operations.values import ControlInfo, DomainInfo, NodeInfo, SecurityLabel, SecurityModel
+from virtcore.types import DomainRef, TypedParameters
+
+if TYPE_CHECKING:
+    from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainMessageType
+    from virtcore.operations.stream import ByteStream
+
+__all__ = ["QemuDriver"]
+
+_ACPI = DomainShutdownFlags.ACPI_POWER_BTN
+_STATS = DomainStatsTypes
+
+
+class QemuDriver(StatefulDriver[QemuState]):
+    """A connection to the guests of one root."""
+
+    name = "QEMU"
+    local_only = True
+    embeddable = True
+    probe_order = 10
+    undefine_flags = (
+        DomainUndefineFlags.MANAGED_SAVE
+        | DomainUndefineFlags.SNAPSHOTS_METADATA
+        | DomainUndefineFlags.NVRAM
+        | DomainUndefineFlags.KEEP_NVRAM
+        | DomainUndefineFlags.CHECKPOINTS_METADATA
+    )
+    create_flags = DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE
+    stats_groups = int(stats.GROUPS)
+
+    @classmethod
+    def probe(cls) -> str | None:
+        if find_emulator(host_arch()) is None:
+            return None
+        return "qemu:///system" if os.geteuid() == 0 else "qemu:///session"
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        uri = request.uri
+        privileged = os.geteuid() == 0
+        if uri.path == "/embed":
+            root = uri.get("root")
+            if not root:
+                raise InternalError("missing 'root' parameter for embedded QEMU driver")
+            folders = StateFolders.below(root, "qemu")
+        elif uri.path == "/system":
+            if not privileged:
+                raise OperationFailed(
+                    "qemu:///system in this process needs the administrator's rights",
+                    advice="use qemu:///session, or a daemon that runs as root",
+                )
+            folders = StateFolders.system("qemu")
+        elif uri.path == "/session":
+            folders, privileged = StateFolders.session("qemu"), False
+        elif uri.path in ("", "/"):
+            wanted = "system" if privileged else "session"
+            raise InternalError(f"no QEMU URI path given, try qemu:///{wanted}")
+        else:
+            wanted = "system" if privileged else "session"
+            raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
+        return await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, privileged))
+
+    # -- the connection and its host
+
+    @inline
+    def connection_uri(self) -> str:
+        return str(self.request.uri)
+
+    async def connection_version(self) -> int:
+        emulator = find_emulator(host_arch())
+        if emulator is None:
+            raise InternalError(f"Cannot find suitable emulator for {host_arch()}")
+        return (await self.state.capabilities.get(emulator)).version
+
+    @inline
+    def connection_hostname(self) -> str:
+        return socket.gethostname()
+
+    @inline
+    def connection_max_vcpus(self, type: str | None = None) -> int:
+        if type is None or type in ("kvm", "qemu"):
+            return 255 if type != "kvm" else 1024
+        raise ArgumentUnsupported(f"unknown type '{type}'")
+
+    @inline
+    def connection_node_info(self) -> NodeInfo:
+        return host_capabilities.node_info()
+
+    @inline
+    def connection_node_free_memory(self) -> int:
+        return host_capabilities.free_memory()
+
+    @inline
+    def connection_security_model(self) -> SecurityModel:
+        return SecurityModel("", "")
+
+    async def connection_capabilities(self) -> str:
+        emulators = installed_emulators()
+        found = await asyncio.gather(
+            *(self.state.capabilities.get(path) for path in emulators.values()), return_exceptions=True
+        )
+        usable = {
+            arch: capabilities
+            for arch, capabilities in zip(emulators, found, strict=True)
+            if not isinstance(capabilities, BaseException)
+        }
+        return await asyncio.to_thread(host_capabilities.format_capabilities, usable, self.state.folders.config)
+
+    async def connection_domain_capabilities(
+        self,
+        emulator: str | None = None,
+        arch: str | None = None,
+        machine: str | None = None,
+        virttype: str | None = None,
+        flags: ConnectGetDomainCapabilitiesFlags | int = 0,
+    ) -> str:
+        check_flags(flags, 1, "connection_domain_capabilities")
+        wanted = host_capabilities.parse_arch(arch)
+        path = emulator or find_emulator(wanted)
+        if path is None:
+            raise InternalError(f"unable to find any emulator to serve '{wanted}' architecture")
+        capabilities = await self.state.capabilities.get(path)
+        return host_capabilities.format_domain_capabilities(capabilities, wanted, machine, virttype)
+
+    # -- life cycle
+
+    async def domain_suspend(self, domain: DomainRef) -> None:
+        obj = self.domain(domain)
+        obj.require_active()
+        async with obj.job.modify("domain_suspend"):
+            guest = guest_of(obj)
+            if obj.state == DomainState.PMSUSPENDED:
+                raise OperationInvalid("domain is pmsuspended")
+            if obj.state != DomainState.PAUSED:
+                await guest.channel().execute("stop")
+                self.state.paused(obj, DomainPausedReason.USER)
+                self.state.state_changed(obj, guest)
+
+    async def domain_resume(self, domain: DomainRef) -> None:
+        obj = self.domain(domain)
+        obj.require_active()
+        async with obj.job.modify("domain_resume"):
+            guest = guest_of(obj)
+            if obj.state == DomainState.PMSUSPENDED:
+                raise OperationInvalid("domain is pmsuspended")
+            if obj.state == DomainState.RUNNING:
+                return
+            if obj.state == DomainState.CRASHED:
+                raise OperationInvalid("domain is crashed and cannot be resumed; reset or destroy it")
+            await guest.channel().execute("cont")
+            self.state.resumed(obj)
+            self.state.state_changed(obj, guest)
+
+    async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
+        check_flags(flags, _ACPI | DomainShutdownFlags.GUEST_AGENT, "domain_shutdown")
+        if int(flags) == DomainShutdownFlags.GUEST_AGENT:
+            raise ArgumentUnsupported("QEMU guest agent is not configured")
+        obj = self.domain(domain)
+        obj.require_active()
+        async with obj.job.modify("domain_shutdown"):
+            guest = guest_of(obj)
+            # A guest that is told to reboot when it powers off does that here too.
+            guest.reboot = obj.live is not None and obj.live.on_poweroff == "restart"
+            await guest.channel().execute("system_powerdown")
+
+    async def domain_reboot(self, domain: DomainRef, flags: DomainRebootFlags | int = 0) -> None:
+        check_flags(flags, DomainRebootFlags.ACPI_POWER_BTN | DomainRebootFlags.GUEST_AGENT, "domain_reboot")
+        if int(flags) == DomainRebootFlags.GUEST_AGENT:
+            raise ArgumentUnsupported("QEMU guest agent is not configured")
+        obj = self.domain(domain)
+        obj.require_active()
+        async with obj.job.modify("domain_reboot"):
+            guest = guest_of(obj)
+            # There is no power button for rebooting: the guest powers off, and is then reset instead of ended.
+            guest.reboot = obj.live is None or obj.live.on_reboot != "destroy"
+            await guest.channel().execute("system_powerdown")
+
+    async def domain_reset(self, domain: DomainRef, flags: int = 0) -> None:
+        check_flags(flags, 0, "domain_reset")
+        obj = self.domain(domain)
+        obj.require_active()
+        async with obj.job.modify("domain_reset"):
+            guest = guest_of(obj)
+            await guest.channel().execute("system_reset")
+            guest.reboot = False
+            if obj.state == DomainState.CRASHED:
+                self.state.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
+
+    # -- what they are
+
+    async def live_info(self, obj: DomainObject) -> DomainInfo:
+        guest = guest_of(obj)
+        facts = self.state.facts(obj, True)
+        user, system = stats.cpu_times(guest.process.pid) if guest.process is not None else (0, 0)
+        memory = guest.balloon if guest.balloon is not None else int(facts["memory"] or 0)
+        return DomainInfo(obj.state, int(facts["max_memory"] or 0), memory, int(facts["vcpus"] or 0), user + system)
+
+    async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
+        guest = guest_of(obj)
+        rows = self.stats_of(obj, groups, await self.live_info(obj))
+        await stats.add_live(obj, guest, groups, rows)
+        return rows
+
+    @inline
+    def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
+        check_flags(flags, 0, "domain_control_info")
+        obj = self.domain(domain)
+        guest = guest_of(obj)
+        now = time.monotonic()
+        if guest.monitor is None or not guest.monitor.connected:
+            return ControlInfo(DomainControlState.ERROR, 0, 0)
+        if obj.job.holder is not None:
+            return ControlInfo(DomainControlState.JOB, 0, int(obj.job.holder.age * 1000))
+        since = guest.monitor.waiting_since
+        if since is not None:
+            return ControlInfo(DomainControlState.OCCUPIED, 0, int((now - since) * 1000))
+        return ControlInfo(DomainControlState.OK, 0, 0)
+
+    @inline
+    def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
+        self.domain(domain)
+        return []
+
+    @inline
+    def domain_security_labels(self, domain: DomainRef) -> list[SecurityLabel]:
+        self.domain(domain)
+        return []
+
+    # -- devices
+
+    async def domain_open_console(
+        self, domain: DomainRef, device: str | None = None, flags: DomainConsoleFlags | int = 0
+    ) -> ByteStream:
+        check_flags(flags, DomainConsoleFlags.FORCE | DomainConsoleFlags.SAFE, "domain_open_console")
+        obj = self.domain(domain)
+        obj.require_active()
+        return await self.state.open_console(obj, device, bool(int(flags) & DomainConsoleFlags.FORCE))

@@ -1,0 +1,79 @@
+"""What the driver keeps with a running guest."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtcore.driver.toolkit import DomainObject, file_name
+from virtcore.errors import OperationFailed
+
+if TYPE_CHECKING:
+    from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.log import GuestLog
+    from virt_qemu.monitor import Monitor
+    from virtcore.enums.domain import DomainShutoffReason
+    from virtcore.operations.stream import ByteStream
+    from virtcore.runtime.launcher import Process
+
+__all__ = ["Guest", "guest_of", "state_folder"]
+
+_SHORT_NAME = 20
+
+
+def state_folder(run: Path, number: int, name: str) -> Path:
+    """The folder of one running guest: sockets, keys, pid file."""
+    short = file_name(name)[:_SHORT_NAME].rstrip("%")
+    return run / f"domain-{number}-{short}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Guest:
+    """A running guest.
+
+    :ivar folder: its folder (see :func:`state_folder`).
+    :ivar process: its QEMU, once started.
+    :ivar monitor: the channel to it; None while it is not connected.
+    :ivar watch: the task that waits for its end.
+    :ivar ending: why it is ended, from the moment that this is decided; None while it is to run.
+    :ivar got_shutdown: the guest has powered off; QEMU still stays.
+    :ivar reboot: powering off means to boot again (a reboot that was asked for).
+    :ivar balloon: memory the guest has, in KiB.
+    :ivar threads: host threads of its virtual CPUs, by number.
+    :ivar last: last values of statistics by question, for when QEMU does not answer.
+    :ivar consoles: open streams by alias of the device.
+    """
+
+    folder: Path
+    log: GuestLog
+    capabilities: EmulatorCapabilities | None = None
+    process: Process | None = None
+    monitor: Monitor | None = None
+    watch: asyncio.Task[None] | None = None
+    ending: DomainShutoffReason | None = None
+    got_shutdown: bool = False
+    reboot: bool = False
+    balloon: int | None = None
+    threads: dict[int, int] = field(default_factory=dict)
+    last: dict[str, object] = field(default_factory=dict)
+    consoles: dict[str, ByteStream] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def channel(self) -> Monitor:
+        """The channel to QEMU.
+
+        :raises OperationFailed: there is none.
+        """
+        if self.monitor is None or not self.monitor.connected:
+            raise OperationFailed("domain is not running")
+        return self.monitor
+
+
+def guest_of(obj: DomainObject) -> Guest:
+    """The guest of a running domain."""
+    obj.require_active()
+    guest = obj.private
+    assert isinstance(guest, Guest)
+    return guest

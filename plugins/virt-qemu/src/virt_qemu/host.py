@@ -1,0 +1,647 @@
+"""The guests of one root: shared by every connection of this process to it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from virt_qemu import process as processes
+from virt_qemu.capabilities.cache import CapabilitiesCache
+from virt_qemu.capabilities.find import find_emulator
+from virt_qemu.command.characters import is_serial_console
+from virt_qemu.console import open_socket, open_terminal
+from virt_qemu.guest import Guest, guest_of, state_folder
+from virt_qemu.log import GuestLog
+from virt_qemu.monitor import JSON, Event, Monitor
+from virt_qemu.prepare import prepare_domain, prepare_folder
+from virt_qemu.resources import HostResources, connect_socket
+from virtcore.driver.toolkit import DomainObject, DriverState, IndexEntry, StateFolders
+from virtcore.enums.domain import (
+    DomainCrashedReason,
+    DomainCreateFlags,
+    DomainPausedReason,
+    DomainPMSuspendedReason,
+    DomainRunningReason,
+    DomainShutdownReason,
+    DomainShutoffReason,
+    DomainState,
+)
+from virtcore.enums.domain_events import (
+    DomainEventCrashedDetailType,
+    DomainEventPMSuspendedDetailType,
+    DomainEventResumedDetailType,
+    DomainEventShutdownDetailType,
+    DomainEventStartedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventSuspendedDetailType,
+    DomainEventType,
+)
+from virtcore.errors import InternalError, OperationFailed, VirtError, XMLError
+from virtcore.model.domain.chardev import (
+    Channel,
+    ChannelState,
+    Console,
+    DevChardev,
+    HostPath,
+    Parallel,
+    PTYChardev,
+    Serial,
+    UnixChardev,
+)
+from virtcore.operations.events import DomainRebootEvent
+from virtcore.runtime.launcher import attach, launcher
+
+if TYPE_CHECKING:
+    from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.rules import DomainRules
+    from virtcore.operations.stream import ByteStream
+
+__all__ = ["QemuState"]
+
+log = logging.getLogger(__name__)
+
+#: Why a guest has ended, as its log says it.
+_REASONS = {
+    DomainShutoffReason.SHUTDOWN: "shutdown",
+    DomainShutoffReason.DESTROYED: "destroyed",
+    DomainShutoffReason.CRASHED: "crashed",
+    DomainShutoffReason.FAILED: "failed",
+}
+_DETAILS = {
+    DomainShutoffReason.SHUTDOWN: DomainEventStoppedDetailType.SHUTDOWN,
+    DomainShutoffReason.DESTROYED: DomainEventStoppedDetailType.DESTROYED,
+    DomainShutoffReason.CRASHED: DomainEventStoppedDetailType.FAILED,
+}
+
+
+def _boot_id() -> str:
+    """Names the host's current uptime: process numbers mean nothing beyond it."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+class QemuState(DriverState):
+    """QEMU guests whose definitions and status are below one set of folders.
+
+    :param folders: where.
+    :param privileged: whether it is the host's, not a user's.
+    """
+
+    driver_name = "QEMU"
+
+    #: Seconds a starting QEMU has until its monitor answers, and for each further question of the start.
+    start_limit: ClassVar[float] = 30.0
+    #: Seconds that opening waits for the monitors of running guests; the rest are connected later.
+    reattach_wait: ClassVar[float] = 2.0
+
+    folders: StateFolders
+
+    def __init__(self, folders: StateFolders, privileged: bool = False) -> None:
+        super().__init__(folders)
+        self.privileged = privileged
+        self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
+        self._unknown: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- documents
+
+    def make_rules(self) -> DomainRules:
+        from virt_qemu.rules import QemuRules
+
+        return QemuRules(find_emulator, self._known_capabilities)
+
+    def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
+        found = self.capabilities.known(emulator)
+        if found is None:
+            self._unknown.add(emulator)
+        return found
+
+    async def load_new(self, xml: str, validate: bool) -> Domain:
+        # Rules do not wait: where they miss an emulator's capabilities, it is probed and the document read again.
+        unknown = self._unknown = set()
+        try:
+            domain = await super().load_new(xml, validate)
+        except VirtError:
+            if not unknown:
+                raise
+        else:
+            if not unknown:
+                return domain
+        for emulator in unknown:
+            await self.capabilities.get(emulator)
+        return await super().load_new(xml, validate)
+
+    # -- life of the state
+
+    async def open(self) -> None:
+        launcher().open()  # ready when the first guest is started
+        await super().open()
+        self._spawn(self._autostart_domains())
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for obj in list(self.domains):
+            guest = obj.private
+            if obj.active and isinstance(guest, Guest):
+                await self._release(guest)
+        await super().close()
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _autostart_domains(self) -> None:
+        """Start what is marked so, once per uptime of the host."""
+        marker = self.folders.run / "autostarted"
+        boot = _boot_id()
+        try:
+            if marker.read_text() == boot:
+                return
+        except OSError:
+            pass  # the first time
+        marker.write_text(boot)
+        for obj in list(self.domains):
+            if obj.autostart and not obj.active:
+                try:
+                    await self.create(obj)
+                except VirtError as error:
+                    log.error("Failed to start domain '%s': %s", obj.name, error)
+
+    # -- starting
+
+    async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
+        domain = obj.live
+        assert domain is not None
+        assert domain.devices is not None
+        assert domain.devices.emulator is not None
+        guest = Guest(folder=state_folder(self.folders.run, obj.id, obj.name), log=GuestLog(self.folders.log, obj.name))
+        obj.private = guest
+        try:
+            guest.capabilities = await self.capabilities.get(domain.devices.emulator)
+            prepare_folder(guest.folder)
+            prepare_domain(domain, guest.folder)
+            with HostResources() as resources:
+                command = processes.command_for(guest, domain, resources, self.privileged)
+                # From here on whoever opens this root after us knows where to look for a guest of ours.
+                await self.save(obj, guest)
+                await processes.launch(guest, command)
+            monitor = self._monitor(obj, guest)
+            await processes.connect(guest, monitor, self.start_limit)
+            await self._set_up(obj, guest, domain)
+            if not flags & DomainCreateFlags.START_PAUSED:
+                await monitor.execute("cont", limit=self.start_limit)
+                self.running(obj)
+            else:
+                self.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
+            await self.save(obj, guest)
+        except BaseException:
+            await self._roll_back(obj, guest)
+            raise
+        assert guest.process is not None
+        guest.watch = asyncio.create_task(self._watch(obj, guest))
+
+    async def _roll_back(self, obj: DomainObject, guest: Guest) -> None:
+        """Undo a start that failed, or that destroy has ended."""
+        guest.ending = DomainShutoffReason.FAILED
+        if guest.process is not None:
+            guest.process.signal(signal.SIGKILL)
+            await guest.process.wait()
+            guest.log.ended("failed")
+        else:
+            # The launcher may have been at it when we were broken off.
+            await processes.claim_left_over(guest.folder)
+        await self._release(guest)
+        processes.remove_folder(guest.folder)
+        await self.remove_status(obj)
+        obj.private = None
+
+    async def _set_up(self, obj: DomainObject, guest: Guest, domain: Domain) -> None:
+        """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
+        monitor = guest.channel()
+        limit = self.start_limit
+        questions = [monitor.execute("query-chardev", limit=limit), monitor.execute("query-cpus-fast", limit=limit)]
+        chardevs, cpus, *_ = await asyncio.gather(*questions)
+        _take_terminals(domain, chardevs)
+        guest.threads = _threads(cpus)
+        commands = []
+        if domain.on_reboot == "destroy":
+            commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
+        balloon = domain.devices.memballoon if domain.devices is not None else None
+        if balloon is not None and balloon.stats_period and balloon.alias is not None:
+            arguments: dict[str, JSON] = {
+                "path": f"/machine/peripheral/{balloon.alias}",
+                "property": "guest-stats-polling-interval",
+                "value": balloon.stats_period,
+            }
+            commands.append(monitor.execute("qom-set", arguments, limit=limit))
+        current = domain.current_memory
+        if balloon is not None and balloon.model != "none" and current is not None and current < domain.memory_total:
+            commands.append(monitor.execute("balloon", {"value": current << 10}, limit=limit))
+        for interface in domain.devices.interfaces if domain.devices is not None else ():
+            if interface.link == "down":
+                commands.append(monitor.execute("set_link", {"name": interface.alias or "", "up": False}, limit=limit))
+        await asyncio.gather(*commands)
+        guest.balloon = current
+        obj.touch()
+
+    def _monitor(self, obj: DomainObject, guest: Guest) -> Monitor:
+        return Monitor(obj.name, on_event=lambda event: self._on_event(obj, guest, event))
+
+    # -- consoles
+
+    async def open_console(self, obj: DomainObject, name: str | None, force: bool) -> ByteStream:
+        """Connect to a character device.
+
+        :param name: its alias; None for the first console, or serial port.
+        :param force: end the stream that somebody else has to it.
+        :raises OperationFailed: somebody has a stream to it.
+        """
+        guest = guest_of(obj)
+        domain = obj.live
+        assert domain is not None
+        assert domain.devices is not None
+        devices = domain.devices
+        candidates: list[Console | Serial | Parallel] = [*devices.consoles, *devices.serials, *devices.parallels]
+        found = next((each for each in candidates if name is None or each.alias == name), None)
+        if found is None:
+            raise InternalError(f"cannot find character device {name or '<null>'}")
+        if isinstance(found, Console) and is_serial_console(found) and devices.serials:
+            found = devices.serials[0]
+        alias, source = found.alias or "", found.source
+        held = guest.consoles.get(alias)
+        if held is not None:
+            if not force:
+                raise OperationFailed("Active console session exists for this domain")
+            await held.abort()
+
+        def forget() -> None:
+            guest.consoles.pop(alias, None)
+
+        if isinstance(source, PTYChardev | DevChardev) and source.source is not None and source.source.path:
+            stream = open_terminal(source.source.path, forget)
+        elif isinstance(source, UnixChardev) and source.source is not None and source.source.path:
+            stream = open_socket(source.source.path, forget)
+        else:
+            raise InternalError(f"character device {alias} is not using a PTY or UNIX socket")
+        guest.consoles[alias] = stream
+        return stream
+
+    # -- status
+
+    async def save(self, obj: DomainObject, guest: Guest) -> None:
+        """Write down what is needed to find the guest again."""
+        from virtcore.model.domain.document import format_domain
+        from virtcore.xml import Mode
+
+        assert obj.live is not None
+        process = guest.process
+        facts: dict[str, int | str | bool | None] = {
+            **self.facts_of(obj.live),
+            "id": obj.id,
+            "boot": _boot_id(),
+            "state": int(obj.state),
+            "reason": int(obj.reason),
+            "folder": guest.folder.name,
+            # Without a process the start was not finished: there is nothing to be kept.
+            "pid": process.pid if process is not None and guest.monitor is not None else None,
+            "start_time": process.start_time if process is not None else None,
+        }
+        await self.save_status(obj, format_domain(obj.live, Mode.SECURE | Mode.STATUS), facts)
+
+    def describe_status(self, text: str) -> IndexEntry:
+        raise XMLError("a status file that somebody has edited")
+
+    def state_changed(self, obj: DomainObject, guest: Guest) -> None:
+        """Write the status again; a crash before it is written is made good by asking QEMU."""
+        if obj.active and guest.ending is None:
+            self._spawn(self._save_quietly(obj, guest))
+
+    async def _save_quietly(self, obj: DomainObject, guest: Guest) -> None:
+        try:
+            if obj.active and guest.ending is None:
+                await self.save(obj, guest)
+        except OSError as error:
+            log.error("cannot write the status of domain '%s': %s", obj.name, error)
+
+    # -- finding guests again
+
+    async def reattach(self) -> None:
+        assert self.status is not None
+        boot = _boot_id()
+        waiting: list[asyncio.Task[None]] = []
+        for entry in await self.status.open():
+            facts = entry.facts
+            folder = self.folders.run / str(facts.get("folder") or "")
+            pid, started = facts.get("pid"), facts.get("start_time")
+            process = None
+            if facts.get("boot") == boot and isinstance(pid, int) and isinstance(started, int):
+                process = attach(pid, started)
+            obj = self.domains.claim(entry.name, entry.uuid)
+            guest = Guest(folder=folder, log=GuestLog(self.folders.log, entry.name), process=process)
+            number = facts.get("id")
+            if process is None:
+                if facts.get("boot") == boot and facts.get("folder"):
+                    await processes.claim_left_over(folder)
+                    processes.remove_folder(folder)
+                await self.status.remove(entry.uuid)
+                obj.published = obj.published or obj.persistent
+                if pid is not None:
+                    # It ended while nobody looked; QEMU stays when its guest powers off, so it crashed.
+                    self.set_state(obj, DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+                if not obj.persistent:
+                    self.domains.remove(obj)
+                continue
+            text = self.status.read(entry.uuid)
+            self.activate(obj, self._lazy_live(text), int(number or 0), facts)
+            self.set_state(obj, DomainState(int(facts.get("state") or 0)), int(facts.get("reason") or 0))
+            self.domains.publish(obj)
+            obj.private = guest
+            guest.watch = asyncio.create_task(self._watch(obj, guest))
+            task = asyncio.create_task(self._connect_again(obj, guest))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            waiting.append(task)
+        if waiting:
+            await asyncio.wait(waiting, timeout=self.reattach_wait)
+
+    def _lazy_live(self, text: str) -> Callable[[], Domain]:
+        from virtcore.model.domain.rules.context import ParseFlag
+
+        flags = ParseFlag.STATUS | ParseFlag.ACTUAL_NET | ParseFlag.PCI_ORIG_STATES | ParseFlag.SKIP_VALIDATE
+        return lambda: self.load(text, flags)
+
+    async def _connect_again(self, obj: DomainObject, guest: Guest) -> None:
+        """Reach the monitor of a guest that was found; goes on until it answers or has ended."""
+        monitor = self._monitor(obj, guest)
+        while guest.ending is None and guest.process is not None and guest.process.running:
+            try:
+                await monitor.connect(connect_socket(str(guest.folder / "monitor.sock")), self.start_limit)
+                status = await monitor.execute("query-status", limit=self.start_limit)
+                cpus = await monitor.execute("query-cpus-fast", limit=self.start_limit)
+            except (VirtError, OSError) as error:
+                log.warning("monitor of domain '%s' does not answer: %s", obj.name, error)
+                await monitor.close()
+                monitor = self._monitor(obj, guest)
+                await asyncio.sleep(1.0)
+                continue
+            guest.monitor = monitor
+            guest.threads = _threads(cpus)
+            self._take_status(obj, guest, status)
+            return
+
+    def _take_status(self, obj: DomainObject, guest: Guest, status: object) -> None:
+        """Follow what happened while nobody listened."""
+        state = status.get("status") if isinstance(status, dict) else None
+        if state == "running":
+            if obj.state != DomainState.RUNNING:
+                self.running(obj, DomainRunningReason.UNKNOWN)
+        elif state == "shutdown":
+            self._on_shutdown(obj, guest, {})
+        elif state in ("guest-panicked",):
+            self.set_state(obj, DomainState.CRASHED, DomainCrashedReason.PANICKED)
+        elif state == "suspended":
+            self.set_state(obj, DomainState.PMSUSPENDED, DomainPMSuspendedReason.UNKNOWN)
+        elif obj.state == DomainState.RUNNING:
+            self.set_state(obj, DomainState.PAUSED, DomainPausedReason.UNKNOWN)
+
+    # -- ending
+
+    async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
+        guest = obj.private
+        if not isinstance(guest, Guest):
+            return
+        guest.ending = guest.ending or DomainShutoffReason.DESTROYED
+        try:
+            if guest.process is not None:
+                await processes.end(guest.process, graceful)
+        except VirtError:
+            guest.ending = None
+            raise
+        guest.log.ended(_REASONS[DomainShutoffReason.DESTROYED])
+        await self._clean_up(obj, guest)
+
+    async def _clean_up(self, obj: DomainObject, guest: Guest) -> None:
+        """Forget a guest whose QEMU has ended."""
+        await self._release(guest)
+        processes.remove_folder(guest.folder)
+        obj.private = None
+
+    async def _release(self, guest: Guest) -> None:
+        """Let go of a guest, running or not."""
+        current = asyncio.current_task()
+        for task in (guest.watch, *guest.tasks):
+            if task is not None and task is not current:
+                task.cancel()
+        monitor, guest.monitor = guest.monitor, None
+        if monitor is not None:
+            await monitor.close()
+        for stream in list(guest.consoles.values()):
+            await stream.abort()
+        if guest.process is not None:
+            guest.process.close()
+
+    async def _watch(self, obj: DomainObject, guest: Guest) -> None:
+        """Wait for the end of a guest's QEMU and record it, unless whoever ends it does."""
+        assert guest.process is not None
+        await guest.process.wait()
+        if guest.ending is DomainShutoffReason.DESTROYED:
+            return
+        if guest.monitor is not None:
+            await guest.monitor.close()  # delivers what QEMU had to say last
+        reason = DomainShutoffReason.SHUTDOWN if guest.got_shutdown else DomainShutoffReason.CRASHED
+        guest.ending = reason
+        guest.log.ended(_REASONS[reason])
+        # Whoever holds the job works on a guest that is gone: it is broken off.
+        async with obj.job.destroy("domain_ended"):
+            if obj.private is guest:
+                await self._clean_up(obj, guest)
+                await self.stopped(obj, reason, _DETAILS[reason])
+
+    # -- events
+
+    def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
+        if obj.private is not guest or guest.ending is DomainShutoffReason.DESTROYED:
+            return
+        handler = _HANDLERS.get(event.name)
+        if handler is not None:
+            handler(self, obj, guest, event.data)
+
+    def paused(
+        self,
+        obj: DomainObject,
+        reason: DomainPausedReason,
+        detail: DomainEventSuspendedDetailType = DomainEventSuspendedDetailType.PAUSED,
+    ) -> None:
+        """The guest's virtual CPUs stand still; told once, be it by QEMU's event or by the reply to a command."""
+        if obj.state == DomainState.PAUSED and obj.reason != DomainPausedReason.STARTING_UP:
+            return
+        starting = obj.state == DomainState.PAUSED
+        self.set_state(obj, DomainState.PAUSED, reason)
+        if not starting:
+            self.emit(obj, DomainEventType.SUSPENDED, detail)
+
+    def resumed(self, obj: DomainObject, reason: DomainRunningReason = DomainRunningReason.UNPAUSED) -> None:
+        """The guest's virtual CPUs run again; told once."""
+        if obj.state == DomainState.RUNNING or (
+            obj.state == DomainState.PAUSED and obj.reason == DomainPausedReason.STARTING_UP
+        ):
+            return
+        self.running(obj, reason)
+        self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.UNPAUSED)
+
+    def _on_stop(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if obj.state == DomainState.RUNNING:
+            self.paused(obj, DomainPausedReason.USER)
+            self.state_changed(obj, guest)
+
+    def _on_resume(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if obj.state in (DomainState.PAUSED, DomainState.SHUTDOWN):
+            self.resumed(obj)
+            self.state_changed(obj, guest)
+
+    def _on_reset(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        guest.reboot = False
+        self.events.emit(DomainRebootEvent(obj.ref))
+
+    def _on_shutdown(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        """The guest has powered off; QEMU stays until we decide."""
+        if guest.got_shutdown:
+            return
+        if guest.reboot:
+            self._start_task(guest, self._boot_again(obj, guest))
+            return
+        guest.got_shutdown = True
+        by_guest = data.get("guest") if isinstance(data, dict) else None
+        details = DomainEventShutdownDetailType
+        detail = details.FINISHED if by_guest is None else details.GUEST if by_guest else details.HOST
+        self.set_state(obj, DomainState.SHUTDOWN, DomainShutdownReason.UNKNOWN)
+        self.emit(obj, DomainEventType.SHUTDOWN, detail)
+        restart = obj.live is not None and obj.live.on_poweroff == "restart"
+        if restart:
+            guest.got_shutdown = False
+            self._start_task(guest, self._boot_again(obj, guest))
+        elif obj.live is not None and obj.live.on_poweroff == "preserve":
+            guest.got_shutdown = False
+        else:
+            self._start_task(guest, self._end_powered_off(guest))
+
+    def _start_task(self, guest: Guest, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        guest.tasks.add(task)
+        task.add_done_callback(guest.tasks.discard)
+
+    async def _end_powered_off(self, guest: Guest) -> None:
+        if guest.process is not None:
+            await processes.end(guest.process)  # its end is recorded by the watch
+
+    async def _boot_again(self, obj: DomainObject, guest: Guest) -> None:
+        """Reset and run a guest that has powered off in order to reboot."""
+        guest.reboot = False
+        try:
+            monitor = guest.channel()
+            await monitor.execute("system_reset")
+            await monitor.execute("cont")
+        except VirtError as error:
+            log.error("cannot boot domain '%s' again: %s", obj.name, error)
+            return
+        if obj.state != DomainState.RUNNING:
+            self.running(obj, DomainRunningReason.BOOTED)
+        self.state_changed(obj, guest)
+
+    def _on_panic(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if obj.state == DomainState.CRASHED:
+            return
+        self.set_state(obj, DomainState.CRASHED, DomainCrashedReason.PANICKED)
+        self.emit(obj, DomainEventType.CRASHED, DomainEventCrashedDetailType.PANICKED)
+        action = obj.live.on_crash if obj.live is not None else None
+        if action == "restart":
+            self._start_task(guest, self._boot_again(obj, guest))
+        elif action in (None, "destroy"):
+            self._start_task(guest, self._end_powered_off(guest))
+        else:
+            self.state_changed(obj, guest)
+
+    def _on_io_error(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if isinstance(data, dict) and data.get("action") == "stop" and obj.state == DomainState.RUNNING:
+            self.paused(obj, DomainPausedReason.IOERROR, DomainEventSuspendedDetailType.IOERROR)
+            self.state_changed(obj, guest)
+
+    def _on_watchdog(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if isinstance(data, dict) and data.get("action") == "pause" and obj.state == DomainState.RUNNING:
+            self.paused(obj, DomainPausedReason.WATCHDOG, DomainEventSuspendedDetailType.WATCHDOG)
+            self.state_changed(obj, guest)
+
+    def _on_balloon(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if isinstance(data, dict) and isinstance(data.get("actual"), int):
+            guest.balloon = data["actual"] >> 10
+            if obj.live is not None:
+                obj.live.current_memory = guest.balloon
+            obj.touch()
+
+    def _on_pm_suspend(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if obj.state == DomainState.RUNNING:
+            self.set_state(obj, DomainState.PMSUSPENDED, DomainPMSuspendedReason.UNKNOWN)
+            self.emit(obj, DomainEventType.PMSUSPENDED, DomainEventPMSuspendedDetailType.MEMORY)
+            self.state_changed(obj, guest)
+
+    def _on_wakeup(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if obj.state == DomainState.PMSUSPENDED:
+            self.running(obj, DomainRunningReason.WAKEUP)
+            self.emit(obj, DomainEventType.STARTED, DomainEventStartedDetailType.WAKEUP)
+            self.state_changed(obj, guest)
+
+    def _on_port(self, obj: DomainObject, guest: Guest, data: object) -> None:
+        if not isinstance(data, dict) or obj.live is None or obj.live.devices is None:
+            return
+        for channel in obj.live.devices.channels:
+            if channel.alias == data.get("id") and channel.target is not None and hasattr(channel.target, "state"):
+                channel.target.state = ChannelState.CONNECTED if data.get("open") else ChannelState.DISCONNECTED
+                obj.touch()
+
+
+_HANDLERS = {
+    "STOP": QemuState._on_stop,
+    "RESUME": QemuState._on_resume,
+    "RESET": QemuState._on_reset,
+    "SHUTDOWN": QemuState._on_shutdown,
+    "GUEST_PANICKED": QemuState._on_panic,
+    "BLOCK_IO_ERROR": QemuState._on_io_error,
+    "WATCHDOG": QemuState._on_watchdog,
+    "BALLOON_CHANGE": QemuState._on_balloon,
+    "SUSPEND": QemuState._on_pm_suspend,
+    "WAKEUP": QemuState._on_wakeup,
+    "VSERPORT_CHANGE": QemuState._on_port,
+}
+
+
+def _threads(cpus: object) -> dict[int, int]:
+    rows = [row for row in cpus if isinstance(row, dict)] if isinstance(cpus, list) else []
+    return {row["cpu-index"]: row["thread-id"] for row in rows if "thread-id" in row}
+
+
+def _take_terminals(domain: Domain, chardevs: object) -> None:
+    """Put the pseudo terminals QEMU has opened into the live configuration."""
+    paths = {}
+    for row in chardevs if isinstance(chardevs, list) else ():
+        name = row.get("filename", "") if isinstance(row, dict) else ""
+        if name.startswith("pty:"):
+            paths[row["label"]] = name.removeprefix("pty:")
+    assert domain.devices is not None
+    devices = domain.devices
+    ports: list[Serial | Parallel | Channel | Console] = [*devices.serials, *devices.parallels, *devices.channels]
+    for device in ports + devices.consoles:
+        path = paths.get(f"char{device.alias}")
+        if isinstance(device, Console) and is_serial_console(device) and devices.serials:
+            # The first console is the first serial port.
+            path = paths.get(f"char{devices.serials[0].alias}")
+        if path is not None and (device.source is None or isinstance(device.source, PTYChardev)):
+            if device.source is None:
+                device.source = PTYChardev()
+            device.source.source = HostPath(path=path)

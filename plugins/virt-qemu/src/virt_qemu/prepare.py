@@ -1,0 +1,130 @@
+"""Between definition and command line: what a start decides and what it needs of the host."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.disks import disk_path
+from virt_qemu.rules.aliases import assign_aliases
+from virtcore.errors import InternalError, SystemError
+from virtcore.model.domain.chardev import UnixChardev
+from virtcore.model.domain.disk import BackingStore, DiskDevice
+from virtcore.model.domain.graphics import AddressListen, SocketListen, VNCGraphics
+from virtcore.model.storage.source import StartupPolicy, StorageFormat
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.disk import Disk
+
+__all__ = ["prepare_domain", "prepare_folder"]
+
+_VNC_PORTS = range(5900, 65536)
+_QCOW2 = b"QFI\xfb"
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the guest's folder afresh, with a key for its secrets.
+
+    :raises SystemError: it cannot be made.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in folder.iterdir():
+            if not left.is_dir():
+                left.unlink()
+        key = os.open(folder / "master-key.aes", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.write(key, secrets.token_bytes(32))
+        os.close(key)
+        (folder / "pid").touch(mode=0o600)
+    except OSError as error:
+        raise SystemError(f"Unable to create directory {folder}: {error.strerror}") from None
+
+
+def prepare_domain(domain: Domain, folder: Path) -> None:
+    """Turn a definition into what will run: aliases, ports, sockets, images.
+
+    :raises VirtError: something that the guest needs is not there.
+    """
+    assert domain.devices is not None
+    assign_aliases(domain)
+    for disk in domain.devices.disks:
+        _check_disk(disk)
+    for channel in domain.devices.channels:
+        source = channel.source
+        if isinstance(source, UnixChardev) and source.source is not None and source.source.path is None:
+            name = getattr(channel.target, "name", None) or channel.alias or "channel"
+            source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
+    for graphics in domain.devices.graphics:
+        if isinstance(graphics, VNCGraphics):
+            _place_vnc(graphics, folder)
+
+
+def _check_disk(disk: Disk) -> None:
+    """Look whether a disk's image is there, and where its chain ends."""
+    path = disk_path(disk.source)
+    if path is None:
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        policy = disk.source.startup_policy if disk.source is not None else None
+        if disk.device in (DiskDevice.CDROM, DiskDevice.FLOPPY) and policy in (
+            StartupPolicy.OPTIONAL,
+            StartupPolicy.REQUISITE,
+        ):
+            disk.source = None
+            return
+        raise SystemError(f"Cannot access storage file '{path}': {error.strerror}") from None
+    try:
+        if disk.backing_store is None and _is_last(disk, descriptor):
+            disk.backing_store = BackingStore()
+    finally:
+        os.close(descriptor)
+
+
+def _is_last(disk: Disk, descriptor: int) -> bool:
+    """Whether nothing is below an image."""
+    kind = disk.driver.type if disk.driver is not None else None
+    if kind in (None, StorageFormat.RAW):
+        return True
+    if kind is not StorageFormat.QCOW2:
+        return False
+    head = os.pread(descriptor, 20, 0)
+    if len(head) < 20 or head[:4] != _QCOW2:
+        return False
+    offset: int = struct.unpack(">Q", head[8:16])[0]
+    return offset == 0
+
+
+def _place_vnc(graphics: VNCGraphics, folder: Path) -> None:
+    for listen in graphics.listens:
+        if isinstance(listen, SocketListen) and listen.socket is None:
+            listen.socket = str(folder / "vnc.sock")
+            listen.auto_generated = True
+    first = graphics.listens[0] if graphics.listens else None
+    if first is None:
+        first = AddressListen()
+        graphics.listens.append(first)
+    if isinstance(first, AddressListen):
+        if first.address is None:
+            first.address = "127.0.0.1"
+        if graphics.autoport or not graphics.port or graphics.port < 0:
+            graphics.port = _free_port(first.address)
+
+
+def _free_port(address: str) -> int:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    for port in _VNC_PORTS:
+        with socket.socket(family) as attempt:
+            attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                attempt.bind((address, port))
+            except OSError:
+                continue
+            return port
+    raise InternalError("Unable to find an unused port in range 'vnc' (5900-65535)")

@@ -1,0 +1,114 @@
+"""What is opened on the host for one guest and handed to its QEMU."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import stat
+from contextlib import ExitStack
+from typing import Self
+
+from virtcore.errors import SystemError
+
+__all__ = ["HostResources", "bind_socket", "connect_socket"]
+
+_CDROM_DRIVE_STATUS = 0x5326
+_FIRST = 3
+"""The first descriptor in QEMU's process that is not one of the standard three."""
+
+
+def _short(path: str, folder: int) -> str:
+    """A name for a socket that fits into the kernel's 107 bytes, however deep the folder is."""
+    return f"/proc/self/fd/{folder}/{os.path.basename(path)}"
+
+
+def bind_socket(path: str) -> socket.socket:
+    """Listen on a Unix socket, replacing a stale one.
+
+    :raises SystemError: it cannot be made.
+    """
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            try:
+                os.unlink(os.path.basename(path), dir_fd=folder)
+            except FileNotFoundError:
+                pass
+            listening.bind(_short(path, folder))
+        finally:
+            os.close(folder)
+        listening.listen(1)
+    except OSError as error:
+        listening.close()
+        raise SystemError(f"Unable to bind to UNIX socket path '{path}': {error.strerror}") from None
+    return listening
+
+
+def connect_socket(path: str) -> socket.socket:
+    """Connect to a Unix socket.
+
+    :raises OSError: nobody listens there.
+    """
+    connected = socket.socket(socket.AF_UNIX)
+    try:
+        folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connected.setblocking(False)
+            connected.connect(_short(path, folder))
+        finally:
+            os.close(folder)
+    except OSError:
+        connected.close()
+        raise
+    return connected
+
+
+class HostResources:
+    """Descriptors for one QEMU, numbered as it will see them. Closed on leaving the context: QEMU has its own then."""
+
+    def __init__(self) -> None:
+        self.fds: dict[int, int] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def add(self, descriptor: int) -> int:
+        """Take over a descriptor; returns its number in QEMU's process."""
+        self._stack.callback(os.close, descriptor)
+        number = _FIRST + len(self.fds)
+        self.fds[number] = descriptor
+        return number
+
+    def listen(self, path: str) -> int:
+        """Listen on a Unix socket; returns the descriptor's number."""
+        return self.add(bind_socket(path).detach())
+
+    def output(self, path: str, append: bool) -> int:
+        """Open a file for what the guest writes; returns the descriptor's number."""
+        mode = os.O_APPEND if append else os.O_TRUNC
+        try:
+            return self.add(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600))
+        except OSError as error:
+            raise SystemError(f"Unable to open file: {path}: {error.strerror}") from None
+
+    def is_cdrom(self, path: str) -> bool:
+        """Whether a device of the host is a CD-ROM drive."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            if not stat.S_ISBLK(os.fstat(descriptor).st_mode):
+                return False
+            fcntl.ioctl(descriptor, _CDROM_DRIVE_STATUS, 0)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
