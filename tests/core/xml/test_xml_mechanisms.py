@@ -10,7 +10,7 @@ import pytest
 
 from core.xml import xml_vocabulary as v
 from virtcore.errors import ConfigUnsupported, ErrorCode, VirtError, XMLError
-from virtcore.xml import CpuSet, Extra, Extras, Mode, format, load, parse
+from virtcore.xml import CpuSet, Extra, Extras, Mode, attribute, child, children, element, format, leaf, load, parse
 from virtcore.xml.readergen import reader_of
 
 
@@ -381,3 +381,29 @@ def test_errors_of_required_fields() -> None:
     with pytest.raises(ConfigUnsupported, match="rule needs action") as other:
         parse("<rule/>", v.Rule)
     assert other.value.code is ErrorCode.CONFIG_UNSUPPORTED
+
+
+def test_a_class_behind_an_explicit_name_is_looked_at_when_it_comes() -> None:
+    @element("outer")
+    class Outer:
+        inner: Missing | None = child("inner")  # type: ignore[name-defined]  # noqa: F821
+        inners: list[Missing] = children("inners")  # type: ignore[name-defined]  # noqa: F821
+
+    assert format(parse("<outer a='1'/>", Outer)) == "<outer a='1'/>\n"
+    with pytest.raises(NameError, match="Missing"):
+        parse("<outer><inner/></outer>", Outer)
+
+
+def test_attrs_knows_the_classes() -> None:
+    import attrs
+
+    @element("thing")
+    class Thing:
+        a: str | None = attribute()
+        b: list[str] = leaf("b")
+
+    read = parse("<thing a='1'><b>2</b></thing>", Thing)
+    assert attrs.has(Thing)
+    assert [field.name for field in attrs.fields(Thing)] == ["a", "b", "extra"]
+    assert attrs.evolve(read, a="3") == Thing(a="3", b=["2"])
+    assert read == Thing(a="1", b=["2"])

@@ -108,14 +108,17 @@ def spelled(slot: Slot, value: object) -> object:
 
 class _Content:
     """An element's content while it is put together: attributes and children by name (a name may stand in one branch
-    only),
-    text, and further branches."""
+    only), text, further branches, and choices between contents.
+
+    Choices stand outside of the interleave: libxml2 does not see through them inside.
+    """
 
     def __init__(self) -> None:
         self.attributes: dict[str, list[tuple[str, bool]]] = {}
         self.text: str | None = None
         self.children: dict[str, list[tuple[str, bool, bool]]] = {}
         self.branches: list[str] = []
+        self.choices: list[list[_Content]] = []
 
     def attribute(self, name: str, pattern: str, required: bool = False) -> None:
         self.attributes.setdefault(name, []).append((pattern, required))
@@ -123,7 +126,22 @@ class _Content:
     def child(self, name: str, pattern: str, required: bool = False, many: bool = False) -> None:
         self.children.setdefault(name, []).append((pattern, required, many))
 
+    def with_alternative(self, other: _Content) -> _Content:
+        """This content with its first choice made."""
+        made = _Content()
+        made.text = self.text or other.text
+        made.branches = self.branches + other.branches
+        made.choices = self.choices[1:] + other.choices
+        for one in (self, other):
+            for name, attributes in one.attributes.items():
+                made.attributes.setdefault(name, []).extend(attributes)
+            for name, children in one.children.items():
+                made.children.setdefault(name, []).extend(children)
+        return made
+
     def pattern(self) -> str:
+        if self.choices:
+            return choice(self.with_alternative(alternative).pattern() for alternative in self.choices[0])
         parts = []
         for alternatives in self.children.values():
             pattern = choice(p for p, _, _ in alternatives)
@@ -208,7 +226,7 @@ class _Grammar:
             else:
                 self.add(content, entry, ns, tags)
         for key, group_ in dependent.items():
-            content.branches.append(self.by_value(own[key], group_, ns, tags))
+            content.choices.append(self.by_value(own[key], group_, ns, tags))
         for alternatives in exclusive.values():
             patterns = []
             for slot in alternatives:
@@ -231,15 +249,17 @@ class _Grammar:
             return siblings[0]
         return None
 
-    def by_value(self, decider: Slot, slots: list[Slot], ns: Namespace | None, tags: dict[str, list[str]]) -> str:
-        """A choice over the values of an attribute, each with what may stand beside it."""
+    def by_value(
+        self, decider: Slot, slots: list[Slot], ns: Namespace | None, tags: dict[str, list[str]]
+    ) -> list[_Content]:
+        """Alternatives over the values of an attribute, each with what may stand beside it."""
         words: dict[object, None] = dict.fromkeys(tags.get(decider.name) or decider.words)
         for slot in slots:
             for cls in slot.types if slot.tags else ():
                 words.update(dict.fromkeys(plain(tag) for tag in declaration(cls).tags))
             for allowed in (slot.field.only or {}).values():
                 words.update(dict.fromkeys(spelled(decider, value) for value in allowed if value is not None))
-        variants: dict[str, list[object]] = {}
+        variants: dict[str, tuple[_Content, list[object]]] = {}
         for word in (*words, None):
             content = _Content()
             for slot in slots:
@@ -249,20 +269,24 @@ class _Grammar:
                         self.add(content, slot, ns, {})
                 else:
                     self.add_member(content, slot, ns, plain(slot.field.default) if word is None else word)
-            variants.setdefault(content.pattern(), []).append(word)
+            variants.setdefault(content.pattern(), (content, []))[1].append(word)
         alternatives = []
-        for pattern, these in variants.items():
+        for content, these in variants.values():
+            absent = None in these
             if these != [None]:
-                attribute = named_attribute(decider.name, values(str(word) for word in these if word is not None))
-                alternatives.append(group([attribute, pattern]))
-            if None in these and not decider.field.required:
-                alternatives.append(pattern)
+                needed = decider.field.required or not absent
+                content.attribute(decider.name, values(str(word) for word in these if word is not None), needed)
+            elif decider.field.required:
+                continue
+            alternatives.append(content)
         if not decider.words and not tags.get(decider.name):
             # Not an enumeration: other values are fine, with nothing beside them.
+            other = _Content()
             besides = "".join(f"<value>{escape(str(word))}</value>" for word in words)
-            other = f'<data type="string"><except><choice>{besides}</choice></except></data>'
-            alternatives.append(named_attribute(decider.name, other if words else scalar(decider)))
-        return choice(alternatives)
+            except_ = f'<data type="string"><except><choice>{besides}</choice></except></data>'
+            other.attribute(decider.name, except_ if words else scalar(decider), True)
+            alternatives.append(other)
+        return alternatives
 
     def add_member(self, content: _Content, slot: Slot, ns: Namespace | None, word: object) -> None:
         for cls in slot.types:
