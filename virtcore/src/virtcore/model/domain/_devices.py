@@ -130,9 +130,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "CryptoModel",
         "CryptoType",
     ),
-    "devices": (
-        "Devices",
-    ),
+    "devices": ("Devices",),
     "disk": (
         "BackingFormat",
         "BackingStore",
@@ -309,9 +307,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "IOMMUDriver",
         "IOMMUModel",
     ),
-    "lease": (
-        "Lease",
-    ),
+    "lease": ("Lease",),
     "memballoon": (
         "Memballoon",
         "MemballoonDriver",
@@ -336,9 +332,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "VirtioPMEMSource",
         "VirtioPMEMTarget",
     ),
-    "nvram": (
-        "NVRAM",
-    ),
+    "nvram": ("NVRAM",),
     "panic": (
         "Panic",
         "PanicModel",

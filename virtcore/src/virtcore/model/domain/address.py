@@ -61,7 +61,7 @@ class PCIAddress:
     domain: int | None = attribute(codec=HEX("0x%04x"), doc="PCI domain")
     bus: int | None = attribute(codec=HEX("0x%02x"), doc="index of the PCI controller")
     slot: int | None = attribute(codec=HEX("0x%02x"), doc="slot, 0 to 0x1f")
-    function: int | None = attribute(codec=HEX("0x%d"), doc="function, 0 to 7")
+    function: int | None = attribute(codec=HEX("0x%x"), doc="function, 0 to 7")
     multifunction: bool | None = attribute(codec=ON_OFF, doc="whether other functions of the slot are in use")
     zpci: ZPCIAddress | None = child()
 

@@ -300,6 +300,7 @@ class UnixChardev(CharacterSource):
     source: UnixSource | None = child(
         repeat="refuse", repeated=_ONE, shown=lambda self: self.source is not None and self.source.path is not None
     )
+    protocol: TCPProtocol | None = attribute("type", within="protocol", doc="means nothing here; old documents have it")
 
 
 @element(None, tag=CharacterType.SPICEVMC)

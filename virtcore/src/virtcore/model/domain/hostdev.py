@@ -171,7 +171,7 @@ class PCIHostdevDriver:
     model: str | None = attribute(doc="name of a variant driver", since="10.1.0")
 
 
-@element("source")
+@element("source", empty="keep")
 class PCIHostdevSource:
     """A PCI function of the host."""
 
@@ -192,7 +192,7 @@ class SourceUSBAddress:
     device: int = attribute(codec=UINT_ANY, required=True, doc="number on the bus; changes when plugged again")
 
 
-@element("source", empty="omit")
+@element("source", empty="keep")
 class USBHostdevSource:
     """A USB device of the host."""
 

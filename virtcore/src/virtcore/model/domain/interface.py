@@ -285,7 +285,7 @@ class VDSInterfaceSource:
     connectionid: int | None = attribute(codec=number(64, signed=True, base=0), doc="number of the connection")
 
 
-@element("address", tag="pci")
+@element("address", tag="pci", empty="keep")
 class InterfacePCIAddress(SourcePCIAddress):
     """The PCI function behind an interface of type hostdev."""
 

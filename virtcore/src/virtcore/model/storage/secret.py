@@ -44,7 +44,7 @@ class EncryptionEngine(StrEnum):
     LIBRBD = "librbd"
 
 
-@element("secret")
+@element("secret", empty="keep")
 class SecretReference:
     """A secret named by UUID or by usage, never its value."""
 

@@ -244,14 +244,14 @@ class VolumeSource(_Source):
     mode: PoolSourceMode | None = attribute(doc="how an iSCSI volume is reached")
 
 
-@element("address")
+@element("address", empty="keep")
 class SourcePCIAddress:
     """A PCI function of the host."""
 
     domain: int | None = attribute(codec=HEX("0x%04x"), doc="PCI domain")
     bus: int | None = attribute(codec=HEX("0x%02x"), doc="PCI bus")
     slot: int | None = attribute(codec=HEX("0x%02x"), doc="slot of the bus")
-    function: int | None = attribute(codec=HEX("0x%d"), doc="function of the slot")
+    function: int | None = attribute(codec=HEX("0x%x"), doc="function of the slot")
 
 
 @element("source", tag=StorageType.NVME)

@@ -16,6 +16,7 @@ from virtcore.model.domain.rules.device_list import (
     located,
     scsi_hostdevs,
 )
+from virtcore.model.paths import sanitize_path
 
 if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
@@ -221,6 +222,8 @@ def _settle_filesystem(filesystem: Filesystem, context: DomainContext) -> None:
         filesystem.binary = None
         filesystem.uid_map = []
         filesystem.gid_map = []
+    if filesystem.binary is not None and filesystem.binary.path is not None:
+        filesystem.binary.path = sanitize_path(filesystem.binary.path)
     filesystem.uid_map.sort(key=lambda entry: entry.start)
     filesystem.gid_map.sort(key=lambda entry: entry.start)
     source = filesystem.source
@@ -265,6 +268,10 @@ def _settle_input(device: Input, context: DomainContext) -> None:
         isinstance(source, EvdevInputSource) and source.dev is None
     ):
         raise XMLError("Missing evdev path for input device")
+    if isinstance(source, PassthroughInputSource) and source.evdev is not None:
+        source.evdev = sanitize_path(source.evdev)
+    elif isinstance(source, EvdevInputSource) and source.dev is not None:
+        source.dev = sanitize_path(source.dev)
 
 
 def _refuse_usb_inputs(devices: Devices, usb_disabled: bool) -> None:
@@ -305,6 +312,8 @@ def _settle_video(video: Video, context: DomainContext) -> None:
             None,
         ):
             raise ConfigUnsupported("missing values for acceleration")
+        if acceleration is not None and acceleration.rendernode is not None:
+            acceleration.rendernode = sanitize_path(acceleration.rendernode)
     settle_info(video, context)
 
 
@@ -395,6 +404,8 @@ def _settle_shmem(shmem: Shmem, context: DomainContext) -> None:
         shmem.model = ShmemModel.IVSHMEM
     if shmem.model is ShmemModel.IVSHMEM:
         shmem.role = None
+    if shmem.server is not None and shmem.server.path is not None:
+        shmem.server.path = sanitize_path(shmem.server.path)
     if shmem.msi is not None and shmem.server is None:
         raise XMLError("msi option is only supported with a server")
     settle_info(shmem, context)

@@ -157,6 +157,7 @@ def settle_source(device: WithSource, context: DomainContext) -> None:
         source.protocol = source.protocol or TCPProtocol.RAW
         settle_reconnect(source.source.reconnect)
     elif isinstance(source, UnixChardev):
+        source.protocol = None
         if source.source is not None:
             _settle_unix(source.source, context)
     elif isinstance(source, (PTYChardev, DevChardev, FileChardev, PipeChardev)) and source.source is not None:

@@ -24,6 +24,7 @@ from virtcore.model.domain.interface import (
 from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
 from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect, settle_secret
 from virtcore.model.network.port import VirtualPortType
+from virtcore.model.paths import sanitize_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,6 +119,14 @@ def settle_interface(interface: Interface, context: DomainContext) -> None:
     target = interface.target
     if target is not None and target.managed is not False and context.inactive and target.is_generated:
         target.dev = None
+    backend = interface.backend
+    if backend is not None:
+        if backend.tap is not None:
+            backend.tap = sanitize_path(backend.tap)
+        if not interface.is_virtio or kind is InterfaceType.HOSTDEV:
+            backend.vhost = None
+        elif backend.vhost is not None:
+            backend.vhost = sanitize_path(backend.vhost)
     if interface.driver is not None and interface.driver.queues == 1:
         interface.driver.queues = None
     _verify_teaming(interface.teaming)
