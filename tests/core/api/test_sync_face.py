@@ -274,7 +274,9 @@ def test_the_connections_deadline_holds_for_queries(world: World) -> None:
             connection.hostname(deadline=float("nan"))
 
 
-def test_a_change_that_has_not_begun_is_withdrawn(world: World, connection: virtcore.Connection) -> None:
+def test_a_change_that_has_not_begun_is_withdrawn(
+    world: World, connection: virtcore.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
     domain = connection.domain(ONLY)
     with ThreadPoolExecutor(4) as pool:
         stuck = [pool.submit(connection.capabilities) for _ in range(4)]  # every worker
@@ -288,6 +290,7 @@ def test_a_change_that_has_not_begun_is_withdrawn(world: World, connection: virt
     assert any("nothing changed" in note for note in caught.value.__notes__)
     assert connection.version() == 7
     assert world.steps == []
+    assert caplog.text == ""
 
 
 def interrupt_soon() -> threading.Timer:

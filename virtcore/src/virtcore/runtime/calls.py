@@ -200,7 +200,7 @@ class Call:
             given_up = self._given_up
             self._began = not given_up
         if given_up:
-            self._end(None, OperationAborted(f"{self} was withdrawn"))
+            self._withdraw()
             return
         if self.method.style is Style.INLINE:
             self._run()
@@ -251,11 +251,11 @@ class Call:
             error = task.exception()
             self._end(None if error is not None else task.result(), error)
 
-    def _end(self, value: Any, error: BaseException | None) -> None:
+    def _end(self, value: Any, error: BaseException | None, *, report: bool = True) -> None:
         with _lock:
             self.value, self.error, self.done = value, error, True
             watchers, self._watchers = self._watchers, []
-            unseen = error is not None and self._given_up and self.method.change
+            unseen = report and error is not None and self._given_up
         _running.discard(self)
         for watcher in watchers:
             watcher()
@@ -266,6 +266,10 @@ class Call:
                 import logging
 
                 logging.getLogger("virtcore").warning("job %d, %s, failed: %s", self.number, self, error)
+
+    def _withdraw(self) -> None:
+        """End it before it began: nothing failed."""
+        self._end(None, OperationAborted(f"{self} was withdrawn"), report=False)
 
     def watch(self, watcher: Callable[[], None]) -> None:
         """Have a function called once when the call has ended, in whatever thread that happens."""
@@ -308,7 +312,7 @@ class Call:
             began = self._began
         if self._work is not None and self._pool is not None:
             if self._pool.abandon(self._work):
-                self._end(None, OperationAborted(f"{self} was withdrawn"))
+                self._withdraw()
                 return False
         elif not began:
             return False
