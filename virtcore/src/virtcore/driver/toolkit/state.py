@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virtcore.driver.toolkit.disk import DiskWorker
 from virtcore.driver.toolkit.domains import DomainObject, DomainTable
 from virtcore.driver.toolkit.events import EventHub
+from virtcore.driver.toolkit.folders import make_folder
 from virtcore.driver.toolkit.lock import StateLock
 from virtcore.driver.toolkit.store import DefinitionStore, Facts, IndexEntry, Marks
 from virtcore.enums.domain import (
@@ -146,6 +147,8 @@ class DriverState:
             if self.folders is not None:
                 self.folders.make()
                 self._lock = StateLock.acquire(self.folders.config)
+            if self.status is not None:
+                make_folder(self.status.folder)
             if self._definitions is not None and self._autostart is not None:
                 for entry in await self._definitions.open():
                     obj = self.domains.claim(entry.name, entry.uuid)

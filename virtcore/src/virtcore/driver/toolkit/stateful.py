@@ -356,9 +356,11 @@ def _metadata_element(metadata: str | None, uri: str | None) -> str | None:
         return None
     from lxml import etree
 
-    root = etree.fromstring(metadata)
-    for element in root:
+    for element in etree.fromstring(metadata):
         if isinstance(element.tag, str) and etree.QName(element).namespace == uri:
-            # libvirt hands the element out without its namespace declaration's prefix.
+            # libvirt hands it out without the namespace that it was asked for by.
+            for inner in element.iter(f"{{{uri}}}*"):
+                inner.tag = etree.QName(inner).localname
+            etree.cleanup_namespaces(element)
             return etree.tostring(element, encoding="unicode", with_tail=False)
     return None
