@@ -142,9 +142,9 @@ class HostCPUFeature:
 
 @element(None, doc="What guest and host processors share, behind model and vendor.")
 class _CPUParts:
-    topology: CPUTopology | None = child()
-    cache: CPUCache | None = child(repeat="refuse", repeated="at most one CPU cache element may be specified")
-    maxphysaddr: MaxPhysAddr | None = child()
+    topology: CPUTopology | None = child("topology")
+    cache: CPUCache | None = child("cache", repeat="refuse", repeated="at most one CPU cache element may be specified")
+    maxphysaddr: MaxPhysAddr | None = child("maxphysaddr")
 
 
 @element("cpu", doc="The processor a guest asks for.")
@@ -165,11 +165,11 @@ class GuestCPU(_CPUParts):
     deprecated_features: bool | None = attribute(
         codec=ON_OFF, doc="Whether deprecated features of the model stay on.", since="11.0.0"
     )
-    model: CPUModel | None = child()
+    model: CPUModel | None = child("model")
     vendor: str | None = leaf(doc="Vendor the host's processor must be of.", since="0.8.3")
     _parts = inherited()
-    features: list[CPUFeature] = children()
-    numa: NUMA | None = child()
+    features: list[CPUFeature] = children("feature")
+    numa: NUMA | None = child("numa")
 
 
 @element("signature", doc="Family, model and stepping by which the processor names itself.")
@@ -199,7 +199,7 @@ class HostCPU(_CPUParts):
     microcode: int | None = attribute(
         "version", within="microcode", codec=UINT, omit=0, invalid="invalid microcode version"
     )
-    signature: HostCPUSignature | None = child()
-    counter: HostCPUCounter | None = child()
+    signature: HostCPUSignature | None = child("signature")
+    counter: HostCPUCounter | None = child("counter")
     _parts = inherited()
-    features: list[HostCPUFeature] = children()
+    features: list[HostCPUFeature] = children("feature")

@@ -73,8 +73,8 @@ class NUMACell:
     memory: int = attribute(codec=scaled("KiB", xpath="./@memory"), required=True, doc="Its memory in KiB.")
     mem_access: MemoryAccess | None = attribute("memAccess", doc="Whether other processes may map it.", since="1.2.7")
     discard: bool | None = attribute(codec=YES_NO, doc="Content is dropped when the guest stops.", since="4.4.0")
-    distances: list[NUMASibling] = children(within="distances", since="3.10.0")
-    caches: list[NUMACache] = children()
+    distances: list[NUMASibling] = children("sibling", within="distances", since="3.10.0")
+    caches: list[NUMACache] = children("cache")
 
 
 @element("latency", doc="Latency of memory seen from another cell.", since="6.6.0")
@@ -97,5 +97,5 @@ class NUMABandwidth:
 
 @element("numa", doc="The NUMA cells a guest sees.")
 class NUMA:
-    cells: list[NUMACell] = children()
+    cells: list[NUMACell] = children("cell")
     interconnects: list[NUMALatency | NUMABandwidth] = children(within="interconnects")

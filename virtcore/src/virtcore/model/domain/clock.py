@@ -102,7 +102,7 @@ class Timer:
     track: TimerTrack | None = attribute(doc="What it follows.")
     frequency: int | None = attribute(codec=ULONG, omit=0, doc="In Hz (tsc).")
     mode: TimerMode | None = attribute(doc="How it is provided (tsc).")
-    catchup: Catchup | None = child()
+    catchup: Catchup | None = child("catchup")
 
 
 @element("clock", doc="What the guest's clock follows.")
@@ -150,4 +150,4 @@ class Clock:
         doc="Seconds since the epoch.",
         since="8.4.0",
     )
-    timers: list[Timer] = children()
+    timers: list[Timer] = children("timer")

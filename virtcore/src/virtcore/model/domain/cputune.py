@@ -186,8 +186,8 @@ class CacheTune:
         invalid="Invalid cachetune attribute 'vcpus' value '{value}'",
     )
     id: str | None = attribute(when=Mode.LIVE, read=Mode.LIVE, doc="Name of the allocation while the guest runs.")
-    caches: list[Cache] = children()
-    monitors: list[CacheMonitor] = children()
+    caches: list[Cache] = children("cache")
+    monitors: list[CacheMonitor] = children("monitor")
 
 
 @element("memorytune", doc="Memory bandwidth for some virtual CPUs.", since="4.7.0")
@@ -199,8 +199,8 @@ class MemoryTune:
         invalid="Invalid memorytune attribute 'vcpus' value '{value}'",
     )
     id: str | None = attribute(when=Mode.LIVE, read=Mode.LIVE, doc="Name of the allocation while the guest runs.")
-    nodes: list[MemoryBandwidth] = children()
-    monitors: list[MemoryMonitor] = children()
+    nodes: list[MemoryBandwidth] = children("node")
+    monitors: list[MemoryMonitor] = children("monitor")
 
 
 @element("cputune", doc="How the host schedules the guest's threads.")
@@ -233,11 +233,15 @@ class CPUTune:
     iothread_quota: int | None = leaf(
         codec=LONG, omit=0, invalid="can't parse cputune iothread quota value", doc="Time within it, in us."
     )
-    vcpupins: list[VCPUPin] = children()
-    emulatorpin: EmulatorPin | None = child(repeat="refuse", repeated="only one emulatorpin is supported")
-    iothreadpins: list[IOThreadPin] = children()
-    emulatorsched: EmulatorSched | None = child(repeat="refuse", repeated="only one emulatorsched is supported")
-    vcpuscheds: list[VCPUSched] = children()
-    iothreadscheds: list[IOThreadSched] = children()
-    cachetunes: list[CacheTune] = children()
-    memorytunes: list[MemoryTune] = children()
+    vcpupins: list[VCPUPin] = children("vcpupin")
+    emulatorpin: EmulatorPin | None = child(
+        "emulatorpin", repeat="refuse", repeated="only one emulatorpin is supported"
+    )
+    iothreadpins: list[IOThreadPin] = children("iothreadpin")
+    emulatorsched: EmulatorSched | None = child(
+        "emulatorsched", repeat="refuse", repeated="only one emulatorsched is supported"
+    )
+    vcpuscheds: list[VCPUSched] = children("vcpusched")
+    iothreadscheds: list[IOThreadSched] = children("iothreadsched")
+    cachetunes: list[CacheTune] = children("cachetune")
+    memorytunes: list[MemoryTune] = children("memorytune")

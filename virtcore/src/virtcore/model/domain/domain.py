@@ -127,41 +127,41 @@ class Domain:
     uuid: str | None = leaf(
         codec=UUID, invalid="malformed uuid element", code=ErrorCode.INTERNAL_ERROR, doc="Unique everywhere."
     )
-    genid: GenerationId | None = child(repeat="refuse", repeated="element 'genid' can only appear once")
+    genid: GenerationId | None = child("genid", repeat="refuse", repeated="element 'genid' can only appear once")
     title: str | None = leaf(doc="One line for people.", since="0.9.10")
     description: str | None = leaf(doc="Text for people.", since="0.7.2")
     metadata: str | None = verbatim(
         doc="Whatever applications keep there, each in a namespace of its own.", since="0.9.10"
     )
-    max_memory: MaxMemory | None = child()
-    memory: Memory | None = child()
+    max_memory: MaxMemory | None = child("maxMemory")
+    memory: Memory | None = child("memory")
     current_memory: int | None = leaf(
         "currentMemory",
         codec=scaled("KiB", limit=_MEMORY_LIMIT, xpath="./currentMemory[1]"),
         doc="Memory the guest has at the moment (balloon), in KiB.",
     )
-    blkiotune: Blkiotune | None = child()
-    memtune: Memtune | None = child()
-    memory_backing: MemoryBacking | None = child()
-    vcpu: VCPUMaximum | None = child()
-    vcpus: list[VCPU] = children(within="vcpus", since="2.2.0")
+    blkiotune: Blkiotune | None = child("blkiotune")
+    memtune: Memtune | None = child("memtune")
+    memory_backing: MemoryBacking | None = child("memoryBacking")
+    vcpu: VCPUMaximum | None = child("vcpu")
+    vcpus: list[VCPU] = children("vcpu", within="vcpus", since="2.2.0")
     iothreads: int | None = leaf(
         codec=UINT, omit=0, invalid="invalid iothreads count '{value}'", doc="Number of I/O threads.", since="1.2.8"
     )
-    iothread_ids: list[IOThread] = children(within="iothreadids", since="1.2.15")
-    default_iothread: DefaultIOThread | None = child()
-    throttle_groups: list[ThrottleGroup] = children(within="throttlegroups", since="11.2.0")
-    cputune: CPUTune | None = child()
-    numatune: Numatune | None = child(repeat="refuse", repeated="only one numatune is supported")
-    resource: Resource | None = child(repeat="refuse", repeated="only one resource element is supported")
-    sysinfo: list[Sysinfo] = children(tag="@type")
+    iothread_ids: list[IOThread] = children("iothread", within="iothreadids", since="1.2.15")
+    default_iothread: DefaultIOThread | None = child("defaultiothread")
+    throttle_groups: list[ThrottleGroup] = children("throttlegroup", within="throttlegroups", since="11.2.0")
+    cputune: CPUTune | None = child("cputune")
+    numatune: Numatune | None = child("numatune", repeat="refuse", repeated="only one numatune is supported")
+    resource: Resource | None = child("resource", repeat="refuse", repeated="only one resource element is supported")
+    sysinfo: list[Sysinfo] = children("sysinfo", tag="@type")
     bootloader: str | None = leaf(doc="Program on the host that chooses kernel and initrd (Xen).")
     bootloader_args: str | None = leaf(shown=lambda self: self.bootloader is not None, doc="Its arguments.")
-    os: OS | None = child()
-    idmap: IDMap | None = child()
-    features: Features | None = child()
-    cpu: GuestCPU | None = child()
-    clock: Clock | None = child()
+    os: OS | None = child("os")
+    idmap: IDMap | None = child("idmap")
+    features: Features | None = child("features")
+    cpu: GuestCPU | None = child("cpu")
+    clock: Clock | None = child("clock")
     on_poweroff: LifecycleAction | None = _action("on_poweroff", "When the guest powers off; destroy by default.")
     on_reboot: LifecycleAction | None = _action("on_reboot", "When the guest reboots; restart by default.")
     on_crash: LifecycleAction | None = _action("on_crash", "When the guest crashes; destroy by default.")
@@ -172,13 +172,13 @@ class Domain:
         doc="When it loses its locks.",
         since="1.0.0",
     )
-    pm: PowerManagement | None = child()
-    perf: Perf | None = child()
-    devices: Devices | None = child()
-    seclabels: list[SecurityLabel] = children()
-    keywrap: KeyWrap | None = child()
+    pm: PowerManagement | None = child("pm")
+    perf: Perf | None = child("perf")
+    devices: Devices | None = child("devices")
+    seclabels: list[SecurityLabel] = children("seclabel")
+    keywrap: KeyWrap | None = child("keywrap")
     launch_security: LaunchSecurity | None = child(
-        tag="@type", missing="Missing required attribute 'type' in element 'launchSecurity'"
+        "launchSecurity", tag="@type", missing="Missing required attribute 'type' in element 'launchSecurity'"
     )
     hypervisor: list[object] = namespaces(point="domain", doc="What plugins add, in namespaces of their own.")
     extra: Extras = extras()

@@ -101,7 +101,7 @@ class HugePage:
 
 @element("hugepages", empty="keep", doc="Guest memory is made of huge pages.")
 class HugePages:
-    pages: list[HugePage] = children()
+    pages: list[HugePage] = children("page")
 
 
 @element("allocation", doc="How guest memory is allocated.")
@@ -123,7 +123,7 @@ class Allocation:
 
 @element("memoryBacking", doc="What guest memory is made of on the host.")
 class MemoryBacking:
-    hugepages: HugePages | None = child()
+    hugepages: HugePages | None = child("hugepages")
     nosharepages: bool = flag(doc="Pages are not merged with those of others.", since="1.0.6")
     locked: bool = flag(doc="Pages are never swapped out.", since="1.0.6")
     source: MemorySource | None = attribute(
@@ -142,7 +142,7 @@ class MemoryBacking:
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="Whether others may map it.",
     )
-    allocation: Allocation | None = child()
+    allocation: Allocation | None = child("allocation")
     discard: bool = flag(doc="Its content is dropped when the guest stops.", since="4.4.0")
 
 
@@ -171,5 +171,5 @@ class MemNode:
 
 @element("numatune", doc="Placement of guest memory on the host's NUMA nodes.")
 class Numatune:
-    memory: NUMAMemory | None = child()
-    memnodes: list[MemNode] = children()
+    memory: NUMAMemory | None = child("memory")
+    memnodes: list[MemNode] = children("memnode")

@@ -135,7 +135,7 @@ class NVRAMStore:
     type: StorageType | None = attribute(doc="Kind of ``source``; absent: a file named by the text.", since="8.5.0")
     format: StorageFormat | None = attribute(doc="Format of the store: raw or qcow2.", since="9.2.0")
     path: str | None = text(shown=lambda self: self.type is None, doc="Absolute path of the store.")
-    source: Source | None = union(tag="type", doc="Where the store is, when ``type`` is given.")
+    source: Source | None = union("source", tag="type", doc="Where the store is, when ``type`` is given.")
 
 
 @element("table", doc="An ACPI table from a file.")
@@ -166,26 +166,28 @@ class OS:
         doc="Firmware to choose automatically.",
         since="5.2.0",
     )
-    type: OSVariant | None = child()
-    firmware_features: list[FirmwareFeature] = children(within="firmware", unless=Mode.MIGRATABLE, since="7.2.0")
+    type: OSVariant | None = child("type")
+    firmware_features: list[FirmwareFeature] = children(
+        "feature", within="firmware", unless=Mode.MIGRATABLE, since="7.2.0"
+    )
     init: str | None = leaf(doc="Program a container starts.")
     initarg: list[str] = leaf(blank=True, doc="Its arguments.", since="0.9.13")
-    initenv: list[InitEnv] = children()
+    initenv: list[InitEnv] = children("initenv")
     initdir: str | None = leaf(doc="Its working directory.")
     inituser: str | None = leaf(doc="User it runs as.")
     initgroup: str | None = leaf(doc="Group it runs as.")
-    loader: Loader | None = child()
-    nvram: NVRAMStore | None = child()
+    loader: Loader | None = child("loader")
+    nvram: NVRAMStore | None = child("nvram")
     kernel: str | None = leaf(doc="Kernel on the host, booted directly.")
     initrd: str | None = leaf(doc="Initial RAM disk for it.")
     cmdline: str | None = leaf(doc="Its command line.")
     shim: str | None = leaf(doc="Shim that verifies it.", since="11.2.0")
     dtb: str | None = leaf(doc="Device tree for it.", since="1.0.4")
     root: str | None = leaf(doc="Root device for it.")
-    acpi_tables: list[ACPITable] = children(within="acpi", since="1.3.5")
+    acpi_tables: list[ACPITable] = children("table", within="acpi", since="1.3.5")
     boot: list[BootDevice] = attribute("dev", within="boot", doc="Classes of devices to boot from, in order.")
-    bootmenu: BootMenu | None = child()
-    bios: BIOS | None = child()
+    bootmenu: BootMenu | None = child("bootmenu")
+    bios: BIOS | None = child("bios")
     smbios: SMBIOSMode | None = attribute(
         "mode",
         within="smbios",

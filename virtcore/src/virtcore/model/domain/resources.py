@@ -47,7 +47,7 @@ class BlkioDevice:
 @element("blkiotune", doc="Share of the host's block I/O.")
 class Blkiotune:
     weight: int | None = leaf(codec=UINT, omit=0, doc="Relative weight, 100 to 1000.")
-    devices: list[BlkioDevice] = children()
+    devices: list[BlkioDevice] = children("device")
 
 
 @element("poll", doc="Adaptive polling of an I/O thread.", since="9.4.0")
@@ -62,7 +62,7 @@ class IOThread:
     id: int = attribute(codec=UINT, required=True, nonzero=True)
     thread_pool_min: int | None = attribute(codec=INT, minimum=0, doc="Fewest worker threads.", since="8.5.0")
     thread_pool_max: int | None = attribute(codec=INT, minimum=0, doc="Most worker threads.", since="8.5.0")
-    poll: IOThreadPoll | None = child()
+    poll: IOThreadPoll | None = child("poll")
 
 
 @element("defaultiothread", doc="Worker threads of the emulator's main loop.", since="8.5.0")
@@ -170,4 +170,4 @@ class PerfEvent:
 
 @element("perf", doc="Performance counters kept for the guest.", since="1.3.3")
 class Perf:
-    events: list[PerfEvent] = children()
+    events: list[PerfEvent] = children("event")

@@ -48,4 +48,4 @@ class KeyWrapCipher:
 
 @element("keywrap", doc="Protected key operations of an s390 guest.", since="1.2.19")
 class KeyWrap:
-    ciphers: list[KeyWrapCipher] = children()
+    ciphers: list[KeyWrapCipher] = children("cipher")

@@ -111,12 +111,12 @@ class MemoryDeviceInfo:
 
 @element("sysinfo", tag=SysinfoType.SMBIOS, doc="SMBIOS tables.")
 class SMBIOSInfo:
-    bios: SystemBIOS | None = child()
-    system: SystemInfo | None = child()
-    base_boards: list[BaseBoard] = children()
-    chassis: Chassis | None = child()
-    processors: list[ProcessorInfo] = children()
-    memory_devices: list[MemoryDeviceInfo] = children()
+    bios: SystemBIOS | None = child("bios")
+    system: SystemInfo | None = child("system")
+    base_boards: list[BaseBoard] = children("baseBoard")
+    chassis: Chassis | None = child("chassis")
+    processors: list[ProcessorInfo] = children("processor")
+    memory_devices: list[MemoryDeviceInfo] = children("memory_device")
     oem_strings: list[str] = leaf("entry", within="oemStrings", blank=True, doc="SMBIOS type 11.", since="4.1.0")
 
 
@@ -129,7 +129,7 @@ class FirmwareConfigEntry:
 
 @element("sysinfo", tag=SysinfoType.FWCFG, doc="Files in QEMU's firmware configuration device.", since="6.5.0")
 class FirmwareConfigInfo:
-    entries: list[FirmwareConfigEntry] = children()
+    entries: list[FirmwareConfigEntry] = children("entry")
 
 
 Sysinfo = SMBIOSInfo | FirmwareConfigInfo
