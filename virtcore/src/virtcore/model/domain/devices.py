@@ -83,19 +83,21 @@ class Devices:
     )
     redirdevs: list[Redirdev] = children("redirdev", doc="devices of a client")
     redirfilter: RedirFilter | None = child(
-        repeat="refuse", repeated="only one set of redirection filter rule is supported", code=_INTERNAL
+        "redirfilter", repeat="refuse", repeated="only one set of redirection filter rule is supported", code=_INTERNAL
     )
     hubs: list[Hub] = children("hub", doc="USB hubs")
     watchdogs: list[Watchdog] = children("watchdog", doc="watchdogs")
     memballoon: Memballoon | None = child(
-        repeat="refuse", repeated="only a single memory balloon device is supported", code=_INTERNAL
+        "memballoon", repeat="refuse", repeated="only a single memory balloon device is supported", code=_INTERNAL
     )
     rngs: list[RNG] = children("rng", doc="random number generators")
-    nvram: NVRAM | None = child(repeat="refuse", repeated="only a single nvram device is supported", code=_INTERNAL)
+    nvram: NVRAM | None = child(
+        "nvram", repeat="refuse", repeated="only a single nvram device is supported", code=_INTERNAL
+    )
     panics: list[Panic] = children("panic", doc="panic notifiers")
     shmems: list[Shmem] = children("shmem", doc="memory shared between guests")
     memory: list[AnyMemoryDevice] = children("memory", tag="@model", doc="memory devices")
     cryptos: list[Crypto] = children("crypto", doc="crypto devices")
-    iommu: IOMMU | None = child(repeat="refuse", repeated="only a single IOMMU device is supported")
-    vsock: Vsock | None = child(repeat="refuse", repeated="only a single vsock device is supported")
-    pstore: Pstore | None = child(repeat="refuse", repeated="only a single pstore device is supported")
+    iommu: IOMMU | None = child("iommu", repeat="refuse", repeated="only a single IOMMU device is supported")
+    vsock: Vsock | None = child("vsock", repeat="refuse", repeated="only a single vsock device is supported")
+    pstore: Pstore | None = child("pstore", repeat="refuse", repeated="only a single pstore device is supported")
