@@ -27,7 +27,12 @@ def run(code: str, *args: str, timeout: float = 30) -> tuple[subprocess.Complete
     script = PRELUDE.format(tests=str(ROOT / "tests")) + textwrap.dedent(code)
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", script, *args], capture_output=True, text=True, timeout=timeout, check=False
+        # From Python 3.12 on, fork() beside threads is deprecated; that it is survivable is what is tested here.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, *args],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
     return done, time.monotonic() - began
 

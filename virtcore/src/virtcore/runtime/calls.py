@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 import itertools
 import os
 import threading
@@ -110,7 +111,7 @@ def methods_of(driver: type) -> dict[str, Method]:
 def _style(function: Callable[..., Any]) -> Style:
     if is_inline(function):
         return Style.INLINE
-    return Style.ASYNC if asyncio.iscoroutinefunction(function) else Style.PLAIN
+    return Style.ASYNC if inspect.iscoroutinefunction(function) else Style.PLAIN
 
 
 _numbers = itertools.count(1)
