@@ -1,0 +1,56 @@
+"""format(parse(format(x))) == format(x) for documents of every element class below <domain>."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
+from lxml import etree
+
+from virtcore.errors import VirtError
+from virtcore.model.domain import Domain
+from virtcore.testing.strategies import documents
+from virtcore.xml import Mode, format, parse, schema
+from virtcore.xml.declare import declaration
+from virtcore.xml.reference import walk
+
+MODE = Mode.SECURE | Mode.LIVE
+
+CLASSES = [cls for cls in walk(Domain) if declaration(cls).name]
+
+
+def check(cls: type, text: str) -> None:
+    try:
+        first = parse(text, cls)
+        written = format(first, MODE)
+        second = parse(written, cls)
+    except VirtError:
+        assume(False)  # the schema does not say everything
+    assert format(second, MODE) == written
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(st.data())
+def test_domains(data: st.DataObject) -> None:
+    check(Domain, data.draw(documents(Domain)))
+
+
+@settings(max_examples=250, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(st.data())
+def test_any_element(data: st.DataObject) -> None:
+    cls = data.draw(st.sampled_from(CLASSES))
+    check(cls, data.draw(documents(cls)))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=300)
+@given(st.data())
+def test_every_element(cls: type, data: st.DataObject) -> None:
+    check(cls, data.draw(documents(cls)))
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(documents(Domain))
+def test_documents_follow_the_schema(text: str) -> None:
+    grammar = etree.RelaxNG(etree.fromstring(schema(Domain).encode()))
+    grammar.assertValid(etree.fromstring(text))
