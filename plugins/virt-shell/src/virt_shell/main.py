@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
-from virt_shell.command import GROUPS, CommandError, all_commands
-from virt_shell.shell import Shell
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from virt_shell.shell import Shell
 
 __all__ = ["main"]
 
@@ -130,7 +130,9 @@ def _apply(shell: Shell, written: str, short: str, value: str | None) -> int | N
 
 def usage() -> str:
     """The text of ``--help``."""
-    name = os.path.basename(sys.argv[0]) or "virtsh"
+    from virt_shell.command import GROUPS, all_commands
+
+    name = sys.argv[0].rpartition("/")[2] or "virtsh"
     lines = [
         "",
         f"{name} [options]... [<command_string>]",
@@ -172,9 +174,15 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run virtsh; returns the exit status."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words and words[0] in ("-v", "--version", "--version=short"):
+        print(VERSION)  # without loading anything
+        return 0
+    from virt_shell.shell import Shell
+
     shell = Shell()
     try:
-        options, words = _split(sys.argv[1:] if argv is None else argv)
+        options, words = _split(words)
         for written, short, value in options:
             status = _apply(shell, written, short, value)
             if status is not None:
@@ -185,6 +193,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(shell, words)
     except BrokenPipeError:
+        import os
+
         # Whoever read our output is gone: nothing more to say to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
@@ -193,6 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(shell: Shell, words: list[str]) -> int:
+    from virt_shell.command import CommandError
     from virt_shell.parser import parse_arguments, parse_line
 
     try:
@@ -205,6 +216,8 @@ def _run(shell: Shell, words: list[str]) -> int:
         if not shell.connect(None):
             return 1
     else:
+        import os
+
         shell.uri = os.environ.get("VIRSH_DEFAULT_CONNECT_URI")
     if words:
         done = shell.run(commands)

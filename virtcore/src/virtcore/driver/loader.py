@@ -10,7 +10,6 @@ imports it.
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -143,9 +142,10 @@ def _read(text: str, distribution: str) -> Iterator[Plugin]:
 
 def _find(group: str, name: str) -> Plugin | None:
     """An entry point by name, looked for the thorough way, too, before it counts as missing."""
-    for plugin in itertools.chain(installed(group), _through_metadata(group)):
-        if plugin.name == name:
-            return plugin
+    for look in (installed, _through_metadata):
+        for plugin in look(group):
+            if plugin.name == name:
+                return plugin
     return None
 
 
