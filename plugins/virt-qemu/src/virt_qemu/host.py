@@ -443,7 +443,7 @@ class QemuState(DriverState):
         if monitor is not None:
             await monitor.close()
         for stream in list(guest.consoles.values()):
-            await stream.abort()
+            await stream.finish()
         if guest.process is not None:
             guest.process.close()
 

@@ -1,0 +1,104 @@
+"""Roots, images and guests for the tests of the QEMU driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import virtcore
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import guest_image  # it stands beside this file, which is no package
+
+
+@pytest.fixture(scope="session")
+def boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Kernel and initramfs of a real guest; the test is skipped where the host has not got what they need."""
+    reason = guest_image.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    kernel = guest_image.find_kernel()
+    assert kernel is not None
+    initrd = tmp_path_factory.mktemp("guest") / "initrd"
+    guest_image.write_initramfs(initrd, kernel)
+    return kernel, initrd
+
+
+def _guests_below(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in command and b"guest=" in command:
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture(scope="session")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capability cache that is filled once for all tests."""
+    folder = tmp_path_factory.mktemp("probed")
+    if shutil.which("qemu-system-x86_64") is not None:
+        with virtcore.connect(f"qemu:///embed?root={folder}") as connection:
+            connection.version()
+    return folder / "cache"
+
+
+@pytest.fixture
+def root(tmp_path: Path, probed: Path) -> Iterator[Path]:
+    """A root of its own for the driver; guests that a test leaves behind are killed."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    if probed.is_dir():
+        shutil.copytree(probed, folder / "cache")
+    yield folder
+    for pid in _guests_below(tmp_path):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+
+@pytest.fixture
+def connection(root: Path) -> Iterator[virtcore.Connection]:
+    """An embedded connection."""
+    with virtcore.connect(f"qemu:///embed?root={root}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def guests_of(root: Path) -> Callable[[], list[int]]:
+    """Process numbers of the QEMUs that run below the root."""
+    return lambda: _guests_below(root)
+
+
+@pytest.fixture
+def fake_emulator(tmp_path: Path) -> Callable[[str], Path]:
+    """Make an emulator that answers probes as QEMU does; with a guest it does what ``body`` says (Python)."""
+    real = shutil.which("qemu-system-x86_64")
+    if real is None:
+        pytest.skip("qemu-system-x86_64 is not installed")
+
+    def make(body: str) -> Path:
+        path = tmp_path / "fake-qemu"
+        path.write_text(
+            f"#!{sys.executable} -IS\n"
+            "import os, sys, time, json, socket\n"
+            "argv = sys.argv\n"
+            f"if any('none,accel' in word for word in argv): os.execv({real!r}, [{real!r}, *argv[1:]])\n"
+            f"{body}\n"
+        )
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return path
+
+    return make

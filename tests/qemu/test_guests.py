@@ -1,0 +1,156 @@
+"""Real guests under TCG: their life, their consoles, their events."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from guest_image import MARKER, guest_xml, write_qcow2
+from waiting import eventually
+
+import virtcore
+from virtcore.enums import DomainCreateFlags, DomainEventType, DomainPausedReason, DomainShutoffReason, DomainState
+from virtcore.errors import OperationFailed, OperationInvalid
+from virtcore.operations.events import DomainLifecycleEvent
+
+
+def read_until(stream, text: str, limit: float = 60.0) -> str:
+    got = ""
+    end = time.monotonic() + limit
+    while text not in got:
+        got += stream.read(deadline=max(end - time.monotonic(), 0.1)).decode(errors="replace")
+    return got
+
+
+def test_life_of_a_guest(connection, boot, tmp_path):
+    disk = tmp_path / "a,b=c.qcow2"
+    write_qcow2(disk, 16)
+    devices = f"""<disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <serial type='pty'/>"""
+    events = []
+    connection.on_event(events.append, DomainLifecycleEvent)
+    domain = connection.define_domain(guest_xml("life", *boot, devices=devices))
+    assert domain.state().state == DomainState.SHUTOFF
+    domain.create(DomainCreateFlags.START_PAUSED)
+    assert domain.state() == (DomainState.PAUSED, DomainPausedReason.USER)
+    with pytest.raises(OperationInvalid, match="domain is already running"):
+        domain.create()
+    live = domain.xml()
+    assert re.search(r"<console type='pty' tty='/dev/pts/\d+'>", live)
+    assert "<alias name='virtio-disk0'/>" in live
+    assert f"<source file='{disk}' index='1'/>" in live
+    assert f"<domain type='qemu' id='{domain.id}'>" in live
+    stream = domain.open_console()
+    with pytest.raises(OperationFailed, match="Active console session exists for this domain"):
+        domain.open_console()
+    domain.resume()
+    assert domain.state().state == DomainState.RUNNING
+    read_until(stream, MARKER)
+    stream.write(b"hello\n")
+    read_until(stream, "guest says: hello")
+    assert domain.info().cpu_time > 0
+    domain.suspend()
+    assert domain.state() == (DomainState.PAUSED, DomainPausedReason.USER)
+    domain.suspend()
+    domain.resume()
+    [row] = connection.domain_stats([domain])
+    assert row.params["block.0.path"] == str(disk)
+    assert row.params["block.0.capacity"] == 16 << 20
+    assert row.params["vcpu.0.time"] > 0
+    domain.reset()
+    read_until(stream, MARKER)
+    stream.write(b"poweroff\n")
+    eventually(lambda: not domain.is_active(), 30)
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.SHUTDOWN)
+    while stream.read(deadline=5):
+        pass  # the rest of what it printed, then the end
+    domain.undefine()
+    assert connection.list_domains() == []
+    eventually(lambda: len(events) >= 8)
+    types = [event.type for event in events]
+    assert types == [
+        DomainEventType.DEFINED,
+        DomainEventType.STARTED,
+        DomainEventType.SUSPENDED,
+        DomainEventType.RESUMED,
+        DomainEventType.SUSPENDED,
+        DomainEventType.RESUMED,
+        DomainEventType.SHUTDOWN,
+        DomainEventType.STOPPED,
+        DomainEventType.UNDEFINED,
+    ]
+
+
+def test_power_button_and_reboot(connection, boot, tmp_path):
+    serial = tmp_path / "serial"
+    domain = connection.create_domain(
+        guest_xml("button", *boot, devices=f"<serial type='file'><source path='{serial}'/></serial>")
+    )
+    eventually(lambda: MARKER in serial.read_text(errors="replace"), 60)
+    time.sleep(0.5)
+    domain.reboot()
+    eventually(lambda: serial.read_text(errors="replace").count(MARKER) == 2, 60)
+    assert domain.state().state == DomainState.RUNNING
+    time.sleep(0.5)
+    domain.shutdown()
+    eventually(lambda: connection.list_domains() == [], 30)  # transient: gone with its end
+
+
+def test_serial_on_unix_socket_and_log_file(connection, boot, tmp_path, root):
+    path, log = tmp_path / "serial,sock", tmp_path / "log"
+    devices = f"""<serial type='unix'><source mode='bind' path='{path}'/><log file='{log}'/></serial>"""
+    domain = connection.define_domain(guest_xml("unix", *boot, devices=devices))
+    domain.create()
+    with domain.open_console() as stream:
+        eventually(lambda: MARKER in log.read_text(errors="replace"), 60)
+        stream.write(b"over the socket\n")
+        eventually(lambda: "guest says: over the socket" in log.read_text(errors="replace"), 20)
+    domain.destroy()
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)
+    written = (root / "log" / "qemu" / "unix.log").read_text()
+    assert "starting up libvirt version: 11.3.0, qemu version: " in written
+    assert "-name guest=unix,debug-threads=on" in written
+    assert "shutting down, reason=destroyed" in written
+    with pytest.raises(OperationInvalid, match="domain is not running"):
+        domain.destroy()
+
+
+def test_two_connections_share_the_guests(root, boot):
+    uri = f"qemu:///embed?root={root}"
+    with virtcore.connect(uri) as first, virtcore.connect(uri) as second:
+        domain = first.define_domain(guest_xml("shared", *boot))
+        other = second.lookup_domain(name="shared")
+        other.create(DomainCreateFlags.START_PAUSED)
+        assert domain.is_active()
+        domain.destroy()
+        assert not other.is_active()
+
+
+def test_autostart_once_per_uptime(root, boot):
+    uri = f"qemu:///embed?root={root}"
+    with virtcore.connect(uri) as connection:
+        connection.define_domain(guest_xml("auto", *boot)).set_autostart(True)
+    marker = root / "run" / "qemu" / "autostarted"
+    eventually(marker.exists)
+    marker.unlink()  # as if the host had booted
+    with virtcore.connect(uri) as connection:
+        domain = connection.lookup_domain(name="auto")
+        eventually(domain.is_active, 20)
+        domain.destroy()
+    with virtcore.connect(uri) as connection:
+        time.sleep(0.3)
+        assert not connection.lookup_domain(name="auto").is_active()
+
+
+def test_capabilities_name_what_is_installed(connection, boot):
+    document = connection.capabilities()
+    assert "<arch name='x86_64'>" in document
+    assert "<emulator>" in document
+    domain = connection.domain_capabilities(machine="q35")
+    assert "<machine>pc-q35-" in domain
+    assert connection.type() == "QEMU"
+    assert connection.version() > 6_002_000
+    assert connection.node_info().cpus >= 1

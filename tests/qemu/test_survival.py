@@ -1,0 +1,141 @@
+"""Guests and definitions when the process that manages them ends, at any instant."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from guest_image import guest_xml
+from waiting import eventually
+
+import virtcore
+from virtcore.enums import DomainEventType, DomainShutoffReason, DomainState
+from virtcore.errors import ResourceBusy
+from virtcore.operations.events import DomainLifecycleEvent
+
+_START = """
+import sys, os, virtcore
+connection = virtcore.connect(sys.argv[1])
+domain = connection.define_domain(open(sys.argv[2]).read())
+domain.create()
+print(domain.id, flush=True)
+{after}
+"""
+
+
+def run_starter(root: Path, xml: Path, after: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _START.format(after=after), f"qemu:///embed?root={root}", str(xml)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("after", ["connection.close()", "os.kill(os.getpid(), 9)"], ids=["closed", "killed"])
+def test_guests_are_found_again_with_their_events(root, boot, tmp_path, guests_of, after):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("kept", *boot, devices="<serial type='pty'/>"))
+    done = run_starter(root, xml, after)
+    assert done.stdout.strip() == "1", done.stderr
+    [pid] = guests_of()
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = connection.lookup_domain(name="kept")
+        assert domain.state().state == DomainState.RUNNING
+        assert connection.lookup_domain(id=1).name == "kept"
+        assert "<alias name='serial0'/>" in domain.xml()
+        events = []
+        connection.on_event(events.append, DomainLifecycleEvent)
+        domain.suspend()
+        domain.resume()
+        with domain.open_console():
+            pass
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not domain.is_active())
+        assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+        eventually(lambda: DomainEventType.STOPPED in [event.type for event in events])
+        domain.create()
+        assert domain.id == 2
+        domain.destroy()
+    assert guests_of() == []
+
+
+def test_a_guest_that_ended_while_nobody_looked(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("lost", *boot))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    [pid] = guests_of()
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: guests_of() == [])
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = connection.lookup_domain(name="lost")
+        assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+        assert list((root / "run" / "qemu").glob("domain-*")) == []
+
+
+def test_another_process_is_refused_and_told_who_holds_the_root(root, connection):
+    code = f"import virtcore; virtcore.connect('qemu:///embed?root={root}')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=30)
+    assert ResourceBusy.__name__ in done.stderr
+    assert f"is in use by process {os.getpid()}" in done.stderr
+
+
+_LOOP = """
+import sys, virtcore
+connection = virtcore.connect(sys.argv[1])
+xml = open(sys.argv[2]).read()
+print("go", flush=True)
+while True:
+    domain = connection.define_domain(xml)
+    domain.create(1)
+    domain.destroy()
+    domain.undefine()
+"""
+
+
+def kill_at_random(root: Path, xml: Path, rounds: int, seed: int, guests_of) -> None:
+    """Kill a process that defines, starts, ends and undefines in a loop; whatever it left has to be whole."""
+    chance = random.Random(seed)
+    uri = f"qemu:///embed?root={root}"
+    for number in range(rounds):
+        worker = subprocess.Popen([sys.executable, "-c", _LOOP, uri, str(xml)], stdout=subprocess.PIPE)
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        time.sleep(chance.uniform(0.0, 0.35))
+        worker.kill()
+        worker.wait()
+        worker.stdout.close()
+        with virtcore.connect(uri) as connection:
+            domains = {domain.name: domain for domain in connection.list_domains()}
+            running = guests_of()
+            active = [domain for domain in domains.values() if domain.is_active()]
+            assert len(running) == len(active), f"round {number}: {running} run, {active} are known"
+            for domain in active:
+                assert domain.state().state in (DomainState.PAUSED, DomainState.RUNNING)
+                domain.destroy()
+            for domain in connection.list_domains():
+                domain.xml()
+                domain.undefine()
+        assert guests_of() == [], f"round {number}: a guest without an owner"
+        assert list((root / "run" / "qemu").glob("domain-*")) == []
+
+
+def test_killed_at_random_points(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("mortal", *boot))
+    kill_at_random(root, xml, 12, 1, guests_of)
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(1800)
+def test_killed_at_random_points_many_times(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("mortal", *boot))
+    kill_at_random(root, xml, 400, time.time_ns(), guests_of)
