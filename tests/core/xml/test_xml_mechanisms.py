@@ -407,3 +407,23 @@ def test_attrs_knows_the_classes() -> None:
     assert [field.name for field in attrs.fields(Thing)] == ["a", "b", "extra"]
     assert attrs.evolve(read, a="3") == Thing(a="3", b=["2"])
     assert read == Thing(a="1", b=["2"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        (v.Box(serial=5), "/box/serial"),  # type: ignore[arg-type]
+        (v.Box(backing=v.Box(limit="x")), "/box/backing/limit"),  # type: ignore[arg-type]
+        (v.Box(type=v.BoxType.NET, source=v.NetSource(hosts=[v.Host(), v.Rule(action="x")])), "/box/source/host[2]"),  # type: ignore[list-item]
+        (v.Machine(type="x", name="n", boots="hd", size=v.Size(value="y")), "/machine/size/value"),  # type: ignore[arg-type]
+        (v.Machine(type="x", name="n", big="1</big><evil/>"), "/machine/big"),  # type: ignore[arg-type]
+        (v.Machine(type="x", name="n", cpus="1' x='"), "/machine/cpus"),  # type: ignore[arg-type]
+        (v.Machine(type="x", name="n", vmport="no"), "/machine/switches/vmport/@state"),  # type: ignore[arg-type]
+        (v.Box(type="file' x='1"), "/box/@type"),  # type: ignore[arg-type]
+        (v.Screen(type="vnc", body=v.Vnc(port="one")), "/screen/@port"),  # type: ignore[arg-type]
+    ],
+)
+def test_values_of_wrong_types_are_named(wrong: object, path: str) -> None:
+    with pytest.raises(XMLError) as caught:
+        format(wrong)
+    assert caught.value.path == path

@@ -32,4 +32,6 @@ class Mode(IntFlag):
     @property
     def normalised(self) -> Mode:
         """This mode with ``LIVE`` set exactly when ``INACTIVE`` is not."""
+        if bool(self.value & 2) != bool(self.value & 1 << 32):
+            return self
         return self & ~Mode.LIVE if self & Mode.INACTIVE else self | Mode.LIVE

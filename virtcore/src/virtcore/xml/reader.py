@@ -64,6 +64,6 @@ def read_node(node: _Element, cls: type[T], *, mode: Mode | None = None, keep: b
     :param keep: whether unknown content is kept.
     """
     result: T = reader_of(cls, declaration(cls).ns)(
-        node, Reading(ALL_MODES if mode is None else int(mode.normalised), keep)
+        node, Reading(ALL_MODES if mode is None else mode.normalised.value, keep)
     )
     return result

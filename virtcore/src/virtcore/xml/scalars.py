@@ -52,10 +52,9 @@ class Codec(Generic[T]):
     :param message: message for a value that cannot be read, with its ``error`` code's name, where libvirt's reader
         has its own.
     :param words: the values there are, where they are few.
-    :param code: expression that stands for ``write`` in generated code, ``{v}`` being the value.
     """
 
-    __slots__ = ("code", "datatype", "error", "expected", "message", "read", "safe", "words", "write")
+    __slots__ = ("datatype", "error", "expected", "message", "read", "safe", "words", "write")
 
     def __init__(
         self,
@@ -65,7 +64,6 @@ class Codec(Generic[T]):
         expected: str = "",
         datatype: str = "<text/>",
         safe: bool = False,
-        code: str | None = None,
         words: Iterable[str] = (),
         message: str | None = None,
         error: str = "XML_ERROR",
@@ -75,7 +73,6 @@ class Codec(Generic[T]):
         self.expected = expected
         self.datatype = datatype
         self.safe = safe
-        self.code = code
         self.words = tuple(words)
         self.message = message
         self.error = error
@@ -146,12 +143,8 @@ def number(
             raise Unreadable(text)
         return value
 
-    if form is None:
-        write: Callable[[int], str] = str
-        code = "str({v})"
-    else:
-        write = form.__mod__
-        code = f"{form!r} % {{v}}"
+    # A form rather than str(): a value of another type must not be printed.
+    write = (form or "%d").__mod__
     if expected is None:
         if not signed:
             expected = "Expected non-negative integer value"
@@ -165,7 +158,7 @@ def number(
         data = "pattern:0?[0-7]+"
     else:
         data = "pattern:(0x)?[0-9a-fA-F]+"
-    return Codec(read, write, expected=expected, datatype=data, safe=True, code=code)
+    return Codec(read, write, expected=expected, datatype=data, safe=True)
 
 
 UINT = number(32)  #: unsigned int, decimal: the default of ``int`` fields
@@ -194,10 +187,9 @@ def choice(yes: str, no: str) -> Codec[bool]:
     values = {yes: True, no: False}
     return Codec(
         values.__getitem__,
-        lambda value: yes if value else no,
+        {True: yes, False: no}.__getitem__,
         datatype=f"<choice><value>{yes}</value><value>{no}</value></choice>",
         safe=True,
-        code=f"({yes!r} if {{v}} else {no!r})",
         words=(yes, no),
     )
 
@@ -205,7 +197,7 @@ def choice(yes: str, no: str) -> Codec[bool]:
 YES_NO = choice("yes", "no")
 ON_OFF = choice("on", "off")
 TRUE_FALSE = choice("true", "false")
-STRING: Codec[str] = Codec(str, str, code="{v}")
+STRING: Codec[str] = Codec(str, str)
 
 
 # ---------------------------------------------------------------------------------------------------------- identifiers
@@ -295,11 +287,14 @@ class CpuSet(frozenset[int]):
         if first >= 0:
             yield first, last
 
-    def __str__(self) -> str:
+    def spelled(self) -> str:
+        """The same as ``str()``."""
         return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in self.ranges())
 
+    __str__ = spelled
+
     def __repr__(self) -> str:
-        return f"CpuSet({str(self)!r})"
+        return f"CpuSet({self.spelled()!r})"
 
 
 _RANGE = re.compile(r"[ \t\n\v\f\r]*(\^?)([0-9]{1,9})[ \t\n\v\f\r]*(?:-[ \t\n\v\f\r]*([0-9]{1,9})[ \t\n\v\f\r]*)?")
@@ -309,10 +304,9 @@ def cpuset(limit: int = 16384) -> Codec[CpuSet]:
     """A CPU set with numbers below ``limit``."""
     return Codec(
         lambda text: CpuSet.parse(text, limit),
-        str,
+        CpuSet.spelled,
         datatype="pattern:[ ]*\\^?[0-9]+(-[0-9]+)?([ ]*,[ ]*\\^?[0-9]+(-[0-9]+)?)*",
         safe=True,
-        code="str({v})",
         message="Failed to parse bitmap '{value}'",
         error="INVALID_ARG",
     )
@@ -350,14 +344,15 @@ class Size(Codec[int]):
     :ivar unit_name: the unit attribute's name.
     """
 
-    __slots__ = ("default_scale", "limit", "printed", "unit", "unit_name", "xpath")
+    __slots__ = ("default_scale", "known", "limit", "printed", "unit", "unit_name", "xpath")
 
     def __init__(
         self, unit: str | None, default: str, limit: int, unit_name: str, xpath: str | None, printed: str | None
     ) -> None:
-        super().__init__(int, str, datatype="pattern:[0-9]+", safe=True, code="str({v})")
+        super().__init__(int, "%d".__mod__, datatype="pattern:[0-9]+", safe=True)
         self.unit = unit
         self.default_scale = _UNITS[default]
+        self.known: dict[tuple[str, str | None], int] = {}
         self.limit = limit
         self.unit_name = unit_name
         self.printed = printed or unit
@@ -368,6 +363,15 @@ class Size(Codec[int]):
 
         :raises VirtError: with libvirt's messages.
         """
+        known = self.known.get((text, suffix))
+        if known is not None:
+            return known
+        value = self._read_size(text, suffix, xpath)
+        if len(self.known) < 2048:
+            self.known[text, suffix] = value
+        return value
+
+    def _read_size(self, text: str, suffix: str | None, xpath: str) -> int:
         from virtcore import errors
 
         try:
@@ -390,13 +394,13 @@ class Size(Codec[int]):
     def split(self, value: int) -> tuple[str, str]:
         """Number and unit as printed."""
         if self.printed is not None:
-            return str(value), self.printed
+            return f"{value:d}", self.printed
         unit = "B"
         for name, size in _UNITS.items():
             if name == "EiB" or not value or value % size:
                 break
             unit = name
-        return str(value // _UNITS[unit]), unit
+        return f"{value // _UNITS[unit]:d}", unit
 
 
 def scaled(

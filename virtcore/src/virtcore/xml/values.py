@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from virtcore.errors import VirtError
+from virtcore.errors import VirtError, XMLError
 from virtcore.xml import problems
 from virtcore.xml.codegen import Memo
 from virtcore.xml.plan import Slot
@@ -58,12 +58,9 @@ def read_size(slot: Slot, node: _Element, text: str, unit: str | None, xpath: st
     """A size and its unit, with the field's checks."""
     codec = slot.size
     assert codec is not None
-    if slot.field.invalid is not None:
-        try:
-            int(text)
-        except ValueError:
-            problems.bad(slot, node, text)
     try:
         return codec.read_size(text, unit, xpath)
     except VirtError as error:
+        if slot.field.invalid is not None and isinstance(error, XMLError):
+            problems.bad(slot, node, text)
         raise problems.locate(error, node) from None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from virtcore.errors import ErrorDomain, XMLError
+from virtcore.xml.checks import check_types
 from virtcore.xml.codegen import Memo, Source
 from virtcore.xml.declare import declaration
 from virtcore.xml.extra import Extras
@@ -24,6 +25,9 @@ from virtcore.xml.values import plain
 __all__ = ["escape", "format", "writer_of"]
 
 Writer = Callable[..., Any]
+
+_LIVE = int(Mode.LIVE)
+_INACTIVE = int(Mode.INACTIVE)
 
 _SPECIAL = re.compile("[<>&'\"\x01-\x08\x0b\x0c\x0e-\x19]").search
 _ESCAPES: dict[int, str | None] = {
@@ -53,8 +57,16 @@ def format(obj: object, mode: Mode = Mode.LIVE) -> str:
     """
     lines: list[str] = []
     cls = type(obj)
-    writer_of(cls, int(mode.normalised), declaration(cls).ns)(obj, lines, "")
-    return "".join(lines)
+    declaration(cls)
+    bits = mode.value
+    bits = bits & ~_LIVE if bits & _INACTIVE else bits | _LIVE
+    try:
+        writer_of(cls, bits)(obj, lines, "")
+        return "".join(lines)
+    except (TypeError, KeyError, AttributeError, ValueError):
+        # Generated code does not look at types; a wrong one shows here, and is then named.
+        check_types(obj)
+        raise
 
 
 _WRITERS: dict[tuple[object, ...], Writer] = {}
@@ -106,7 +118,7 @@ class _ByType(dict[type, Any]):
     def __missing__(self, kind: type) -> Any:
         if not self.anything and kind not in self.slot.types:
             allowed = ", ".join(cls.__qualname__ for cls in self.slot.types)
-            raise XMLError(f"{self.slot}: {kind.__qualname__} is not one of {allowed}", domain=ErrorDomain.XML)
+            raise TypeError(f"{self.slot}: {kind.__qualname__} is not one of {allowed}")
         made = self[kind] = self.make(kind)
         return made
 
@@ -403,13 +415,16 @@ class _WriterSource:
     def spelled(self, slot: Slot, variable: str = "v") -> str:
         """Expression for the text of a scalar."""
         if slot.enum is not None:
-            return variable
+            # Plain strings may stand for members, but only for members.
+            words = {str(member.value): escape(str(member.value)) for member in slot.enum}
+            return f"{self.code.bind('m', words)}[{variable}]"
         codec = slot.codec
         assert codec is not None
         if codec is STRING:
             return f"escape({variable})"
-        if codec.words and codec.code is not None:
-            return codec.code.format(v=variable)
+        if codec.words:
+            spellings = {value: codec.write(value) for value in map(codec.read, codec.words)}
+            return f"{self.code.bind('m', spellings)}[{variable}]"
         if codec.safe:
             return f"{self.code.bind('t', Memo(codec.write))}[{variable}]"
         return f"escape({self.code.bind('t', codec.write)}({variable}))"
