@@ -25,7 +25,6 @@ def cpu_selection(refusal: str) -> Codec[CpuSet]:
         CPU_SET.write,
         datatype=CPU_SET.datatype,
         safe=True,
-        code=CPU_SET.code,
         message=CPU_SET.message,
         error=CPU_SET.error,
     )

@@ -83,7 +83,7 @@ def _read_adjustment(text: str) -> int | str:
 
 
 _ADJUSTMENT: Codec[int | str] = Codec(
-    _read_adjustment, str, datatype='<choice><value>reset</value><data type="integer"/></choice>', safe=True
+    _read_adjustment, str, datatype='<choice><value>reset</value><data type="integer"/></choice>'
 )
 
 
