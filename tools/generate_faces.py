@@ -53,7 +53,7 @@ class Face:
             ]
         if declared == "ByteStream":
             stream = f"{self.prefix}Stream"
-            return stream, [f"return {stream}({connection}._session, {call})"]
+            return stream, [f"return {stream}({connection}, {call})"]
         self.names.update(_names_in(declared))
         return declared, [f"result: {declared} = {call}", "return result"]
 

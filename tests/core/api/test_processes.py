@@ -125,7 +125,7 @@ def test_calls_after_fork_raise_in_the_child() -> None:
                     tried += 1
             import asyncio
             async def other():
-                await virtcore.AsyncConnection(connection._session).hostname()
+                await virtcore.AsyncConnection(connection.session).hostname()
             try:
                 asyncio.run(other())
             except virtcore.VirtError as error:

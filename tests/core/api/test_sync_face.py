@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -13,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import virtcore
-from toydriver import ONLY, World
+from toydriver import ONLY, REBOOT, World
 from virtcore.enums import DomainXMLFlags
 from virtcore.errors import (
     InternalError,
@@ -136,6 +137,22 @@ def test_a_forgotten_connection_is_closed(world: World) -> None:
     connection = virtcore.connect("toy:///x")
     del connection
     wait_until(lambda: world.closed == 1)
+
+
+def test_what_a_connection_made_keeps_it_open(world: World) -> None:
+    stream = virtcore.connect("toy:///x").domain(ONLY).open_console()
+    events = virtcore.connect("toy:///x").events()
+    got: list[virtcore.Event] = []
+    subscription = virtcore.connect("toy:///x").on_event(got.append)
+    gc.collect()
+    assert world.closed == 0
+    stream.write(b"x")
+    assert stream.read() == b"x"
+    world.emit(REBOOT)
+    assert events.get(5) == REBOOT
+    wait_until(lambda: got)
+    del stream, events, subscription
+    wait_until(lambda: world.closed == 3)
 
 
 def test_readonly_is_refused_by_libvirts_rules(world: World) -> None:
@@ -280,7 +297,7 @@ def test_a_change_that_has_not_begun_is_withdrawn(
     domain = connection.domain(ONLY)
     with ThreadPoolExecutor(4) as pool:
         stuck = [pool.submit(connection.capabilities) for _ in range(4)]  # every worker
-        wait_until(lambda: len(connection._session._pool._queue) == 0)
+        wait_until(lambda: len(connection.session._pool._queue) == 0)
         time.sleep(0.05)
         with pytest.raises(virtcore.DeadlineExpired) as caught:
             domain.set_autostart(True, deadline=0.1)

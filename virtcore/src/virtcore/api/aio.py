@@ -185,7 +185,7 @@ class AsyncDomain(AsyncDomainBase):
 
         :param device: alias of the device; None for the first console or serial port.
         """
-        return AsyncStream(self.connection._session, await self._call("domain_open_console", (device, flags), deadline))
+        return AsyncStream(self.connection, await self._call("domain_open_console", (device, flags), deadline))
 
 
 class AsyncConnection(AsyncConnectionBase):

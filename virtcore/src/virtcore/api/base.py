@@ -45,37 +45,40 @@ def _closing(session: Session) -> Call:
 
 
 class ConnectionBase:
-    """What both faces' connections have in common."""
+    """What both faces' connections have in common.
+
+    :ivar session: the connection as the core loop sees it; for plugins and tests.
+    """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         # A connection that was never closed must not keep its driver open for ever.
         weakref.finalize(self, session.close_soon).atexit = False
 
     @property
     def readonly(self) -> bool:
         """Whether changes are refused."""
-        return self._session.readonly
+        return self.session.readonly
 
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self._session.closed
+        return self.session.closed
 
     def supports(self, operation: str) -> bool:
         """Whether the driver has an operation, by its full name, e.g. ``domain_create``.
 
         :raises InvalidArg: there is no such operation.
         """
-        return self._session.supports(operation)
+        return self.session.supports(operation)
 
     def jobs(self) -> list[Job]:
         """Changes that are running on this connection, also those whose callers no longer wait; oldest first."""
-        return self._session.jobs()
+        return self.session.jobs()
 
     def __repr__(self) -> str:
         state = "closed " if self.closed else "read-only " if self.readonly else ""
-        return f"<{state}{type(self).__name__} to {type(self._session.driver).__name__}>"
+        return f"<{state}{type(self).__name__} to {type(self.session.driver).__name__}>"
 
 
 class SyncConnectionBase(ConnectionBase):
@@ -92,7 +95,7 @@ class SyncConnectionBase(ConnectionBase):
         self._dispatcher = Dispatcher()
 
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return self._session.call_here(name, args, deadline)
+        return self.session.call_here(name, args, deadline)
 
     def on_event(
         self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
@@ -105,7 +108,7 @@ class SyncConnectionBase(ConnectionBase):
         :param limit: events it may lag behind.
         :raises NoSupport: the driver has no events.
         """
-        return call_on_thread(self._session, self._dispatcher, callback, kinds, limit)
+        return call_on_thread(self, self._dispatcher, callback, kinds, limit)
 
     def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> EventIterator:
         """The events of some kinds from now on: ``for event in connection.events(DomainLifecycleEvent): ...``.
@@ -114,16 +117,16 @@ class SyncConnectionBase(ConnectionBase):
         :param limit: events the reader may lag behind.
         :raises NoSupport: the driver has no events.
         """
-        return EventIterator(self._session, kinds, limit)
+        return EventIterator(self, kinds, limit)
 
     def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
         """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.
 
         :raises DeadlineExpired: the driver takes longer; it goes on closing.
         """
-        if self._session.closed or self._session.core.forked:
+        if self.session.closed or self.session.core.forked:
             return  # a forked child has nothing to close: the connection is its parent's
-        wait_here(_closing(self._session), deadline)
+        wait_here(_closing(self.session), deadline)
         self._dispatcher.end()
 
     def __enter__(self) -> Self:
@@ -144,7 +147,7 @@ class AsyncConnectionBase(ConnectionBase):
     """
 
     async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return await self._session.call_anywhere(name, args, deadline)
+        return await self.session.call_anywhere(name, args, deadline)
 
     async def on_event(
         self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
@@ -155,7 +158,7 @@ class AsyncConnectionBase(ConnectionBase):
         :param limit: events it may lag behind; a :class:`~virtcore.operations.events.GapEvent` says that it did.
         :raises NoSupport: the driver has no events.
         """
-        return await call_in_loop(self._session, callback, kinds, limit)
+        return await call_in_loop(self, callback, kinds, limit)
 
     def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> AsyncEventIterator:
         """The events of some kinds from now on: ``async for event in connection.events(DomainLifecycleEvent): ...``.
@@ -165,16 +168,16 @@ class AsyncConnectionBase(ConnectionBase):
         :param kinds: classes of events; none for all.
         :param limit: events the reader may lag behind.
         """
-        return AsyncEventIterator(self._session, kinds, limit)
+        return AsyncEventIterator(self, kinds, limit)
 
     async def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
         """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.
 
         :raises DeadlineExpired: the driver takes longer; it goes on closing.
         """
-        if self._session.closed or self._session.core.forked:
+        if self.session.closed or self.session.core.forked:
             return
-        await wait_anywhere(_closing(self._session), deadline)
+        await wait_anywhere(_closing(self.session), deadline)
 
     async def __aenter__(self) -> Self:
         return self
@@ -233,7 +236,7 @@ class SyncDomainBase(DomainBase):
         self.connection = connection
 
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return self.connection._session.call_here(name, (self._ref, *args), deadline)
+        return self.connection.session.call_here(name, (self._ref, *args), deadline)
 
 
 class AsyncDomainBase(DomainBase):
@@ -246,4 +249,4 @@ class AsyncDomainBase(DomainBase):
         self.connection = connection
 
     async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return await self.connection._session.call_anywhere(name, (self._ref, *args), deadline)
+        return await self.connection.session.call_anywhere(name, (self._ref, *args), deadline)

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from virtcore.errors import OperationInvalid, OperationTimeout
 from virtcore.operations.events import Event
@@ -15,6 +15,9 @@ from virtcore.runtime.calls import Call, Method, Style, wait_anywhere, wait_here
 from virtcore.runtime.events import Dispatcher, EventQueue, Kinds, report_failure
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session, Subscriber
+
+if TYPE_CHECKING:
+    from virtcore.api.base import ConnectionBase
 
 __all__ = ["AsyncEventIterator", "EventIterator", "EventSubscription"]
 
@@ -36,23 +39,28 @@ def subscribe_here(
     return subscriber
 
 
+def _cancel(core: CoreLoop, subscriber: Subscriber) -> None:
+    """End a registration, from any thread."""
+    if not core.forked and not core.loop.is_closed():
+        core.call_soon(subscriber.cancel)
+
+
 class EventSubscription:
     """A callback's registration; :meth:`cancel` ends it. Events that are on their way may still come."""
 
-    __slots__ = ("_core", "_subscriber")
+    __slots__ = ("_connection", "_subscriber")
 
-    def __init__(self, core: CoreLoop, subscriber: Subscriber) -> None:
-        self._core = core
+    def __init__(self, connection: ConnectionBase, subscriber: Subscriber) -> None:
+        self._connection = connection  # which is closed when nobody holds it any more
         self._subscriber = subscriber
 
     def cancel(self) -> None:
         """End the registration; later calls do nothing."""
-        if not self._core.forked and not self._core.loop.is_closed():
-            self._core.call_soon(self._subscriber.cancel)
+        _cancel(self._connection.session.core, self._subscriber)
 
 
 def call_on_thread(
-    session: Session, dispatcher: Dispatcher, callback: Callable[[Event], object], kinds: Kinds, limit: int
+    connection: ConnectionBase, dispatcher: Dispatcher, callback: Callable[[Event], object], kinds: Kinds, limit: int
 ) -> EventSubscription:
     """Have a callback called on the dispatcher's thread."""
     queue = EventQueue(_nothing, limit)
@@ -62,11 +70,11 @@ def call_on_thread(
         if queue.put(event):
             dispatcher.call(run)
 
-    return EventSubscription(session.core, subscribe_here(session, deliver, kinds, _nothing))
+    return EventSubscription(connection, subscribe_here(connection.session, deliver, kinds, _nothing))
 
 
 async def call_in_loop(
-    session: Session, callback: Callable[[Event], object], kinds: Kinds, limit: int
+    connection: ConnectionBase, callback: Callable[[Event], object], kinds: Kinds, limit: int
 ) -> EventSubscription:
     """Have a callback called in the running loop."""
     loop = asyncio.get_running_loop()
@@ -82,8 +90,9 @@ async def call_in_loop(
             queue.close()  # the subscriber's loop was closed: nobody listens any more
 
     queue = EventQueue(wake, limit)
+    session = connection.session
     call = session.plan(_SUBSCRIBE, (session, queue.put, kinds, queue.close))
-    return EventSubscription(session.core, await wait_anywhere(call, None))
+    return EventSubscription(connection, await wait_anywhere(call, None))
 
 
 def _nothing() -> None:
@@ -107,13 +116,15 @@ class EventIterator:
     Leaving its ``with`` block, :meth:`close` or forgetting it ends the subscription.
     """
 
-    def __init__(self, session: Session, kinds: Kinds, limit: int) -> None:
+    def __init__(self, connection: ConnectionBase, kinds: Kinds, limit: int) -> None:
+        self._connection = connection  # which is closed when nobody holds it any more
+        session = connection.session
         flag = threading.Event()
         self._flag = flag
         self._queue = EventQueue(flag.set, limit)
         subscriber = subscribe_here(session, self._queue.put, kinds, self._queue.close)
         self._core = session.core
-        self._end = weakref.finalize(self, EventSubscription(session.core, subscriber).cancel)
+        self._end = weakref.finalize(self, _cancel, session.core, subscriber)
         self._end.atexit = False
 
     def __iter__(self) -> Self:
@@ -167,7 +178,9 @@ class AsyncEventIterator:
     Everything that happens after it was made is in it. It ends when the connection closes.
     """
 
-    def __init__(self, session: Session, kinds: Kinds, limit: int) -> None:
+    def __init__(self, connection: ConnectionBase, kinds: Kinds, limit: int) -> None:
+        self._connection = connection  # which is closed when nobody holds it any more
+        session = connection.session
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         # The queue must not keep the iterator alive, which is forgotten when its user leaves the loop.
@@ -187,7 +200,7 @@ class AsyncEventIterator:
         self._subscribed.watch(self._queue.wake)
         self._core = session.core
         self._core.call_soon(self._subscribed.begin)
-        self._end = weakref.finalize(self, _cancel, self._subscribed)
+        self._end = weakref.finalize(self, _cancel_later, self._subscribed)
         self._end.atexit = False
 
     def _woken(self) -> None:
@@ -224,7 +237,7 @@ class AsyncEventIterator:
         await self.aclose()
 
 
-def _cancel(subscribed: Call) -> None:
+def _cancel_later(subscribed: Call) -> None:
     """End a subscription that may not have begun yet: the core loop takes both in order."""
     if not subscribed.core.forked and not subscribed.core.loop.is_closed():
         subscribed.core.call_soon(_cancel_in_core, subscribed)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from virtcore.operations.stream import ByteStream
 from virtcore.runtime.calls import Method, Style, wait_anywhere, wait_here
-from virtcore.runtime.session import Session
+
+if TYPE_CHECKING:
+    from virtcore.api.base import ConnectionBase
 
 __all__ = ["CHUNK", "AsyncStream", "Stream"]
 
@@ -46,10 +48,11 @@ class Stream:
     Iteration gives chunks until the end.
     """
 
-    __slots__ = ("_session", "_stream")
+    __slots__ = ("_connection", "_session", "_stream")
 
-    def __init__(self, session: Session, stream: ByteStream) -> None:
-        self._session = session
+    def __init__(self, connection: ConnectionBase, stream: ByteStream) -> None:
+        self._connection = connection  # which is closed when nobody holds it any more
+        self._session = connection.session
         self._stream = stream
 
     def read(self, size: int = CHUNK, *, deadline: float | None = None) -> bytes:
@@ -97,10 +100,11 @@ class Stream:
 class AsyncStream:
     """Bytes from and to a console, a volume, ... (``virStreamPtr``), for coroutines; see :class:`Stream`."""
 
-    __slots__ = ("_session", "_stream")
+    __slots__ = ("_connection", "_session", "_stream")
 
-    def __init__(self, session: Session, stream: ByteStream) -> None:
-        self._session = session
+    def __init__(self, connection: ConnectionBase, stream: ByteStream) -> None:
+        self._connection = connection  # which is closed when nobody holds it any more
+        self._session = connection.session
         self._stream = stream
 
     async def read(self, size: int = CHUNK, *, deadline: float | None = None) -> bytes:

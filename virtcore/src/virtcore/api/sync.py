@@ -185,7 +185,7 @@ class Domain(SyncDomainBase):
 
         :param device: alias of the device; None for the first console or serial port.
         """
-        return Stream(self.connection._session, self._call("domain_open_console", (device, flags), deadline))
+        return Stream(self.connection, self._call("domain_open_console", (device, flags), deadline))
 
 
 class Connection(SyncConnectionBase):

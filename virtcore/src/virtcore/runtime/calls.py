@@ -358,6 +358,8 @@ def _timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         began = time.perf_counter()
         value = function(*args, **kwargs)
         taken = time.perf_counter() - began
+        if isinstance(value, Awaitable):
+            raise InternalError(f"inline method {name} returned an awaitable: it must be 'async def'")
         if taken > INLINE_LIMIT:
             raise InternalError(f"inline method {name} took {taken * 1000:.1f} ms; it must not take longer than 5 ms")
         return value
