@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from virtcore.errors import ConfigUnsupported, InternalError, XMLError
+from virtcore.errors import ConfigUnsupported, InternalError, VirtError, XMLError
 from virtcore.model.domain.address import CCWAddress, DriveAddress, PCIAddress
 from virtcore.model.domain.rules.context import DomainFeature
 from virtcore.model.domain.rules.device_list import (
@@ -16,7 +16,7 @@ from virtcore.model.domain.rules.device_list import (
     drive_used_by_hostdev,
     insert_controller,
     is_usb2,
-    located,
+    locate,
     unused_index,
 )
 from virtcore.xml import declaration
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.filesystem import Filesystem
     from virtcore.model.domain.hostdev import AnyHostdev
     from virtcore.model.domain.input import Input, InputBus
+    from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.memory_device import AnyMemoryDevice
     from virtcore.model.domain.rng import RNG
     from virtcore.model.domain.rules.context import DomainContext
@@ -120,10 +121,25 @@ def complete_device(device: object, domain: Domain, context: DomainContext) -> N
 
     :raises VirtError: what is given contradicts itself.
     """
-    complete = _COMPLETE.get(declaration(type(device)).name or "")
+    complete = _functions(type(device))[0]
     if complete is not None:
-        with located(domain, device):
+        try:
             complete(device, domain, context)
+        except VirtError as error:
+            locate(error, domain, device)
+            raise
+
+
+_FUNCTIONS: dict[type[object], tuple[Callable[..., None] | None, Callable[..., None] | None]] = {}
+
+
+def _functions(kind: type[object]) -> tuple[Callable[..., None] | None, Callable[..., None] | None]:
+    """How devices of a class are completed, and what of them depends on the driver's features."""
+    found = _FUNCTIONS.get(kind)
+    if found is None:
+        name = declaration(kind).name or ""
+        found = _FUNCTIONS[kind] = (_COMPLETE.get(name), _CHECK.get(name))
+    return found
 
 
 def _complete_disk(disk: Disk, domain: Domain, context: DomainContext) -> None:
@@ -421,20 +437,19 @@ def check_device_features(device: object, context: DomainContext) -> None:
 
     :raises ConfigUnsupported: why.
     """
-    name = declaration(type(device)).name
-    if name == "memory" and not context.supports(DomainFeature.MEMORY_HOTPLUG):
+    check = _functions(type(device))[1]
+    if check is not None:
+        check(device, context)
+
+
+def _check_memory(device: object, context: DomainContext) -> None:
+    if not context.supports(DomainFeature.MEMORY_HOTPLUG):
         raise ConfigUnsupported("memory devices are not supported by this driver", path="/domain/devices/memory")
-    if name == "interface":
-        _check_model(device, context)
-    elif name == "disk":
-        _check_descriptors(device, context)
 
 
-def _check_model(device: object, context: DomainContext) -> None:
-    from virtcore.model.domain.interface import Interface
+def _check_model(device: Interface, context: DomainContext) -> None:
     from virtcore.model.domain.rules.device_settle_interface import is_known_model
 
-    assert isinstance(device, Interface)
     if device.model is None or is_known_model(device.model) or context.supports(DomainFeature.NET_MODEL_STRING):
         return
     raise ConfigUnsupported(
@@ -444,13 +459,16 @@ def _check_model(device: object, context: DomainContext) -> None:
     )
 
 
-def _check_descriptors(device: object, context: DomainContext) -> None:
-    from virtcore.model.domain.disk import Disk
-    from virtcore.model.storage.source import FileSource
-
-    assert isinstance(device, Disk)
-    if isinstance(device.source, FileSource) and device.source.fdgroup and not context.supports(DomainFeature.DISK_FD):
+def _check_descriptors(device: Disk, context: DomainContext) -> None:
+    if getattr(device.source, "fdgroup", None) and not context.supports(DomainFeature.DISK_FD):
         raise ConfigUnsupported(
             f"driver does not support FD passing for disk '{disk_target(device)}'",
             path="/domain/devices/disk/source/@fdgroup",
         )
+
+
+_CHECK: dict[str, Callable[..., None]] = {
+    "memory": _check_memory,
+    "interface": _check_model,
+    "disk": _check_descriptors,
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, XMLError
@@ -13,7 +14,6 @@ from virtcore.model.domain.address import (
     DriveAddress,
     PCIAddress,
     ROMDevice,
-    SpaprVIOAddress,
     USBAddress,
     VirtioS390Address,
     VirtioSerialAddress,
@@ -52,43 +52,45 @@ def settle_info(device: Device, context: DomainContext) -> None:
         if not keeps:
             device.alias = None
     if isinstance(device, (BootableDevice, ROMDevice)):
-        _settle_boot(device)
-    if (
-        isinstance(device, ROMDevice)
-        and device.rom_enabled is False
-        and (device.rom_bar is not None or device.rom_file)
-    ):
-        raise ConfigUnsupported("ROM tuning is not supported when ROM is disabled")
+        if device.loadparm is not None:
+            _settle_boot(device)
+        if (
+            isinstance(device, ROMDevice)
+            and device.rom_enabled is False
+            and (device.rom_bar is not None or device.rom_file)
+        ):
+            raise ConfigUnsupported("ROM tuning is not supported when ROM is disabled")
     address = device.address
-    if address is None:
-        return
-    if isinstance(address, PCIAddress):
-        _settle_pci(address)
-    elif isinstance(address, DriveAddress):
-        address.controller = address.controller or 0
-        address.bus = address.bus or 0
-        address.target = address.target or 0
-        address.unit = address.unit or 0
-    elif isinstance(address, VirtioSerialAddress):
-        address.controller = address.controller or 0
-        address.bus = address.bus or 0
-        address.port = address.port or 0
-    elif isinstance(address, CCIDAddress):
-        address.controller = address.controller or 0
-        address.slot = address.slot or 0
-    elif isinstance(address, USBAddress):
-        _settle_usb(address)
-    elif isinstance(address, SpaprVIOAddress):
-        return
-    elif isinstance(address, CCWAddress):
-        _settle_ccw(address)
-    elif isinstance(address, VirtioS390Address):
-        raise XMLError("virtio-s390 bus doesn't have an address")
+    if address is not None:
+        settle = _ADDRESSES.get(type(address))
+        if settle is not None:
+            settle(address)
+
+
+def _settle_drive(address: DriveAddress) -> None:
+    address.controller = address.controller or 0
+    address.bus = address.bus or 0
+    address.target = address.target or 0
+    address.unit = address.unit or 0
+
+
+def _settle_virtio_serial(address: VirtioSerialAddress) -> None:
+    address.controller = address.controller or 0
+    address.bus = address.bus or 0
+    address.port = address.port or 0
+
+
+def _settle_ccid(address: CCIDAddress) -> None:
+    address.controller = address.controller or 0
+    address.slot = address.slot or 0
+
+
+def _refuse_virtio_s390(address: VirtioS390Address) -> None:
+    raise XMLError("virtio-s390 bus doesn't have an address")
 
 
 def _settle_boot(device: BootableDevice | ROMDevice) -> None:
-    if device.loadparm is None:
-        return
+    assert device.loadparm is not None
     if device.boot_order is None:
         raise XMLError("Missing required attribute 'order' in element 'boot'")
     loadparm = device.loadparm.upper()
@@ -111,15 +113,15 @@ def _verify_pci(bus: int, slot: int, function: int) -> None:
 
 
 def _settle_pci(address: PCIAddress) -> None:
-    if address.is_empty:
+    bus, slot, function = address.bus or 0, address.slot or 0, address.function or 0
+    if not (bus or slot or function or address.domain):
         # Any slot: nothing is printed.
         address.domain = address.bus = address.slot = address.function = None
         return
+    if bus > 0xFF or slot > 0x1F or function > 7:
+        _verify_pci(bus, slot, function)
     address.domain = address.domain or 0
-    address.bus = address.bus or 0
-    address.slot = address.slot or 0
-    address.function = address.function or 0
-    _verify_pci(address.bus, address.slot, address.function)
+    address.bus, address.slot, address.function = bus, slot, function
 
 
 def settle_source_address(address: SourcePCIAddress) -> None:
@@ -156,3 +158,14 @@ def _settle_ccw(address: CCWAddress) -> None:
     if None in given and any(number is not None for number in given):
         raise InternalError("Invalid partial specification for virtio ccw address")
     address.cssid, address.ssid, address.devno = cssid, ssid, devno
+
+
+_ADDRESSES: dict[type[object], Callable[..., None]] = {
+    PCIAddress: _settle_pci,
+    DriveAddress: _settle_drive,
+    VirtioSerialAddress: _settle_virtio_serial,
+    CCIDAddress: _settle_ccid,
+    USBAddress: _settle_usb,
+    CCWAddress: _settle_ccw,
+    VirtioS390Address: _refuse_virtio_s390,
+}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from virtcore.errors import VirtError
@@ -33,6 +33,7 @@ __all__ = [
     "insert_disk",
     "is_usb2",
     "iterate_devices",
+    "locate",
     "located",
     "same_drive",
     "scsi_hostdevs",
@@ -70,7 +71,7 @@ _WITH_INFO = (
     "cryptos",
     "pstore",
 )
-_WITHOUT_INFO = ("graphics", "audios", "leases")
+_ALL = (*_WITH_INFO, "graphics", "audios", "leases")
 
 _DRIVE_PREFIXES = ("fd", "hd", "vd", "sd", "xvd", "ubd")
 
@@ -91,17 +92,16 @@ def iterate_devices(domain: Domain, *, all_consoles: bool = False, missing_info:
     :param missing_info: also what has no address: displays, audio backends, leases.
     """
     devices = devices_of(domain)
-    for name in _WITH_INFO + _WITHOUT_INFO if missing_info else _WITH_INFO:
+    for name in _ALL if missing_info else _WITH_INFO:
         held = getattr(devices, name)
         if not held:
             continue
         if not isinstance(held, list):
             yield held
-            continue
-        for device in tuple(held):
-            if name == "consoles" and not all_consoles and device is held[0] and serial_console(domain, device):
-                continue
-            yield device
+        elif name != "consoles" or all_consoles or not serial_console(domain, held[0]):
+            yield from tuple(held)
+        else:
+            yield from tuple(held[1:])
 
 
 def serial_console(domain: Domain, console: Console) -> bool:
@@ -114,22 +114,35 @@ def serial_console(domain: Domain, console: Console) -> bool:
     )
 
 
-@contextmanager
-def located(domain: Domain, device: object) -> Iterator[None]:
+class located:
     """Gives errors of a device their place: a path relative to the device, or none, becomes a full one."""
-    try:
-        yield
-    except VirtError as error:
-        if error.path is None or not error.path.startswith("/"):
-            relative = error.path
-            path = _path(domain, device)
-            error.path = path if relative is None else f"{path}/{relative}"
-            notes = getattr(error, "__notes__", [])
-            if relative is not None and f"at {relative}" in notes:
-                notes[notes.index(f"at {relative}")] = f"at {error.path}"
-            else:
-                error.add_note(f"at {error.path}")
-        raise
+
+    __slots__ = ("device", "domain")
+
+    def __init__(self, domain: Domain, device: object) -> None:
+        self.domain = domain
+        self.device = device
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, VirtError):
+            locate(error, self.domain, self.device)
+
+
+def locate(error: VirtError, domain: Domain, device: object) -> None:
+    """Completes the path of an error of a device."""
+    relative = error.path
+    if relative is not None and relative.startswith("/"):
+        return
+    path = _path(domain, device)
+    error.path = path if relative is None else f"{path}/{relative}"
+    notes = getattr(error, "__notes__", [])
+    if relative is not None and f"at {relative}" in notes:
+        notes[notes.index(f"at {relative}")] = f"at {error.path}"
+    else:
+        error.add_note(f"at {error.path}")
 
 
 def _path(domain: Domain, device: object) -> str:
@@ -146,6 +159,7 @@ def _path(domain: Domain, device: object) -> str:
 # ---------------------------------------------------------------------------------------------------------------- disks
 
 
+@lru_cache(maxsize=4096)
 def disk_index(name: str) -> int:
     """Number of a disk by its logical name (``vda`` is 0, ``vdaa`` 26; partitions do not count); -1: no disk's name."""
     prefix = next((p for p in _DRIVE_PREFIXES if name.startswith(p)), None)
@@ -173,13 +187,14 @@ def disk_bus(disk: Disk) -> DiskBus | None:
 def insert_disk(disks: list[Disk], disk: Disk) -> None:
     """Puts a disk behind those of its bus with smaller names (libvirt keeps them sorted)."""
     bus, name = disk_bus(disk), disk_target(disk)
+    number = disk_index(name) if name else None
     at: int | None = None
     for place in range(len(disks) - 1, -1, -1):
         other = disks[place]
         if disk_bus(other) is not bus:
             continue
         other_name = disk_target(other)
-        if other_name and name and disk_index(other_name) > disk_index(name):
+        if other_name and number is not None and disk_index(other_name) > number:
             at = place
         elif at is None:
             at = place + 1
@@ -235,20 +250,27 @@ def unused_index(domain: Domain, kind: type[Controller]) -> int:
 
 def insert_controller(controllers: list[AnyController], controller: AnyController) -> None:
     """Puts a controller behind those of its kind with smaller numbers, a USB master before its companions."""
+    kind, index = type(controller), controller.index
+    master = controller.master_startport is None
     at: int | None = None
     for place in range(len(controllers) - 1, -1, -1):
         other = controllers[place]
-        if type(other) is not type(controller):
+        if type(other) is not kind:
             continue
-        if controller.index is None:
+        if index is None:
             at = place + 1
             break
-        other_index = -1 if other.index is None else other.index
-        companion = controller.master_startport is None and other.master_startport is not None
-        if other_index > controller.index or (companion and other_index == controller.index):
+        other_index = other.index
+        if other_index is not None and (
+            other_index > index or (other_index == index and master and other.master_startport is not None)
+        ):
             at = place
-        elif at is None:
-            at = place + 1
+        else:
+            if at is None:
+                at = place + 1
+            if other_index is not None and other_index < index:
+                # Those before have still smaller numbers.
+                break
     controllers.insert(len(controllers) if at is None else at, controller)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from virtcore.errors import ConfigUnsupported, XMLDetail, XMLError
+from virtcore.errors import ConfigUnsupported, VirtError, XMLDetail, XMLError
 from virtcore.model.domain.address import DriveAddress, USBAddress
 from virtcore.model.domain.rules.device_info import settle_info
 from virtcore.model.domain.rules.device_list import (
@@ -13,6 +13,7 @@ from virtcore.model.domain.rules.device_list import (
     devices_of,
     insert_controller,
     insert_disk,
+    locate,
     located,
     scsi_hostdevs,
 )
@@ -50,9 +51,13 @@ def settle_devices(domain: Domain, context: DomainContext) -> None:
     devices = devices_of(domain)
 
     def each(found: Iterable[D], settle: Callable[[D, DomainContext], None]) -> None:
-        for device in found:
-            with located(domain, device):
+        device: object = None
+        try:
+            for device in found:
                 settle(device, context)
+        except VirtError as error:
+            locate(error, domain, device)
+            raise
 
     if devices.disks:
         from virtcore.model.domain.rules.device_settle_disk import settle_disk
