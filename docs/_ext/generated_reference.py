@@ -1,7 +1,8 @@
 """Write the reference pages that follow from the declarations, before Sphinx reads its sources.
 
 They go to ``docs/generated/`` and are not checked in: operations, libvirt's functions, which driver
-implements what, hooks, URI schemes, the elements of a domain's XML.
+implements what, hooks, URI schemes, the elements of a domain's XML,
+virtsh's commands.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from virt_shell.command import GROUPS, Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
 from virtcore.driver.hooks import Specifications
@@ -98,6 +100,28 @@ def hooks() -> str:
     return page
 
 
+def usage(option: Option) -> str:
+    """Return an option as it is written on the command line."""
+    value = {"int": " NUMBER", "string": " STRING", "argv": " STRING..."}.get(option.type, "")
+    return literal(f"--{option.name}{value}")
+
+
+def commands() -> str:
+    page = heading("virtsh") + "The commands of ``virtsh``, with virsh's names, options and output.\n\n"
+    for group in GROUPS:
+        shown = [command for command in all_commands(group.keyword) if not command.hidden]
+        if shown:
+            page += heading(group.title, "-")
+        for command in shown:
+            page += heading(command.name, "~") + (command.description or command.help) + "\n\n"
+            rows = [("option", "")]
+            for option in command.options:
+                same = f"The same as {literal('--' + option.alias_of)}." if option.type == "alias" else option.help
+                rows.append((usage(option), f"{'Required: ' if option.required else ''}{same}"))
+            page += table(*rows) if len(rows) > 1 else ""
+    return page
+
+
 def literal(text: str) -> str:
     """Return inline literal markup; reST has none that is empty."""
     return f"``{text}``" if text else ""
@@ -164,6 +188,7 @@ PAGES = {
     "schemes": schemes,
     "hooks": hooks,
     "domain-xml": domain_xml,
+    "virtsh": commands,
 }
 
 
