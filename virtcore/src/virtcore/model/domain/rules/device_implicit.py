@@ -40,6 +40,8 @@ def reject_duplicate_controllers(domain: Domain, context: DomainContext) -> None
 
     :raises XMLError: there are two.
     """
+    if not devices_of(domain).controllers:
+        return
     from virtcore.model.domain.controller import USBController
 
     seen: set[tuple[type[Controller], int | None]] = set()
@@ -150,6 +152,8 @@ def _pair_console(domain: Domain) -> None:
 
 def _add_disk_controllers(domain: Domain) -> None:
     """Controllers for the drive addresses of disks: 0 to the highest one named."""
+    if not devices_of(domain).disks:
+        return
     from virtcore.model.domain.disk import DiskBus
 
     highest: dict[DiskBus, int] = {}
@@ -225,6 +229,8 @@ def settle_first_devices(domain: Domain, context: DomainContext) -> Iterator[obj
             yield first
     if devices.serials:
         yield devices.serials[0]
+    if not devices.controllers:
+        return
     from virtcore.model.domain.controller import SCSIController
 
     for controller in tuple(devices.controllers):

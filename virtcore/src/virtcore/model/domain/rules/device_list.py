@@ -194,10 +194,15 @@ def insert_disk(disks: list[Disk], disk: Disk) -> None:
         if disk_bus(other) is not bus:
             continue
         other_name = disk_target(other)
-        if other_name and number is not None and disk_index(other_name) > number:
+        other_number = disk_index(other_name) if other_name else None
+        if other_number is not None and number is not None and other_number > number:
             at = place
-        elif at is None:
-            at = place + 1
+        else:
+            if at is None:
+                at = place + 1
+            if other_number is not None and number is not None and other_number < number:
+                # Those before have still smaller numbers.
+                break
     disks.insert(len(disks) if at is None else at, disk)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.audio import Audio
     from virtcore.model.domain.controller import AnyController, SCSIControllerModel
     from virtcore.model.domain.devices import Devices
+    from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.filesystem import Filesystem
     from virtcore.model.domain.input import Input
@@ -63,52 +64,47 @@ def settle_devices(domain: Domain, context: DomainContext) -> None:
         from virtcore.model.domain.rules.device_settle_disk import settle_disk
 
         each(devices.disks, settle_disk)
-        found = devices.disks
-        devices.disks = []
-        for disk in found:
-            insert_disk(devices.disks, disk)
+        disks: list[Disk] = []
+        for disk in devices.disks:
+            insert_disk(disks, disk)
+        devices.disks = disks
     usb_disabled = _settle_controllers(domain, context)
-    each(devices.filesystems, _settle_filesystem)
+    if devices.filesystems:
+        each(devices.filesystems, _settle_filesystem)
     if devices.interfaces:
         from virtcore.model.domain.rules.device_settle_interface import settle_interface
 
         each(devices.interfaces, settle_interface)
-    each(devices.smartcards, _settle_smartcard)
+    if devices.smartcards:
+        each(devices.smartcards, _settle_smartcard)
     if devices.parallels or devices.serials or devices.consoles or devices.channels:
         from virtcore.model.domain.rules.device_settle_chardev import settle_characters
 
         settle_characters(domain, context)
-    each(devices.inputs, _settle_input)
-    _refuse_usb_inputs(devices, usb_disabled)
+    if devices.inputs:
+        each(devices.inputs, _settle_input)
+        _refuse_usb_inputs(devices, usb_disabled)
     if devices.graphics:
         from virtcore.model.domain.rules.device_settle_graphics import settle_graphics
 
         each(devices.graphics, settle_graphics)
-    each(devices.sounds, settle_info_of)
-    each(devices.audios, _settle_audio)
-    each(devices.videos, _settle_video)
-    devices.videos = _primary_first(devices.videos)
+    if devices.audios:
+        each(devices.audios, _settle_audio)
+    if devices.videos:
+        each(devices.videos, _settle_video)
+        devices.videos = _primary_first(devices.videos)
     if devices.hostdevs:
         _settle_hostdevs(domain, context, usb_disabled=usb_disabled)
-    each(devices.watchdogs, _settle_watchdog)
     if devices.memballoon is not None:
-        each([devices.memballoon], _settle_memballoon)
-    each(devices.rngs, _settle_rng)
-    each(devices.cryptos, settle_info_of)
-    each(devices.tpms, _settle_tpm)
-    each([devices.nvram] if devices.nvram is not None else [], settle_info_of)
-    each(devices.hubs, settle_info_of)
+        each((devices.memballoon,), _settle_memballoon)
     if devices.hubs and usb_disabled:
         raise ConfigUnsupported("Can't add USB hub: USB is disabled for this domain", path="/domain/devices/hub")
-    each(devices.redirdevs, _settle_redirdev)
+    for name, settle in _SETTLE.items():
+        found = getattr(devices, name)
+        if found:
+            each(found if isinstance(found, list) else (found,), settle)
     if devices.redirfilter is not None and not devices.redirfilter.usbdevs:
         devices.redirfilter = None
-    each(devices.panics, settle_info_of)
-    each(devices.shmems, _settle_shmem)
-    each(devices.memory, _settle_memory)
-    for single in (devices.iommu, devices.vsock, devices.pstore):
-        if single is not None:
-            each([single], settle_info_of)
 
 
 def settle_info_of(device: Device, context: DomainContext) -> None:
@@ -443,3 +439,22 @@ def _settle_memory(memory: AnyMemoryDevice, context: DomainContext) -> None:
 def memory_device_size(device: AnyMemoryDevice) -> int:
     """Size of a memory device in KiB."""
     return 0 if device.target is None else device.target.size or 0
+
+
+#: Devices that need no more than a look at each.
+_SETTLE: dict[str, Callable[..., None]] = {
+    "sounds": settle_info_of,
+    "watchdogs": _settle_watchdog,
+    "rngs": _settle_rng,
+    "cryptos": settle_info_of,
+    "tpms": _settle_tpm,
+    "nvram": settle_info_of,
+    "hubs": settle_info_of,
+    "redirdevs": _settle_redirdev,
+    "panics": settle_info_of,
+    "shmems": _settle_shmem,
+    "memory": _settle_memory,
+    "iommu": settle_info_of,
+    "vsock": settle_info_of,
+    "pstore": settle_info_of,
+}
