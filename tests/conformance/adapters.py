@@ -28,6 +28,7 @@ ADAPTERS: dict[str, Adapter] = {
     "generic-domain-xml": lazy("suites_domain", "generic"),
     "uri": lazy("suites_uri", "uri"),
     "virconf": lazy("suites_conf", "virconf"),
+    "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),
     "qemu-domain-xml": lazy("suites_qemu_domain", "qemu_domain_xml"),
     "virsh": lazy("suites_virsh", "virsh"),
 }

@@ -22,13 +22,13 @@ _INIT = """#!/bin/busybox sh
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
 for module in /modules/*; do [ -e "$module" ] && /bin/busybox insmod "$module"; done
 echo {marker}
-# The power button asks init to shut down; acpid is not there, so the event device is watched.
-(
-  for event in /dev/input/event*; do
-    [ -e "$event" ] && /bin/busybox dd if="$event" bs=24 count=1 of=/dev/null 2>/dev/null &&
-      echo "power button pressed" && /bin/busybox poweroff -f
-  done
-) &
+# Nobody else watches the power button here.
+for event in /sys/class/input/event*; do
+  case "$(/bin/busybox cat "$event/device/name")" in
+    *Power*) ( /bin/busybox dd if="/dev/input/${{event##*/}}" bs=24 count=1 of=/dev/null 2>/dev/null &&
+        echo "power button pressed" && /bin/busybox poweroff -f ) & ;;
+  esac
+done
 while read -r line; do
   case "$line" in
     poweroff) /bin/busybox poweroff -f ;;

@@ -22,17 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["claim_left_over", "command_for", "connect", "end", "launch", "remove_folder"]
 
-_STANDARD = ("LC_ALL", "PATH", "HOME", "USER", "LOGNAME")
 _GRACE = 10.0
 """Seconds QEMU has to end when asked, before it is killed."""
 _KILLED = 30.0
 """Seconds a killed QEMU has to be gone."""
-
-
-def _environment(builder: Builder) -> dict[str, str]:
-    """The variables of ours that QEMU gets, and those the guest wants."""
-    passed = {name: os.environ[name] for name in _STANDARD if name in os.environ}
-    return passed | {"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)} | builder.environment
 
 
 def command_for(guest: Guest, domain: Domain, resources: HostResources, privileged: bool) -> Command:
@@ -49,10 +42,10 @@ def command_for(guest: Guest, domain: Domain, resources: HostResources, privileg
         monitor=resources.listen(str(guest.folder / "monitor.sock")),
         privileged=privileged,
     )
-    argv = build(builder)
+    argv = build(builder, os.environ)
     return Command(
         argv=argv,
-        environment=_environment(builder),
+        environment=builder.environment,
         umask=0o002,
         fds=resources.fds,
         pid_file=str(guest.folder / "pid"),

@@ -97,6 +97,10 @@ class HostResources:
         except OSError as error:
             raise SystemError(f"Unable to open file: {path}: {error.strerror}") from None
 
+    def log(self, path: str, append: bool) -> int:
+        """Open a file for a copy of what the guest writes; returns the descriptor's number."""
+        return self.output(path, append)
+
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""
         try:

@@ -5,7 +5,8 @@ A module per family of devices; what this driver cannot give a guest yet is refu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 
 from virt_qemu.command import characters, controllers, cpu, devices, disks, machine
 from virt_qemu.command.line import Builder, Resources, unsupported
@@ -99,9 +100,15 @@ def _message_format(builder: Builder) -> None:
     builder.add("-msg", "timestamp=on")
 
 
-def _environment(builder: Builder) -> None:
-    """Programs QEMU links to keep their files in the guest's folder, not in whatever home there is."""
-    folder, environment = builder.state_folder, builder.environment
+#: Variables that QEMU inherits, in this order.
+_INHERITED = ("LC_ALL", "LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "HOME", "USER", "LOGNAME", "TMPDIR")
+
+
+def _environment(builder: Builder, inherited: Mapping[str, str]) -> dict[str, str]:
+    """QEMU's environment: what it links to keeps its files in the guest's folder, not in whatever home there is."""
+    known = {"PATH": os.defpath} | dict(inherited) | {"LC_ALL": "C"}
+    environment = {name: known[name] for name in _INHERITED if name in known}
+    folder = builder.state_folder
     if builder.privileged:
         environment["HOME"] = folder
         environment["XDG_DATA_HOME"] = f"{folder}/.local/share"
@@ -109,11 +116,13 @@ def _environment(builder: Builder) -> None:
         environment["XDG_CONFIG_HOME"] = f"{folder}/.config"
     else:
         environment["XDG_CACHE_HOME"] = f"{folder}/.cache"
+    return environment
 
 
-def build(builder: Builder) -> list[str]:
-    """The whole command line, the emulator first.
+def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
+    """The whole command line, the emulator first; the environment is ``builder.environment`` then.
 
+    :param inherited: the environment of the process that starts the guest.
     :raises ConfigUnsupported: the guest has something that this emulator, or this driver, cannot give it.
     """
     domain = builder.domain
@@ -123,9 +132,9 @@ def build(builder: Builder) -> list[str]:
     boot = boot_indexes(domain)
     machine.align_memory(domain)
     disks.prepare_disks(domain.devices.disks)
+    builder.environment |= _environment(builder, inherited)
     builder.add(domain.devices.emulator)
     steps: tuple[Callable[[Builder], None], ...] = (
-        _environment,
         machine.add_name,
         machine.add_machine,
         machine.add_accelerator,

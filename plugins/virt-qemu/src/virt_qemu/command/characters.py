@@ -41,7 +41,7 @@ def add_chardev(builder: Builder, device: CharacterDevice, alias: str) -> str:
     log = device.source.log if device.source is not None else None
     logged: dict[str, object] = {}
     if log is not None and log.file is not None:
-        number = builder.resources.output(log.file, bool(log.append))
+        number = builder.resources.log(log.file, bool(log.append))
         logged = {"logfile": builder.fdset(number, f"{alias}-log"), "logappend": True}
     builder.options("-chardev", kind, {"id": name} | props | logged)
     return name

@@ -28,6 +28,9 @@ class Resources(Protocol):
     def output(self, path: str, append: bool) -> int:
         """Open a file for what the guest writes; returns the descriptor's number."""
 
+    def log(self, path: str, append: bool) -> int:
+        """Open a file for a copy of what the guest writes; returns the descriptor's number."""
+
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""
 
