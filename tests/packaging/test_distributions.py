@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import email
+import itertools
 import os
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import venv
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +166,27 @@ for scheme, distribution in DISTRIBUTIONS.items():
 """
     done = run(install(built, "virtcore", tmp_path), "-c", code)
     assert done.returncode == 0, done.stderr
+
+
+@everyone
+def test_dependencies_are_what_is_imported(name: str) -> None:
+    """Neither more nor less; an extra names what only some users need. Plugins without a driver need core alone."""
+    project = declared(name)
+    requirements = [*project["dependencies"], *itertools.chain(*project.get("optional-dependencies", {}).values())]
+    wanted = {re.split(r"[<>=!~\[ ]", requirement)[0].lower() for requirement in requirements}
+    imported: set[str] = set()
+    for path in FOLDERS[name].glob("src/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    ours = {module(other): [other] for other in FOLDERS}  # editable installs list no packages
+    owners = {**packages_distributions(), **ours}
+    foreign = imported - sys.stdlib_module_names - {module(name)}
+    used = {owner.lower() for part in foreign for owner in owners.get(part, [part])}
+    assert wanted - {"virtcore"} == used - {"virtcore"}
+    assert name == "virtcore" or "virtcore" in wanted
 
 
 def test_a_scheme_belongs_to_a_driver_or_waits_for_one_not_both() -> None:
