@@ -168,6 +168,20 @@ def test_slow_calls_do_not_hold_up_others(play: Play) -> None:
     play(scenario)
 
 
+def test_many_calls_in_one_piece(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        body = codec("remote", "remote_domain_reboot_args").encode((FIRST, 0))
+        flow = b"".join(pack(REMOTE, 1, 27, CALL, serial, OK, body) for serial in range(100, 120))
+        peer.client.data_received(flow)
+        assert not peer.transport.reading
+        for serial in range(100, 120):
+            assert (await peer.reply(serial)).status == OK
+        await asyncio.sleep(0.01)
+        assert peer.transport.reading, "all of them end in one turn of the loop"
+
+    play(scenario)
+
+
 def test_a_client_that_leaves_in_the_middle(play: Play) -> None:
     async def scenario(peer: Any) -> None:
         peer.send("DOMAIN_CREATE_WITH_FLAGS", FIRST, 0)

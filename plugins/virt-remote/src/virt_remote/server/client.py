@@ -48,6 +48,9 @@ MAX_REQUESTS = 5
 #: Bytes that may wait to be sent to a client that does not read; beyond, its connection ends.
 MAX_UNSENT = 64 * 1024 * 1024
 
+#: Who holds reading while too many calls run.
+_CALLS = object()
+
 #: What answers a call: the reply's body, or None when that comes later. Takes the frame and the call's serial.
 Handler = Callable[[bytes, int], bytes | None]
 
@@ -66,6 +69,7 @@ class Client(asyncio.Protocol):
         self._frames = Frames()
         self._handlers: dict[tuple[int, int, int], Handler] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0  # of the tasks; those that ended leave the set only later
         self._streams: dict[tuple[int, int, int, int], ServerStream] = {}
         self._held_by: set[object] = set()
         self._writable = asyncio.Event()
@@ -299,11 +303,9 @@ class Client(asyncio.Protocol):
         task = asyncio.create_task(self._run(work, key, serial))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if len(self._tasks) >= MAX_REQUESTS:
-            self.hold_reading(self._tasks_mark)
-
-    #: Who holds reading while too many calls run.
-    _tasks_mark = object()
+        self._running += 1
+        if self._running >= MAX_REQUESTS:
+            self.hold_reading(_CALLS)
 
     async def _run(self, work: Any, key: tuple[int, int, int], serial: int) -> None:
         try:
@@ -313,8 +315,9 @@ class Client(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001  # as in _frame
             self.send(self.error_reply(*key, serial, error))
         finally:
-            if len(self._tasks) <= MAX_REQUESTS:
-                self.release_reading(self._tasks_mark)
+            self._running -= 1
+            if self._running < MAX_REQUESTS:
+                self.release_reading(_CALLS)
 
     def _reply(self, key: tuple[int, int, int], serial: int, body: bytes) -> None:
         self.send(pack(*key, REPLY, serial, OK, body))
