@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from virtcore.errors import VirtError
 from virtcore.model.domain.rules import (
     common,
     device_group_validate,
@@ -149,16 +150,22 @@ class DomainRules(Rules["Domain", DomainContext]):
 
     def complete_device(self, device: object, domain: Domain, context: DomainContext) -> None:
         """Fills in one device."""
-        with device_list.located(domain, device):
+        try:
             self.device(device, domain, context)
             devices.complete_device(device, domain, context)
             devices.check_device_features(device, context)
+        except VirtError as error:
+            device_list.locate(error, domain, device)
+            raise
 
     def check_device(self, device: object, domain: Domain, context: DomainContext) -> None:
         """Refuses one device that cannot work."""
-        with device_list.located(domain, device):
+        try:
             device_validate.validate_device(device, domain, context)
             self.validate_device(device, domain, context)
+        except VirtError as error:
+            device_list.locate(error, domain, device)
+            raise
 
     def validate(self, obj: Domain, context: DomainContext) -> None:
         """Runs the validation stages, unless the context says not to.
