@@ -10,7 +10,22 @@ import pytest
 
 from core.xml import xml_vocabulary as v
 from virtcore.errors import ConfigUnsupported, ErrorCode, VirtError, XMLError
-from virtcore.xml import CpuSet, Extra, Extras, Mode, attribute, child, children, element, format, leaf, load, parse
+from virtcore.xml import (
+    CpuSet,
+    Extra,
+    Extras,
+    Mode,
+    attribute,
+    child,
+    children,
+    element,
+    format,
+    leaf,
+    load,
+    parse,
+    scaled,
+    union,
+)
 from virtcore.xml.readergen import reader_of
 
 
@@ -427,3 +442,69 @@ def test_values_of_wrong_types_are_named(wrong: object, path: str) -> None:
     with pytest.raises(XMLError) as caught:
         format(wrong)
     assert caught.value.path == path
+
+
+@element("one", tag="a")
+class OneA:
+    x: str | None = attribute()
+
+
+@element("one", tag="b")
+class OneB:
+    y: str | None = attribute()
+
+
+@element("late")
+class Late:
+    one: OneA | OneB | None = union(tag="kind")
+    kind: str | None = leaf()
+
+
+def test_a_tag_may_come_after_its_union() -> None:
+    text = "<late>\n  <one y='1'/>\n  <kind>b</kind>\n</late>\n"
+    late = parse(text, Late)
+    assert late.one == OneB(y="1")
+    assert format(late) == text
+
+
+@element("twofold")
+class Twofold:
+    kind: str | None = attribute()
+    number: int | None = attribute("value", only={"kind": ("n",)})
+    word: str | None = attribute("value", only={"kind": ("w",)})
+    inner: OneA | None = child("inner", only={"kind": ("n",)})
+    other: OneB | None = child("inner", only={"kind": ("w",)})
+
+
+def test_one_name_for_two_fields_told_apart_by_a_sibling() -> None:
+    for text, made in (
+        (
+            "<twofold kind='n' value='3'>\n  <inner x='1'/>\n</twofold>\n",
+            Twofold(kind="n", number=3, inner=OneA(x="1")),
+        ),
+        (
+            "<twofold kind='w' value='3'>\n  <inner y='1'/>\n</twofold>\n",
+            Twofold(kind="w", word="3", other=OneB(y="1")),
+        ),
+        ("<twofold kind='?' value='3'>\n  <inner y=\"1\"/>\n</twofold>\n", None),
+    ):
+        read = parse(text, Twofold)
+        assert made is None or read == made
+        assert format(read) == text
+    with pytest.raises(XMLError):
+        parse("<twofold value='x' kind='n'/>", Twofold)
+
+
+@element("sized")
+class Sized:
+    size: int | None = attribute(codec=scaled("KiB"))
+    more: int | None = attribute("size", within="more", codec=scaled("MiB"))
+
+
+def test_sizes_in_attributes() -> None:
+    text = "<sized size='4' unit='KiB'>\n  <more size='1' unit='MiB'/>\n</sized>\n"
+    assert parse("<sized unit='b' size='4096'><more unit='GB' size='0'/></sized>", Sized) == Sized(size=4, more=0)
+    assert format(parse(text, Sized)) == text
+    with pytest.raises(VirtError, match="unknown suffix 'x'") as caught:
+        parse("<sized size='1' unit='x'/>", Sized)
+    assert caught.value.path == "/sized"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from virtcore.errors import VirtError
@@ -17,6 +18,9 @@ from virtcore.xml.values import conversion, plain, read_size
 __all__ = ["reader_of"]
 
 Reader = Callable[..., Any]
+
+#: Kinds of attributes that are understood when all attributes are known.
+DEFERRED = ("unit", "size", "shared")
 
 _READERS: dict[tuple[type, Namespace | None, tuple[str, ...]], Reader] = {}
 
@@ -150,6 +154,9 @@ class _ReaderSource:
                 code(f"{name} = d[{slot.key!r}] = []")
         for group in plan.groups:
             code(f"{group.var} = None")
+        for slot in plan.slots():
+            if self.is_late(slot) and not slot.field.inline:
+                code(f"p_{slot.key} = None")
         if self.inline:
             code("ra = []")
             code("rn = []")
@@ -237,6 +244,9 @@ class _ReaderSource:
         inlined = bool(self.inline) and not within
         slots_by_name = {name: slot for name, (slot, _) in attributes.items() if slot is not None}
         table = code.bind("A", slots_by_name)
+        raws = [self.raw(kind, name, node) for name, (_, kind) in attributes.items() if kind in DEFERRED]
+        if raws:
+            code(" = ".join(raws) + " = None")
         if attributes or inlined:
             code.indent("try:")
             code.indent(f"for {k}, {v} in {iterable}:")
@@ -250,7 +260,7 @@ class _ReaderSource:
             code(f"bad({table}[{k}], {node}, {v}, {k}, error)")
             code.dedent()
         else:
-            code.indent(f"if keep and {items or 'None'} is None:")
+            code.indent("if keep:" if items is None else f"if keep and {items} is None:")
             code.indent(f"for {k}, {v} in {node}.items():")
             code(unknown)
             code.dedent()
@@ -267,7 +277,7 @@ class _ReaderSource:
         listed = f"{node}[:]" if nodes is None else f"({node}[:] if {nodes} is None else {nodes})"
         if not children and catch_all is None and spaces is None and not inlined:
             if not has_text:
-                code.indent(f"if len({node}) and {nodes or 'None'} is None:")
+                code.indent(f"if len({node}):" if nodes is None else f"if len({node}) and {nodes} is None:")
                 code.indent(f"for {c} in {node}[:]:")
                 code(unknown_child)
                 code.dedent()
@@ -355,7 +365,7 @@ class _ReaderSource:
         def body() -> None:
             if kind == "ignored":
                 code("pass")
-            elif kind in ("unit", "size", "shared"):
+            elif kind in DEFERRED:
                 code(f"{self.raw(kind, name, node)} = {v}")
             else:
                 assert slot is not None
@@ -402,8 +412,6 @@ class _ReaderSource:
     def after_attributes(self, entries: list[Slot | Wrap], node: str, depth: int) -> None:
         """Sizes with their units, attributes that exist only for some siblings, required ones."""
         code = self.code
-        start = len(code.lines)
-        raws: dict[str, None] = {}
         shared: dict[str, list[Slot]] = {}
         for entry in entries:
             if isinstance(entry, Wrap) or (entry.many and entry.field.within):
@@ -412,15 +420,12 @@ class _ReaderSource:
             if slot.kind == "attribute" and slot.size is not None:
                 unit = self.raw("unit", slot.size.unit_name, node)
                 raw = self.raw("size", slot.name, node)
-                raws |= {unit: None, raw: None}
                 code.names["size"] = read_size
                 code.indent(f"if {raw}:")
                 self.ensure(slot.group)
                 where, bound = self.holder(slot.group), code.bind("s", slot)
                 code(f"{where}[{slot.key!r}] = size({bound}, {node}, {raw}, {unit}, './@{slot.name}')")
                 code.dedent()
-            elif slot.kind == "text" and slot.size is not None:
-                raws |= {self.raw("unit", slot.size.unit_name, node): None}
             if slot.kind != "attribute":
                 continue
             condition = self.condition(slot)
@@ -437,17 +442,11 @@ class _ReaderSource:
                 code.dedent()
         for name, slots in shared.items():
             raw = self.raw("shared", name, node)
-            raws |= {raw: None}
             code.indent(f"if {raw} is not None:")
             word = "if"
             for slot in slots:
                 code.indent(f"{word} {self.condition(slot) or 'True'}:")
-                code.indent("try:")
-                self.guarded_store(slot, raw)
-                code.dedent()
-                code.indent("except BAD as error:")
-                code(f"bad({code.bind('s', slot)}, {node}, {raw}, {name!r}, error)")
-                code.dedent()
+                self.attempt(slot, node, raw, name, partial(self.guarded_store, slot, raw))
                 code.dedent()
                 word = "elif"
             code(f"elif keep: unknown_attribute(x, d, {name!r}, {raw})")
@@ -455,14 +454,6 @@ class _ReaderSource:
         for entry in entries:
             if isinstance(entry, Slot) and entry.kind == "attribute" and entry.field.required and not entry.many:
                 self.require(entry, node)
-        if raws:
-            # Their variables must exist before the loop over the attributes.
-            at = next(
-                n
-                for n in range(start - 1, -1, -1)
-                if code.lines[n].strip() == "try:" and code.lines[n].startswith("    " * code.level + "try:")
-            )
-            code.lines[at:at] = ["    " * code.level + " = ".join(raws) + " = None"]
 
     def text(self, slot: Slot, node: str, v: str) -> None:
         code = self.code
@@ -471,22 +462,34 @@ class _ReaderSource:
             code(f"{v} = {v} or ''")
         else:
             code.indent(f"if {v}:")
-        code.indent("try:")
-        if slot.size is not None:
+
+        def store() -> None:
+            if slot.size is None:
+                self.guarded_store(slot, v)
+                return
             code.names["size"] = read_size
             unit = self.raw("unit", slot.size.unit_name, node)
             self.ensure(slot.group)
             code(f"{self.holder(slot.group)}[{slot.key!r}] = size({code.bind('s', slot)}, {node}, {v}, {unit}, '.')")
-        else:
-            self.guarded_store(slot, v)
-        code.dedent()
-        code.indent("except BAD as error:")
-        code(f"bad({code.bind('s', slot)}, {node}, {v}, None, error)")
-        code.dedent()
+
+        self.attempt(slot, node, v, None, store)
         if not slot.field.blank:
             code.dedent()
         if slot.field.required:
             self.require(slot, node)
+
+    def attempt(self, slot: Slot, node: str, v: str, name: str | None, emit: Callable[[], None]) -> None:
+        """Code that converts a value, and what happens when it cannot be read."""
+        code = self.code
+        if slot.size is None and conversion(slot) is None:
+            emit()
+            return
+        code.indent("try:")
+        emit()
+        code.dedent()
+        code.indent("except BAD as error:")
+        code(f"bad({code.bind('s', slot)}, {node}, {v}, {name!r}, error)")
+        code.dedent()
 
     # -- children
 
@@ -592,12 +595,7 @@ class _ReaderSource:
             if slot.field.required:
                 code(f"if v is None: missing({bound}, {c})")
             code.indent("if v is not None:")
-            code.indent("try:")
-            self.guarded_store(slot, "v")
-            code.dedent()
-            code.indent("except BAD as error:")
-            code(f"bad({bound}, {c}, v, {slot.name!r}, error)")
-            code.dedent()
+            self.attempt(slot, c, "v", slot.name, lambda: self.guarded_store(slot, "v"))
             code.dedent()
 
         return body
@@ -637,22 +635,20 @@ class _ReaderSource:
                 code("v = v or ''")
             else:
                 code.indent("if v:")
-            code.indent("try:")
-            if slot.size is not None:
-                code.names["size"] = read_size
-                self.ensure(slot.group)
-                value = f"size({code.bind('s', slot)}, {c}, v, {c}.get({slot.size.unit_name!r}), './{slot.name}')"
-            else:
-                self.ensure(slot.group)
-                value = self.value(slot, "v")
-            if slot.many:
-                code(f"{self.target_list(slot)}.append({value})")
-            else:
-                code(f"{self.holder(slot.group)}[{slot.key!r}] = {value}")
-            code.dedent()
-            code.indent("except BAD as error:")
-            code(f"bad({code.bind('s', slot)}, {c}, v, None, error)")
-            code.dedent()
+            self.ensure(slot.group)
+
+            def store() -> None:
+                if slot.size is not None:
+                    code.names["size"] = read_size
+                    value = f"size({code.bind('s', slot)}, {c}, v, {c}.get({slot.size.unit_name!r}), './{slot.name}')"
+                else:
+                    value = self.value(slot, "v")
+                if slot.many:
+                    code(f"{self.target_list(slot)}.append({value})")
+                else:
+                    code(f"{self.holder(slot.group)}[{slot.key!r}] = {value}")
+
+            self.attempt(slot, c, "v", None, store)
             if not slot.field.blank:
                 code.dedent()
             code(f"if keep and {c}.attrib: attribute_of_leaf(x, d, {c}, {tuple(known)!r})")
@@ -778,10 +774,14 @@ class _ReaderSource:
 
         return body
 
+    def is_late(self, slot: Slot) -> bool:
+        """Whether a union's tag may come after it: its member is read when everything else has been."""
+        attributes = {s.key for s in self.plan.slots() if s.kind == "attribute"}
+        return slot.kind == "union" and any(not tag.startswith("@") and tag not in attributes for tag in slot.tags)
+
     def union_body(self, slot: Slot, name: str, c: str, within: str) -> Callable[[], None]:
         code = self.code
-        attributes = {s.key for s in self.plan.slots() if s.kind == "attribute"}
-        late = any(not tag.startswith("@") and tag not in attributes for tag in slot.tags)
+        late = self.is_late(slot)
         variable = f"p_{slot.key}"
 
         def now(node: str) -> None:
@@ -805,7 +805,6 @@ class _ReaderSource:
                 code.dedent()
 
             self.post.append(afterwards)
-            code.lines.insert(4, f"    {variable} = None")
 
         return body
 
@@ -825,4 +824,5 @@ class _ReaderSource:
 
 
 def entries_attributes(entries: list[Slot | Wrap]) -> list[Slot]:
-    return [e for e in entries if isinstance(e, Slot) and e.kind == "attribute"]
+    """The attributes that stand on the element itself."""
+    return [e for e in entries if isinstance(e, Slot) and e.kind == "attribute" and not (e.many and e.field.within)]

@@ -25,6 +25,15 @@ def conversion(slot: Slot) -> Any:
     """What turns text into the slot's value: a mapping for few words and for numbers, else a function; None for
     plain text.
     """
+    if slot not in _CONVERSIONS:
+        _CONVERSIONS[slot] = _conversion(slot)
+    return _CONVERSIONS[slot]
+
+
+_CONVERSIONS: dict[Slot, Any] = {}
+
+
+def _conversion(slot: Slot) -> Any:
     field = slot.field
     convert: Any
     if slot.enum is not None:

@@ -416,7 +416,7 @@ class _WriterSource:
         """Expression for the text of a scalar."""
         if slot.enum is not None:
             # Plain strings may stand for members, but only for members.
-            words = {str(member.value): escape(str(member.value)) for member in slot.enum}
+            words = {member: escape(str(member.value)) for member in slot.enum}
             return f"{self.code.bind('m', words)}[{variable}]"
         codec = slot.codec
         assert codec is not None
