@@ -43,7 +43,7 @@ def test_any_element(data: st.DataObject) -> None:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow], max_examples=100)
 @given(st.data())
 def test_every_element(cls: type, data: st.DataObject) -> None:
     check(cls, data.draw(documents(cls)))
