@@ -246,7 +246,7 @@ class PCIControllerTarget:
     mem_reserve: int | None = attribute(
         "memReserve", codec=number(64, base=0), nonzero=True, doc="KiB of memory space to reserve", since="10.3.0"
     )
-    node: int | None = leaf(codec=INT, invalid="invalid NUMA node in target", doc="guest NUMA node")
+    node: int | None = leaf(codec=INT, minimum=0, invalid="invalid NUMA node in target", doc="guest NUMA node")
 
 
 @element("controller", tag=ControllerType.PCI)

@@ -22,7 +22,7 @@ from virtcore.model.paths import sanitize_path
 if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
     from virtcore.model.domain.audio import Audio
-    from virtcore.model.domain.controller import AnyController, SCSIControllerModel
+    from virtcore.model.domain.controller import AnyController, SCSIControllerModel, USBController
     from virtcore.model.domain.devices import Devices
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.domain import Domain
@@ -122,48 +122,37 @@ def _settle_controllers(domain: Domain, context: DomainContext) -> bool:
         return False
     from virtcore.model.domain.controller import USBController, USBControllerModel
 
-    found = devices.controllers
     disabled = other = master = False
     sorted_: list[AnyController] = []
-    for controller in found:
-        with located(domain, controller):
-            _settle_controller(controller, context)
+    controller: AnyController | None = None
+    try:
+        for controller in devices.controllers:
             if isinstance(controller, USBController):
                 none = controller.model is USBControllerModel.NONE
+                _settle_usb_controller(controller, none=none)
                 if disabled or (none and other):
                     raise XMLDetail("Can't add another USB controller: USB is disabled for this domain")
                 disabled = disabled or none
                 other = other or not none
                 master = master or controller.master_startport is None
-        insert_controller(sorted_, controller)
+            if controller.address is not None or controller.alias is not None:
+                settle_info(controller, context)
+            insert_controller(sorted_, controller)
+    except VirtError as error:
+        locate(error, domain, controller)
+        raise
     devices.controllers = sorted_
     if other and not master:
         raise XMLDetail("No master USB controller specified", path="/domain/devices/controller")
     return disabled
 
 
-def _settle_controller(controller: AnyController, context: DomainContext) -> None:
-    from virtcore.model.domain.controller import PCIController, USBController, USBControllerModel
-
-    if isinstance(controller, USBController):
-        if controller.model is USBControllerModel.NONE:
-            controller.alias = controller.address = controller.acpi_index = controller.master_startport = None
-            return
-        if controller.master_startport is None:
-            controller.master_startport = (
-                {
-                    USBControllerModel.ICH9_UHCI1: 0,
-                    USBControllerModel.ICH9_UHCI2: 2,
-                    USBControllerModel.ICH9_UHCI3: 4,
-                }.get(controller.model)
-                if controller.model is not None
-                else None
-            )
-    elif isinstance(controller, PCIController) and controller.target is not None:
-        node = controller.target.node
-        if node is not None and node < 0:
-            raise XMLError("invalid NUMA node in target")
-    settle_info(controller, context)
+def _settle_usb_controller(controller: USBController, *, none: bool) -> None:
+    if none:
+        controller.alias = controller.address = controller.acpi_index = controller.master_startport = None
+    elif controller.master_startport is None:
+        # Companions have a sensible place.
+        controller.master_startport = {"ich9-uhci1": 0, "ich9-uhci2": 2, "ich9-uhci3": 4}.get(controller.model or "")
 
 
 def _settle_hostdevs(domain: Domain, context: DomainContext, *, usb_disabled: bool) -> None:
@@ -259,12 +248,14 @@ def _settle_smartcard(card: Smartcard, context: DomainContext) -> None:
 
 
 def _settle_input(device: Input, context: DomainContext) -> None:
-    from virtcore.model.domain.input import EvdevInputSource, InputBus, PassthroughInputSource
-
     settle_info(device, context)
-    if device.bus is InputBus.USB and device.address is not None and not isinstance(device.address, USBAddress):
+    if device.address is not None and device.bus == "usb" and not isinstance(device.address, USBAddress):
         raise XMLError("Invalid address for a USB device")
     source = device.source
+    if source is None:
+        return
+    from virtcore.model.domain.input import EvdevInputSource, PassthroughInputSource
+
     if (isinstance(source, PassthroughInputSource) and source.evdev is None) or (
         isinstance(source, EvdevInputSource) and source.dev is None
     ):
@@ -296,9 +287,10 @@ def _settle_audio(audio: Audio, context: DomainContext) -> None:
 
 
 def _settle_video(video: Video, context: DomainContext) -> None:
-    from virtcore.model.domain.video import VideoModel, VideoType
-
     model = video.model
+    if model is None or model.type is None:
+        from virtcore.model.domain.video import VideoModel, VideoType
+
     if model is None:
         video.model = VideoModel(type=VideoType.DEFAULT)
     else:
@@ -338,11 +330,9 @@ def _settle_watchdog(watchdog: Watchdog, context: DomainContext) -> None:
 
 
 def _settle_memballoon(balloon: Memballoon, context: DomainContext) -> None:
-    from virtcore.model.domain.memballoon import MemballoonModel
-
     if balloon.stats_period is not None and balloon.stats_period < 0:
         balloon.stats_period = None
-    if balloon.model is MemballoonModel.NONE:
+    if balloon.model == "none":
         balloon.alias = balloon.address = balloon.acpi_index = None
     else:
         settle_info(balloon, context)
