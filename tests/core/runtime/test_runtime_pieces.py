@@ -164,6 +164,22 @@ def test_a_session_in_the_core_loop(world: World) -> None:
     in_core(use)
 
 
+def test_waiting_for_all_changes(world: World) -> None:
+    async def use() -> None:
+        session = await open_session("toy:///x")
+        assert await calls.changes_ended(5) == []
+        changes = asyncio.gather(session.call("domain_create", ONLY), session.call("domain_set_autostart", ONLY, True))
+        await asyncio.sleep(0.02)
+        left = await calls.changes_ended(0.02)
+        assert sorted(job.operation for job in left) == ["domain_create", "domain_set_autostart"]
+        assert await calls.changes_ended(5) == []
+        assert sorted(world.steps) == ["begun", "begun", "ended", "ended"]
+        await changes
+        await session.close()
+
+    in_core(use)
+
+
 def test_readonly_looks_at_flags_wherever_they_stand(world: World) -> None:
     async def use() -> None:
         session = await open_session("toy:///x", readonly=True)

@@ -32,6 +32,7 @@ __all__ = [
     "Deadline",
     "Method",
     "Style",
+    "changes_ended",
     "check_deadline",
     "methods_of",
     "running_calls",
@@ -467,11 +468,38 @@ def _set(ended: asyncio.Future[None]) -> None:
         ended.set_result(None)
 
 
+async def changes_ended(seconds: float) -> list[Job]:
+    """Wait, in the core loop, until no change is running in this process: what a daemon does before it ends.
+
+    :param seconds: how long at most.
+    :returns: those that still run.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while changes := [call for call in list(_running) if call.number]:
+        ended: asyncio.Future[None] = loop.create_future()
+        wake = partial(_wake, loop, ended)
+        changes[0].watch(wake)
+        try:
+            async with asyncio.timeout_at(end):
+                await ended
+        except TimeoutError:
+            return [Job(call) for call in changes]
+        finally:
+            changes[0].unwatch(wake)
+    return []
+
+
 def _await_changes() -> None:
     """At the interpreter's exit: give running changes a few seconds."""
 
     def left() -> list[Call]:
-        return [call for call in list(_running) if call.number and not call.core.forked and not call.core.adopted]
+        # Of an adopted loop, which has ended by now, only what is in worker threads goes on.
+        return [
+            call
+            for call in list(_running)
+            if call.number and not call.core.forked and (not call.core.adopted or call.method.style is Style.PLAIN)
+        ]
 
     with _change_ended:
         _change_ended.wait_for(lambda: not left(), EXIT_WAIT)
