@@ -103,6 +103,7 @@ def write_initramfs(path: Path, kernel: Path | None = None) -> None:
     for folder in ("bin", "dev", "dev/input", "proc", "sys", "modules"):
         archive.add(folder, 0o40755)
     archive.add("dev/console", 0o20600, device=(5, 1))
+    archive.add("dev/null", 0o20666, device=(1, 3))
     archive.add("dev/ttyS0", 0o20600, device=(4, 64))
     for number in range(4):
         archive.add(f"dev/input/event{number}", 0o20600, device=(13, 64 + number))
