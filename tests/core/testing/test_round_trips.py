@@ -20,9 +20,9 @@ CLASSES = [cls for cls in walk(Domain) if declaration(cls).name]
 
 def check(cls: type, text: str) -> None:
     try:
-        first = parse(text, cls)
+        first: object = parse(text, cls)
         written = format(first, MODE)
-        second = parse(written, cls)
+        second: object = parse(written, cls)
     except VirtError:
         assume(False)  # the schema does not say everything
     assert format(second, MODE) == written

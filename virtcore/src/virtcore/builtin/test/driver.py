@@ -200,7 +200,8 @@ class TestDriver(StatefulDriver[TestState]):
     def domain_resume(self, domain: DomainRef) -> None:
         self.state.resume(self.domain(domain))
 
-    async def domain_info(self, domain: DomainRef) -> DomainInfo:
+    @inline
+    def domain_info(self, domain: DomainRef) -> DomainInfo:  # type: ignore[override]  # waits for nothing
         # The wall clock stands for the guest's CPU time, running or not.
         return self.state_info(self.domain(domain))
 
@@ -227,7 +228,8 @@ class TestDriver(StatefulDriver[TestState]):
         active = self.domain(domain).active
         return [SecurityLabel("libvirt-test" if active else "", active)]
 
-    async def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
+    @inline
+    def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
         known = DomainMessageType.DEPRECATION | DomainMessageType.TAINTING | DomainMessageType.IOERRORS
         check_flags(flags, known, "domain_messages")
         from virtcore.builtin.test.taint import Messages
