@@ -508,3 +508,13 @@ def test_sizes_in_attributes() -> None:
     with pytest.raises(VirtError, match="unknown suffix 'x'") as caught:
         parse("<sized size='1' unit='x'/>", Sized)
     assert caught.value.path == "/sized"
+
+
+def test_unknown_content_is_stable() -> None:
+    once = both(
+        "<machine type='x' new='a&#10;b'><name>n</name><uuid>c7a5fdbd-cdaf-9455-926a-d65c16db1809</uuid>"
+        "<name>second</name><odd>text\n  <b/>\n  <c><d/></c></odd><x><!-- a\n b --></x></machine>"
+    )
+    assert "new='a&#10;b'" in once
+    assert both(once) == once
+    assert parse(once, v.Machine).name == "n"

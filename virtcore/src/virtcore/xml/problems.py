@@ -203,6 +203,10 @@ def unknown_element(
             )
         return
     after: tuple[str, int] | None = None
+    if node.tag in order:
+        # One too many of a known element: printed behind the one that counts, or it would count next time.
+        extras_of(holder).elements.append(Extra(capture(node), (order[node.tag], 0), within))
+        return
     for sibling in node.itersiblings(preceding=True):
         key = order.get(sibling.tag) if isinstance(sibling.tag, str) else None
         if key is None:

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Captured", "capture", "print_at"]
 
-#: A line break that is part of a text: indenting the lines one by one would change it.
-_TEXT_BREAK = re.compile(r"[^>]\n|\n *[^ <]|<!--|<!\[CDATA\[|<\?")
+#: Parts whose line breaks are not indentation.
+_RAW = re.compile(r"<!--|<!\[CDATA\[|<\?")
 
 
 class Captured(str):
-    """Text that came out of libxml2's printer: it is well-formed and in its normal form."""
+    """Text that came out of libxml2's printer: well-formed, in its normal form, every line break of it indentation."""
+
+    __slots__ = ()
+
+
+class CapturedText(Captured):
+    """The same with line breaks inside texts or comments, which no indentation may change."""
 
     __slots__ = ()
 
@@ -34,6 +40,8 @@ def capture(node: _Element) -> Captured:
         if prefix is not None and f"<{prefix}:" not in text and f" {prefix}:" not in text:
             escaped = uri.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
             text = text.replace(f' xmlns:{prefix}="{escaped}"', "", 1)
+    if "\n" in text and ("\n" in "".join(map(str, node.itertext())) or _RAW.search(text)):
+        return CapturedText(text)
     return Captured(text)
 
 
@@ -48,9 +56,9 @@ def print_at(text: str, indent: str) -> str:
         text = capture(document(text, "(metadata_xml)"))
     if not indent or "\n" not in text:
         return f"{indent}{text}\n"
-    if _TEXT_BREAK.search(text) is None:
-        return f"{indent}{text}\n".replace("\n", f"\n{indent}", text.count("\n"))
-    return deep(text, len(indent) // 2)
+    if isinstance(text, CapturedText):
+        return deep(text, len(indent) // 2)
+    return f"{indent}{text}\n".replace("\n", f"\n{indent}", text.count("\n"))
 
 
 def deep(text: str, level: int) -> str:

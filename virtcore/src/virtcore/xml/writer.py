@@ -40,6 +40,9 @@ _ESCAPES: dict[int, str | None] = {
 }
 
 
+_BREAKS = {ord("\t"): "&#9;", ord("\n"): "&#10;", ord("\r"): "&#13;"}
+
+
 def escape(text: str) -> str:
     """Text for an attribute or an element: XML's five characters escaped, control characters dropped as libvirt
     drops them.
@@ -163,7 +166,8 @@ class _Extras:
                 if prefix != "xml":
                     texts.append(f" xmlns:{prefix}='{escape(uri)}'")
                 name = f"{prefix}:{name}"
-            texts.append(f" {name}='{escape(value)}'")
+            # libvirt never prints these: line breaks can be kept as XML wants it.
+            texts.append(f" {name}='{escape(value).translate(_BREAKS)}'")
         return "".join(texts)
 
     def put(self, within: str, indent: str, matches: Callable[[tuple[str, int] | None], bool]) -> None:
