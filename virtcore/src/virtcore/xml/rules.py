@@ -80,7 +80,10 @@ class Rules(Generic[T, C]):
         :raises VirtError: what is given contradicts itself, or the driver cannot deal with it.
         """
         for stage in self.completion:
-            self._run(stage, obj, context)
+            try:
+                stage.run(self, obj, context)
+            except VirtError as error:
+                self._failed(stage, obj, context, error)
 
     def validate(self, obj: T, context: C) -> None:
         """Refuses what cannot work; changes nothing.
@@ -88,7 +91,10 @@ class Rules(Generic[T, C]):
         :raises VirtError: with a note that names the stage.
         """
         for stage in self.validation:
-            self._run(stage, obj, context)
+            try:
+                stage.run(self, obj, context)
+            except VirtError as error:
+                self._failed(stage, obj, context, error)
         for check in self.checks:
             check(obj, context)
 
@@ -96,14 +102,10 @@ class Rules(Generic[T, C]):
         """Whether the failure of a stage is passed over (libvirt: when stored definitions are read again)."""
         return False
 
-    def _run(self, stage: Stage, obj: T, context: C) -> None:
-        try:
-            stage.run(self, obj, context)
-        except VirtError as error:
-            if self.tolerates(stage, obj, context, error):
-                return
+    def _failed(self, stage: Stage, obj: T, context: C, error: VirtError) -> None:
+        if not self.tolerates(stage, obj, context, error):
             error.add_note(f"in stage {stage.name}")
-            raise
+            raise error
 
 
 def load(
