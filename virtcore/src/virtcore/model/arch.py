@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from functools import cache
 
 __all__ = ["Arch", "host_arch"]
 
@@ -145,6 +146,7 @@ _BIG_ENDIAN = frozenset(
 _KERNEL_NAMES = {"amd64": Arch.X86_64, "arm64": Arch.AARCH64, "i386": Arch.I686, "i486": Arch.I686, "i586": Arch.I686}
 
 
+@cache
 def host_arch() -> Arch:
     """The architecture of this machine.
 

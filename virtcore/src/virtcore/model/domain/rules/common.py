@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, XMLError
+from virtcore.model.cpu.element import CPUCheck
+from virtcore.model.domain.clock import TickPolicy, TimerName
+from virtcore.model.domain.memory import Memory
 from virtcore.model.domain.os import BootDevice, LoaderType, OSType
 from virtcore.model.domain.rules.context import DomainFeature, ParseFlag
+from virtcore.model.domain.rules.devices import collect_boot_orders
 
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules.context import DomainContext
+
+# With these the memory of NUMA cells counts, whatever <memory> says.
+_UPDATES = ParseFlag.ABI_UPDATE | ParseFlag.ABI_UPDATE_MIGRATION
 
 __all__ = [
     "check_features",
@@ -44,15 +51,12 @@ def complete_vcpus(domain: Domain, context: DomainContext) -> None:
 
 def complete_memory(domain: Domain, context: DomainContext) -> None:
     """Total and current memory, from NUMA cells and memory devices where need be."""
-    from virtcore.model.domain.memory import Memory
-
     memory = domain.memory
     if memory is None:
         memory = domain.memory = Memory()
     total = memory.size or 0
-    updates = ParseFlag.ABI_UPDATE | ParseFlag.ABI_UPDATE_MIGRATION
     cells = 0
-    if (total == 0 or context.flags & updates) and domain.cpu is not None and domain.cpu.numa is not None:
+    if (total == 0 or context.has(_UPDATES)) and domain.cpu is not None and domain.cpu.numa is not None:
         cells = sum(cell.memory for cell in domain.cpu.numa.cells)
     plugged = 0
     if domain.devices is not None and domain.devices.memory:
@@ -103,8 +107,6 @@ def trim_hugepages(domain: Domain, context: DomainContext) -> None:
 
 def complete_boot_order(domain: Domain, context: DomainContext) -> None:
     """Boot devices by class, or by device; the first disk by default."""
-    from virtcore.model.domain.rules.devices import collect_boot_orders
-
     assert domain.os is not None
     if domain.os_type is not OSType.HVM or context.supports(DomainFeature.NO_BOOT_ORDER):
         return
@@ -123,8 +125,6 @@ def complete_boot_order(domain: Domain, context: DomainContext) -> None:
 
 def verify_timers(domain: Domain, context: DomainContext) -> None:
     """Settings that only some timers have."""
-    from virtcore.model.domain.clock import TickPolicy, TimerName
-
     path = "/domain/clock/timer"
     for timer in domain.clock.timers if domain.clock is not None else ():
         if timer.name in (TimerName.KVMCLOCK, TimerName.HYPERVCLOCK) and timer.tickpolicy is not None:
@@ -174,8 +174,6 @@ def sanitize_metadata(domain: Domain, context: DomainContext) -> None:
 
 def verify_cpu(domain: Domain, context: DomainContext) -> None:
     """A check needs a model to check against."""
-    from virtcore.model.cpu.element import CPUCheck
-
     cpu = domain.cpu
     if cpu is None or cpu.mode is not None:
         return

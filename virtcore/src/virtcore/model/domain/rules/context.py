@@ -82,6 +82,8 @@ class DomainContext:
     :param capabilities: the driver's description of its emulators; only the driver's own stages look into it.
     :param new_uuid: where generated UUIDs come from.
     :param random_bits: where other generated numbers come from, as parts of MAC addresses.
+    :ivar inactive: whether runtime content is dropped (follows from ``flags``, which do not change any more).
+    :ivar status: whether a status document is read.
     """
 
     flags: ParseFlag = ParseFlag.INACTIVE
@@ -93,16 +95,20 @@ class DomainContext:
     new_uuid: Callable[[], uuid.UUID] = uuid.uuid4
     random_bits: Callable[[int], int] = random.getrandbits
 
-    @property
-    def inactive(self) -> bool:
-        """Whether runtime content is dropped."""
-        return ParseFlag.INACTIVE in self.flags
+    inactive: bool = field(init=False)
+    status: bool = field(init=False)
+    _features: int = field(init=False)
 
-    @property
-    def status(self) -> bool:
-        """Whether a status document is read."""
-        return ParseFlag.STATUS in self.flags
+    def __post_init__(self) -> None:
+        # Asked for every device: flags of enum types would be slow.
+        self.inactive = ParseFlag.INACTIVE in self.flags
+        self.status = ParseFlag.STATUS in self.flags
+        self._features = int(self.features)
 
     def supports(self, feature: DomainFeature) -> bool:
         """Whether the driver can deal with something."""
-        return feature in self.features
+        return bool(self._features & feature.value)
+
+    def has(self, flag: ParseFlag) -> bool:
+        """Whether the document is read with one of these flags."""
+        return bool(self.flags.value & flag.value)

@@ -172,5 +172,5 @@ class DomainRules(Rules["Domain", DomainContext]):
 
         :raises VirtError: the domain cannot work.
         """
-        if ParseFlag.SKIP_VALIDATE not in context.flags:
+        if not context.has(ParseFlag.SKIP_VALIDATE):
             super().validate(obj, context)

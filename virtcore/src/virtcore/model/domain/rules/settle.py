@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, XMLDetail, XMLError
+from virtcore.model.domain.clock import Clock, ClockBasis, ClockOffset
+from virtcore.model.domain.domain import LifecycleAction
 from virtcore.model.domain.rules.context import ParseFlag
+from virtcore.model.domain.rules.devices import settle_devices
 from virtcore.model.domain.rules.settle_cpu import settle_cpu, settle_cputune, settle_iothreads, settle_vcpus
 from virtcore.model.domain.rules.settle_numa import settle_numa, settle_numatune
 from virtcore.model.domain.rules.settle_os import settle_boot, settle_os_type
@@ -18,8 +21,9 @@ from virtcore.model.domain.rules.settle_os import settle_boot, settle_os_type
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.features import Features
+    from virtcore.model.domain.resources import Perf
     from virtcore.model.domain.rules.context import DomainContext
-    from virtcore.model.domain.seclabel import SecurityLabel
+    from virtcore.model.domain.seclabel import KeyWrap, SecurityLabel
     from virtcore.model.domain.sysinfo import FirmwareConfigInfo, SMBIOSInfo
 
 __all__ = ["settle"]
@@ -42,28 +46,33 @@ def settle(domain: Domain, context: DomainContext) -> None:
     settle_os_type(domain, context)
     if domain.title is not None and "\n" in domain.title:
         raise XMLError("Domain title can't contain newlines", path="/domain/title")
-    _settle_seclabels(domain, context)
+    if domain.seclabels:
+        _settle_seclabels(domain, context)
     _settle_memory(domain)
     settle_vcpus(domain, context)
     settle_iothreads(domain, context)
     settle_cputune(domain, context)
-    settle_cpu(domain, context)
-    settle_numa(domain, context)
+    if domain.cpu is not None:
+        settle_cpu(domain, context)
+        settle_numa(domain, context)
     settle_numatune(domain, context)
     if domain.features is not None:
         settle_features(domain.features)
     _settle_lifecycle(domain)
-    _settle_perf(domain)
+    if domain.perf is not None:
+        _settle_perf(domain.perf)
     _settle_clock(domain)
     settle_boot(domain, context)
-    _settle_throttle_groups(domain)
-    from virtcore.model.domain.rules.devices import settle_devices
-
+    if domain.throttle_groups:
+        _settle_throttle_groups(domain)
     settle_devices(domain, context)
-    _settle_idmap(domain)
+    if domain.idmap is not None:
+        domain.idmap.uids.sort(key=lambda entry: entry.start)
+        domain.idmap.gids.sort(key=lambda entry: entry.start)
     for info in domain.sysinfo:
         _settle_sysinfo(info, domain, generated)
-    _settle_keywrap(domain)
+    if domain.keywrap is not None:
+        _settle_keywrap(domain.keywrap)
     if domain.metadata is not None and domain.metadata.count("<") < 3:
         # Only <metadata>, its end and no element between.
         domain.metadata = None
@@ -85,7 +94,7 @@ def _settle_ids(domain: Domain, context: DomainContext) -> bool:
 
 
 def _settle_seclabels(domain: Domain, context: DomainContext) -> None:
-    if ParseFlag.SKIP_SECLABEL in context.flags:
+    if context.has(ParseFlag.SKIP_SECLABEL):
         domain.seclabels = []
         return
     labels = domain.seclabels
@@ -277,8 +286,6 @@ def _settle_capabilities(features: Features) -> None:
 
 
 def _settle_lifecycle(domain: Domain) -> None:
-    from virtcore.model.domain.domain import LifecycleAction
-
     if domain.on_poweroff is None:
         domain.on_poweroff = LifecycleAction.DESTROY
     if domain.on_reboot is None:
@@ -287,23 +294,19 @@ def _settle_lifecycle(domain: Domain) -> None:
         domain.on_crash = LifecycleAction.DESTROY
 
 
-def _settle_perf(domain: Domain) -> None:
-    if domain.perf is None:
-        return
+def _settle_perf(perf: Perf) -> None:
     from virtcore.model.domain.resources import PerfEventName
 
     names = set()
-    for event in domain.perf.events:
+    for event in perf.events:
         if event.name in names:
             raise XMLError(f"perf event '{event.name}' was already specified", path="/domain/perf/event/@name")
         names.add(event.name)
     order = list(PerfEventName)
-    domain.perf.events.sort(key=lambda event: order.index(event.name))
+    perf.events.sort(key=lambda event: order.index(event.name))
 
 
 def _settle_clock(domain: Domain) -> None:
-    from virtcore.model.domain.clock import Clock, ClockBasis, ClockOffset
-
     clock = domain.clock
     if clock is None:
         domain.clock = Clock(offset=ClockOffset.UTC)
@@ -332,12 +335,6 @@ def _settle_throttle_groups(domain: Domain) -> None:
                 f"duplicate group name '{group.group_name}' found", path="/domain/throttlegroups/throttlegroup"
             )
         names.add(group.group_name)
-
-
-def _settle_idmap(domain: Domain) -> None:
-    if domain.idmap is not None:
-        domain.idmap.uids.sort(key=lambda entry: entry.start)
-        domain.idmap.gids.sort(key=lambda entry: entry.start)
 
 
 def _settle_sysinfo(info: SMBIOSInfo | FirmwareConfigInfo, domain: Domain, generated: bool) -> None:
@@ -375,10 +372,7 @@ def _is_bios_date(text: str) -> bool:
     return 1 <= month <= 12 and 1 <= day <= 31 and (year < 100 or year >= 1900)
 
 
-def _settle_keywrap(domain: Domain) -> None:
-    keywrap = domain.keywrap
-    if keywrap is None:
-        return
+def _settle_keywrap(keywrap: KeyWrap) -> None:
     names = set()
     for cipher in keywrap.ciphers:
         if cipher.name in names:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, XMLDetail, XMLError
 from virtcore.model.cpu.element import CPUMatch, CPUMode
-from virtcore.model.domain.cputune import CPUPlacement, VCPUMaximum
+from virtcore.model.domain.cputune import VCPU, CPUPlacement, VCPUMaximum
 from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ _MONITORED_CACHE_LEVEL = 3
 
 def settle_vcpus(domain: Domain, context: DomainContext) -> None:
     """``<vcpu>`` and ``<vcpus>``: every vCPU gets a state where any has one."""
-    from virtcore.model.domain.cputune import VCPU
-
     vcpu = domain.vcpu
     if vcpu is None:
         vcpu = domain.vcpu = VCPUMaximum()

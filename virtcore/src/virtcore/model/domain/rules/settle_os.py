@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import XMLError
+from virtcore.model.domain.domain import VirtType
 from virtcore.model.domain.os import OS, OSType, OSVariant
 from virtcore.model.domain.rules.context import ParseFlag
 
@@ -23,8 +24,6 @@ _INIT = ("init", "initdir", "inituser", "initgroup")
 
 def settle_os_type(domain: Domain, context: DomainContext) -> None:
     """Kind of guest and architecture."""
-    from virtcore.model.domain.domain import VirtType
-
     os = domain.os
     if os is None:
         os = domain.os = OS()
@@ -44,8 +43,6 @@ def settle_os_type(domain: Domain, context: DomainContext) -> None:
 
 def is_paravirtual(domain: Domain) -> bool:
     """Whether it is a paravirtual Xen guest, which Xen domains call ``linux`` and others ``xen``."""
-    from virtcore.model.domain.domain import VirtType
-
     kind = domain.os_type
     return kind is OSType.XEN or (kind is OSType.LINUX and domain.type is VirtType.XEN)
 
@@ -98,7 +95,7 @@ def _settle_init(os: OS) -> None:
 def _settle_firmware(os: OS, context: DomainContext) -> None:
     if not os.firmware_features:
         return
-    if os.firmware is None and ParseFlag.ABI_UPDATE not in context.flags:
+    if os.firmware is None and not context.has(ParseFlag.ABI_UPDATE):
         # Versions 8.6 to 9.1 sent the features without the choice that they were for.
         os.firmware_features = []
         return
@@ -109,10 +106,12 @@ def _settle_firmware(os: OS, context: DomainContext) -> None:
 
 
 def _settle_loader(os: OS) -> None:
+    loader, nvram = os.loader, os.nvram
+    if loader is None and nvram is None:
+        return
     from virtcore.model.domain.os import Loader
     from virtcore.model.storage.source import StorageFormat
 
-    loader, nvram = os.loader, os.nvram
     images: list[tuple[StorageFormat | None, str]] = []
     if nvram is not None:
         if nvram.type is not None:
