@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ __all__ = ["CapabilitiesCache", "kvm_usable"]
 
 _FORMAT = 1
 """Of the files; to be raised whenever what is concluded changes."""
+
+_LOOK_AGAIN = 1.0
+"""Seconds that a binary is taken to be the same."""
 
 _KVM_GET_API_VERSION = 0xAE00
 _KVM_CREATE_VM = 0xAE01
@@ -78,17 +82,26 @@ class CapabilitiesCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._known: dict[str, tuple[_Identity, EmulatorCapabilities]] = {}
+        self._looked: dict[str, float] = {}
         self._probing: dict[_Identity, asyncio.Task[EmulatorCapabilities]] = {}
 
     def known(self, binary: str) -> EmulatorCapabilities | None:
-        """What is known without asking; None when nothing is, or the binary has changed."""
+        """What is known without asking; None when nothing is, or the binary has changed.
+
+        Meant to be called often: it looks at the binary once a second at most.
+        """
         found = self._known.get(binary)
         if found is None:
             return None
-        try:
-            return found[1] if _Identity.of(binary) == found[0] else None
-        except SystemError:
-            return None
+        now = time.monotonic()
+        if now - self._looked.get(binary, -_LOOK_AGAIN) >= _LOOK_AGAIN:
+            try:
+                if _Identity.of(binary) != found[0]:
+                    return None
+            except SystemError:
+                return None
+            self._looked[binary] = now
+        return found[1]
 
     async def get(self, binary: str) -> EmulatorCapabilities:
         """The capabilities of a binary, probing it where need be; one probe at a time per binary.
