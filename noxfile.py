@@ -48,9 +48,11 @@ def check_lint(session: nox.Session) -> None:
 
 def check_types(session: nox.Session) -> None:
     run(session, "mypy")
-    # What is not shipped need not be typed throughout; folders stand for packages there.
-    session.env["MYPYPATH"] = "tests:docs/_ext:bench"
-    run(session, "mypy", "--config-file=", "--explicit-package-bases", "tests", "docs", "bench")
+    # What is not shipped need not be typed throughout. Module names are relative to these folders, as in pytest's runs;
+    # binding_session runs with the system's own libvirt module.
+    session.env["MYPYPATH"] = "tests:tests/qemu:tests/conformance:docs/_ext:bench"
+    relaxed = ("--config-file=", "--explicit-package-bases", "--exclude", r"conftest\.py$|binding_session")
+    run(session, "mypy", *relaxed, "tests", "docs", "bench")
 
 
 def check_tests(session: nox.Session, *arguments: str) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import ROOT as ROOT
-from support import SHARED
+from support import ROOT as ROOT, SHARED
 
 settings.register_profile(
     "virtcore",
