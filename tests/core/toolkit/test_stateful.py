@@ -35,6 +35,7 @@ from virtcore.errors import (
     OperationFailed,
     OperationInvalid,
     ResourceBusy,
+    SystemError,
     VirtError,
     XMLDetail,
 )
@@ -506,9 +507,9 @@ def test_a_definition_that_cannot_be_written_is_not_there(
 
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(SystemError, match="No space"):
                 await driver.connection_define_domain(xml("vm", A, "<title>new</title>"))
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(SystemError, match="No space"):
                 await driver.connection_define_domain(xml("other", B))
         assert "<title>" not in driver.domain_xml(ref)
         assert driver.connection_list_domains() == [ref]
@@ -526,3 +527,54 @@ def test_many_clients_define_at_once(using: Callable[[Body], None]) -> None:
         assert "<title>19</title>" in driver.domain_xml(DomainRef("same", A))
 
     using(body)
+
+
+def test_a_failed_definition_does_not_take_the_next_with_it(
+    using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(driver: ToyDriver) -> None:
+        real, calls = os.fsync, 0
+
+        def once(descriptor: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 1:
+                raise OSError(28, "No space left on device")
+            real(descriptor)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", once)
+            first, second = await asyncio.gather(
+                *(driver.connection_define_domain(xml("vm", A)) for _ in range(2)), return_exceptions=True
+            )
+        assert isinstance(first, SystemError)
+        assert second == driver.connection_lookup_domain(name="vm")
+
+    using(body)
+
+
+def test_defining_while_it_is_undefined(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        ref = await driver.connection_define_domain(xml("vm", A))
+        for _ in range(20):
+            gone, back, started = await asyncio.gather(
+                driver.domain_undefine(ref),
+                driver.connection_define_domain(xml("vm", A)),
+                driver.domain_create(ref),
+                return_exceptions=True,
+            )
+            assert gone is None
+            assert back == ref
+            assert isinstance(started, NoDomain)
+            assert driver.connection_list_domains() == [ref]
+            assert driver.state.folders is not None
+            assert (driver.state.folders.config / f"{A}.xml").exists()
+            assert driver.domain_is_persistent(ref)
+
+    using(body)
+
+
+def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "etc").write_text("a file in the way")
+    with pytest.raises(SystemError, match=r"^cannot use state folder '.*/etc': File exists$"):
+        asyncio.run(open_driver(tmp_path))

@@ -69,7 +69,7 @@ def check(folder: Path, said: str, before: dict[str, int], marked: set[str]) -> 
             assert store.read(entry.uuid) == writer.body(entry.uuid, version), "a definition is half there"  # type: ignore[attr-defined]
             found[entry.uuid] = version
         marks = await Marks(folder / "autostart", worker).open(set(possible) | set(marks_now))
-        worker.close()
+        await worker.close()
         return found, marks
 
     found, marks = asyncio.run(look())

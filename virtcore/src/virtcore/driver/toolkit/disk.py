@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from virtcore.errors import SystemError
+
 __all__ = ["DiskWorker", "remove_file", "sync_folder", "write_file"]
 
 T = TypeVar("T")
@@ -38,12 +40,18 @@ class DiskWorker:
         """Run ``work`` in the worker's thread, after everything asked for before, and return its result."""
         return await self._submit(work, None)
 
-    async def change(self, work: Callable[[], T], folder: Path) -> T:
+    async def change(self, work: Callable[[], T], folder: Path, complaint: str) -> T:
         """Run ``work``, which changes entries of ``folder``; returns when they are on disk.
 
         Cancelling the waiter does not stop the work.
+
+        :param complaint: what could not be done, should the system refuse.
+        :raises SystemError: the disk is full, ...
         """
-        return await self._submit(work, folder)
+        try:
+            return await self._submit(work, folder)
+        except OSError as error:
+            raise SystemError(f"{complaint}: {error.strerror}") from error
 
     async def _submit(self, work: Callable[[], T], folder: Path | None) -> T:
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -54,9 +62,10 @@ class DiskWorker:
         self._queue.put(_Task(work, folder, done))
         return await done  # type: ignore[return-value]  # what `work` returned
 
-    def close(self) -> None:
-        """End the thread after the work that is queued. Does not wait."""
+    async def close(self) -> None:
+        """End the thread after the work that is queued; returns when that is done."""
         if self._thread is not None:
+            await self.run(lambda: None)
             self._queue.put(None)
             self._thread = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virtcore.driver.toolkit.jobs import JobLock
@@ -42,9 +43,9 @@ class DomainObject:
     """
 
     __slots__ = (
-        "_id", "_live", "_ref", "autostart", "checkpoints", "config_lock", "facts", "job", "kept", "live_facts",
-        "managed_save", "name", "persistent", "private", "published", "reason", "removed", "snapshots", "state", "text",
-        "updated", "uuid",
+        "_id", "_live", "_ref", "autostart", "checkpoints", "claims", "config_lock", "facts", "job", "kept",
+        "live_facts", "managed_save", "name", "persistent", "private", "published", "reason", "removed", "snapshots",
+        "state", "text", "updated", "uuid",
     )  # fmt: skip
 
     def __init__(self, name: str, uuid: str, facts: Facts | None = None) -> None:
@@ -71,7 +72,10 @@ class DomainObject:
         self.kept: dict[object, object] = {}
         #: False while it is being defined or created for the first time: not to be found yet.
         self.published = False
+        #: True once it is gone; False again when somebody who was at it meanwhile defines it anew.
         self.removed = False
+        #: Changes that are under way and may publish it (``DomainTable.holding``).
+        self.claims = 0
 
     @property
     def id(self) -> int:
@@ -227,20 +231,35 @@ class DomainTable:
         self._by_name[name] = obj
         return obj
 
+    @contextmanager
+    def holding(self, name: str, uuid: str, *, running: bool = False) -> Iterator[DomainObject]:
+        """:meth:`claim` for the length of a change: nobody else takes the name or the UUID meanwhile, and what is not
+        published at the end of the last such change is forgotten."""
+        obj = self.claim(name, uuid, running=running)
+        obj.claims += 1
+        try:
+            yield obj
+        finally:
+            obj.claims -= 1
+            if not obj.published:
+                self.remove(obj)
+
     def publish(self, obj: DomainObject) -> None:
         """From now on it is found and listed."""
         if not obj.published:
             obj.published = True
+            obj.removed = False
             self._refs = None
 
     def remove(self, obj: DomainObject) -> None:
-        """Forget an object."""
-        if self._by_uuid.get(obj.uuid) is obj:
+        """Forget an object: it is found no more, and its name is free when no change that claimed it goes on."""
+        obj.published = False
+        obj.removed = True
+        self._refs = None
+        if not obj.claims and self._by_uuid.get(obj.uuid) is obj:
             del self._by_uuid[obj.uuid]
             del self._by_name[obj.name]
             self._by_id.pop(obj.id, None)
-            self._refs = None
-        obj.removed = True
 
     def set_id(self, obj: DomainObject, id: int | None) -> None:
         """Give a starting domain an id (a fixed one where an existing guest was found), or take it away with -1.

@@ -35,7 +35,7 @@ from virtcore.enums.domain_events import (
     DomainEventType,
     DomainEventUndefinedDetailType,
 )
-from virtcore.errors import NoSupport, OperationInvalid, XMLDetail, XMLError
+from virtcore.errors import NoSupport, OperationInvalid, SystemError, XMLDetail, XMLError
 from virtcore.operations.events import DomainLifecycleEvent
 
 if TYPE_CHECKING:
@@ -144,11 +144,7 @@ class DriverState:
         :raises ResourceBusy: another process has the folders.
         """
         try:
-            if self.folders is not None:
-                self.folders.make()
-                self._lock = StateLock.acquire(self.folders.config)
-            if self.status is not None:
-                make_folder(self.status.folder)
+            self._take_folders()
             if self._definitions is not None and self._autostart is not None:
                 for entry in await self._definitions.open():
                     obj = self.domains.claim(entry.name, entry.uuid)
@@ -162,9 +158,19 @@ class DriverState:
             await self.close()
             raise
 
+    def _take_folders(self) -> None:
+        if self.folders is None:
+            return
+        try:
+            self.folders.make()
+            make_folder(self.folders.run / "status")
+            self._lock = StateLock.acquire(self.folders.config)
+        except OSError as error:
+            raise SystemError(f"cannot use state folder '{error.filename}': {error.strerror}") from error
+
     async def close(self) -> None:
         """Give everything back. Guests go on."""
-        self.disk.close()
+        await self.disk.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -289,17 +295,14 @@ class DriverState:
         domain = await self.load_new(xml, bool(flags & DomainDefineFlags.VALIDATE))
         check_name(domain.name)
         assert domain.uuid is not None  # completion makes one
-        obj = self.domains.claim(domain.name, domain.uuid)
-        try:
+        details = DomainEventDefinedDetailType
+        with self.domains.holding(domain.name, domain.uuid) as obj:
             async with obj.config_lock:
                 added = not obj.persistent and not obj.active
                 await self.save_definition(obj, domain)
                 self.domains.publish(obj)
-        finally:
-            self._drop_unpublished(obj)
-        details = DomainEventDefinedDetailType
-        self.emit(obj, DomainEventType.DEFINED, details.ADDED if added else details.UPDATED)
-        return obj.ref
+                self.emit(obj, DomainEventType.DEFINED, details.ADDED if added else details.UPDATED)
+                return obj.ref
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
         """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
@@ -326,11 +329,6 @@ class DriverState:
         obj.persistent = True
         obj.updated = obj.active
         obj.touch()
-
-    def _drop_unpublished(self, obj: DomainObject) -> None:
-        """Forget an object whose first definition or start failed, unless somebody else is at it."""
-        if not obj.published and not obj.config_lock.locked() and obj.job.holder is None:
-            self.domains.remove(obj)
 
     async def undefine(self, obj: DomainObject, flags: int = 0) -> None:
         """Remove a definition; returns when that is durable. A running domain becomes transient.
@@ -378,15 +376,12 @@ class DriverState:
         domain = await self.load_new(xml, bool(wanted & DomainCreateFlags.START_VALIDATE))
         check_name(domain.name)
         assert domain.uuid is not None
-        obj = self.domains.claim(domain.name, domain.uuid, running=True)
-        try:
+        with self.domains.holding(domain.name, domain.uuid, running=True) as obj:
             async with obj.job.modify("connection_create_domain"):
                 if obj.active:
                     raise OperationInvalid(f"domain '{obj.name}' is already active")
                 await self._start(obj, domain, wanted)
-        finally:
-            self._drop_unpublished(obj)
-        return obj.ref
+                return obj.ref
 
     async def _start(self, obj: DomainObject, domain: Domain, flags: DomainCreateFlags) -> None:
         self.activate(obj, domain)

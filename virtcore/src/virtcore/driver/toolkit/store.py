@@ -13,6 +13,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,16 +70,18 @@ class DefinitionStore:
     async def write(self, uuid: str, name: str, text: str, facts: Facts | None = None) -> None:
         """Write or replace an object's definition; returns when it is durable.
 
-        :raises OSError: the disk is full, ...; the former definition is intact.
+        :raises SystemError: the disk is full, ...; the former definition is intact.
         """
         file = _file(uuid)
         data = _encode(name, text, facts or {})
-        await self._worker.change(lambda: write_file(self.folder, file, data), self.folder)
+        complaint = f"cannot write data to file '{self.folder / file}'"
+        await self._worker.change(lambda: write_file(self.folder, file, data), self.folder, complaint)
 
     async def remove(self, uuid: str) -> None:
         """Remove an object's definition, if there is one; returns when that is durable."""
         file = _file(uuid)
-        await self._worker.change(lambda: remove_file(self.folder, file), self.folder)
+        complaint = f"cannot remove config {self.folder / file}"
+        await self._worker.change(lambda: remove_file(self.folder, file), self.folder, complaint)
 
     def read(self, uuid: str) -> str:
         """The text of a definition.
@@ -160,7 +163,9 @@ class Marks:
     async def mark(self, uuid: str, marked: bool) -> None:
         """Set or remove the mark of an object; returns when that is durable."""
         file = _checked(uuid)
-        await self._worker.change(lambda: self._put(file) if marked else remove_file(self.folder, file), self.folder)
+        work = partial(self._put, file) if marked else partial(remove_file, self.folder, file)
+        complaint = f"cannot {'create' if marked else 'remove'} file '{self.folder / file}'"
+        await self._worker.change(work, self.folder, complaint)
 
     def _scan(self, known: set[str]) -> set[str]:
         make_folder(self.folder)
