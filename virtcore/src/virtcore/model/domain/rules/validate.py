@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InvalidArg, XMLDetail, XMLError
+from virtcore.model.domain.domain import LifecycleAction
 from virtcore.model.domain.os import Firmware, FirmwareFeatureName, LoaderType
 from virtcore.model.domain.rules.context import DomainFeature
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.domain import Domain, LifecycleAction
+    from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.resources import DefaultIOThread, IOThread
     from virtcore.model.domain.rules.context import DomainContext
 
@@ -63,8 +64,6 @@ def validate_lifecycle(domain: Domain, context: DomainContext) -> None:
 
 
 def _refuse_dump(event: str, action: LifecycleAction | None) -> None:
-    from virtcore.model.domain.domain import LifecycleAction
-
     if action in (LifecycleAction.COREDUMP_DESTROY, LifecycleAction.COREDUMP_RESTART):
         raise ConfigUnsupported(
             f"Lifecycle event '{event}' doesn't support '{action}' action", path=f"/domain/on_{event}"
@@ -263,9 +262,11 @@ def validate_iothreads(domain: Domain, context: DomainContext) -> None:
 
 def validate_launch_security(domain: Domain, context: DomainContext) -> None:
     """Lengths of what SEV-SNP takes."""
+    security = domain.launch_security
+    if security is None:
+        return
     from virtcore.model.domain.launch_security import SEVSNP
 
-    security = domain.launch_security
     if not isinstance(security, SEVSNP):
         return
     for name, text, length in (
