@@ -33,7 +33,7 @@ from virtcore.errors import RPC, ErrorDomain, InternalError, NoSupport, Operatio
 from virtcore.operations.procedures import program
 from virtcore.operations.wire.codec import WireError
 from virtcore.operations.wire.mapping import ServerCall, server_call
-from virtcore.runtime.calls import Style, guarded
+from virtcore.runtime.methods import Style, guarded
 
 if TYPE_CHECKING:
     from virt_remote.server.daemon import Endpoint

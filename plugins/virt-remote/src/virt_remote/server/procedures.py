@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import BODY, EVENT, OK, pack
-from virtcore.errors import AuthFailed, ErrorDomain, InternalError, InvalidArg, VirtError
+from virtcore.errors import AuthFailed, ErrorDomain, InternalError, InvalidArg, NoSupport, VirtError
 from virtcore.operations.events import Event
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import codec
@@ -120,6 +121,7 @@ async def _open(client: Client, name: str | None, flags: int) -> None:
 @_procedure("CONNECT_CLOSE", waits=True, opened=False)
 async def _close(client: Client) -> None:
     await client.close_session()
+    asyncio.get_running_loop().call_soon(client.hang_up)  # after the reply, which follows without waiting
 
 
 @_procedure("CONNECT_SUPPORTS_FEATURE", opened=False)
@@ -170,7 +172,10 @@ class Callbacks:
         subscription = None
         if wire is not None:
             deliver = functools.partial(self._deliver, wire, callback_id, domain.uuid if domain is not None else None)
-            subscription = session.subscribe(deliver, kinds=(wire.event,))
+            try:
+                subscription = session.subscribe(deliver, kinds=(wire.event,))
+            except NoSupport:
+                raise NoSupport("virConnectDomainEventRegisterAny") from None
         self._next += 1
         self._registered[callback_id] = (event_id, legacy, subscription)
         return callback_id

@@ -1,0 +1,292 @@
+"""Our client against our daemon's side over real sockets, in one loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote.conftest import FakeEndpoint, ToyDriver
+from virt_remote.client.address import address_of
+from virt_remote.client.driver import RemoteDriver
+from virt_remote.protocol import PING, PONG, STREAM_CHUNK
+from virt_remote.server.client import Client
+from virtcore.driver.base import OpenRequest
+from virtcore.enums import DomainState
+from virtcore.errors import (
+    RPC,
+    AuthUnavailable,
+    InvalidArg,
+    NoDomain,
+    NoSupport,
+    OperationDenied,
+    OperationInvalid,
+    SystemError,
+)
+from virtcore.operations.declare import all_operations
+from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
+from virtcore.operations.spellings import canonical
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.session import Session
+from virtcore.types import DomainRef
+from virtcore.uri import ConnectionURI
+
+FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
+SECOND = DomainRef("second", "11111111-2222-4333-8444-555555555555", -1)
+
+
+class Ends:
+    """Both ends of a connection."""
+
+    def __init__(self, session: Session, driver: ToyDriver, clients: list[Client]) -> None:
+        self.session = session
+        self.driver = driver
+        self.clients = clients
+
+    async def call(self, name: str, *arguments: Any) -> Any:
+        return await self.session.call(name, *arguments)
+
+
+Scenario = Callable[[Ends], Awaitable[None]]
+
+
+def play(scenario: Scenario, folder: Path, *, readonly: bool = False, tcp: bool = False) -> None:
+    """Run a scenario between a client and a daemon."""
+
+    async def main() -> None:
+        driver = ToyDriver()
+        endpoint = FakeEndpoint(readonly, driver)
+        clients: list[Client] = []
+
+        def serve() -> Client:
+            clients.append(Client(endpoint))  # type: ignore[arg-type]
+            return clients[-1]
+
+        loop = asyncio.get_running_loop()
+        if tcp:
+            server: asyncio.Server = await loop.create_server(serve, "127.0.0.1", 0)
+            text = f"toy+tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        else:
+            server = await loop.create_unix_server(serve, str(folder / "sock"))
+            text = f"toy+unix:///?socket={folder / 'sock'}"
+        request = OpenRequest(uri=ConnectionURI.parse(text), readonly=readonly, auth=None)
+        remote = await RemoteDriver.open(request)
+        session = Session(CoreLoop(loop, threading.get_ident(), None), remote, deadline=10)
+        try:
+            await asyncio.wait_for(scenario(Ends(session, driver, clients)), 30)
+        finally:
+            await session.close()
+            server.close()
+            for _ in range(100):
+                if len(endpoint.last) == len(clients):
+                    break
+                await asyncio.sleep(0.01)
+            for last in endpoint.last:
+                await last
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_operations_arrive_as_operations(tmp_path: Path, tcp: bool) -> None:
+    async def scenario(ends: Ends) -> None:
+        assert await ends.call("domain_state", FIRST) == (DomainState.RUNNING, 1)
+        assert isinstance((await ends.call("domain_state", FIRST)).state, DomainState)
+        assert await ends.call("domain_info", FIRST) == (DomainState.RUNNING, 4, 3, 2, 1)
+        assert await ends.call("connection_list_domains", 2) == [SECOND]
+        assert await ends.call("connection_lookup_domain", "second") == SECOND
+        assert await ends.call("connection_lookup_domain", None, SECOND.uuid) == SECOND
+        assert await ends.session.call("connection_lookup_domain", id=1) == FIRST
+        parameters = await ends.call("domain_memory_parameters", FIRST)
+        assert dict(parameters.items()) == {"hard_limit": 7, "note": "text"}
+        (label,) = await ends.call("domain_security_labels", FIRST)
+        assert (label.label, label.enforcing) == ("label", True)
+        assert await ends.call("connection_type") == "TOY"
+        assert await ends.call("connection_is_alive") is True
+        assert (await ends.call("connection_uri")).startswith("toy+")
+
+    play(scenario, tmp_path, tcp=tcp)
+
+
+def test_errors_keep_their_kind(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        with pytest.raises(NoDomain, match=r"^Domain not found: no domain with matching name 'x'$") as caught:
+            await ends.call("connection_lookup_domain", "x")
+        assert caught.value.detail == "no domain with matching name 'x'"
+        with pytest.raises(NoSupport, match=r"virDomainReset$"):
+            await ends.call("domain_reset", FIRST)
+        with pytest.raises(RPC, match="Unable to encode message payload"):
+            await ends.call("connection_lookup_domain", "nul\0")
+        with pytest.raises(TypeError):
+            await ends.session.call("domain_state", FIRST, nonsense=1)
+
+    play(scenario, tmp_path)
+
+    async def readonly(ends: Ends) -> None:
+        with pytest.raises(OperationDenied, match="read only access prevents virDomainCreateWithFlags"):
+            await ends.call("domain_create", FIRST)
+
+    play(readonly, tmp_path / "..", readonly=True, tcp=True)
+
+
+def test_slow_calls_are_overtaken(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        slow = asyncio.create_task(ends.call("domain_create", FIRST))
+        await asyncio.sleep(0)
+        assert await ends.call("domain_state", FIRST) == (1, 1)
+        assert not slow.done()
+        ends.driver.release.set()
+        assert await slow == FIRST
+
+    play(scenario, tmp_path)
+
+
+def test_events(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        seen: list[Event] = []
+        ends.driver.release.set()
+        registration = ends.session.subscribe(seen.append)
+        await ends.call("domain_create", FIRST)
+        await ends.call("domain_reboot", SECOND)
+        assert seen == [DomainLifecycleEvent(FIRST, 2, 0), DomainRebootEvent(SECOND)]  # type: ignore[arg-type]
+        registration.cancel()
+        await ends.call("domain_reboot", SECOND)
+        await asyncio.sleep(0.05)
+        assert len(seen) == 2
+        assert ends.driver.subscribers == [], "the daemon was told"
+        again = ends.session.subscribe(seen.append)
+        await ends.call("domain_reboot", SECOND)
+        assert len(seen) == 3
+        again.cancel()
+
+    play(scenario, tmp_path)
+
+
+def test_a_stream(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        stream = await ends.call("domain_open_console", FIRST)
+        await stream.write(b"hello")
+        assert await stream.read(3) == b"hel"
+        assert await stream.read(100) == b"lo"
+        big = bytes(range(256)) * 8192
+        sender = asyncio.create_task(stream.write(big))
+        got = bytearray()
+        while len(got) < len(big):
+            got += await stream.read(STREAM_CHUNK)
+        await sender
+        assert got == big
+        await stream.write(b"end")
+        assert await stream.read(10) == b""
+        await stream.finish()
+        assert ends.driver.streams[0].ended == "finished"
+        with pytest.raises(OperationInvalid):
+            await stream.write(b"after")
+        await stream.abort()
+
+        aborted = await ends.call("domain_open_console", FIRST)
+        await aborted.abort()
+        assert await aborted.read(1) == b""
+        failing = await ends.call("domain_open_console", FIRST)
+        await failing.write(b"fail")
+        with pytest.raises(OperationInvalid, match="the stream broke"):
+            await failing.read(1)
+        assert await ends.call("domain_state", FIRST) == (1, 1)
+        assert ends.driver.streams[1].ended == "aborted"
+
+    play(scenario, tmp_path)
+
+
+def test_the_daemon_goes_away(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        stream = await ends.call("domain_open_console", FIRST)
+        slow = asyncio.create_task(ends.call("domain_create", FIRST))
+        await asyncio.sleep(0.01)
+        ends.clients[0].drop()
+        with pytest.raises(SystemError, match="End of file while reading data"):
+            await slow
+        with pytest.raises(SystemError):
+            await stream.read(1)
+        with pytest.raises(SystemError):
+            await ends.call("domain_state", FIRST)
+        assert await ends.call("connection_is_alive") is False
+        ends.driver.release.set()
+
+    play(scenario, tmp_path)
+
+
+def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        seen = bytearray()
+        feed = ends.clients[0].data_received
+        ends.clients[0].data_received = lambda data: (seen.extend(data), feed(data))[1]  # type: ignore[method-assign]
+        ends.clients[0].send(PING)
+        await asyncio.sleep(0.05)
+        assert bytes(seen) == PONG
+
+    play(scenario, tmp_path)
+
+
+def test_a_daemon_that_wants_what_we_cannot(tmp_path: Path) -> None:
+    async def main() -> None:
+        import virt_remote.server.procedures as procedures
+
+        endpoint = FakeEndpoint(False, ToyDriver())
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Client(endpoint),  # type: ignore[arg-type]
+            str(tmp_path / "sock"),
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(procedures, "AUTH_NONE", 1)
+            uri = ConnectionURI.parse(f"toy+unix:///?socket={tmp_path / 'sock'}")
+            with pytest.raises(AuthUnavailable):
+                await RemoteDriver.open(OpenRequest(uri=uri, readonly=False, auth=None))
+        server.close()
+        await asyncio.sleep(0.05)
+        for last in endpoint.last:
+            await last
+
+    asyncio.run(main())
+
+
+def test_every_operation_that_has_a_procedure_is_implemented() -> None:
+    for operation in all_operations().values():
+        spelling = canonical(operation.name)
+        if spelling is not None and spelling.procedure is not None:
+            assert not hasattr(getattr(RemoteDriver, operation.name), "__operation__"), operation.name
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "name"),
+    [
+        ("qemu+unix:///system?socket=/x/sock", "/x/sock", "qemu:///system"),
+        ("qemu+unix:///embed?root=/r&socket=/x/sock&mode=legacy", "/x/sock", "qemu:///embed?root=%2Fr"),
+        ("test+unix:///default?socket=/s&name=qemu:///session", "/s", "qemu:///session"),
+        ("remote+unix:///?socket=/s", "/s", ""),
+        ("QEMU+UNIX:///system?SOCKET=/s", "/s", "QEMU:///system"),
+    ],
+)
+def test_local_addresses(uri: str, path: str, name: str) -> None:
+    address = address_of(ConnectionURI.parse(uri), False)
+    assert (address.path, address.name) == (path, name)
+
+
+def test_other_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert address_of(ConnectionURI.parse("qemu+tcp://h/system"), False) == (None, "h", 16509, "qemu:///system")
+    assert address_of(ConnectionURI.parse("qemu+tcp://[::1]:99/system"), False)[1:3] == ("::1", 99)
+    with pytest.raises(InvalidArg, match="using unix socket and remote server 'h' is not supported"):
+        address_of(ConnectionURI.parse("qemu+unix://h/system"), False)
+    with pytest.raises(InvalidArg, match="Unknown remote mode 'odd'"):
+        address_of(ConnectionURI.parse("qemu+unix:///system?mode=odd"), False)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+    legacy = "?mode=legacy"
+    session = address_of(ConnectionURI.parse("qemu+unix:///session" + legacy), True)
+    assert session.path == "/run/user/1000/libvirt/libvirt-sock"
+    system = address_of(ConnectionURI.parse("qemu+unix:///system" + legacy), True)
+    assert system.path == "/run/libvirt/libvirt-sock-ro"
+    direct = address_of(ConnectionURI.parse("qemu+unix:///system?mode=direct"), False)
+    assert direct.path == "/run/libvirt/virtqemud-sock"
