@@ -32,6 +32,7 @@ class Face:
         self.asynchronous = asynchronous
         self.prefix = "Async" if asynchronous else ""
         self.base = "Async" if asynchronous else "Sync"
+        self.home = "virtcore.api.async_base" if asynchronous else "virtcore.api.base"
         self.names: set[str] = set()
 
     def result(self, operation: Operation) -> tuple[str, list[str]]:
@@ -89,7 +90,7 @@ class Face:
             summary = {"domain": "A domain", "connection": "An open connection"}[family]
             libvirt = {"domain": "virDomainPtr", "connection": "virConnectPtr"}[family]
             classes += ["", "", f"class {name}({base}):"]
-            classes += [f'    """{summary} (``{libvirt}``); see :class:`~virtcore.api.base.{base}`."""', ""]
+            classes += [f'    """{summary} (``{libvirt}``); see :class:`~{self.home}.{base}`."""', ""]
             if family == "domain":
                 classes += ["    __slots__ = ()", ""]
             else:
@@ -127,7 +128,7 @@ class Face:
         lines += ["from typing import TYPE_CHECKING", ""]
         base_names = sorted(["DEFAULT", "Deadline", *bases], key=lambda name: (not name.isupper(), name))
         lines += [
-            f"from virtcore.api.base import {', '.join(base_names)}",
+            f"from {self.home} import {', '.join(base_names)}",
             f"from virtcore.api.streams import {self.prefix}Stream",
             "",
             "if TYPE_CHECKING:",

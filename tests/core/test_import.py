@@ -41,7 +41,8 @@ def test_import_takes_no_time() -> None:
         ("import virtcore", {"typing", "asyncio", "virtcore.errors"}),
         ("import virtcore; virtcore.VirtError; virtcore.ConnectionURI.parse('a:///')", {"asyncio", "inspect"}),
         ("from virtcore.driver import loader; loader.installed(loader.DRIVERS)", {"asyncio", "pluggy", "stevedore"}),
-        ("import virtcore; virtcore.connect", {"lxml", "attr", "pluggy", "stevedore", "virtcore.xml"}),
+        ("import virtcore; virtcore.connect", {"lxml", "attr", "asyncio", "pluggy", "stevedore", "virtcore.xml"}),
+        ("import virtcore; virtcore.Connection, virtcore.Stream, virtcore.Job", {"asyncio", "virtcore.api.aio"}),
     ],
 )
 def test_what_is_not_loaded(code: str, absent: set[str]) -> None:

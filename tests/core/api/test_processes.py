@@ -192,7 +192,7 @@ def test_a_daemon_runs_the_core_loop_in_its_main_thread() -> None:
     done, _ = run("""
         import asyncio
         from virtcore.driver.opening import open_session
-        from virtcore.runtime.calls import Style
+        from virtcore.runtime.methods import Style
         from virtcore.runtime.loop import adopt, core_loop
 
         async def main():

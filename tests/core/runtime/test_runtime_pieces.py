@@ -15,11 +15,11 @@ from toydriver import ONLY, REBOOT, World
 from virtcore.driver.opening import open_session
 from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, ResourceBusy
 from virtcore.operations.events import GapEvent
-from virtcore.runtime import calls
-from virtcore.runtime.calls import Style, methods_of
+from virtcore.runtime import calls, methods
 from virtcore.runtime.events import EventQueue
 from virtcore.runtime.jobs import DeadlineExpired
 from virtcore.runtime.loop import adopt, core_loop
+from virtcore.runtime.methods import Style, methods_of
 from virtcore.runtime.session import Session
 from virtcore.runtime.workers import STUCK_LIMIT, WorkerPool, in_worker
 
@@ -214,10 +214,10 @@ def test_debug_mode_fails_slow_inline_methods(world: World, monkeypatch: pytest.
     async def use() -> None:
         session = await open_session("toy:///x")
         assert session.call_inline("connection_node_info").model == "x86_64"
-        monkeypatch.setattr(calls, "debug_inline", True)
+        monkeypatch.setattr(methods, "debug_inline", True)
         with pytest.raises(InternalError, match="inline method connection_node_info took"):
             session.call_inline("connection_node_info")
-        monkeypatch.setattr(calls, "debug_inline", False)
+        monkeypatch.setattr(methods, "debug_inline", False)
         await session.close()
 
     in_core(use)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from virtcore.driver.base import Credential
     from virtcore.errors import ErrorCode, ErrorDomain, ErrorLevel, VirtError
     from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, GapEvent
-    from virtcore.runtime.calls import DEFAULT
     from virtcore.runtime.jobs import DeadlineExpired, Job
+    from virtcore.runtime.methods import DEFAULT
     from virtcore.types import DomainRef, TypedParameters
     from virtcore.uri import ConnectionURI
 
@@ -63,8 +63,8 @@ _HOMES = {
     "driver.base": ("Credential",),
     "errors": ("ErrorCode", "ErrorDomain", "ErrorLevel", "VirtError"),
     "operations.events": ("DomainLifecycleEvent", "DomainRebootEvent", "Event", "GapEvent"),
-    "runtime.calls": ("DEFAULT",),
     "runtime.jobs": ("DeadlineExpired", "Job"),
+    "runtime.methods": ("DEFAULT",),
     "types": ("DomainRef", "TypedParameters"),
     "uri": ("ConnectionURI",),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import DEFAULT, AsyncConnectionBase, AsyncDomainBase, Deadline
+from virtcore.api.async_base import DEFAULT, AsyncConnectionBase, AsyncDomainBase, Deadline
 from virtcore.api.streams import AsyncStream
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ __all__ = ["AsyncConnection", "AsyncDomain", "AsyncStream"]
 
 
 class AsyncDomain(AsyncDomainBase):
-    """A domain (``virDomainPtr``); see :class:`~virtcore.api.base.AsyncDomainBase`."""
+    """A domain (``virDomainPtr``); see :class:`~virtcore.api.async_base.AsyncDomainBase`."""
 
     __slots__ = ()
 
@@ -189,7 +189,7 @@ class AsyncDomain(AsyncDomainBase):
 
 
 class AsyncConnection(AsyncConnectionBase):
-    """An open connection (``virConnectPtr``); see :class:`~virtcore.api.base.AsyncConnectionBase`."""
+    """An open connection (``virConnectPtr``); see :class:`~virtcore.api.async_base.AsyncConnectionBase`."""
 
     def domain(self, ref: DomainRef) -> AsyncDomain:
         """The domain of a reference, as events and statistics carry it; nothing is looked up."""

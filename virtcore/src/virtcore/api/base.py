@@ -1,4 +1,8 @@
-"""The hand-written part of connections and domains; the generated faces add a method per operation."""
+"""The hand-written part of connections and domains, and all of it for threads; the generated faces add a method per
+operation.
+
+Nothing here loads asyncio: whether it is needed depends on the driver.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +11,29 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from virtcore.api.events import AsyncEventIterator, EventIterator, EventSubscription, call_in_loop, call_on_thread
+from virtcore.api.events import EventIterator, EventSubscription, call_on_thread
 from virtcore.operations.events import Event
-from virtcore.runtime.calls import DEFAULT, Call, Deadline, Method, Style, wait_anywhere, wait_here
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
-from virtcore.runtime.session import Session
+from virtcore.runtime.methods import DEFAULT, Deadline
 from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
-    from virtcore.api.aio import AsyncConnection
     from virtcore.api.sync import Connection
+    from virtcore.runtime.session import Session
 
 __all__ = [
     "CLOSE_DEADLINE",
     "DEFAULT",
-    "AsyncConnectionBase",
-    "AsyncDomainBase",
+    "ConnectionBase",
     "Deadline",
+    "DomainBase",
     "SyncConnectionBase",
     "SyncDomainBase",
 ]
 
 CLOSE_DEADLINE = 30.0
 """Seconds that closing a connection may take before it goes on without the caller."""
-
-
-async def _close(session: Session) -> None:
-    await session.close()
-
-
-_CLOSE = Method("connection_close", True, Style.ASYNC, _close)
-
-
-def _closing(session: Session) -> Call:
-    return Call(session.core, _CLOSE, (session,), {})
 
 
 class ConnectionBase:
@@ -124,9 +116,7 @@ class SyncConnectionBase(ConnectionBase):
 
         :raises DeadlineExpired: the driver takes longer; it goes on closing.
         """
-        if self.session.closed or self.session.core.forked:
-            return  # a forked child has nothing to close: the connection is its parent's
-        wait_here(_closing(self.session), deadline)
+        self.session.close_here(deadline)
         self._dispatcher.end()
 
     def __enter__(self) -> Self:
@@ -136,56 +126,6 @@ class SyncConnectionBase(ConnectionBase):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class AsyncConnectionBase(ConnectionBase):
-    """A connection for coroutines, of any loop and of several at the same time.
-
-    Every method takes ``deadline``, in seconds: the most the caller waits, by default the connection's (for queries) or
-    without end (for changes). Reaching it, or cancelling the task, cancels a query; a change goes on as a job
-    (:class:`~virtcore.runtime.jobs.DeadlineExpired`).
-    """
-
-    async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return await self.session.call_anywhere(name, args, deadline)
-
-    async def on_event(
-        self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
-    ) -> EventSubscription:
-        """Have a callback called with every event of some kinds, in the loop that runs now, in order.
-
-        :param kinds: classes of events; none for all.
-        :param limit: events it may lag behind; a :class:`~virtcore.operations.events.GapEvent` says that it did.
-        :raises NoSupport: the driver has no events.
-        """
-        return await call_in_loop(self, callback, kinds, limit)
-
-    def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> AsyncEventIterator:
-        """The events of some kinds from now on: ``async for event in connection.events(DomainLifecycleEvent): ...``.
-
-        That the driver has no events (``NoSupport``) is raised by the first step.
-
-        :param kinds: classes of events; none for all.
-        :param limit: events the reader may lag behind.
-        """
-        return AsyncEventIterator(self, kinds, limit)
-
-    async def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
-        """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.
-
-        :raises DeadlineExpired: the driver takes longer; it goes on closing.
-        """
-        if self.session.closed or self.session.core.forked:
-            return
-        await wait_anywhere(_closing(self.session), deadline)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 class DomainBase:
@@ -237,16 +177,3 @@ class SyncDomainBase(DomainBase):
 
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
         return self.connection.session.call_here(name, (self._ref, *args), deadline)
-
-
-class AsyncDomainBase(DomainBase):
-    """A domain for coroutines (``virDomainPtr``)."""
-
-    __slots__ = ("connection",)
-
-    def __init__(self, connection: AsyncConnection, ref: DomainRef) -> None:
-        super().__init__(ref)
-        self.connection = connection
-
-    async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return await self.connection.session.call_anywhere(name, (self._ref, *args), deadline)

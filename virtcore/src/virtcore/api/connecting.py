@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from types import TracebackType
@@ -11,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from virtcore.api.sync import Connection
 from virtcore.driver.base import AuthCallback, Credential
 from virtcore.driver.opening import Target, open_target, resolve
-from virtcore.runtime.calls import Call, Method, Style, check_deadline, wait_anywhere, wait_here, wait_in_loop
-from virtcore.runtime.loop import core_loop
-from virtcore.runtime.session import QUERY_DEADLINE
-from virtcore.runtime.workers import WorkerPool
+from virtcore.runtime.methods import QUERY_DEADLINE, Method, Style, check_deadline
 
 if TYPE_CHECKING:
     from virtcore.api.aio import AsyncConnection
+    from virtcore.runtime.calls import Call
 
 __all__ = ["AsyncConnecting", "connect", "connect_async"]
 
@@ -51,6 +48,8 @@ def connect(
     """
     check_deadline(deadline)
     target = resolve(uri)
+    from virtcore.runtime.calls import wait_here  # loads asyncio: not before the URI is known to be served
+
     call = _opening(target, readonly, _ask_in_thread(auth) if auth is not None else None, deadline)
     try:
         session = wait_here(call, deadline)
@@ -61,6 +60,9 @@ def connect(
 
 
 def _opening(target: Target, readonly: bool, auth: AuthCallback | None, deadline: float | None) -> Call:
+    from virtcore.runtime.calls import Call
+    from virtcore.runtime.loop import core_loop
+
     return Call(core_loop(), _OPEN, (target,), {"readonly": readonly, "auth": auth, "deadline": deadline})
 
 
@@ -71,6 +73,10 @@ def _discard(call: Call) -> None:
 
 
 def _ask_in_thread(auth: SyncAuth) -> AuthCallback:
+    from virtcore.runtime.calls import Call, wait_in_loop
+    from virtcore.runtime.loop import core_loop
+    from virtcore.runtime.workers import WorkerPool
+
     async def ask(credentials: list[Credential]) -> Sequence[str] | None:
         pool = WorkerPool(1, "virtcore-auth")
         try:
@@ -124,6 +130,7 @@ class AsyncConnecting:
 
     async def _open(self) -> AsyncConnection:
         from virtcore.api.aio import AsyncConnection  # a program uses one face
+        from virtcore.runtime.calls import wait_anywhere
 
         auth = _ask_in_loop(self._auth) if self._auth is not None else None
         call = _opening(resolve(self._uri), self._readonly, auth, self._deadline)
@@ -146,6 +153,8 @@ class AsyncConnecting:
 
 
 def _ask_in_loop(auth: Callable[[list[Credential]], Awaitable[Sequence[str] | None]]) -> AuthCallback:
+    import asyncio
+
     loop = asyncio.get_running_loop()
 
     async def answer(credentials: list[Credential]) -> Sequence[str] | None:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from virtcore.operations.stream import ByteStream
-from virtcore.runtime.calls import Method, Style, wait_anywhere, wait_here
+from virtcore.runtime.methods import Method, Style
 
 if TYPE_CHECKING:
     from virtcore.api.base import ConnectionBase
@@ -60,7 +60,7 @@ class Stream:
 
         :raises VirtError: the stream failed or was aborted.
         """
-        data: bytes = wait_here(self._session.plan(_READ, (self._stream, size)), deadline)
+        data: bytes = self._session.run_here(_READ, (self._stream, size), deadline)
         return data
 
     def write(self, data: bytes, *, deadline: float | None = None) -> None:
@@ -68,18 +68,18 @@ class Stream:
 
         :raises VirtError: the stream failed or was aborted.
         """
-        wait_here(self._session.plan(_WRITE, (self._stream, data)), deadline)
+        self._session.run_here(_WRITE, (self._stream, data), deadline)
 
     def finish(self, *, deadline: float | None = None) -> None:
         """End it regularly; returns when everything written was taken.
 
         :raises VirtError: the far side failed.
         """
-        wait_here(self._session.plan(_FINISH, (self._stream,)), deadline)
+        self._session.run_here(_FINISH, (self._stream,), deadline)
 
     def abort(self) -> None:
         """End it at once; may be called twice."""
-        wait_here(self._session.plan(_ABORT, (self._stream,)), None)
+        self._session.run_here(_ABORT, (self._stream,))
 
     def __iter__(self) -> Iterator[bytes]:
         while data := self.read(CHUNK):
@@ -112,7 +112,7 @@ class AsyncStream:
 
         :raises VirtError: the stream failed or was aborted.
         """
-        data: bytes = await wait_anywhere(self._session.plan(_READ, (self._stream, size)), deadline)
+        data: bytes = await self._session.run_anywhere(_READ, (self._stream, size), deadline)
         return data
 
     async def write(self, data: bytes, *, deadline: float | None = None) -> None:
@@ -120,18 +120,18 @@ class AsyncStream:
 
         :raises VirtError: the stream failed or was aborted.
         """
-        await wait_anywhere(self._session.plan(_WRITE, (self._stream, data)), deadline)
+        await self._session.run_anywhere(_WRITE, (self._stream, data), deadline)
 
     async def finish(self, *, deadline: float | None = None) -> None:
         """End it regularly; returns when everything written was taken.
 
         :raises VirtError: the far side failed.
         """
-        await wait_anywhere(self._session.plan(_FINISH, (self._stream,)), deadline)
+        await self._session.run_anywhere(_FINISH, (self._stream,), deadline)
 
     async def abort(self) -> None:
         """End it at once; may be called twice."""
-        await wait_anywhere(self._session.plan(_ABORT, (self._stream,)), None)
+        await self._session.run_anywhere(_ABORT, (self._stream,))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while data := await self.read(CHUNK):

@@ -10,12 +10,12 @@ from virtcore.driver import loader
 from virtcore.driver.base import AuthCallback, Driver, OpenRequest
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
 from virtcore.operations.events import Event
-from virtcore.runtime.loop import core_loop
-from virtcore.runtime.session import QUERY_DEADLINE, Session
+from virtcore.runtime.methods import QUERY_DEADLINE
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
     from virtcore.runtime.conf import ConfFile
+    from virtcore.runtime.session import Session
 
 __all__ = ["Target", "open_session", "open_target", "resolve"]
 
@@ -107,6 +107,9 @@ async def open_target(
     :param deadline: seconds for the session's queries; opening itself is not limited here.
     :raises VirtError: what the driver says.
     """
+    from virtcore.runtime.loop import core_loop
+    from virtcore.runtime.session import Session
+
     driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
     session = Session(core_loop(), driver, readonly=readonly, deadline=deadline, workers=target.driver.workers)
     if loader.installed(loader.PLUGINS):
@@ -149,6 +152,8 @@ async def open_session(
     :raises InvalidArg: this is not the core loop.
     :raises VirtError: the URI is not acceptable, nothing serves it, or what the driver says.
     """
+    from virtcore.runtime.loop import core_loop
+
     if not core_loop().is_current():
         raise InvalidArg("open_session() belongs to the core loop; use virtcore.connect() elsewhere")
     return await open_target(resolve(uri, aliases=aliases), readonly=readonly, auth=auth, deadline=deadline)

@@ -9,32 +9,27 @@ may give up at any time: a query is then cancelled, a change goes on and can be 
 from __future__ import annotations
 
 import asyncio
-import enum
-import inspect
 import itertools
 import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any
 
-from virtcore.errors import InternalError, InvalidArg, OperationAborted, OperationInvalid, VirtError
-from virtcore.operations.declare import Kind, Operation, all_operations, is_inline
+from virtcore.errors import InternalError, OperationAborted, OperationInvalid, VirtError
 from virtcore.runtime import loop as core_loops
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.methods import Method, Style, guarded
 from virtcore.runtime.workers import Work, WorkerPool, in_worker
 
 __all__ = [
-    "DEFAULT",
     "Call",
-    "Deadline",
     "Method",
     "Style",
     "changes_ended",
-    "check_deadline",
-    "methods_of",
+    "guarded",
     "running_calls",
     "wait_again",
     "wait_anywhere",
@@ -42,78 +37,8 @@ __all__ = [
     "wait_in_loop",
 ]
 
-INLINE_LIMIT = 0.005
-"""Seconds an inline method may take in debug mode."""
-
 EXIT_WAIT = 5.0
 """Seconds the interpreter's exit waits for running changes."""
-
-debug_inline: bool = bool(os.environ.get("VIRTCORE_DEBUG_INLINE"))
-"""Debug mode (environment ``VIRTCORE_DEBUG_INLINE``): an inline method that exceeds :data:`INLINE_LIMIT` fails."""
-
-
-class Default(enum.Enum):
-    """What stands for "as the connection says"."""
-
-    DEFAULT = "default"
-
-    def __repr__(self) -> str:
-        return "DEFAULT"
-
-
-DEFAULT: Final = Default.DEFAULT
-
-#: Seconds a caller waits; None without end; DEFAULT for the connection's rule.
-Deadline = float | None | Literal[Default.DEFAULT]
-
-
-class Style(enum.Enum):
-    """How a driver wrote a method."""
-
-    #: ``@inline def``: never waits, runs in the core loop.
-    INLINE = "inline"
-    #: ``async def``: runs in the core loop.
-    ASYNC = "async"
-    #: ``def``: may block, runs in a worker thread.
-    PLAIN = "plain"
-
-
-class Method(NamedTuple):
-    """A function to be called, and how."""
-
-    name: str
-    change: bool
-    style: Style
-    function: Callable[..., Any]
-    operation: Operation | None = None
-
-    @property
-    def abortable(self) -> bool:
-        """Whether its job may be aborted: the operation says so, and there is a coroutine to cancel."""
-        return self.operation is not None and self.operation.abortable and self.style is Style.ASYNC
-
-
-_methods: dict[type, dict[str, Method]] = {}
-
-
-def methods_of(driver: type) -> dict[str, Method]:
-    """How each operation is called on a driver class."""
-    known = _methods.get(driver)
-    if known is None:
-        known = {
-            name: Method(name, record.kind is Kind.CHANGE, _style(function), function, record)
-            for name, record in all_operations().items()
-            if (function := getattr(driver, name, None)) is not None
-        }
-        _methods[driver] = known
-    return known
-
-
-def _style(function: Callable[..., Any]) -> Style:
-    if is_inline(function):
-        return Style.INLINE
-    return Style.ASYNC if inspect.iscoroutinefunction(function) else Style.PLAIN
-
 
 _numbers = itertools.count(1)
 _lock = threading.Lock()  # held for a few instructions: the hand-over between begin, end and giving up
@@ -340,39 +265,6 @@ class Call:
         """Give up because the waiter was interrupted; notes on the interrupt what goes on."""
         if self.give_up():
             error.add_note(f"{self} goes on as job {self.number} (see connection.jobs())")
-
-
-def check_deadline(deadline: float | None) -> float | None:
-    """A deadline as given by a caller.
-
-    :raises InvalidArg: it is negative or not a number.
-    """
-    if deadline is not None and not deadline >= 0:
-        raise InvalidArg(f"deadline must be a number of seconds, not {deadline!r}")
-    return deadline
-
-
-def _timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """An inline method as debug mode runs it."""
-
-    def run(*args: Any, **kwargs: Any) -> Any:
-        began = time.perf_counter()
-        value = function(*args, **kwargs)
-        taken = time.perf_counter() - began
-        if isinstance(value, Awaitable):
-            raise InternalError(f"inline method {name} returned an awaitable: it must be 'async def'")
-        if taken > INLINE_LIMIT:
-            raise InternalError(f"inline method {name} took {taken * 1000:.1f} ms; it must not take longer than 5 ms")
-        return value
-
-    return run
-
-
-def guarded(method: Method) -> Method:
-    """A method as it is called: in debug mode, inline ones are timed."""
-    if debug_inline and method.style is Style.INLINE:
-        return method._replace(function=_timed(method.function, method.name))
-    return method
 
 
 def wait_here(call: Call, seconds: float | None) -> Any:

@@ -21,29 +21,23 @@ from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDen
 from virtcore.operations.declare import Operation
 from virtcore.operations.events import Event
 from virtcore.operations.spellings import canonical_function, needs_write
-from virtcore.runtime.calls import (
+from virtcore.runtime.calls import Call, running_calls, wait_anywhere, wait_here, wait_in_loop
+from virtcore.runtime.events import Kinds, wanted
+from virtcore.runtime.jobs import DeadlineExpired, Job
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.methods import (
     DEFAULT,
-    Call,
+    QUERY_DEADLINE,
     Deadline,
     Method,
     Style,
     check_deadline,
     guarded,
     methods_of,
-    running_calls,
-    wait_anywhere,
-    wait_here,
-    wait_in_loop,
 )
-from virtcore.runtime.events import Kinds, wanted
-from virtcore.runtime.jobs import DeadlineExpired, Job
-from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.workers import WorkerPool
 
-__all__ = ["QUERY_DEADLINE", "Backend", "Cancellable", "Session", "Subscriber"]
-
-QUERY_DEADLINE = 30.0
-"""Seconds a query may take unless the connection or the caller says otherwise."""
+__all__ = ["Backend", "Cancellable", "Session", "Subscriber"]
 
 _names = itertools.count(1)
 
@@ -160,12 +154,20 @@ class Session:
         return Call(self.core, method, (self.driver, *args), kwargs, self, self._pool)
 
     def plan(self, method: Method, args: tuple[Any, ...]) -> Call:
-        """A call of something that is no operation: a stream, a subscription, the end.
+        """A call of something that is no operation: of a stream or a subscription.
 
         :raises OperationInvalid: the process was forked.
         """
         self._check_fork()
         return Call(self.core, method, args, {}, self, self._pool)
+
+    def run_here(self, method: Method, args: tuple[Any, ...], seconds: float | None = None) -> Any:
+        """Call something that is no operation, and block the calling thread."""
+        return wait_here(self.plan(method, args), seconds)
+
+    async def run_anywhere(self, method: Method, args: tuple[Any, ...], seconds: float | None = None) -> Any:
+        """Call something that is no operation, in a coroutine of whatever loop."""
+        return await wait_anywhere(self.plan(method, args), seconds)
 
     def _check_fork(self) -> None:
         if self.core.forked:
@@ -249,6 +251,22 @@ class Session:
             registration, self._registration = self._registration, None
             registration.cancel()
 
+    def plan_subscription(self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]) -> Call:
+        """A call of :meth:`subscribe`."""
+        return self.plan(_SUBSCRIBE, (self, deliver, kinds, closed))
+
+    def subscribe_here(
+        self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]
+    ) -> Subscriber:
+        """Subscribe in a thread that is not the core loop's."""
+        subscriber: Subscriber = wait_here(self.plan_subscription(deliver, kinds, closed), None)
+        return subscriber
+
+    def unsubscribe_soon(self, subscriber: Subscriber) -> None:
+        """Have the core loop end a registration, without waiting; from any thread."""
+        if not self.core.forked and not self.core.loop.is_closed():
+            self.core.call_soon(self.unsubscribe, subscriber)
+
     def _deliver(self, event: Event) -> None:
         if not self.core.is_current():  # a driver over a blocking SDK delivers from a thread of its own
             self.core.call_soon(self._deliver, event)
@@ -258,6 +276,16 @@ class Session:
                 subscriber.deliver(event)
 
     # -- the end
+
+    def close_here(self, seconds: float | None) -> None:
+        """Close it and block the calling thread. In a forked child that does nothing: the parent has it open."""
+        if not self.closed and not self.core.forked:
+            wait_here(Call(self.core, _CLOSE, (self,), {}), seconds)
+
+    async def close_anywhere(self, seconds: float | None) -> None:
+        """Close it in a coroutine of whatever loop."""
+        if not self.closed and not self.core.forked:
+            await wait_anywhere(Call(self.core, _CLOSE, (self,), {}), seconds)
 
     def close_soon(self) -> None:
         """Have the core loop close it, without waiting; from any thread. For connections that nobody holds any more."""
@@ -301,6 +329,10 @@ class Session:
     async def _close_driver(self) -> None:
         self._pool.close()
         await self.driver.close()
+
+
+_SUBSCRIBE = Method("subscribe", False, Style.INLINE, Session.subscribe)
+_CLOSE = Method("connection_close", True, Style.ASYNC, Session.close)
 
 
 def _function_name(method: Method) -> str:

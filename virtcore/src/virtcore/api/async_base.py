@@ -1,0 +1,80 @@
+"""The hand-written part of connections and domains for coroutines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from virtcore.api.async_events import AsyncEventIterator, call_in_loop
+from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, DomainBase
+from virtcore.api.events import EventSubscription
+from virtcore.operations.events import Event
+from virtcore.runtime.events import QUEUE_LIMIT
+from virtcore.types import DomainRef
+
+if TYPE_CHECKING:
+    from virtcore.api.aio import AsyncConnection
+
+__all__ = ["DEFAULT", "AsyncConnectionBase", "AsyncDomainBase", "Deadline"]
+
+
+class AsyncConnectionBase(ConnectionBase):
+    """A connection for coroutines, of any loop and of several at the same time.
+
+    Every method takes ``deadline``, in seconds: the most the caller waits, by default the connection's (for queries) or
+    without end (for changes). Reaching it, or cancelling the task, cancels a query; a change goes on as a job
+    (:class:`~virtcore.runtime.jobs.DeadlineExpired`).
+    """
+
+    async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
+        return await self.session.call_anywhere(name, args, deadline)
+
+    async def on_event(
+        self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
+    ) -> EventSubscription:
+        """Have a callback called with every event of some kinds, in the loop that runs now, in order.
+
+        :param kinds: classes of events; none for all.
+        :param limit: events it may lag behind; a :class:`~virtcore.operations.events.GapEvent` says that it did.
+        :raises NoSupport: the driver has no events.
+        """
+        return await call_in_loop(self, callback, kinds, limit)
+
+    def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> AsyncEventIterator:
+        """The events of some kinds from now on: ``async for event in connection.events(DomainLifecycleEvent): ...``.
+
+        That the driver has no events (``NoSupport``) is raised by the first step.
+
+        :param kinds: classes of events; none for all.
+        :param limit: events the reader may lag behind.
+        """
+        return AsyncEventIterator(self, kinds, limit)
+
+    async def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
+        """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.
+
+        :raises DeadlineExpired: the driver takes longer; it goes on closing.
+        """
+        await self.session.close_anywhere(deadline)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+class AsyncDomainBase(DomainBase):
+    """A domain for coroutines (``virDomainPtr``)."""
+
+    __slots__ = ("connection",)
+
+    def __init__(self, connection: AsyncConnection, ref: DomainRef) -> None:
+        super().__init__(ref)
+        self.connection = connection
+
+    async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
+        return await self.connection.session.call_anywhere(name, (self._ref, *args), deadline)

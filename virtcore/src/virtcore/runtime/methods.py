@@ -1,0 +1,132 @@
+"""How a driver's methods are called, and how long callers wait: the facts, without the machinery.
+
+Nothing here loads asyncio: the sync face is built on it, and a client over a blocking socket needs no more.
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, NamedTuple
+
+from virtcore.errors import InternalError, InvalidArg
+from virtcore.operations.declare import Kind, Operation, all_operations, is_inline
+
+__all__ = [
+    "DEFAULT",
+    "QUERY_DEADLINE",
+    "Deadline",
+    "Method",
+    "Style",
+    "check_deadline",
+    "guarded",
+    "methods_of",
+]
+
+QUERY_DEADLINE = 30.0
+"""Seconds a query may take unless the connection or the caller says otherwise."""
+
+INLINE_LIMIT = 0.005
+"""Seconds an inline method may take in debug mode."""
+
+debug_inline: bool = bool(os.environ.get("VIRTCORE_DEBUG_INLINE"))
+"""Debug mode (environment ``VIRTCORE_DEBUG_INLINE``): an inline method that exceeds :data:`INLINE_LIMIT` fails."""
+
+
+class Default(enum.Enum):
+    """What stands for "as the connection says"."""
+
+    DEFAULT = "default"
+
+    def __repr__(self) -> str:
+        return "DEFAULT"
+
+
+DEFAULT: Final = Default.DEFAULT
+
+#: Seconds a caller waits; None without end; DEFAULT for the connection's rule.
+Deadline = float | None | Literal[Default.DEFAULT]
+
+
+class Style(enum.Enum):
+    """How a driver wrote a method."""
+
+    #: ``@inline def``: never waits, runs in the core loop.
+    INLINE = "inline"
+    #: ``async def``: runs in the core loop.
+    ASYNC = "async"
+    #: ``def``: may block, runs in a worker thread.
+    PLAIN = "plain"
+
+
+class Method(NamedTuple):
+    """A function to be called, and how."""
+
+    name: str
+    change: bool
+    style: Style
+    function: Callable[..., Any]
+    operation: Operation | None = None
+
+    @property
+    def abortable(self) -> bool:
+        """Whether its job may be aborted: the operation says so, and there is a coroutine to cancel."""
+        return self.operation is not None and self.operation.abortable and self.style is Style.ASYNC
+
+
+_methods: dict[type, dict[str, Method]] = {}
+
+
+def methods_of(driver: type) -> dict[str, Method]:
+    """How each operation is called on a driver class."""
+    known = _methods.get(driver)
+    if known is None:
+        known = {
+            name: Method(name, record.kind is Kind.CHANGE, _style(function), function, record)
+            for name, record in all_operations().items()
+            if (function := getattr(driver, name, None)) is not None
+        }
+        _methods[driver] = known
+    return known
+
+
+def _style(function: Callable[..., Any]) -> Style:
+    if is_inline(function):
+        return Style.INLINE
+    return Style.ASYNC if inspect.iscoroutinefunction(function) else Style.PLAIN
+
+
+def check_deadline(deadline: float | None) -> float | None:
+    """A deadline as given by a caller.
+
+    :raises InvalidArg: it is negative or not a number.
+    """
+    if deadline is not None and not deadline >= 0:
+        raise InvalidArg(f"deadline must be a number of seconds, not {deadline!r}")
+    return deadline
+
+
+def _timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """An inline method as debug mode runs it."""
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        value = function(*args, **kwargs)
+        taken = time.perf_counter() - began
+        if isinstance(value, Awaitable):
+            raise InternalError(f"inline method {name} returned an awaitable: it must be 'async def'")
+        if taken > INLINE_LIMIT:
+            raise InternalError(f"inline method {name} took {taken * 1000:.1f} ms; it must not take longer than 5 ms")
+        return value
+
+    return run
+
+
+def guarded(method: Method) -> Method:
+    """A method as it is called: in debug mode, inline ones are timed."""
+    if debug_inline and method.style is Style.INLINE:
+        return method._replace(function=_timed(method.function, method.name))
+    return method
