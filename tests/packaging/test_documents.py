@@ -46,7 +46,7 @@ def test_every_page_of_the_documentation_is_in_the_tree() -> None:
 
 def examples() -> list[tuple[str, str]]:
     found = []
-    for path in sorted((ROOT / "docs").glob("*.md")):
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         blocks = re.findall(r"^```python\n(.*?)^```", path.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
         found += [(f"{path.stem}-{number}", block) for number, block in enumerate(blocks, 1)]
     return found
