@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeAlias
 
+from virtcore.model.storage.source import BUS_PATTERN, FUNCTION_PATTERN, SLOT_PATTERN
 from virtcore.xml import HEX, ON_OFF, YES_NO, attribute, child, element, inherited
 
 __all__ = [
@@ -58,10 +59,10 @@ class ZPCIAddress:
 class PCIAddress:
     """A slot of a guest PCI bus; without numbers, "any PCI slot"."""
 
-    domain: int | None = attribute(codec=HEX("0x%04x"), doc="PCI domain")
-    bus: int | None = attribute(codec=HEX("0x%02x"), doc="index of the PCI controller")
-    slot: int | None = attribute(codec=HEX("0x%02x"), doc="slot, 0 to 0x1f")
-    function: int | None = attribute(codec=HEX("0x%x"), doc="function, 0 to 7")
+    domain: int | None = attribute(codec=HEX("0x%04x"), pattern="(0x)?[0-9a-fA-F]{1,8}", doc="PCI domain")
+    bus: int | None = attribute(codec=HEX("0x%02x"), pattern=BUS_PATTERN, doc="index of the PCI controller")
+    slot: int | None = attribute(codec=HEX("0x%02x"), pattern=SLOT_PATTERN, doc="slot, 0 to 0x1f")
+    function: int | None = attribute(codec=HEX("0x%x"), pattern=FUNCTION_PATTERN, doc="function, 0 to 7")
     multifunction: bool | None = attribute(codec=ON_OFF, doc="whether other functions of the slot are in use")
     zpci: ZPCIAddress | None = child()
 
@@ -75,7 +76,7 @@ class PCIAddress:
 class DriveAddress:
     """A unit on a disk controller's bus."""
 
-    controller: int | None = attribute(doc="index of the controller")
+    controller: int | None = attribute(pattern="[0-9]{1,2}", doc="index of the controller")
     bus: int | None = attribute(doc="bus of the controller")
     target: int | None = attribute(doc="target on the bus")
     unit: int | None = attribute(doc="unit of the target")
@@ -112,7 +113,9 @@ class USBAddress:
 class SpaprVIOAddress:
     """A register of the PAPR virtual I/O bus."""
 
-    reg: int | None = attribute(codec=HEX("0x%08x", bits=64, base=16), doc="register address")
+    reg: int | None = attribute(
+        codec=HEX("0x%08x", bits=64, base=16), pattern="(0x)?[0-9a-fA-F]{1,8}", doc="register address"
+    )
 
 
 @element("address", tag=AddressType.VIRTIO_S390)
@@ -176,7 +179,11 @@ class Device:
     """What every guest device has (libvirt's device info)."""
 
     alias: str | None = attribute(
-        "name", within="alias", blank=False, doc="identifier of the device; ``ua-`` names are the user's"
+        "name",
+        within="alias",
+        blank=False,
+        pattern=r"[a-zA-Z0-9_\-.]+",
+        doc="identifier of the device; ``ua-`` names are the user's",
     )
     acpi_index: int | None = attribute(
         "index", within="acpi", nonzero=True, doc="index the guest names the device by", since="7.3.0"
@@ -206,7 +213,11 @@ class ROMDevice(Device):
     boot_order: int | None = attribute("order", within="boot", nonzero=True, doc="place in the boot order, from 1")
     loadparm: str | None = attribute(within="boot", doc="boot menu entry on s390")
     alias: str | None = attribute(
-        "name", within="alias", blank=False, doc="identifier of the device; ``ua-`` names are the user's"
+        "name",
+        within="alias",
+        blank=False,
+        pattern=r"[a-zA-Z0-9_\-.]+",
+        doc="identifier of the device; ``ua-`` names are the user's",
     )
     rom_enabled: bool | None = attribute(
         "enabled", within="rom", codec=YES_NO, doc="whether the device has an option ROM", since="4.3.0"

@@ -170,7 +170,11 @@ class Controller(Device):
     )
     driver: ControllerDriver | None = child()
     alias: str | None = attribute(
-        "name", within="alias", blank=False, doc="identifier of the device; ``ua-`` names are the user's"
+        "name",
+        within="alias",
+        blank=False,
+        pattern=r"[a-zA-Z0-9_\-.]+",
+        doc="identifier of the device; ``ua-`` names are the user's",
     )
     master_startport: int | None = attribute(
         "startport", within="master", doc="first port of the master that a USB companion serves"

@@ -301,7 +301,9 @@ class BlockIO:
 class DiskTarget:
     """How the guest names the disk, and the bus it is on."""
 
-    dev: str | None = attribute(doc="logical device name, such as vda")
+    dev: str | None = attribute(
+        pattern="(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+", doc="logical device name, such as vda"
+    )
     bus: DiskBus | None = attribute(doc="bus; by default derived from dev")
     tray: DiskTray | None = attribute(omit=DiskTray.CLOSED, doc="state of the tray")
     removable: bool | None = attribute(
@@ -395,7 +397,7 @@ class Disk(BootableDevice):
     readonly: bool = flag(doc="the guest cannot write")
     shareable: bool = flag(doc="other domains may use it at the same time")
     transient: TransientDisk | None = child()
-    serial: str | None = leaf(doc="serial number")
+    serial: str | None = leaf(pattern=r"[A-Za-z0-9_\.\+\- ]+", doc="serial number")
     wwn: str | None = leaf(pattern="(0x)?[0-9a-fA-F]{16}", doc="world wide name")
     vendor: str | None = leaf(doc="vendor of a SCSI disk, at most 8 characters")
     product: str | None = leaf(doc="product of a SCSI disk, at most 16 characters")

@@ -64,6 +64,11 @@ __all__ = [
 ]
 
 
+#: Vendor and product identifiers of USB devices.
+USB_ID = HEX("0x%.4x")
+USB_ID_PATTERN = "(0x)?[0-9a-fA-F]{1,4}"
+
+
 class HostdevMode(StrEnum):
     """Whether hardware or a facility of the host is given."""
 
@@ -202,8 +207,17 @@ class USBHostdevSource:
     )
     missing: bool | None = attribute(codec=YES_NO, omit=False, when=Mode.LIVE, doc="it was missing at start")
     guest_reset: USBGuestReset | None = attribute("guestReset", doc="whether the guest can reset it", since="9.5.0")
-    vendor: int | None = attribute("id", within="vendor", codec=HEX("0x%.4x"), nonzero=True, doc="vendor identifier")
-    product: int | None = attribute("id", within="product", codec=HEX("0x%.4x"), doc="product identifier")
+    vendor: int | None = attribute(
+        "id",
+        within="vendor",
+        codec=USB_ID,
+        pattern=USB_ID_PATTERN,
+        nonzero=True,
+        doc="vendor identifier",
+    )
+    product: int | None = attribute(
+        "id", within="product", codec=USB_ID, pattern=USB_ID_PATTERN, doc="product identifier"
+    )
     address: SourceUSBAddress | None = child()
 
 

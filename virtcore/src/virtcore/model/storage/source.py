@@ -131,6 +131,13 @@ class StartupPolicy(StrEnum):
     OPTIONAL = "optional"
 
 
+#: An absolute path (the schema's; drive letters are for Hyper-V and VirtualBox).
+_PATH = r"(/|[a-zA-Z]:\\).+"
+#: How a PCI bus, slot and function may be written.
+BUS_PATTERN = r"(0x)?[0-9a-fA-F]{1,2}|1?[0-9]?[0-9]|2[0-4][0-9]|25[0-5]"
+SLOT_PATTERN = r"(0x)?[01]?[0-9a-fA-F]|2[0-9]|3[01]"
+FUNCTION_PATTERN = "(0x)?[0-7]"
+
 _HTTP = (NetProtocol.HTTP, NetProtocol.HTTPS)
 _TLS = (NetProtocol.HTTPS, NetProtocol.FTPS)
 _CURL = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS)
@@ -217,7 +224,7 @@ class _Source:
 class FileSource(_Source):
     """An image in a file."""
 
-    file: str | None = attribute(blank=False, doc="absolute path")
+    file: str | None = attribute(blank=False, pattern=_PATH + r"|\[[^\]]+\] .+", doc="absolute path")
     fdgroup: str | None = attribute(doc="name of a group of descriptors passed by the client", since="9.0.0")
 
 
@@ -225,7 +232,7 @@ class FileSource(_Source):
 class BlockSource(_Source):
     """A block device of the host."""
 
-    dev: str | None = attribute(blank=False, doc="path of the device")
+    dev: str | None = attribute(blank=False, pattern=_PATH + r"|[a-zA-Z0-9_.\-\\:/]+", doc="path or name of the device")
 
 
 @element("source", tag=StorageType.DIR)
@@ -249,9 +256,9 @@ class SourcePCIAddress:
     """A PCI function of the host."""
 
     domain: int | None = attribute(codec=HEX("0x%04x"), doc="PCI domain")
-    bus: int | None = attribute(codec=HEX("0x%02x"), doc="PCI bus")
-    slot: int | None = attribute(codec=HEX("0x%02x"), doc="slot of the bus")
-    function: int | None = attribute(codec=HEX("0x%x"), doc="function of the slot")
+    bus: int | None = attribute(codec=HEX("0x%02x"), pattern=BUS_PATTERN, doc="PCI bus")
+    slot: int | None = attribute(codec=HEX("0x%02x"), pattern=SLOT_PATTERN, doc="slot of the bus")
+    function: int | None = attribute(codec=HEX("0x%x"), pattern=FUNCTION_PATTERN, doc="function of the slot")
 
 
 @element("source", tag=StorageType.NVME)

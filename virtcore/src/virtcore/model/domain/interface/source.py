@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from virtcore.errors import ErrorCode
-from virtcore.model.domain.hostdev import PCIHostdevDriver, PCIOriginalState, USBGuestReset
+from virtcore.model.domain.hostdev import USB_ID, USB_ID_PATTERN, PCIHostdevDriver, PCIOriginalState, USBGuestReset
 from virtcore.model.network.port import (
     VLAN,
     Bandwidth,
@@ -18,7 +18,6 @@ from virtcore.model.network.port import (
 )
 from virtcore.model.storage.source import Reconnect, SourcePCIAddress, StartupPolicy
 from virtcore.xml import (
-    HEX,
     INT,
     MAC,
     UINT_ANY,
@@ -150,7 +149,10 @@ class InterfaceMAC:
     """The interface's MAC address."""
 
     address: str | None = attribute(
-        codec=MAC, invalid="unable to parse mac address '{value}'", doc="address; generated when absent"
+        codec=MAC,
+        pattern="[a-fA-F0-9][02468aAcCeE](:[a-fA-F0-9]{2}){5}",
+        invalid="unable to parse mac address '{value}'",
+        doc="address; generated when absent",
     )
     type: MACType | None = attribute(doc="where it comes from (vSphere)", since="6.9.0")
     check: bool | None = attribute(codec=YES_NO, doc="whether the address must suit the type (vSphere)", since="6.9.0")
@@ -291,9 +293,16 @@ class HostdevInterfaceSource:
         "writeFiltering", codec=YES_NO, doc="whether configuration writes are filtered (Xen)"
     )
     vendor: int | None = attribute(
-        "id", within="vendor", codec=HEX("0x%.4x"), nonzero=True, doc="vendor identifier (USB)"
+        "id",
+        within="vendor",
+        codec=USB_ID,
+        pattern=USB_ID_PATTERN,
+        nonzero=True,
+        doc="vendor identifier (USB)",
     )
-    product: int | None = attribute("id", within="product", codec=HEX("0x%.4x"), doc="product identifier (USB)")
+    product: int | None = attribute(
+        "id", within="product", codec=USB_ID, pattern=USB_ID_PATTERN, doc="product identifier (USB)"
+    )
     address: InterfacePCIAddress | InterfaceUSBAddress | None = child(
         tag="@type",
         invalid="unknown host device source address type '{value}'",
