@@ -186,7 +186,11 @@ class Daemon:
             await self._wait_for_clients()
 
     async def _wait_for_clients(self) -> None:
-        """Give connections and what they left a few seconds."""
+        """Give running changes, connections and what they left a few seconds."""
+        from virtcore.runtime.calls import changes_ended
+
+        for job in await changes_ended(GRACE):
+            log.warning("job %d is left unfinished", job.number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GRACE):
                 while self._last or self.client_count():
