@@ -10,7 +10,10 @@ import sys
 import pytest
 
 from support import ROOT
+from virt_shell.command import Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
+from virtcore.driver.hooks import Specifications
+from virtcore.operations.declare import all_operations
 
 
 def test_readme_lists_every_distribution_with_its_schemes() -> None:
@@ -56,3 +59,17 @@ def examples() -> list[tuple[str, str]]:
 def test_the_examples_of_the_documentation_run(code: str) -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_operation_hook_and_command_is_documented() -> None:
+    bare = [name for name, record in all_operations().items() if not record.function.__doc__]
+    bare += [name for name, hook in vars(Specifications).items() if name.startswith("virtcore_") and not hook.__doc__]
+    bare += [known.name for known in all_commands() if not known.help]
+    bare += [
+        f"{known.name} --{option.name}" for known in all_commands() for option in known.options if undescribed(option)
+    ]
+    assert not bare
+
+
+def undescribed(option: Option) -> bool:
+    return not option.help and option.type != "alias"
