@@ -13,9 +13,18 @@ import pytest
 
 from toydriver import ONLY, REBOOT, World
 from virtcore.driver.opening import open_session
-from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, ResourceBusy
+from virtcore.errors import (
+    InternalError,
+    InvalidArg,
+    InvalidConn,
+    OperationAborted,
+    OperationDenied,
+    OperationInvalid,
+    ResourceBusy,
+)
 from virtcore.operations.events import GapEvent
 from virtcore.runtime import calls, methods
+from virtcore.runtime.calls import Call, Outcome, wait_here
 from virtcore.runtime.events import EventQueue
 from virtcore.runtime.jobs import DeadlineExpired
 from virtcore.runtime.loop import adopt, core_loop
@@ -208,6 +217,22 @@ def test_only_one_loop_can_be_adopted() -> None:
             adopt()
 
     asyncio.run(use())
+
+
+def test_a_call_that_ended_in_the_last_moment_has_its_result(world: World) -> None:
+    change = methods.Method("domain_create", True, Style.INLINE, lambda: "value")
+    call = Call(core_loop(), change, (), {})
+    core_loop().call_soon(call.begin)
+    assert wait_here(Call(core_loop(), change, (), {}), None) == "value"
+    assert call.done
+    assert call.give_up() is Outcome.ENDED
+    assert call.late(0) == "value"
+    early = Call(core_loop(), change, (), {})
+    with pytest.raises(DeadlineExpired):
+        early.late(0)
+    early.begin()
+    with pytest.raises(OperationAborted):
+        early.result()
 
 
 def test_debug_mode_fails_slow_inline_methods(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ may give up at any time: a query is then cancelled, a change goes on and can be 
 from __future__ import annotations
 
 import asyncio
+import enum
 import itertools
 import os
 import threading
@@ -27,6 +28,7 @@ from virtcore.runtime.workers import Work, WorkerPool, in_worker
 __all__ = [
     "Call",
     "Method",
+    "Outcome",
     "Style",
     "changes_ended",
     "guarded",
@@ -49,6 +51,15 @@ _change_ended = threading.Condition(threading.Lock())
 def running_calls(owner: object) -> list[Call]:
     """The calls of a connection that have begun and not ended."""
     return [call for call in list(_running) if call.owner is owner]
+
+
+class Outcome(enum.Enum):
+    """What becomes of a call whose waiter gives up; the value is how errors say it."""
+
+    ENDED = "it had ended"
+    WITHDRAWN = "it had not begun and was withdrawn: nothing changed"
+    CANCELLED = "the query was cancelled"
+    GOES_ON = "the work goes on"
 
 
 class Call:
@@ -129,12 +140,12 @@ class Call:
         if given_up:
             self._withdraw()
             return
+        if self.method.change:
+            self.number = next(_numbers)
+            self.since = time.monotonic()
         if self.method.style is Style.INLINE:
             self._run()
             return
-        if self.method.change:
-            self.number = next(_numbers)
-        self.since = time.monotonic()
         _running.add(self)
         try:
             self._task = self.core.loop.create_task(self.method.function(*self.args, **self.kwargs))
@@ -146,10 +157,9 @@ class Call:
     def _submit(self) -> None:
         if self._pool is None:
             raise InternalError(f"{self.method.name} is a plain method outside of a connection")
-        with _lock:
-            if self.method.change:
-                self.number = next(_numbers)
-        self.since = time.monotonic()
+        if self.method.change:
+            self.number = next(_numbers)
+            self.since = time.monotonic()
         _running.add(self)
         try:
             self._work = self._pool.submit(self._run)
@@ -230,40 +240,47 @@ class Call:
 
     # -- those who wait
 
-    def give_up(self) -> bool:
-        """The waiter leaves: a query is cancelled, a change goes on. Returns whether work goes on."""
+    def give_up(self) -> Outcome:
+        """The waiter leaves: a query is cancelled, a change that has begun goes on."""
         with _lock:
-            if self.done:
-                return False
-            self._given_up = True
-            began = self._began
+            ended, began = self.done, self._began
+            self._given_up = not ended
+        if ended:
+            return Outcome.ENDED
         if self._work is not None and self._pool is not None:
             if self._pool.abandon(self._work):
                 self._withdraw()
-                return False
+                return Outcome.WITHDRAWN
+            if self.done:  # by now
+                return Outcome.ENDED
         elif not began:
-            return False
+            return Outcome.WITHDRAWN
         elif not self.method.change:
             self.core.call_soon(self._cancel_query)
-        return self.method.change
+        return Outcome.GOES_ON if self.method.change else Outcome.CANCELLED
 
     def _cancel_query(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    def expired(self, seconds: float) -> DeadlineExpired:
-        """Give up because of a deadline; the error that says what becomes of the work."""
-        if self.give_up():
+    def late(self, seconds: float) -> Any:
+        """Give up because of a deadline.
+
+        :returns: the result, if the call ended in the last moment.
+        :raises DeadlineExpired: it did not; says what becomes of the work.
+        """
+        outcome = self.give_up()
+        if outcome is Outcome.ENDED:
+            return self.result()
+        if outcome is Outcome.GOES_ON:
             job = Job(self)
             advice = f"the work goes on as job {job.number}: error.job can be waited for"
-            return DeadlineExpired(self, seconds, advice + (" and aborted" if job.abortable else ""), job)
-        if self.method.change:
-            return DeadlineExpired(self, seconds, "it had not begun and was withdrawn: nothing changed", None)
-        return DeadlineExpired(self, seconds, "the query was cancelled", None)
+            raise DeadlineExpired(self, seconds, advice + (" and aborted" if job.abortable else ""), job)
+        raise DeadlineExpired(self, seconds, outcome.value, None)
 
     def interrupted(self, error: BaseException) -> None:
         """Give up because the waiter was interrupted; notes on the interrupt what goes on."""
-        if self.give_up():
+        if self.give_up() is Outcome.GOES_ON:
             error.add_note(f"{self} goes on as job {self.number} (see connection.jobs())")
 
 
@@ -295,9 +312,7 @@ def wait_here(call: Call, seconds: float | None) -> Any:
     except BaseException as error:
         call.interrupted(error)
         raise
-    if not in_time:
-        raise call.expired(seconds or 0)
-    return call.result()
+    return call.result() if in_time else call.late(seconds or 0)
 
 
 async def wait_in_loop(call: Call, seconds: float | None) -> Any:
@@ -332,7 +347,7 @@ async def _wait(call: Call, seconds: float | None, loop: asyncio.AbstractEventLo
                     async with asyncio.timeout(seconds):
                         await ended
                 except TimeoutError:
-                    raise call.expired(seconds) from None
+                    return call.late(seconds)
         except asyncio.CancelledError as error:
             call.interrupted(error)
             raise

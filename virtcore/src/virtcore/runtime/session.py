@@ -21,7 +21,7 @@ from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDen
 from virtcore.operations.declare import Operation
 from virtcore.operations.events import Event
 from virtcore.operations.spellings import canonical_function, needs_write
-from virtcore.runtime.calls import Call, running_calls, wait_anywhere, wait_here, wait_in_loop
+from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
 from virtcore.runtime.events import Kinds, wanted
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.loop import CoreLoop
@@ -206,7 +206,7 @@ class Session:
             if not limit.expired():
                 raise
             call = self._call(method, args, kwargs)
-            raise DeadlineExpired(call, seconds, "the query was cancelled", None) from None
+            raise DeadlineExpired(call, seconds, Outcome.CANCELLED.value, None) from None
 
     def call_here(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
         """Call an operation and block the calling thread, which is not the core loop's."""
