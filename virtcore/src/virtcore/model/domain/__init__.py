@@ -6,168 +6,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.clock import (
-        Catchup as Catchup,
-        Clock as Clock,
-        ClockBasis as ClockBasis,
-        ClockOffset as ClockOffset,
-        TickPolicy as TickPolicy,
-        Timer as Timer,
-        TimerMode as TimerMode,
-        TimerName as TimerName,
-        TimerTrack as TimerTrack,
-    )
-    from virtcore.model.domain.cputune import (
-        VCPU as VCPU,
-        Cache as Cache,
-        CacheMonitor as CacheMonitor,
-        CacheTune as CacheTune,
-        CacheType as CacheType,
-        CPUPlacement as CPUPlacement,
-        CPUTune as CPUTune,
-        EmulatorPin as EmulatorPin,
-        EmulatorSched as EmulatorSched,
-        IOThreadPin as IOThreadPin,
-        IOThreadSched as IOThreadSched,
-        MemoryBandwidth as MemoryBandwidth,
-        MemoryMonitor as MemoryMonitor,
-        MemoryTune as MemoryTune,
-        Scheduler as Scheduler,
-        VCPUMaximum as VCPUMaximum,
-        VCPUPin as VCPUPin,
-        VCPUSched as VCPUSched,
-    )
-    from virtcore.model.domain.document import (
-        domain_mode as domain_mode,
-        format_domain as format_domain,
-        load_domain as load_domain,
-    )
-    from virtcore.model.domain.domain import (
-        Domain as Domain,
-        GenerationId as GenerationId,
-        LifecycleAction as LifecycleAction,
-        LockFailureAction as LockFailureAction,
-        VirtType as VirtType,
-    )
-    from virtcore.model.domain.features import (
-        AIA as AIA,
-        APIC as APIC,
-        GIC as GIC,
-        HPT as HPT,
-        IBS as IBS,
-        IOAPIC as IOAPIC,
-        SMM as SMM,
-        AIAValue as AIAValue,
-        AsyncTeardown as AsyncTeardown,
-        CapabilitiesPolicy as CapabilitiesPolicy,
-        DirtyRing as DirtyRing,
-        Features as Features,
-        GICVersion as GICVersion,
-        HPTResizing as HPTResizing,
-        HyperV as HyperV,
-        HyperVMode as HyperVMode,
-        HyperVSpinlocks as HyperVSpinlocks,
-        HyperVSTimer as HyperVSTimer,
-        HyperVTLBFlush as HyperVTLBFlush,
-        HyperVVendorId as HyperVVendorId,
-        IBSValue as IBSValue,
-        IOAPICDriver as IOAPICDriver,
-        KVMFeatures as KVMFeatures,
-        Mitigation as Mitigation,
-        MitigationValue as MitigationValue,
-        MSRs as MSRs,
-        ProcessCapabilities as ProcessCapabilities,
-        RequiredState as RequiredState,
-        StateFeature as StateFeature,
-        TCGFeatures as TCGFeatures,
-        UnknownMSR as UnknownMSR,
-        XenFeatures as XenFeatures,
-        XenPassthrough as XenPassthrough,
-        XenPassthroughMode as XenPassthroughMode,
-    )
-    from virtcore.model.domain.launch_security import (
-        S390PV as S390PV,
-        SEV as SEV,
-        SEVSNP as SEVSNP,
-        LaunchSecurity as LaunchSecurity,
-        LaunchSecurityType as LaunchSecurityType,
-    )
-    from virtcore.model.domain.memory import (
-        Allocation as Allocation,
-        AllocationMode as AllocationMode,
-        HugePage as HugePage,
-        HugePages as HugePages,
-        MaxMemory as MaxMemory,
-        MemNode as MemNode,
-        Memory as Memory,
-        MemoryAccess as MemoryAccess,
-        MemoryBacking as MemoryBacking,
-        MemorySource as MemorySource,
-        Memtune as Memtune,
-        NUMAMemory as NUMAMemory,
-        NUMAMode as NUMAMode,
-        NUMAPlacement as NUMAPlacement,
-        Numatune as Numatune,
-    )
-    from virtcore.model.domain.os import (
-        BIOS as BIOS,
-        OS as OS,
-        ACPITable as ACPITable,
-        ACPITableType as ACPITableType,
-        BootDevice as BootDevice,
-        BootMenu as BootMenu,
-        Firmware as Firmware,
-        FirmwareFeature as FirmwareFeature,
-        FirmwareFeatureName as FirmwareFeatureName,
-        InitEnv as InitEnv,
-        Loader as Loader,
-        LoaderType as LoaderType,
-        NVRAMStore as NVRAMStore,
-        OSType as OSType,
-        OSVariant as OSVariant,
-        SMBIOSMode as SMBIOSMode,
-    )
-    from virtcore.model.domain.resources import (
-        BlkioDevice as BlkioDevice,
-        Blkiotune as Blkiotune,
-        DefaultIOThread as DefaultIOThread,
-        IDMap as IDMap,
-        IDMapEntry as IDMapEntry,
-        IOThread as IOThread,
-        IOThreadPoll as IOThreadPoll,
-        Perf as Perf,
-        PerfEvent as PerfEvent,
-        PerfEventName as PerfEventName,
-        PowerManagement as PowerManagement,
-        Resource as Resource,
-        ThrottleGroup as ThrottleGroup,
-    )
-    from virtcore.model.domain.rules import (
-        DomainContext as DomainContext,
-        DomainFeature as DomainFeature,
-        DomainRules as DomainRules,
-        ParseFlag as ParseFlag,
-    )
-    from virtcore.model.domain.seclabel import (
-        CipherName as CipherName,
-        KeyWrap as KeyWrap,
-        KeyWrapCipher as KeyWrapCipher,
-        SecurityLabel as SecurityLabel,
-        SecurityLabelType as SecurityLabelType,
-    )
-    from virtcore.model.domain.sysinfo import (
-        BaseBoard as BaseBoard,
-        Chassis as Chassis,
-        FirmwareConfigEntry as FirmwareConfigEntry,
-        FirmwareConfigInfo as FirmwareConfigInfo,
-        MemoryDeviceInfo as MemoryDeviceInfo,
-        ProcessorInfo as ProcessorInfo,
-        SMBIOSInfo as SMBIOSInfo,
-        Sysinfo as Sysinfo,
-        SysinfoType as SysinfoType,
-        SystemBIOS as SystemBIOS,
-        SystemInfo as SystemInfo,
-    )
+    # What :func:`__getattr__` does at run time; each of them says in ``__all__`` what is public.
+    from virtcore.model.domain.address import *  # noqa: F403
+    from virtcore.model.domain.audio import *  # noqa: F403
+    from virtcore.model.domain.chardev import *  # noqa: F403
+    from virtcore.model.domain.clock import *  # noqa: F403
+    from virtcore.model.domain.controller import *  # noqa: F403
+    from virtcore.model.domain.cputune import *  # noqa: F403
+    from virtcore.model.domain.crypto import *  # noqa: F403
+    from virtcore.model.domain.devices import *  # noqa: F403
+    from virtcore.model.domain.disk import *  # noqa: F403
+    from virtcore.model.domain.document import *  # noqa: F403
+    from virtcore.model.domain.domain import *  # noqa: F403
+    from virtcore.model.domain.features import *  # noqa: F403
+    from virtcore.model.domain.filesystem import *  # noqa: F403
+    from virtcore.model.domain.graphics import *  # noqa: F403
+    from virtcore.model.domain.hostdev import *  # noqa: F403
+    from virtcore.model.domain.hub import *  # noqa: F403
+    from virtcore.model.domain.input import *  # noqa: F403
+    from virtcore.model.domain.interface import *  # noqa: F403
+    from virtcore.model.domain.iommu import *  # noqa: F403
+    from virtcore.model.domain.launch_security import *  # noqa: F403
+    from virtcore.model.domain.lease import *  # noqa: F403
+    from virtcore.model.domain.memballoon import *  # noqa: F403
+    from virtcore.model.domain.memory import *  # noqa: F403
+    from virtcore.model.domain.memory_device import *  # noqa: F403
+    from virtcore.model.domain.nvram import *  # noqa: F403
+    from virtcore.model.domain.os import *  # noqa: F403
+    from virtcore.model.domain.panic import *  # noqa: F403
+    from virtcore.model.domain.pstore import *  # noqa: F403
+    from virtcore.model.domain.redirdev import *  # noqa: F403
+    from virtcore.model.domain.resources import *  # noqa: F403
+    from virtcore.model.domain.rng import *  # noqa: F403
+    from virtcore.model.domain.rules import *  # noqa: F403
+    from virtcore.model.domain.seclabel import *  # noqa: F403
+    from virtcore.model.domain.shmem import *  # noqa: F403
+    from virtcore.model.domain.smartcard import *  # noqa: F403
+    from virtcore.model.domain.sound import *  # noqa: F403
+    from virtcore.model.domain.sysinfo import *  # noqa: F403
+    from virtcore.model.domain.tpm import *  # noqa: F403
+    from virtcore.model.domain.video import *  # noqa: F403
+    from virtcore.model.domain.vsock import *  # noqa: F403
+    from virtcore.model.domain.watchdog import *  # noqa: F403
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "clock": (
@@ -205,6 +85,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "domain_mode",
         "format_domain",
         "load_domain",
+        "reading_mode",
     ),
     "domain": (
         "Domain",
