@@ -22,16 +22,13 @@ from virtcore.errors import InternalError, OperationAborted, OperationInvalid, V
 from virtcore.runtime import loop as core_loops
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.loop import CoreLoop
-from virtcore.runtime.methods import Method, Style, guarded
+from virtcore.runtime.methods import Method, Style
 from virtcore.runtime.workers import Work, WorkerPool, in_worker
 
 __all__ = [
     "Call",
-    "Method",
     "Outcome",
-    "Style",
     "changes_ended",
-    "guarded",
     "running_calls",
     "wait_again",
     "wait_anywhere",
