@@ -3,6 +3,23 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from virtcore.model.network.port import (
+        VLAN as VLAN,
+        Bandwidth as Bandwidth,
+        BandwidthRate as BandwidthRate,
+        IPAddress as IPAddress,
+        MACTableManager as MACTableManager,
+        NativeVLANMode as NativeVLANMode,
+        PortOptions as PortOptions,
+        Route as Route,
+        VirtualPort as VirtualPort,
+        VirtualPortParameters as VirtualPortParameters,
+        VirtualPortType as VirtualPortType,
+        VLANTag as VLANTag,
+    )
 
 _PORT = (
     "Bandwidth",
@@ -19,7 +36,20 @@ _PORT = (
     "VirtualPortType",
 )
 
-__all__ = sorted(_PORT)
+__all__ = [
+    "Bandwidth",
+    "BandwidthRate",
+    "IPAddress",
+    "MACTableManager",
+    "NativeVLANMode",
+    "PortOptions",
+    "Route",
+    "VLAN",
+    "VLANTag",
+    "VirtualPort",
+    "VirtualPortParameters",
+    "VirtualPortType",
+]
 
 
 def __getattr__(name: str) -> object:
