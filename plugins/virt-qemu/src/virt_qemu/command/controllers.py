@@ -16,6 +16,7 @@ from virtcore.model.domain.controller import (
     ISAController,
     PCIController,
     PCIControllerModel,
+    PCIControllerTarget,
     SATAController,
     SCSIController,
     SCSIControllerModel,
@@ -123,9 +124,9 @@ def _properties(builder: Builder, controller: Controller) -> dict[str, object]:
 
 
 def _pci(controller: PCIController) -> dict[str, object]:
-    if controller.model_name is None or controller.target is None:
+    if controller.model_name is None:
         raise InternalError("a PCI controller was not completed")
-    target, driver = controller.target, str(controller.model_name)
+    target, driver = controller.target or PCIControllerTarget(), str(controller.model_name)
     reserve = target.mem_reserve << 10 if target.mem_reserve else None
     if controller.model in _PORTS:
         return {

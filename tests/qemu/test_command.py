@@ -1,0 +1,181 @@
+"""The command line, piece by piece. Needs no QEMU."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from virt_qemu.capabilities.model import Accelerator, EmulatorCapabilities, Machine
+from virt_qemu.command import Builder, build
+from virt_qemu.command.line import escape
+from virt_qemu.rules import QemuRules
+from virt_qemu.rules.aliases import assign_aliases
+from virtcore.errors import ConfigUnsupported
+from virtcore.model.arch import Arch
+from virtcore.model.domain.document import load_domain
+from virtcore.model.domain.rules import ParseFlag
+
+FLAGS = {
+    "tcg",
+    "device.json+hotplug",
+    "netdev.json",
+    "seccomp-sandbox",
+    "pcie-root-port",
+    "virtio-net",
+    "smp-dies",
+    "virtio-scsi-pci",
+    "piix3-usb-uhci",
+    "vnc",
+    "VGA",
+}
+
+
+def capabilities(*flags: str) -> EmulatorCapabilities:
+    machines = [
+        Machine(name="pc-q35-9.0", alias="q35", max_cpus=288, default_ram_id="pc.ram", acpi=True),
+        Machine(name="pc-i440fx-9.0", alias="pc", max_cpus=255, default_ram_id="pc.ram", acpi=True),
+    ]
+    return EmulatorCapabilities(
+        binary="/bin/qemu",
+        arch=Arch.X86_64,
+        version=9_000_000,
+        package="",
+        flags=frozenset(FLAGS | set(flags)),
+        accelerators={"tcg": Accelerator(machines=machines)},
+    )
+
+
+class Host:
+    """Hands out descriptor numbers and remembers for what."""
+
+    def __init__(self) -> None:
+        self.opened: list[tuple[str, str]] = []
+
+    def _open(self, what: str, path: str) -> int:
+        self.opened.append((what, path))
+        return 10 + len(self.opened)
+
+    def listen(self, path: str) -> int:
+        return self._open("listen", path)
+
+    def output(self, path: str, append: bool) -> int:
+        return self._open("append" if append else "write", path)
+
+    def log(self, path: str, append: bool) -> int:
+        return self._open("log", path)
+
+    def is_cdrom(self, path: str) -> bool:
+        return path == "/dev/sr0"
+
+
+def command(devices: str = "", *, rest: str = "", name: str = "g", machine: str = "q35", host: Host | None = None):
+    """Options of a small guest as (option, value) pairs."""
+    known = capabilities()
+    xml = f"""<domain type='qemu'><name>{name}</name><memory unit='KiB'>131000</memory><vcpu>2</vcpu>
+    <os><type arch='x86_64' machine='{machine}'>hvm</type></os>{rest}
+    <devices><emulator>/bin/qemu</emulator><controller type='usb' model='none'/><memballoon model='none'/>{devices}
+    </devices></domain>"""
+    rules = QemuRules(lambda arch: "/bin/qemu", lambda path: known)
+    flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE
+    domain = load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
+    assign_aliases(domain)
+    builder = Builder(domain=domain, capabilities=known, resources=host or Host(), state_folder="/run/g", monitor=3)
+    argv = build(builder, {"PATH": "/bin"})
+    assert argv[0] == "/bin/qemu"
+    assert builder.environment["LC_ALL"] == "C"
+    pairs = []
+    words = argv[1:]
+    while words:
+        option = words.pop(0)
+        pairs.append((option, words.pop(0) if words and not words[0].startswith("-") else None))
+    return pairs
+
+
+def devices_of(pairs) -> dict[str, dict]:
+    return {props.get("id", props["driver"]): props for props in (json.loads(v) for o, v in pairs if o == "-device")}
+
+
+def test_commas_stay_in_their_value():
+    assert escape("a,b=c") == "a,,b=c"
+    pairs = command(name="x,debug-threads=off,y")
+    assert ("-name", "guest=x,,debug-threads=off,,y,debug-threads=on") in pairs
+    host = Host()
+    pairs = command(
+        """<disk type='file'><driver name='qemu' type='qcow2'/><source file='/i/a,b="c.img'/><target dev='vda'/></disk>
+        <serial type='dev'><source path='/dev/ttyS0,id=x'/></serial>
+        <serial type='unix'><source mode='bind' path='/s,server=off'/></serial>""",
+        host=host,
+    )
+    nodes = [json.loads(value) for option, value in pairs if option == "-blockdev"]
+    assert nodes[0]["filename"] == '/i/a,b="c.img'
+    assert ("-chardev", "serial,id=charserial0,path=/dev/ttyS0,,id=x") in pairs
+    assert host.opened == [("listen", "/s,server=off")]
+    assert ("-chardev", "socket,id=charserial1,fd=11,server=on,wait=off") in pairs
+
+
+def test_memory_is_whole_mebibytes():
+    pairs = dict(command())
+    assert pairs["-m"] == "size=131072k"
+    assert pairs["-smp"] == "2,sockets=2,cores=1,threads=1"
+    assert pairs["-machine"].startswith("pc-q35-9.0,usb=off,dump-guest-core=off,memory-backend=pc.ram")
+
+
+def test_layers_of_disks_and_boot_order():
+    pairs = command(
+        """<disk type='file' device='cdrom'><source file='/c.iso'/><target dev='sda' bus='sata'/><readonly/></disk>
+        <disk type='block' device='disk'><driver name='qemu' type='raw' cache='none' io='native'/>
+          <source dev='/dev/x'/><target dev='vda' bus='virtio'/></disk>
+        <disk type='file'><driver name='qemu' type='qcow2' discard='unmap'/><source file='/top'/>
+          <backingStore type='file'><format type='raw'/><source file='/base'/><backingStore/></backingStore>
+          <target dev='vdb' bus='virtio'/></disk>"""
+    )
+    nodes = {each["node-name"]: each for each in (json.loads(v) for o, v in pairs if o == "-blockdev")}
+    assert nodes["libvirt-1-format"]["backing"] == "libvirt-2-storage"
+    assert nodes["libvirt-1-format"]["discard"] == "unmap"
+    assert nodes["libvirt-2-storage"]["read-only"] is True
+    assert nodes["libvirt-3-storage"] == {
+        "driver": "host_device",
+        "filename": "/dev/x",
+        "aio": "native",
+        "node-name": "libvirt-3-storage",
+        "read-only": False,
+        "cache": {"direct": True, "no-flush": False},
+    }
+    assert nodes["libvirt-4-storage"]["read-only"] is True
+    found = devices_of(pairs)
+    assert found["virtio-disk0"]["bootindex"] == 1
+    assert "bootindex" not in found["virtio-disk1"]
+    assert found["sata0-0-0"]["bus"] == "ide.0"
+
+
+def test_network_and_files():
+    host = Host()
+    pairs = command(
+        """<interface type='user'><mac address='52:54:00:00:00:01'/><model type='virtio'/></interface>
+        <serial type='file'><source path='/out' append='on'/><log file='/log'/></serial>""",
+        host=host,
+    )
+    assert ("-netdev", '{"type":"user","id":"hostnet0"}') in pairs
+    found = devices_of(pairs)
+    assert found["net0"]["mac"] == "52:54:00:00:00:01"
+    assert ("-add-fd", "set=0,fd=11,opaque=serial0-source") in pairs
+    assert (
+        "-chardev",
+        "file,id=charserial0,path=/dev/fdset/0,append=on,logfile=/dev/fdset/1,logappend=on",
+    ) in pairs
+    assert host.opened == [("append", "/out"), ("log", "/log")]
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
+        "<filesystem type='mount'><source dir='/x'/><target dir='y'/></filesystem>",
+        "<interface type='bridge'><source bridge='br0'/></interface>",
+        "<disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vda'/></disk>",
+    ],
+)
+def test_what_is_missing_is_refused_not_left_out(devices):
+    with pytest.raises(ConfigUnsupported):
+        command(devices)
