@@ -100,7 +100,7 @@ def add_implicit_devices(domain: Domain, context: DomainContext) -> None:
     if devices.graphics and not devices.videos:
         from virtcore.model.domain.video import Video, VideoModel, VideoType
 
-        devices.videos.append(Video(model=VideoModel(type=VideoType.DEFAULT)))
+        devices.videos.append(Video(model=VideoModel(type=VideoType.DEFAULT, heads=1)))
 
 
 def _pair_console(domain: Domain) -> None:

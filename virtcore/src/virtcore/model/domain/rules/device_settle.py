@@ -292,7 +292,7 @@ def _settle_video(video: Video, context: DomainContext) -> None:
         from virtcore.model.domain.video import VideoModel, VideoType
 
     if model is None:
-        video.model = VideoModel(type=VideoType.DEFAULT)
+        video.model = VideoModel(type=VideoType.DEFAULT, heads=1)
     else:
         if model.heads is None:
             model.heads = 1
