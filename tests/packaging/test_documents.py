@@ -73,3 +73,13 @@ def test_every_operation_hook_and_command_is_documented() -> None:
 
 def undescribed(option: Option) -> bool:
     return not option.help and option.type != "alias"
+
+
+def test_every_environment_variable_that_is_read_is_documented() -> None:
+    read: set[str] = set()
+    for pattern in ("virtcore", "plugins/*"):
+        for path in ROOT.glob(f"{pattern}/src/**/*.py"):
+            text = path.read_text(encoding="utf-8")
+            read |= set(re.findall(r"\b(?:environ(?:\.get\(|\[)|getenv\(|_xdg\()\"(\w+)\"", text))
+    documented = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
+    assert read - {"PATH", "HOME"} <= documented
