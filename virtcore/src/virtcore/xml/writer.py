@@ -5,7 +5,6 @@ Output is byte for byte libvirt's style: two spaces a level, single quotes, ``<x
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -29,7 +28,6 @@ Writer = Callable[..., Any]
 _LIVE = int(Mode.LIVE)
 _INACTIVE = int(Mode.INACTIVE)
 
-_SPECIAL = re.compile("[<>&'\"\x01-\x08\x0b\x0c\x0e-\x19]").search
 _ESCAPES: dict[int, str | None] = {
     ord("<"): "&lt;",
     ord(">"): "&gt;",
@@ -47,7 +45,16 @@ def escape(text: str) -> str:
     """Text for an attribute or an element: XML's five characters escaped, control characters dropped as libvirt
     drops them.
     """
-    return text if _SPECIAL(text) is None else text.translate(_ESCAPES)
+    if (
+        "'" not in text
+        and "<" not in text
+        and ">" not in text
+        and "&" not in text
+        and '"' not in text
+        and text.isprintable()
+    ):
+        return text
+    return text.translate(_ESCAPES)
 
 
 def format(obj: object, mode: Mode = Mode.LIVE) -> str:
@@ -195,6 +202,12 @@ class _Extras:
     def rest(self, within: str, indent: str) -> None:
         if self.pending:
             self.put(within, indent, lambda after: True)
+
+
+def joined(template: str) -> str:
+    """An expression for a text with values in it; lines of elements end here."""
+    end = "\\n" if template.endswith(">") else ""
+    return f'f"""{template}{end}"""'
 
 
 def visible(field: Field, mode: int) -> bool:
@@ -442,7 +455,7 @@ class _WriterSource:
         if slot.kind == "printed" and field.as_ == "attribute":
             code(f"v = {code.bind('F', field.value)}(o)")
             text = f"escape({code.bind('t', field.codec.write)}(v))" if field.codec is not None else "escape(str(v))"
-            code(f'if v is not None: {s} += " {slot.name}=\'" + {text} + "\'"')
+            code(f"if v is not None: {s} = " + joined(f"{{{s}}} {slot.name}='{{{text}}}'"))
         elif slot.kind == "union" and field.inline:
             table = _ByType(
                 slot,
@@ -461,10 +474,10 @@ class _WriterSource:
             size = slot.size
             code.indent(f"if {self.present(slot)}:")
             if size is None:
-                code(f'{s} += " {slot.name}=\'" + {self.spelled(slot)} + "\'"')
+                code(f"{s} = " + joined(f"{{{s}}} {slot.name}='{{{self.spelled(slot)}}}'"))
             else:
                 code(f"v, u = {code.bind('z', size.split)}(v)")
-                code(f'{s} += " {slot.name}=\'" + v + "\' {size.unit_name}=\'" + u + "\'"')
+                code(f"{s} = " + joined(f"{{{s}}} {slot.name}='{{v}}' {size.unit_name}='{{u}}'"))
             code.dedent()
 
     def text(self, slot: Slot, name: str, indent: str, s: str) -> None:
@@ -473,11 +486,11 @@ class _WriterSource:
         code.indent(f"if {self.present(slot)}:")
         if slot.size is not None:
             code(f"v, u = {code.bind('z', slot.size.split)}(v)")
-            code(f'{s} += " {slot.size.unit_name}=\'" + u + "\'"')
+            code(f"{s} = " + joined(f"{{{s}}} {slot.size.unit_name}='{{u}}'"))
             value = "v"
         else:
             value = self.spelled(slot)
-        code(f"L.append({indent} + '<{name}' + {s} + '>' + {value} + '</{name}>\\n')")
+        code("L.append(" + joined(f"{{{indent}}}<{name}{{{s}}}>{{{value}}}</{name}>") + ")")
 
     # -- children
 
@@ -502,21 +515,18 @@ class _WriterSource:
         start = f"<{name}"
         if slot.field.entry is not None:
             attribute, value = slot.field.entry
-            start += f" {attribute}='{escape(value)}'"
-        more = f" + x.attributes_of({slot.name!r})" if self.extra else ""
+            start += f" {attribute}='{escape(value)}'".replace("{", "{{").replace("}", "}}")
+        more = f"{{x.attributes_of({slot.name!r})}}" if self.extra else ""
         code.indent(f"if {self.present(slot)}:")
         if slot.many:
             if self.extra:
                 code("k = 0")
             code.indent("for v in v:")
+        value = "v" if slot.size is not None else self.spelled(slot)
         if slot.size is not None:
             code(f"v, u = {code.bind('z', slot.size.split)}(v)")
-            opening = f"{start} {slot.size.unit_name}='"
-            code(f"w({indent} + {opening!r} + u + \"'\"{more} + '>' + v + '</{name}>\\n')")
-        elif more:
-            code(f"w({indent} + {start!r}{more} + '>' + {self.spelled(slot)} + '</{name}>\\n')")
-        else:
-            code(f"w({indent} + {start + '>'!r} + {self.spelled(slot)} + '</{name}>\\n')")
+            start += f" {slot.size.unit_name}='{{u}}'"
+        code("w(" + joined(f"{{{indent}}}{start}{more}>{{{value}}}</{name}>") + ")")
         if slot.many:
             if self.extra:
                 code("k += 1")
@@ -529,19 +539,16 @@ class _WriterSource:
         name = self.prefixed((slot.field.within or "").rpartition("/")[2])
         code.indent(f"if {self.present(slot)}:")
         code.indent("for v in v:")
-        code(f'w({indent} + "<{name} {slot.name}=\'" + {self.spelled(slot)} + "\'/>\\n")')
+        code("w(" + joined(f"{{{indent}}}<{name} {slot.name}='{{{self.spelled(slot)}}}'/>") + ")")
         code.dedent()
         code.dedent()
 
     def flag(self, slot: Slot, indent: str, within: str) -> None:
         code = self.code
         name = self.prefixed(slot.name)
-        more = f" + x.attributes_of({slot.name!r})" if self.extra else ""
+        more = f"{{x.attributes_of({slot.name!r})}}" if self.extra else ""
         code.indent(f"if {self.present(slot, test='')}:")
-        if more:
-            code(f"w({indent} + '<{name}'{more} + '/>\\n')")
-        else:
-            code(f"w({indent} + '<{name}/>\\n')")
+        code("w(" + joined(f"{{{indent}}}<{name}{more}/>") + ")")
         code.dedent()
 
     def flags(self, slot: Slot, indent: str, within: str) -> None:
@@ -550,7 +557,7 @@ class _WriterSource:
         code.indent(f"if {self.present(slot, test='')}:")
         code.indent(f"for n in {code.bind('E', tuple(slot.enum))}:")
         prefix = self.prefixed("")
-        code(f"if n in v: w({indent} + '<{prefix}' + n + '/>\\n')")
+        code("if n in v: w(" + joined(f"{{{indent}}}<{prefix}{{n.value}}/>") + ")")
         code.dedent()
         code.dedent()
 
@@ -625,11 +632,11 @@ class _WriterSource:
             code(f"for v in v if isinstance(v, list) else (v,): {table}[type(v)](v, L, {indent})")
             code.dedent()
         elif field.as_ == "flag":
-            code(f"if v: w({indent} + '<{self.prefixed(slot.name)}/>\\n')")
+            code("if v: w(" + joined(f"{{{indent}}}<{self.prefixed(slot.name)}/>") + ")")
         else:
             name = self.prefixed(slot.name)
             text = f"escape({code.bind('t', field.codec.write)}(v))" if field.codec is not None else "escape(str(v))"
-            code(f"if v is not None: w({indent} + '<{name}>' + {text} + '</{name}>\\n')")
+            code("if v is not None: w(" + joined(f"{{{indent}}}<{name}>{{{text}}}</{name}>") + ")")
 
 
 def hidden(slot: Slot, cls: type) -> bool:
