@@ -83,3 +83,9 @@ def test_every_environment_variable_that_is_read_is_documented() -> None:
             read |= set(re.findall(r"\b(?:environ(?:\.get\(|\[)|getenv\(|_xdg\()\"(\w+)\"", text))
     documented = set(re.findall(r"`([A-Z_]+)`", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
     assert read - {"PATH", "HOME"} <= documented
+
+
+def test_every_benchmark_is_listed() -> None:
+    benchmarks = {path.stem.removeprefix("bench_") for path in (ROOT / "bench").glob("bench_*.py")}
+    text = (ROOT / "bench" / "README.md").read_text(encoding="utf-8")
+    assert benchmarks <= set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
