@@ -8,10 +8,12 @@ A command is declared beside its handler; parsing, help and completion follow fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
+    from enum import IntFlag
+
     from virt_shell.shell import Shell
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
 
 #: Names that complete an option's value.
 Completer = Callable[["Shell", "Arguments"], Sequence[str]]
+F = TypeVar("F", bound="IntFlag")
 Handler = Callable[["Shell", "Arguments"], bool]
 
 
@@ -243,6 +246,17 @@ class Arguments:
         if seconds is not None and (seconds == 0 or seconds > (2**31 - 1) // 1000):
             raise CommandError(f"Numeric value '{seconds}' for <timeout> option is malformed or out of range")
         return seconds
+
+    def flags(self, kind: type[F], table: Mapping[str, str]) -> F:
+        """The flags that the given options stand for.
+
+        :param table: option -> name of the member.
+        """
+        flags = kind(0)
+        for option, member in table.items():
+            if option in self:
+                flags |= kind[member]
+        return flags
 
     def exclusive(self, first: str, second: str) -> None:
         """Refuse two options together."""

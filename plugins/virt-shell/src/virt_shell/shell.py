@@ -141,12 +141,13 @@ class Shell:
         """
         from virtcore.errors import VirtError
 
+        ways = by.split()
         attempts: list[dict[str, str | int]] = []
-        if "id" in by and text.isascii() and text.isdigit() and int(text) < 2**31:
+        if "id" in ways and text.isascii() and text.isdigit() and int(text) < 2**31:
             attempts.append({"id": int(text)})
-        if "uuid" in by and len(text) == 36:
+        if "uuid" in ways and len(text) == 36:
             attempts.append({"uuid": text})
-        if "name" in by:
+        if "name" in ways:
             attempts.append({"name": text})
         for attempt in attempts:
             try:

@@ -191,16 +191,14 @@ def select_xpath(xml: str, expression: str | None, *, wrap: bool) -> str:
         return xml
     from lxml import etree
 
-    root = etree.fromstring(xml.encode())
+    root = etree.fromstring(xml.encode(), etree.XMLParser(remove_blank_text=True))
     try:
         found = root.xpath(expression)
     except etree.XPathError as problem:
         raise CommandError(f"internal error: Invalid XPath expression '{expression}': {problem}") from None
     nodes = [node for node in found if isinstance(node, etree._Element)] if isinstance(found, list) else []
-    for node in nodes:
-        node.tail = None
-    texts = [etree.tostring(node, encoding="unicode") for node in nodes]
     if wrap:
-        inner = "".join(f"\n  {text}" for text in texts)
-        return f"<nodes>{inner}\n</nodes>\n" if texts else "<nodes/>\n"
-    return "".join(text + "\n" for text in texts)
+        wrapper = etree.Element("nodes")
+        wrapper.extend(nodes)
+        nodes = [wrapper]
+    return "".join(etree.tostring(node, encoding="unicode", pretty_print=True, with_tail=False) for node in nodes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, string
@@ -34,10 +35,7 @@ _START_FLAGS = {
 def _start_flags(args: Arguments) -> DomainCreateFlags:
     from virtcore.enums import DomainCreateFlags
 
-    flags = DomainCreateFlags(0)
-    for option, member in _START_FLAGS.items():
-        if option in args:
-            flags |= DomainCreateFlags[member]
+    flags = args.flags(DomainCreateFlags, _START_FLAGS)
     if "console" in args:
         # Nothing the guest says before the console is attached is to be lost.
         flags |= DomainCreateFlags.START_PAUSED
@@ -108,16 +106,18 @@ def create(shell: Shell, args: Arguments) -> bool:
     ],
 )
 def destroy(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainDestroyFlags as Flags
+    from virtcore.enums import DomainDestroyFlags
 
-    domain = shell.domain(args)
-    flags = (Flags.GRACEFUL if "graceful" in args else Flags(0)) | (
-        Flags.REMOVE_LOGS if "remove-logs" in args else Flags(0)
-    )
-    name = args.require("domain")
-    with shell.failing(f"Failed to destroy domain '{name}'"):
-        domain.destroy(flags)
-    shell.extra(f"Domain '{name}' destroyed\n")
+    flags = args.flags(DomainDestroyFlags, {"graceful": "GRACEFUL", "remove-logs": "REMOVE_LOGS"})
+    return _act(shell, args, "destroy", lambda domain: domain.destroy(flags), "destroyed")
+
+
+def _act(shell: Shell, args: Arguments, verb: str, action: Callable[[Domain], object], done: str) -> bool:
+    """Do something to the domain of the command line and say so."""
+    domain, name = shell.domain(args), args.require("domain")
+    with shell.failing(f"Failed to {verb} domain '{name}'"):
+        action(domain)
+    shell.extra(f"Domain '{name}' {done}\n")
     return True
 
 
@@ -156,16 +156,12 @@ def _mode_names(args: Arguments, before_or: str) -> list[str]:
     options=[ACTIVE, _MODE],
 )
 def shutdown(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainShutdownFlags as Flags
+    from virtcore.enums import DomainShutdownFlags
 
-    flags = Flags(0)
+    flags = DomainShutdownFlags(0)
     for member in _mode_names(args, ","):
-        flags |= Flags[member]
-    domain, name = shell.domain(args), args.require("domain")
-    with shell.failing(f"Failed to shutdown domain '{name}'"):
-        domain.shutdown(flags)
-    shell.extra(f"Domain '{name}' is being shutdown\n")
-    return True
+        flags |= DomainShutdownFlags[member]
+    return _act(shell, args, "shutdown", lambda domain: domain.shutdown(flags), "is being shutdown")
 
 
 @command(
@@ -176,49 +172,33 @@ def shutdown(shell: Shell, args: Arguments) -> bool:
     options=[ACTIVE, _MODE],
 )
 def reboot(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainRebootFlags as Flags
+    from virtcore.enums import DomainRebootFlags
 
-    flags = Flags(0)
+    flags = DomainRebootFlags(0)
     for member in _mode_names(args, ""):
-        flags |= Flags[member]
-    domain, name = shell.domain(args), args.require("domain")
-    with shell.failing(f"Failed to reboot domain '{name}'"):
-        domain.reboot(flags)
-    shell.extra(f"Domain '{name}' is being rebooted\n")
-    return True
+        flags |= DomainRebootFlags[member]
+    return _act(shell, args, "reboot", lambda domain: domain.reboot(flags), "is being rebooted")
 
 
 @command(
     "reset", group="domain", help="reset a domain", description="Reset the virtual hardware at once.", options=[ACTIVE]
 )
 def reset(shell: Shell, args: Arguments) -> bool:
-    domain, name = shell.domain(args), args.require("domain")
-    with shell.failing(f"Failed to reset domain '{name}'"):
-        domain.reset()
-    shell.extra(f"Domain '{name}' was reset\n")
-    return True
+    return _act(shell, args, "reset", lambda domain: domain.reset(), "was reset")
 
 
 @command(
     "suspend", group="domain", help="suspend a domain", description="Stop a domain's virtual CPUs.", options=[ACTIVE]
 )
 def suspend(shell: Shell, args: Arguments) -> bool:
-    domain, name = shell.domain(args), args.require("domain")
-    with shell.failing(f"Failed to suspend domain '{name}'"):
-        domain.suspend()
-    shell.extra(f"Domain '{name}' suspended\n")
-    return True
+    return _act(shell, args, "suspend", lambda domain: domain.suspend(), "suspended")
 
 
 @command(
     "resume", group="domain", help="resume a domain", description="Let a suspended domain run on.", options=[ACTIVE]
 )
 def resume(shell: Shell, args: Arguments) -> bool:
-    domain, name = shell.domain(args), args.require("domain")
-    with shell.failing(f"Failed to resume domain '{name}'"):
-        domain.resume()
-    shell.extra(f"Domain '{name}' resumed\n")
-    return True
+    return _act(shell, args, "resume", lambda domain: domain.resume(), "resumed")
 
 
 @command(
@@ -235,9 +215,9 @@ def resume(shell: Shell, args: Arguments) -> bool:
     ],
 )
 def console(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainConsoleFlags as Flags
+    from virtcore.enums import DomainConsoleFlags
 
-    flags = (Flags.FORCE if "force" in args else Flags(0)) | (Flags.SAFE if "safe" in args else Flags(0))
+    flags = args.flags(DomainConsoleFlags, {"force": "FORCE", "safe": "SAFE"})
     run_console(shell, shell.domain(args), args.get("devname"), resume="resume" in args, flags=flags)
     return True
 

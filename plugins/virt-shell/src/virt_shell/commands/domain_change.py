@@ -6,12 +6,16 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, flag, string
 from virt_shell.commands.domain import ACTIVE, DOMAIN, FILE
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import read_file, select_xpath, typed_value
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 
 @command(
@@ -61,20 +65,14 @@ _UNDEFINE = {
     ],
 )
 def undefine(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainUndefineFlags as Flags
-    from virtcore.errors import VirtError
+    from virtcore.enums import DomainUndefineFlags
 
     args.exclusive("nvram", "keep-nvram")
     args.exclusive("tpm", "keep-tpm")
-    flags = Flags(0)
-    for option, member in _UNDEFINE.items():
-        if option in args:
-            flags |= Flags[member]
+    flags = args.flags(DomainUndefineFlags, _UNDEFINE)
     domain, name = shell.domain(args), args.require("domain")
-    try:
+    with shell.failing(f"Failed to undefine domain '{name}'"):
         domain.undefine(flags)
-    except VirtError as problem:
-        raise CommandError(f"Failed to undefine domain '{name}'") from problem
     shell.extra(f"Domain '{name}' has been undefined\n")
     return True
 
@@ -95,6 +93,15 @@ def autostart(shell: Shell, args: Arguments) -> bool:
     return True
 
 
+#: option of ``dumpxml`` -> name of the DomainXMLFlags member
+_DUMP = {
+    "inactive": "INACTIVE",
+    "security-info": "SECURE",
+    "update-cpu": "UPDATE_CPU",
+    "migratable": "MIGRATABLE",
+}
+
+
 @command(
     "dumpxml",
     group="domain",
@@ -111,17 +118,9 @@ def autostart(shell: Shell, args: Arguments) -> bool:
     ],
 )
 def dumpxml(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainXMLFlags as Flags
+    from virtcore.enums import DomainXMLFlags
 
-    flags = Flags(0)
-    for option, member in (
-        ("inactive", Flags.INACTIVE),
-        ("security-info", Flags.SECURE),
-        ("update-cpu", Flags.UPDATE_CPU),
-        ("migratable", Flags.MIGRATABLE),
-    ):
-        if option in args:
-            flags |= member
+    flags = args.flags(DomainXMLFlags, _DUMP)
     xml = shell.domain(args).xml(flags)
     shell.out(select_xpath(xml, args.get("xpath"), wrap="wrap" in args))
     return True
@@ -175,11 +174,11 @@ def edit(shell: Shell, args: Arguments) -> bool:
     ],
 )
 def memtune(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainModificationImpact as Impact
+    from virtcore.enums import DomainModificationImpact
 
     args.exclusive("current", "live")
     args.exclusive("current", "config")
-    flags = (Impact.CONFIG if "config" in args else Impact(0)) | (Impact.LIVE if "live" in args else Impact(0))
+    flags = args.flags(DomainModificationImpact, {"config": "CONFIG", "live": "LIVE"})
     with shell.failing("Unable to get number of memory parameters"):
         params = shell.domain(args).memory_parameters(flags)
     unlimited = 9007199254740991
@@ -196,13 +195,20 @@ def memtune(shell: Shell, args: Arguments) -> bool:
     options=[ACTIVE],
 )
 def ttyconsole(shell: Shell, args: Arguments) -> bool:
+    for console in _device_elements(shell, args, "devices/console[@tty]"):
+        shell.out(console.get("tty", "") + "\n")
+        return True
+    return False
+
+
+def _device_elements(shell: Shell, args: Arguments, path: str) -> list[etree._Element]:
+    """Elements of a domain's XML, of the definition with ``--inactive``."""
     from lxml import etree
 
-    tty = etree.fromstring(shell.domain(args).xml().encode()).find("devices/console[@tty]")
-    if tty is None:
-        return False
-    shell.out(tty.get("tty", "") + "\n")
-    return True
+    from virtcore.enums import DomainXMLFlags
+
+    xml = shell.domain(args).xml(args.flags(DomainXMLFlags, {"inactive": "INACTIVE"}))
+    return etree.fromstring(xml.encode()).findall(path)
 
 
 @command(
@@ -217,14 +223,9 @@ def ttyconsole(shell: Shell, args: Arguments) -> bool:
     ],
 )
 def domblklist(shell: Shell, args: Arguments) -> bool:
-    from lxml import etree
-
-    from virtcore.enums import DomainXMLFlags as Flags
-
-    xml = shell.domain(args).xml(Flags.INACTIVE if "inactive" in args else Flags(0))
     details = "details" in args
     table = Table("Type", "Device", "Target", "Source") if details else Table("Target", "Source")
-    for disk in etree.fromstring(xml.encode()).iterfind("devices/disk"):
+    for disk in _device_elements(shell, args, "devices/disk"):
         target = disk.find("target")
         if target is None or target.get("dev") is None:
             raise CommandError("unable to query block list")
@@ -247,13 +248,8 @@ def domblklist(shell: Shell, args: Arguments) -> bool:
     options=[DOMAIN, flag("inactive", "get inactive rather than running configuration")],
 )
 def domiflist(shell: Shell, args: Arguments) -> bool:
-    from lxml import etree
-
-    from virtcore.enums import DomainXMLFlags as Flags
-
-    xml = shell.domain(args).xml(Flags.INACTIVE if "inactive" in args else Flags(0))
     table = Table("Interface", "Type", "Source", "Model", "MAC")
-    for interface in etree.fromstring(xml.encode()).iterfind("devices/interface"):
+    for interface in _device_elements(shell, args, "devices/interface"):
         kind = interface.get("type", "")
 
         def attribute(child: str, name: str, interface: etree._Element = interface) -> str:

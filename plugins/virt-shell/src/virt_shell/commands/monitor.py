@@ -184,9 +184,7 @@ def list_domains(shell: Shell, args: Arguments) -> bool:
         flags = Flags.INACTIVE
     if "all" in args:
         flags = Flags.ACTIVE | Flags.INACTIVE
-    for option, member in _FILTERS.items():
-        if option in args:
-            flags |= Flags[member]
+    flags |= args.flags(Flags, _FILTERS)
     args.exclusive("table", "name")
     args.exclusive("table", "id")
     columns = [name for name in ("uuid", "name", "id") if name in args]
@@ -291,14 +289,8 @@ _STATS_FILTERS = {
 def domstats(shell: Shell, args: Arguments) -> bool:
     from virtcore.enums import ConnectGetAllDomainStatsFlags, DomainStatsTypes
 
-    stats = DomainStatsTypes(0)
-    for option, member in _STATS.items():
-        if option in args:
-            stats |= DomainStatsTypes[member]
-    flags = ConnectGetAllDomainStatsFlags(0)
-    for option, member in _STATS_FILTERS.items():
-        if option in args:
-            flags |= ConnectGetAllDomainStatsFlags[member]
+    stats = args.flags(DomainStatsTypes, _STATS)
+    flags = args.flags(ConnectGetAllDomainStatsFlags, _STATS_FILTERS)
     chosen = [shell.find_domain(name) for name in args.words("domain")] or None
     records = shell.connection.domain_stats(chosen, stats, flags)
     blocks = []

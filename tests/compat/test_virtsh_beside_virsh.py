@@ -1,0 +1,94 @@
+"""The same command lines through the real virsh and ours, on libvirt's test driver and ours: the same bytes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VIRSH = shutil.which("virsh")
+pytestmark = pytest.mark.skipif(VIRSH is None, reason="virsh is not installed (Debian: libvirt-clients)")
+
+GUEST = """<domain type='test'>
+  <name>second</name>
+  <uuid>11111111-2222-3333-4444-555555555555</uuid>
+  <title>a guest</title>
+  <memory unit='MiB'>64</memory>
+  <os><type>hvm</type></os>
+</domain>
+"""
+
+LINES = [
+    "list --all",
+    "list --all --title --uuid",
+    "list --id",
+    "list --name --uuid",
+    "list --inactive",
+    "list --table --name",
+    "dominfo test",
+    "domstate test --reason",
+    "domid test",
+    "domname 1",
+    "domuuid test",
+    "domcontrol test",
+    "domblklist test --details",
+    "domiflist test",
+    "domstats test",
+    "domstats --state --list-inactive",
+    "dumpxml test",
+    "dumpxml test --xpath //disk",
+    "dumpxml test --xpath //disk|//interface --wrap",
+    "dumpxml test --xpath //nothing",
+    "nodeinfo",
+    "hostname",
+    "uri",
+    "maxvcpus",
+    "memtune test",
+    "suspend test; list; resume test; destroy test; list --all; start test; dominfo test",
+    "start test",
+    "shutdown test; domstate test",
+    "reboot test --mode foo",
+    "autostart test; dominfo test",
+    "undefine test; list --all",
+    "destroy test; undefine test; list --all; domstate test",
+    "define @GUEST@; list --all --title; start second; dumpxml second; undefine second; list --all",
+    "create @GUEST@; destroy second; list --all",
+    "define /nonexistent.xml",
+    "domstate nope",
+    "domid 1",
+    "frobnicate",
+    "domstate",
+    "list extra",
+    "echo 'a  b' --shell; echo --xml '<&>'; echo --split a,,b,c",
+    "pwd extra",
+    "ttyconsole test",
+    "event --all --list",
+    "event --event nope",
+    "event",
+]
+
+
+def run(program: list[str], line: str) -> tuple[str, int]:
+    ran = subprocess.run(
+        [*program, "-c", "test:///default", line],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        text=True,
+        check=False,
+    )
+    return re.sub(r"(CPU time: +|time=)[\d.]+", r"\1#", ran.stdout), ran.returncode
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_virtsh_prints_what_virsh_prints(line: str, tmp_path: Path) -> None:
+    assert VIRSH is not None
+    guest = tmp_path / "guest.xml"
+    guest.write_text(GUEST)
+    line = line.replace("@GUEST@", str(guest))
+    assert run([sys.executable, "-m", "virt_shell"], line) == run([VIRSH], line)
