@@ -63,6 +63,8 @@ def prompt_loop(shell: Shell) -> bool:
         except KeyboardInterrupt:
             shell.out("\n")
             continue
+        if not sys.stdin.isatty():
+            shell.out(line + "\n")  # as a terminal would have shown it
         if not line:
             continue
         try:
