@@ -53,8 +53,6 @@ def assign_controller_indexes(domain: Domain, context: DomainContext) -> None:
     """Numbers controllers that have none: the lowest free number; USB 2 companions share one."""
     controllers = devices_of(domain).controllers
     regrouped = False
-    if all(controller.index is not None for controller in controllers):
-        return
     for place, controller in enumerate(controllers):
         if controller.index is not None:
             continue

@@ -73,6 +73,9 @@ _WITH_INFO = (
 )
 _ALL = (*_WITH_INFO, "graphics", "audios", "leases")
 
+#: Models of USB controllers that work as a group.
+_USB2_MODELS = frozenset({"ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3"})
+
 _DRIVE_PREFIXES = ("fd", "hd", "vd", "sd", "xvd", "ubd")
 
 
@@ -216,14 +219,7 @@ def controller_type(controller: Controller) -> str:
 
 def is_usb2(controller: Controller) -> bool:
     """Whether it is one of the four of an ICH9 group."""
-    from virtcore.model.domain.controller import USBController, USBControllerModel
-
-    return isinstance(controller, USBController) and controller.model in (
-        USBControllerModel.ICH9_EHCI1,
-        USBControllerModel.ICH9_UHCI1,
-        USBControllerModel.ICH9_UHCI2,
-        USBControllerModel.ICH9_UHCI3,
-    )
+    return getattr(controller, "model", None) in _USB2_MODELS
 
 
 def has_usb(domain: Domain) -> bool:
@@ -246,7 +242,7 @@ def find_controller(domain: Domain, kind: type[Controller], index: int) -> Contr
 
 def unused_index(domain: Domain, kind: type[Controller]) -> int:
     """The lowest number no controller of the kind has."""
-    used = {controller.index for controller in devices_of(domain).controllers if isinstance(controller, kind)}
+    used = {controller.index for controller in devices_of(domain).controllers if type(controller) is kind}
     index = 0
     while index in used:
         index += 1
