@@ -14,36 +14,28 @@ from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
+from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest, guest_of, state_folder
 from virt_qemu.log import GuestLog
-from virt_qemu.monitor import JSON, Event, Monitor
+from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.resources import HostResources, connect_socket
-from virtcore.driver.toolkit import DomainObject, DriverState, IndexEntry, StateFolders
+from virtcore.driver.toolkit import DomainObject, IndexEntry, StateFolders
 from virtcore.enums.domain import (
     DomainCrashedReason,
     DomainCreateFlags,
     DomainPausedReason,
     DomainPMSuspendedReason,
     DomainRunningReason,
-    DomainShutdownReason,
     DomainShutoffReason,
     DomainState,
 )
 from virtcore.enums.domain_events import (
-    DomainEventCrashedDetailType,
-    DomainEventPMSuspendedDetailType,
-    DomainEventResumedDetailType,
-    DomainEventShutdownDetailType,
-    DomainEventStartedDetailType,
     DomainEventStoppedDetailType,
-    DomainEventSuspendedDetailType,
-    DomainEventType,
 )
 from virtcore.errors import InternalError, OperationFailed, VirtError, XMLError
 from virtcore.model.domain.chardev import (
     Channel,
-    ChannelState,
     Console,
     DevChardev,
     HostPath,
@@ -52,7 +44,6 @@ from virtcore.model.domain.chardev import (
     Serial,
     UnixChardev,
 )
-from virtcore.operations.events import DomainRebootEvent
 from virtcore.runtime.launcher import attach, launcher
 
 if TYPE_CHECKING:
@@ -84,7 +75,7 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-class QemuState(DriverState):
+class QemuState(GuestEvents):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -336,7 +327,14 @@ class QemuState(DriverState):
         assert self.status is not None
         boot = _boot_id()
         waiting: list[asyncio.Task[None]] = []
-        for entry in await self.status.open():
+        entries = await self.status.open()
+        known = {entry.facts.get("folder") for entry in entries}
+        for left in self.folders.run.glob("domain-*"):
+            if left.name not in known:
+                # Made for a start that did not get as far as its status, or left by an end that got past it.
+                await processes.claim_left_over(left)
+                processes.remove_folder(left)
+        for entry in entries:
             facts = entry.facts
             folder = self.folders.run / str(facts.get("folder") or "")
             pid, started = facts.get("pid"), facts.get("start_time")
@@ -463,162 +461,6 @@ class QemuState(DriverState):
             if obj.private is guest:
                 await self._clean_up(obj, guest)
                 await self.stopped(obj, reason, _DETAILS[reason])
-
-    # -- events
-
-    def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
-        if obj.private is not guest or guest.ending is DomainShutoffReason.DESTROYED:
-            return
-        handler = _HANDLERS.get(event.name)
-        if handler is not None:
-            handler(self, obj, guest, event.data)
-
-    def paused(
-        self,
-        obj: DomainObject,
-        reason: DomainPausedReason,
-        detail: DomainEventSuspendedDetailType = DomainEventSuspendedDetailType.PAUSED,
-    ) -> None:
-        """The guest's virtual CPUs stand still; told once, be it by QEMU's event or by the reply to a command."""
-        if obj.state == DomainState.PAUSED and obj.reason != DomainPausedReason.STARTING_UP:
-            return
-        starting = obj.state == DomainState.PAUSED
-        self.set_state(obj, DomainState.PAUSED, reason)
-        if not starting:
-            self.emit(obj, DomainEventType.SUSPENDED, detail)
-
-    def resumed(self, obj: DomainObject, reason: DomainRunningReason = DomainRunningReason.UNPAUSED) -> None:
-        """The guest's virtual CPUs run again; told once."""
-        if obj.state == DomainState.RUNNING or (
-            obj.state == DomainState.PAUSED and obj.reason == DomainPausedReason.STARTING_UP
-        ):
-            return
-        self.running(obj, reason)
-        self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.UNPAUSED)
-
-    def _on_stop(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if obj.state == DomainState.RUNNING:
-            self.paused(obj, DomainPausedReason.USER)
-            self.state_changed(obj, guest)
-
-    def _on_resume(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if obj.state in (DomainState.PAUSED, DomainState.SHUTDOWN):
-            self.resumed(obj)
-            self.state_changed(obj, guest)
-
-    def _on_reset(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        guest.reboot = False
-        self.events.emit(DomainRebootEvent(obj.ref))
-
-    def _on_shutdown(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        """The guest has powered off; QEMU stays until we decide."""
-        if guest.got_shutdown:
-            return
-        if guest.reboot:
-            self._start_task(guest, self._boot_again(obj, guest))
-            return
-        guest.got_shutdown = True
-        by_guest = data.get("guest") if isinstance(data, dict) else None
-        details = DomainEventShutdownDetailType
-        detail = details.FINISHED if by_guest is None else details.GUEST if by_guest else details.HOST
-        self.set_state(obj, DomainState.SHUTDOWN, DomainShutdownReason.UNKNOWN)
-        self.emit(obj, DomainEventType.SHUTDOWN, detail)
-        restart = obj.live is not None and obj.live.on_poweroff == "restart"
-        if restart:
-            guest.got_shutdown = False
-            self._start_task(guest, self._boot_again(obj, guest))
-        elif obj.live is not None and obj.live.on_poweroff == "preserve":
-            guest.got_shutdown = False
-        else:
-            self._start_task(guest, self._end_powered_off(guest))
-
-    def _start_task(self, guest: Guest, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        guest.tasks.add(task)
-        task.add_done_callback(guest.tasks.discard)
-
-    async def _end_powered_off(self, guest: Guest) -> None:
-        if guest.process is not None:
-            await processes.end(guest.process)  # its end is recorded by the watch
-
-    async def _boot_again(self, obj: DomainObject, guest: Guest) -> None:
-        """Reset and run a guest that has powered off in order to reboot."""
-        guest.reboot = False
-        try:
-            monitor = guest.channel()
-            await monitor.execute("system_reset")
-            await monitor.execute("cont")
-        except VirtError as error:
-            log.error("cannot boot domain '%s' again: %s", obj.name, error)
-            return
-        if obj.state != DomainState.RUNNING:
-            self.running(obj, DomainRunningReason.BOOTED)
-        self.state_changed(obj, guest)
-
-    def _on_panic(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if obj.state == DomainState.CRASHED:
-            return
-        self.set_state(obj, DomainState.CRASHED, DomainCrashedReason.PANICKED)
-        self.emit(obj, DomainEventType.CRASHED, DomainEventCrashedDetailType.PANICKED)
-        action = obj.live.on_crash if obj.live is not None else None
-        if action == "restart":
-            self._start_task(guest, self._boot_again(obj, guest))
-        elif action in (None, "destroy"):
-            self._start_task(guest, self._end_powered_off(guest))
-        else:
-            self.state_changed(obj, guest)
-
-    def _on_io_error(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if isinstance(data, dict) and data.get("action") == "stop" and obj.state == DomainState.RUNNING:
-            self.paused(obj, DomainPausedReason.IOERROR, DomainEventSuspendedDetailType.IOERROR)
-            self.state_changed(obj, guest)
-
-    def _on_watchdog(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if isinstance(data, dict) and data.get("action") == "pause" and obj.state == DomainState.RUNNING:
-            self.paused(obj, DomainPausedReason.WATCHDOG, DomainEventSuspendedDetailType.WATCHDOG)
-            self.state_changed(obj, guest)
-
-    def _on_balloon(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if isinstance(data, dict) and isinstance(data.get("actual"), int):
-            guest.balloon = data["actual"] >> 10
-            if obj.live is not None:
-                obj.live.current_memory = guest.balloon
-            obj.touch()
-
-    def _on_pm_suspend(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if obj.state == DomainState.RUNNING:
-            self.set_state(obj, DomainState.PMSUSPENDED, DomainPMSuspendedReason.UNKNOWN)
-            self.emit(obj, DomainEventType.PMSUSPENDED, DomainEventPMSuspendedDetailType.MEMORY)
-            self.state_changed(obj, guest)
-
-    def _on_wakeup(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if obj.state == DomainState.PMSUSPENDED:
-            self.running(obj, DomainRunningReason.WAKEUP)
-            self.emit(obj, DomainEventType.STARTED, DomainEventStartedDetailType.WAKEUP)
-            self.state_changed(obj, guest)
-
-    def _on_port(self, obj: DomainObject, guest: Guest, data: object) -> None:
-        if not isinstance(data, dict) or obj.live is None or obj.live.devices is None:
-            return
-        for channel in obj.live.devices.channels:
-            if channel.alias == data.get("id") and channel.target is not None and hasattr(channel.target, "state"):
-                channel.target.state = ChannelState.CONNECTED if data.get("open") else ChannelState.DISCONNECTED
-                obj.touch()
-
-
-_HANDLERS = {
-    "STOP": QemuState._on_stop,
-    "RESUME": QemuState._on_resume,
-    "RESET": QemuState._on_reset,
-    "SHUTDOWN": QemuState._on_shutdown,
-    "GUEST_PANICKED": QemuState._on_panic,
-    "BLOCK_IO_ERROR": QemuState._on_io_error,
-    "WATCHDOG": QemuState._on_watchdog,
-    "BALLOON_CHANGE": QemuState._on_balloon,
-    "SUSPEND": QemuState._on_pm_suspend,
-    "WAKEUP": QemuState._on_wakeup,
-    "VSERPORT_CHANGE": QemuState._on_port,
-}
 
 
 def _threads(cpus: object) -> dict[int, int]:
