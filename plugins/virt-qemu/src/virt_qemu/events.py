@@ -32,9 +32,6 @@ from virtcore.errors import VirtError
 from virtcore.model.domain.chardev import ChannelState
 from virtcore.operations.events import DomainRebootEvent
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["GuestEvents"]
 
 log = logging.getLogger(__name__)
