@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from support import SHARED
+from support import ROOT, SHARED
 
 #: libvirt's release that these tests were written beside; others may differ in what is compared.
 KNOWN = (9, 0)
@@ -98,7 +99,10 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip("a private libvirtd needs root for its mount namespace")
     folder = tmp_path_factory.mktemp("l")
     command = [sys.executable, str(script)]
-    started = subprocess.run([*command, "start", "--dir", str(folder)], capture_output=True, text=True, check=False)
+    as_root = r'user="root"\ngroup="root"'  # guests read what tests put into their own folders
+    started = subprocess.run(
+        [*command, "start", "--dir", str(folder), "--qemu-conf", as_root], capture_output=True, text=True, check=False
+    )
     if started.returncode != 0:
         pytest.skip(f"the private libvirtd did not start: {started.stderr or started.stdout}")
     try:
@@ -125,6 +129,24 @@ def binding() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Kernel and initramfs of a guest that answers on its serial port."""
+    place = ROOT / "tests" / "qemu" / "guest_image.py"
+    specification = importlib.util.spec_from_file_location("guest_image", place)
+    assert specification is not None
+    assert specification.loader is not None
+    guest_image = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(guest_image)
+    reason = guest_image.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    kernel = guest_image.find_kernel()
+    initrd = tmp_path_factory.mktemp("i") / "initrd"
+    guest_image.write_initramfs(initrd, kernel)
+    return kernel, initrd
 
 
 def uri(driver: str, path: Path) -> str:

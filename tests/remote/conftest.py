@@ -169,10 +169,14 @@ class FakeEndpoint:
         self.daemon = self
         self.driver = driver
         self.last: list[Coroutine[Any, Any, None]] = []
+        self.finishing: list[asyncio.Task[None]] = []
 
     async def open_session(self, name: str, readonly: bool) -> Session:
         core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)
         return Session(core, self.driver, readonly=readonly, deadline=None)
+
+    def finish(self, last: Coroutine[Any, Any, None]) -> None:
+        self.finishing.append(asyncio.create_task(last))
 
     def connected(self, client: Client) -> None:
         pass

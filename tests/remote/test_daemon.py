@@ -55,6 +55,9 @@ def test_everything_lies_below_the_root(tmp_path: Path) -> None:
         run = root / "run"
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in run.iterdir() if path.is_socket()}
         assert modes == {"libvirt-sock": 0o700, "libvirt-sock-ro": 0o777, "libvirt-admin-sock": 0o700}
+        log = root / "log" / "virtcored.log"
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
+        assert f"serving below {root}" in log.read_text()
         assert (run / "virtcored.pid").read_text() == f"{process.pid}\n"
         with virtcore.connect(where(root)) as connection:
             assert connection.type() == "TEST"

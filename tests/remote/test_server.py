@@ -196,6 +196,27 @@ def test_a_client_that_leaves_in_the_middle(play: Play) -> None:
     play(scenario)
 
 
+def test_leaving_interrupts_neither_opening_nor_closing(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        slow = asyncio.Event()
+        closed: list[str] = []
+
+        async def close() -> None:
+            await slow.wait()
+            closed.append("whole")
+
+        peer.driver.close = close
+        peer.send("CONNECT_CLOSE")
+        await asyncio.sleep(0)
+        peer.client.connection_lost(None)
+        await asyncio.sleep(0.01)
+        slow.set()
+        await asyncio.sleep(0.01)
+        assert closed == ["whole"]
+
+    play(scenario)
+
+
 def events(peer: Any, name: str) -> list[Any]:
     row = procedure("remote." + name)
     return [

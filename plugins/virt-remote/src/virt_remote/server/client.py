@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from virt_remote.protocol import (
@@ -298,16 +298,24 @@ class Client(asyncio.Protocol):
             return b""
         return call.encode(value if call.result is None else call.result(value, wire))
 
-    def run(self, work: Any, key: tuple[int, int, int], serial: int) -> None:
-        """Have a coroutine answer a call: with the body it returns, with nothing for None, or with its error."""
-        task = asyncio.create_task(self._run(work, key, serial))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def run(
+        self, work: Coroutine[Any, Any, bytes | None], key: tuple[int, int, int], serial: int, *, whole: bool = False
+    ) -> None:
+        """Have a coroutine answer a call: with the body it returns, with nothing for None, or with its error.
+
+        :param whole: it runs to its end even when the client leaves.
+        """
+        if whole:
+            self.endpoint.daemon.finish(self._run(work, key, serial))
+        else:
+            task = asyncio.create_task(self._run(work, key, serial))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         self._running += 1
         if self._running >= MAX_REQUESTS:
             self.hold_reading(_CALLS)
 
-    async def _run(self, work: Any, key: tuple[int, int, int], serial: int) -> None:
+    async def _run(self, work: Coroutine[Any, Any, bytes | None], key: tuple[int, int, int], serial: int) -> None:
         try:
             body = await work
             if body is not None:

@@ -121,7 +121,7 @@ class Daemon:
         return sum(len(endpoint) for endpoint in self._endpoints)
 
     def finish(self, last: Coroutine[Any, Any, None]) -> None:
-        """Let a client's end run to its own."""
+        """Run something of a client's to its end, whether the client stays or leaves."""
         task = asyncio.get_running_loop().create_task(last)
         self._last.add(task)
         task.add_done_callback(self._finished)
@@ -145,8 +145,7 @@ class Daemon:
         return await open_session(text, readonly=readonly, deadline=None, aliases=False)
 
     def _prepare(self) -> None:
-        for name in ("run", "etc", "lib", "log", "cache"):
-            (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o755 if name == "run" else 0o700)
+        (self.root / "run").mkdir(parents=True, exist_ok=True, mode=0o755)
         self._lock = os.open(self.root / "run" / "virtcored.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,24 +199,37 @@ class Daemon:
                         await asyncio.sleep(0)
 
 
+def _start_log(root: Path, verbose: bool) -> None:
+    """Log to ``log/virtcored.log`` below the root, readable by its owner only, and problems to standard error."""
+    folder = root / "log"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    to_file = logging.StreamHandler(
+        open(folder / "virtcored.log", "a", encoding="utf-8", errors="backslashreplace", opener=_private)  # noqa: SIM115
+    )
+    to_stderr = logging.StreamHandler()
+    to_stderr.setLevel(logging.INFO if verbose else logging.WARNING)
+    form = "%(asctime)s virtcored[%(process)d]: %(levelname)s: %(message)s"
+    logging.basicConfig(handlers=[to_file, to_stderr], level=logging.INFO, format=form)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The program ``virtcored``."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="virtcored", description="virtcore's daemon: speaks libvirt's protocol")
     parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="keep everything below this folder")
-    parser.add_argument("--verbose", "-v", action="store_true", help="say what it does")
+    parser.add_argument("--verbose", "-v", action="store_true", help="say what it does, on standard error too")
     options = parser.parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="%(asctime)s virtcored: %(levelname)s: %(message)s",
-    )
     root: Path = options.root.absolute()
     longest = len(os.fsencode(root / "run" / "libvirt-admin-sock"))
     if longest > 107:
         parser.error(f"{root} is too long: the path of a socket may have 107 bytes")
     try:
+        _start_log(root, options.verbose)
         asyncio.run(Daemon(root).serve())
     except (VirtError, OSError) as error:
         print(f"virtcored: {error}", file=sys.stderr)

@@ -69,7 +69,7 @@ class SessionProcedure(NamedTuple):
             answer = self.function(client, *arguments)
             if not self.waits:
                 return results(answer)
-            client.run(later(answer), key, serial)
+            client.run(later(answer), key, serial, whole=True)  # no session half open or half closed
             return None
 
         return handle
