@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import linecache
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -420,8 +423,10 @@ def test_attrs_knows_the_classes() -> None:
     read = parse("<thing a='1'><b>2</b></thing>", Thing)
     assert attrs.has(Thing)
     assert [field.name for field in attrs.fields(Thing)] == ["a", "b", "extra"]
-    assert attrs.evolve(read, a="3") == Thing(a="3", b=["2"])
-    assert read == Thing(a="1", b=["2"])
+    # Type checkers see dataclass_transform, not attrs.
+    evolve: Any = attrs.evolve
+    assert vars(evolve(read, a="3")) == {"a": "3", "b": ["2"], "extra": None}
+    assert vars(read) == {"a": "1", "b": ["2"]}
 
 
 @pytest.mark.parametrize(
@@ -518,3 +523,30 @@ def test_unknown_content_is_stable() -> None:
     assert "new='a&#10;b'" in once
     assert both(once) == once
     assert parse(once, v.Machine).name == "n"
+
+
+def test_a_broken_module_behind_a_name_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "xmlbroken"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "def __getattr__(name):\n"
+        "    if name != 'Part':\n"
+        "        raise AttributeError(name)\n"
+        "    from xmlbroken import part\n"
+        "    return part.Part\n"
+    )
+    (package / "part.py").write_text("import os\nos.no_such_thing\n")
+    (package / "whole.py").write_text(
+        "from __future__ import annotations\n"
+        "from virtcore.xml import child, element\n"
+        "@element('whole')\n"
+        "class Whole:\n"
+        "    part: Part | None = child('part')\n"
+        "    none: Nowhere | None = child('none')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    whole = importlib.import_module("xmlbroken.whole").Whole
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        parse("<whole><part/></whole>", whole)
+    with pytest.raises(NameError, match=r"cannot resolve 'Nowhere \| None'"):
+        parse("<whole><none/></whole>", whole)

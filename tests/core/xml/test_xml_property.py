@@ -115,7 +115,7 @@ def test_format_parse_format(cls: type) -> None:
         text = format(made, Mode.SECURE)
         if not text:
             return
-        again = parse(text, cls)
+        again: Any = parse(text, cls)
         assert format(again, Mode.SECURE) == text
         assert again == settled(again)
         assert diff(again, settled(again)) == []

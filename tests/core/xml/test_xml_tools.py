@@ -218,7 +218,7 @@ def test_drivers_cannot_change_stages() -> None:
     with pytest.raises(TypeError, match="not the stages"):
 
         class Other(BoxRules):
-            validation = ()
+            validation = ()  # type: ignore[assignment]
 
     with pytest.raises(TypeError, match="same name"):
 

@@ -141,6 +141,7 @@ class Screen:
     compression: bool | None = attribute("compression", within="zlib", codec=ON_OFF)
     listens: list[str] = attribute("address", within="listen")
     _listen = printed(lambda self: self.listens[0] if self.listens else None, "listen")
+    extra: Extras | None = extras()
 
 
 @element(None)

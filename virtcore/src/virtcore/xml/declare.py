@@ -325,9 +325,20 @@ class _Names(Mapping[str, object]):
     def from_packages(self, name: str) -> object:
         parent = self.module.rpartition(".")[0]
         while parent:
-            package = sys.modules.get(parent)
-            if package is not None and hasattr(package, name):
-                return getattr(package, name)
+            package = vars(sys.modules[parent]) if parent in sys.modules else {}
+            if name in package:
+                return package[name]
+            lazy = package.get("__getattr__")
+            if lazy is not None:
+                try:
+                    return lazy(name)
+                except AttributeError as error:
+                    last = error.__traceback__
+                    while last is not None and last.tb_next is not None:
+                        last = last.tb_next
+                    # "No such name" comes from the function itself; what comes from deeper is a broken module.
+                    if last is not None and last.tb_frame.f_code is not lazy.__code__:
+                        raise
             parent = parent.rpartition(".")[0]
         builtin = vars(sys.modules["builtins"])
         if name in builtin:
