@@ -1,8 +1,6 @@
-"""The compliance suite on the drivers that are at hand everywhere."""
+"""The compliance suite on the driver that is at hand everywhere; the example runs it among its own tests."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
@@ -21,15 +19,6 @@ class TestTheTestDriver(DriverCompliance):
     @pytest.fixture
     def uri(self) -> str:
         return "test:///default"
-
-    def document(self, name: str, uuid: str | None = None) -> str:
-        return document(name, uuid)
-
-
-class TestTheExample(DriverCompliance):
-    @pytest.fixture
-    def uri(self, tmp_path: Path) -> str:
-        return f"example:///embed?root={tmp_path}"
 
     def document(self, name: str, uuid: str | None = None) -> str:
         return document(name, uuid)

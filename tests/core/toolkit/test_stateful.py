@@ -75,6 +75,7 @@ class ToyState(DriverState):
 
 class ToyDriver(StatefulDriver[ToyState]):
     name = "TOY"
+    function_prefix = "toy"
 
     @classmethod
     async def open(cls, request: OpenRequest) -> ToyDriver:
@@ -448,7 +449,9 @@ def test_unknown_flags_are_refused(using: Callable[[Body], None]) -> None:
             driver.domain_undefine(ref, DomainUndefineFlags.NVRAM),
             driver.connection_define_domain(xml(), 2),
         ):
-            with pytest.raises(InvalidArg, match=r"unsupported flags \(0x[0-9a-f]+\)"):
+            with pytest.raises(
+                InvalidArg, match=r"^unsupported flags \(0x[0-9a-f]+\) in function toy(Domain|Connect)\w+$"
+            ):
                 await call
 
     using(body)

@@ -12,7 +12,7 @@ from typing import Self
 
 from virt_example.state import ExampleState
 from virtcore.driver import OpenRequest, inline
-from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
+from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver
 from virtcore.enums import DomainShutdownFlags, DomainState
 from virtcore.errors import InvalidArg, OperationInvalid
 from virtcore.operations.values import DomainInfo
@@ -66,7 +66,7 @@ class ExampleDriver(StatefulDriver[ExampleState]):
             await self.state.resume(obj)
 
     async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
-        check_flags(flags, DomainShutdownFlags.SIGNAL, "domain_shutdown")
+        self.check_flags(flags, DomainShutdownFlags.SIGNAL, "domain_shutdown")
         obj = self.domain(domain)
         async with obj.job.modify("domain_shutdown"):
             obj.require_active()

@@ -40,6 +40,8 @@ __all__ = ["DriverCompliance"]
 UNKNOWN_UUID = "00000000-0000-4000-8000-000000000001"
 EVENT_WAIT = 30.0
 """Seconds an event may take."""
+REFUSED = ["", "\0", "<domain>", "<network/>", "<!DOCTYPE a [<!ENTITY b 'c'>]><domain/>"]
+NAMES = ["compliance..", "compliance%s", "compliance,x=1", "compliance é 名", "compliance;$(id)"]
 
 
 class DriverCompliance:
@@ -105,7 +107,7 @@ class DriverCompliance:
         need("connection_lookup_domain")
         for wanted in ({"name": "compliance-none"}, {"uuid": UNKNOWN_UUID}, {"id": 2**31 - 1}):
             with pytest.raises(errors.NoDomain):
-                connection.lookup_domain(**wanted)  # type: ignore[arg-type]
+                connection.lookup_domain(**wanted)
 
     def test_look_up_and_lists_agree(self, connection: Connection, defined: Domain) -> None:
         flags = ConnectListAllDomainsFlags
@@ -125,9 +127,7 @@ class DriverCompliance:
         assert again.xml(DomainXMLFlags.INACTIVE | DomainXMLFlags.SECURE) == text
         assert f"<uuid>{defined.uuid}</uuid>" in text
 
-    @pytest.mark.parametrize(
-        "document", ["", "\0", "<domain>", "<network/>", "<!DOCTYPE a [<!ENTITY b 'c'>]><domain/>"]
-    )
+    @pytest.mark.parametrize("document", REFUSED)
     def test_what_is_refused_changes_nothing(
         self, connection: Connection, need: Callable[..., None], document: str
     ) -> None:
@@ -142,9 +142,7 @@ class DriverCompliance:
             connection.define_domain(self.document("compliance", UNKNOWN_UUID))
         assert connection.lookup_domain(name="compliance").uuid == defined.uuid
 
-    @pytest.mark.parametrize(
-        "name", ["compliance..", "compliance%s", "compliance,x=1", "compliance é 名", "compliance;$(id)"]
-    )
+    @pytest.mark.parametrize("name", NAMES)
     def test_names_are_only_names(self, connection: Connection, need: Callable[..., None], name: str) -> None:
         need("connection_define_domain", "domain_undefine")
         domain = connection.define_domain(self.document(name))

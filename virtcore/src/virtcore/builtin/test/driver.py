@@ -11,9 +11,8 @@ from virtcore.builtin.test.host import DOMAIN_CAPABILITIES, SYSINFO, capabilitie
 from virtcore.builtin.test.state import TestState
 from virtcore.driver.base import Credential, OpenRequest
 from virtcore.driver.toolkit.domains import DomainObject
-from virtcore.driver.toolkit.stateful import StatefulDriver, check_flags
+from virtcore.driver.toolkit.stateful import StatefulDriver
 from virtcore.enums.domain import (
-    ConnectListAllDomainsFlags,
     DomainControlState,
     DomainCreateFlags,
     DomainMessageType,
@@ -52,6 +51,7 @@ class TestDriver(StatefulDriver[TestState]):
     __test__ = False  # no test case, whatever its name
 
     name = "TEST"
+    function_prefix = "test"
     local_only = True
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE
@@ -133,7 +133,7 @@ class TestDriver(StatefulDriver[TestState]):
 
     @inline
     def connection_sysinfo(self, flags: int = 0) -> str:
-        check_flags(flags, 0, "connection_sysinfo")
+        self.check_flags(flags, 0, "connection_sysinfo")
         return SYSINFO
 
     async def connection_domain_capabilities(
@@ -149,7 +149,7 @@ class TestDriver(StatefulDriver[TestState]):
         from virtcore.model.arch import Arch
         from virtcore.model.domain.domain import VirtType
 
-        check_flags(flags, 0, "connection_domain_capabilities")
+        self.check_flags(flags, 0, "connection_domain_capabilities")
         if arch is not None and arch not in Arch.__members__.values():
             raise InvalidArg(f"unknown architecture: {arch}")
         if virttype is not None and virttype not in VirtType.__members__.values():
@@ -164,11 +164,6 @@ class TestDriver(StatefulDriver[TestState]):
     # -- finding domains
 
     @inline
-    def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> list[DomainRef]:
-        check_flags(flags, 0xFFFF, "connection_list_domains")
-        return self.state.domains.refs(int(flags))
-
-    @inline
     def connection_lookup_domain(
         self, name: str | None = None, uuid: str | None = None, id: int | None = None
     ) -> DomainRef:
@@ -180,16 +175,16 @@ class TestDriver(StatefulDriver[TestState]):
     # -- one domain
 
     async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
-        check_flags(flags, 0, "domain_shutdown")
+        self.check_flags(flags, 0, "domain_shutdown")
         await self.state.shut_down(self.domain(domain))
 
     async def domain_reboot(self, domain: DomainRef, flags: DomainRebootFlags | int = 0) -> None:
-        check_flags(flags, _REBOOT_FLAGS, "domain_reboot")
+        self.check_flags(flags, _REBOOT_FLAGS, "domain_reboot")
         await self.state.reboot(self.domain(domain))
 
     @inline
     def domain_reset(self, domain: DomainRef, flags: int = 0) -> None:
-        check_flags(flags, 0, "domain_reset")
+        self.check_flags(flags, 0, "domain_reset")
         self.domain(domain).require_active()
 
     @inline
@@ -211,7 +206,7 @@ class TestDriver(StatefulDriver[TestState]):
 
     @inline
     def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
-        check_flags(flags, 0, "domain_control_info")
+        self.check_flags(flags, 0, "domain_control_info")
         self.domain(domain).require_active()
         return ControlInfo(DomainControlState.OK, 0, 0)
 
@@ -231,7 +226,7 @@ class TestDriver(StatefulDriver[TestState]):
     @inline
     def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
         known = DomainMessageType.DEPRECATION | DomainMessageType.TAINTING | DomainMessageType.IOERRORS
-        check_flags(flags, known, "domain_messages")
+        self.check_flags(flags, known, "domain_messages")
         from virtcore.builtin.test.taint import Messages
 
         found = self.domain(domain).private
@@ -246,7 +241,7 @@ class TestDriver(StatefulDriver[TestState]):
         """An echo; libvirt's driver has no consoles."""
         from virtcore.builtin.test.console import EchoStream
 
-        check_flags(flags, 3, "domain_open_console")
+        self.check_flags(flags, 3, "domain_open_console")
         self.domain(domain).require_active()
         return EchoStream()
 

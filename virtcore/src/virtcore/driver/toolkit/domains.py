@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
 
-__all__ = ["DomainObject", "DomainTable"]
+__all__ = ["LIST_FILTERS", "DomainObject", "DomainTable"]
 
 
 class DomainObject:
@@ -193,7 +193,7 @@ class DomainTable:
 
     def refs(self, flags: int = 0) -> list[DomainRef]:
         """References of the domains that pass every group of ``ConnectListAllDomainsFlags``."""
-        if not flags & _ALL_FILTERS:
+        if not flags & LIST_FILTERS:
             if self._refs is None:
                 self._refs = [obj.ref for obj in self]
             return list(self._refs)
@@ -303,4 +303,5 @@ _FILTERS: list[_Filter] = [
     _group(lambda obj: obj.snapshots > 0, ListFlags.HAS_SNAPSHOT, ListFlags.NO_SNAPSHOT),
     _group(lambda obj: obj.checkpoints > 0, ListFlags.HAS_CHECKPOINT, ListFlags.NO_CHECKPOINT),
 ]
-_ALL_FILTERS = sum(group for group, _ in _FILTERS)
+#: Every flag that lists of domains know.
+LIST_FILTERS = sum(group for group, _ in _FILTERS)

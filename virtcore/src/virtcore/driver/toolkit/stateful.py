@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from virtcore.driver.base import Driver, OpenRequest, Subscription
 from virtcore.driver.toolkit import shared
-from virtcore.driver.toolkit.domains import DomainObject
+from virtcore.driver.toolkit.domains import LIST_FILTERS, DomainObject
 from virtcore.driver.toolkit.state import DriverState
 from virtcore.enums.common import TypedParameterType
 from virtcore.enums.domain import (
@@ -23,9 +23,10 @@ from virtcore.enums.domain import (
     DomainXMLFlags,
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
-from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
+from virtcore.errors import ArgumentUnsupported, ErrorCode, InvalidArg, NoDomainMetadata, VirtError
 from virtcore.operations.declare import inline
 from virtcore.operations.events import Event
+from virtcore.operations.spellings import canonical_function
 from virtcore.operations.values import DomainInfo, DomainStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
 
@@ -51,14 +52,17 @@ _LIST_FILTERS = int(
 MEMORY_UNLIMITED = 9007199254740991
 
 
-def check_flags(flags: int, supported: int, operation: str) -> None:
+def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir") -> None:
     """Refuse flags that an operation does not know.
 
+    :param prefix: what libvirt's driver has before its functions' names in place of ``vir``.
     :raises InvalidArg: there are any.
     """
     unknown = int(flags) & ~int(supported)
     if unknown:
-        raise InvalidArg(f"unsupported flags (0x{unknown:x}) in function {operation}")
+        function = prefix + canonical_function(operation).removeprefix("vir")
+        # libvirt reports this one without "invalid argument".
+        raise VirtError.from_message(ErrorCode.INVALID_ARG, f"unsupported flags (0x{unknown:x}) in function {function}")
 
 
 class StatefulDriver(Driver, Generic[S]):
@@ -71,6 +75,9 @@ class StatefulDriver(Driver, Generic[S]):
             folders = StateFolders.session("toy")
             return await cls.attach(request, ("toy", str(folders.config)), lambda: ToyState(folders))
     """
+
+    #: What libvirt's driver has before its functions' names: ``qemu`` in ``qemuDomainReboot``; occurs in messages.
+    function_prefix: ClassVar[str] = "vir"
 
     #: Flags of ``domain_undefine`` and others that the driver understands.
     undefine_flags: ClassVar[DomainUndefineFlags] = DomainUndefineFlags(0)
@@ -112,6 +119,10 @@ class StatefulDriver(Driver, Generic[S]):
         :raises NoDomain: it is not (any more) known.
         """
         return self.state.domains.get(ref)
+
+    def check_flags(self, flags: int, supported: int, operation: str) -> None:
+        """Refuse flags that an operation does not know (:func:`check_flags`)."""
+        check_flags(flags, supported, operation, self.function_prefix)
 
     # -- hooks for statistics and information
 
@@ -160,6 +171,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> list[DomainRef]:
+        self.check_flags(flags, LIST_FILTERS, "connection_list_domains")
         return self.state.domains.refs(int(flags))
 
     @inline
@@ -178,23 +190,23 @@ class StatefulDriver(Driver, Generic[S]):
     # -- making and ending them
 
     async def connection_define_domain(self, xml: str, flags: DomainDefineFlags | int = 0) -> DomainRef:
-        check_flags(flags, DomainDefineFlags.VALIDATE, "connection_define_domain")
+        self.check_flags(flags, DomainDefineFlags.VALIDATE, "connection_define_domain")
         return await self.state.define(xml, int(flags))
 
     async def connection_create_domain(self, xml: str, flags: DomainCreateFlags | int = 0) -> DomainRef:
-        check_flags(flags, self.create_flags, "connection_create_domain")
+        self.check_flags(flags, self.create_flags, "connection_create_domain")
         return await self.state.create_from(xml, int(flags))
 
     async def domain_create(self, domain: DomainRef, flags: DomainCreateFlags | int = 0) -> DomainRef:
-        check_flags(flags, self.create_flags, "domain_create")
+        self.check_flags(flags, self.create_flags, "domain_create")
         return await self.state.create(self.domain(domain), int(flags))
 
     async def domain_destroy(self, domain: DomainRef, flags: DomainDestroyFlags | int = 0) -> None:
-        check_flags(flags, self.destroy_flags, "domain_destroy")
+        self.check_flags(flags, self.destroy_flags, "domain_destroy")
         await self.state.destroy(self.domain(domain), int(flags))
 
     async def domain_undefine(self, domain: DomainRef, flags: DomainUndefineFlags | int = 0) -> None:
-        check_flags(flags, self.undefine_flags, "domain_undefine")
+        self.check_flags(flags, self.undefine_flags, "domain_undefine")
         await self.state.undefine(self.domain(domain), int(flags))
 
     # -- what they are
@@ -221,7 +233,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_xml(self, domain: DomainRef, flags: DomainXMLFlags | int = 0) -> str:
-        check_flags(flags, self.xml_flags, "domain_xml")
+        self.check_flags(flags, self.xml_flags, "domain_xml")
         return self.state.xml(self.domain(domain), int(flags))
 
     @inline
@@ -242,7 +254,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_has_managed_save(self, domain: DomainRef, flags: int = 0) -> bool:
-        check_flags(flags, 0, "domain_has_managed_save")
+        self.check_flags(flags, 0, "domain_has_managed_save")
         return self.domain(domain).managed_save
 
     @inline
@@ -253,7 +265,7 @@ class StatefulDriver(Driver, Generic[S]):
     def domain_vcpus_count(self, domain: DomainRef, flags: DomainVcpuFlags | int = 0) -> int:
         flags = int(flags)
         known = DomainVcpuFlags.LIVE | DomainVcpuFlags.CONFIG | DomainVcpuFlags.MAXIMUM
-        check_flags(flags, known, "domain_vcpus_count")
+        self.check_flags(flags, known, "domain_vcpus_count")
         obj = self.domain(domain)
         facts = self.state.facts(obj, self.state.affects_live(obj, flags))
         return _number(facts, "max_vcpus" if flags & DomainVcpuFlags.MAXIMUM else "vcpus")
@@ -266,7 +278,7 @@ class StatefulDriver(Driver, Generic[S]):
         uri: str | None = None,
         flags: DomainModificationImpact | int = 0,
     ) -> str:
-        check_flags(flags, 3, "domain_metadata")
+        self.check_flags(flags, 3, "domain_metadata")
         if type not in (0, 1, 2):
             raise InvalidArg(f"unknown metadata type '{int(type)}'")
         config = self.state.config(self.domain(domain), int(flags))
@@ -283,7 +295,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_memory_parameters(self, domain: DomainRef, flags: DomainModificationImpact | int = 0) -> TypedParameters:
-        check_flags(flags, 3, "domain_memory_parameters")
+        self.check_flags(flags, 3, "domain_memory_parameters")
         return memory_parameters(self.state.config(self.domain(domain), int(flags)))
 
     @inline
@@ -303,7 +315,7 @@ class StatefulDriver(Driver, Generic[S]):
     ) -> list[DomainStats]:
         flags = int(flags)
         options = int(StatsFlags.NOWAIT | StatsFlags.BACKING | StatsFlags.ENFORCE_STATS)
-        check_flags(flags, _LIST_FILTERS | options, "connection_domain_stats")
+        self.check_flags(flags, _LIST_FILTERS | options, "connection_domain_stats")
         groups = self._stats_groups(int(stats), bool(flags & StatsFlags.ENFORCE_STATS))
         objects = self.state.domains.select(flags & _LIST_FILTERS)
         if domains is not None:
