@@ -218,7 +218,12 @@ class QemuDriver(StatefulDriver[QemuState]):
 
     # -- what they are
 
-    async def live_info(self, obj: DomainObject) -> DomainInfo:
+    @inline
+    def domain_info(self, domain: DomainRef) -> DomainInfo:  # type: ignore[override]
+        obj = self.domain(domain)
+        return self.live_info(obj) if obj.active else self.info_of(obj, 0)
+
+    def live_info(self, obj: DomainObject) -> DomainInfo:  # type: ignore[override]
         guest = guest_of(obj)
         facts = self.state.facts(obj, True)
         user, system = stats.cpu_times(guest.process.pid) if guest.process is not None else (0, 0)
@@ -227,7 +232,7 @@ class QemuDriver(StatefulDriver[QemuState]):
 
     async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
         guest = guest_of(obj)
-        rows = self.stats_of(obj, groups, await self.live_info(obj))
+        rows = self.stats_of(obj, groups, self.live_info(obj))
         await stats.add_live(obj, guest, groups, rows)
         return rows
 

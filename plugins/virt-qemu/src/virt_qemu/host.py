@@ -183,6 +183,7 @@ class QemuState(GuestEvents):
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 await processes.launch(guest, command)
+            await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
             monitor = self._monitor(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
             await self._set_up(obj, guest, domain)
@@ -318,7 +319,7 @@ class QemuState(GuestEvents):
         try:
             if obj.active and guest.ending is None:
                 await self.save(obj, guest)
-        except OSError as error:
+        except VirtError as error:
             log.error("cannot write the status of domain '%s': %s", obj.name, error)
 
     # -- finding guests again

@@ -91,7 +91,8 @@ class Monitor:
 
         client = QMPClient()
         try:
-            await asyncio.wait_for(client.connect(address), limit)
+            async with asyncio.timeout(limit):
+                await client.connect(address)
         except ConnectError as error:
             raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
         except TimeoutError:

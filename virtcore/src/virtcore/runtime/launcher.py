@@ -199,7 +199,8 @@ class Launcher:
                 raise InternalError(f"cannot reach the process launcher: {error.strerror}") from error
             # The descriptors stay open until the answer: those on their way are copies, but cheap certainty is better.
             try:
-                return await asyncio.wait_for(waiting.reply, _START_LIMIT)
+                async with asyncio.timeout(_START_LIMIT):
+                    return await waiting.reply
             except TimeoutError:
                 raise InternalError(f"starting {command.argv[0]} took more than {_START_LIMIT:.0f} s") from None
             finally:

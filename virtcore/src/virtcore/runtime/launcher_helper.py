@@ -138,7 +138,14 @@ def _launch(control: _socket.socket, request: _Request, fds: list[int]) -> tuple
 
 
 def main() -> None:
-    """Serve requests and report ends until the socket closes."""
+    """Serve requests and report ends until the core has gone; what was started goes on."""
+    try:
+        _serve()
+    except (ConnectionResetError, BrokenPipeError):
+        pass
+
+
+def _serve() -> None:
     posix.setsid()
     posix.closerange(CONTROL + 1, 1 << 20)  # what the core itself inherited without wanting it
     posix.set_inheritable(CONTROL, False)
@@ -149,10 +156,7 @@ def main() -> None:
     while True:
         for fd, _event in poll.poll():
             if fd == CONTROL:
-                try:
-                    request, fds = _receive(control)
-                except ConnectionResetError:
-                    return
+                request, fds = _receive(control)
                 child = _launch(control, request, fds)
                 if child is not None:
                     children[child[0]] = child[1]
