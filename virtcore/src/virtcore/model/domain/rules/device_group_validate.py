@@ -11,20 +11,20 @@ from virtcore.model.domain.rules.device_list import (
     devices_of,
     disk_bus,
     disk_target,
-    drive_used_by_disk,
     iterate_devices,
-    same_drive,
     scsi_hostdevs,
     serial_console,
 )
 from virtcore.model.domain.rules.disk_validate import disk_path
 
 if TYPE_CHECKING:
+    from virtcore.model.domain.devices import Devices
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules.context import DomainContext
 
 __all__ = [
+    "refuse_conflicts",
     "validate_aliases",
     "validate_drive_addresses",
     "validate_duplicate_disks",
@@ -51,34 +51,39 @@ def validate_duplicate_disks(domain: Domain, context: DomainContext) -> None:
 
 def validate_drive_addresses(domain: Domain, context: DomainContext) -> None:
     """A unit of a bus holds one disk or host device."""
-    disks = [disk for disk in devices_of(domain).disks if isinstance(disk.address, DriveAddress)]
-    for place, disk in enumerate(disks):
-        assert isinstance(disk.address, DriveAddress)
-        for other in disks[place + 1 :]:
-            assert isinstance(other.address, DriveAddress)
-            if disk_bus(disk) is disk_bus(other) and same_drive(disk.address, other.address):
-                raise ConfigUnsupported(
-                    f"Found duplicate drive address for disk with target name '{disk_target(disk)}' "
-                    f"{_unit(disk.address)}",
-                    path="/domain/devices/disk/address",
-                )
-    hostdevs = [hostdev for hostdev in scsi_hostdevs(domain) if isinstance(hostdev.address, DriveAddress)]
-    for place, hostdev in enumerate(hostdevs):
+    units: dict[tuple[object, ...], Disk] = {}
+    for disk in devices_of(domain).disks:
+        if not isinstance(disk.address, DriveAddress):
+            continue
+        first = units.setdefault((disk_bus(disk), *_key(disk.address)), disk)
+        if first is not disk:
+            raise ConfigUnsupported(
+                f"Found duplicate drive address for disk with target name '{disk_target(first)}' {_unit(disk.address)}",
+                path="/domain/devices/disk/address",
+            )
+    hostdevs: set[tuple[int, ...]] = set()
+    for hostdev in scsi_hostdevs(domain):
         address = hostdev.address
-        assert isinstance(address, DriveAddress)
+        if not isinstance(address, DriveAddress):
+            continue
+        key = _key(address)
         # libvirt's message has bus and controller in each other's place.
         swapped = DriveAddress(controller=address.bus, bus=address.controller, target=address.target, unit=address.unit)
-        for another in hostdevs[place + 1 :]:
-            if isinstance(another.address, DriveAddress) and same_drive(address, another.address):
-                raise ConfigUnsupported(
-                    f"SCSI host address {_unit(swapped)} in use by another SCSI host device",
-                    path="/domain/devices/hostdev/address",
-                )
-        if drive_used_by_disk(domain, DiskBus.SCSI, address):
+        if key in hostdevs:
+            raise ConfigUnsupported(
+                f"SCSI host address {_unit(swapped)} in use by another SCSI host device",
+                path="/domain/devices/hostdev/address",
+            )
+        if (DiskBus.SCSI, *key) in units:
             raise ConfigUnsupported(
                 f"SCSI host address {_unit(swapped)} in use by another SCSI disk",
                 path="/domain/devices/hostdev/address",
             )
+        hostdevs.add(key)
+
+
+def _key(address: DriveAddress) -> tuple[int, int, int, int]:
+    return (address.controller or 0, address.bus or 0, address.target or 0, address.unit or 0)
 
 
 def _unit(address: DriveAddress) -> str:
@@ -128,3 +133,63 @@ def validate_videos(domain: Domain, context: DomainContext) -> None:
     videos = devices_of(domain).videos
     if sum(video.model is not None and video.model.primary is True for video in videos) > 1:
         raise ConfigUnsupported("Only one primary video device is supported", path="/domain/devices/video")
+
+
+def refuse_conflicts(domain: Domain, context: DomainContext) -> None:
+    """What libvirt looks for with each device among its kind, looked for once."""
+    devices = devices_of(domain)
+    if devices.audios:
+        _refuse_same_audio(devices)
+    if devices.filesystems:
+        _refuse_same_share(devices)
+    if len(devices.videos) > 1:
+        _refuse_lonely_video(devices)
+    if devices.memory:
+        from virtcore.model.domain.rules.memory_validate import refuse_overlaps
+
+        refuse_overlaps(devices.memory)
+    if domain.throttle_groups or any(disk.throttle_filters for disk in devices.disks):
+        _refuse_unknown_throttle_groups(domain)
+
+
+def _refuse_same_audio(devices: Devices) -> None:
+    numbers = set()
+    for audio in devices.audios:
+        if audio.id in numbers:
+            raise XMLError(f"audio ID {audio.id} is used multiple times", path="/domain/devices/audio/@id")
+        numbers.add(audio.id)
+
+
+def _refuse_same_share(devices: Devices) -> None:
+    """Tags of virtiofs shares; other filesystems may share a target among themselves."""
+    from virtcore.model.domain.filesystem import FilesystemDriverType
+
+    shares: set[str | None] = set()
+    others: set[str | None] = set()
+    for filesystem in devices.filesystems:
+        virtiofs = filesystem.driver is not None and filesystem.driver.type is FilesystemDriverType.VIRTIOFS
+        if filesystem.target in shares or (virtiofs and filesystem.target in others):
+            raise ConfigUnsupported(
+                f"filesystem target '{filesystem.target}' specified twice", path="/domain/devices/filesystem/target"
+            )
+        (shares if virtiofs else others).add(filesystem.target)
+
+
+def _refuse_lonely_video(devices: Devices) -> None:
+    from virtcore.model.domain.video import VideoType
+
+    if any(video.model is not None and video.model.type is VideoType.NONE for video in devices.videos):
+        raise ConfigUnsupported(
+            "a 'none' video type must be the only video device defined for the domain",
+            path="/domain/devices/video/model/@type",
+        )
+
+
+def _refuse_unknown_throttle_groups(domain: Domain) -> None:
+    groups = {group.group_name for group in domain.throttle_groups}
+    for disk in devices_of(domain).disks:
+        for throttle in disk.throttle_filters:
+            if throttle.group not in groups:
+                raise XMLError(
+                    f"throttle group '{throttle.group}' not found", path="/domain/devices/disk/throttlefilters"
+                )

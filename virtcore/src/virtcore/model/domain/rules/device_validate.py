@@ -23,7 +23,6 @@ Check = Callable[[object, "Domain"], None]
 
 # Name of the element, and where its check is.
 _CHECKS = {
-    "audio": "display_validate.validate_audio",
     "channel": "chardev_validate.validate_channel",
     "console": "chardev_validate.validate_port",
     "controller": "controller_validate.validate_controller",

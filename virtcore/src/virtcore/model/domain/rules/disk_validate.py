@@ -32,7 +32,7 @@ from virtcore.model.storage.source import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from virtcore.model.domain.disk import IOTune, VirtioOptions
     from virtcore.model.domain.domain import Domain
@@ -93,8 +93,10 @@ def refuse_virtio_options(driver: VirtioOptions | None) -> None:
         raise ConfigUnsupported("page_per_vq option is only supported for virtio devices", path="driver/@page_per_vq")
 
 
-def validate_label_overrides(labels: Iterable[DeviceSeclabel], domain: Domain) -> None:
+def validate_label_overrides(labels: Sequence[DeviceSeclabel], domain: Domain) -> None:
     """A label of one device needs relabelling by the domain's."""
+    if not labels or not domain.seclabels:
+        return
     fixed = {label.model for label in domain.seclabels if not label.relabel}
     if any(label.model in fixed for label in labels):
         raise ConfigUnsupported(
@@ -163,7 +165,7 @@ def validate_disk(disk: Disk, domain: Domain) -> None:
     if disk.device in (DiskDevice.DISK, None) and _is_empty(disk):
         raise NoSource(target.dev, path="source")
     _validate_driver(disk)
-    _validate_throttle_filters(disk, domain, target.dev)
+    _validate_throttle_filters(disk, target.dev)
 
 
 def _chain(disk: Disk) -> Iterator[tuple[Source | None, StorageFormat | None]]:
@@ -401,7 +403,7 @@ def _limits_anything(tune: IOTune) -> bool:
     )
 
 
-def _validate_throttle_filters(disk: Disk, domain: Domain, name: str) -> None:
+def _validate_throttle_filters(disk: Disk, name: str) -> None:
     if not disk.throttle_filters:
         return
     path = "throttlefilters"
@@ -412,10 +414,6 @@ def _validate_throttle_filters(disk: Disk, domain: Domain, name: str) -> None:
         )
     if disk.device is DiskDevice.CDROM:
         raise OperationUnsupported("cdrom device with throttle filters isn't supported", path=path)
-    groups = {group.group_name for group in domain.throttle_groups}
-    for throttle in disk.throttle_filters:
-        if throttle.group not in groups:
-            raise XMLError(f"throttle group '{throttle.group}' not found", path=path)
 
 
 def validate_iotune(tune: IOTune | ThrottleGroup) -> None:

@@ -13,14 +13,13 @@ from virtcore.model.domain.rules.disk_validate import refuse_virtio_options
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.audio import Audio
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.graphics import Graphics
     from virtcore.model.domain.input import Input
     from virtcore.model.domain.sound import Sound
     from virtcore.model.domain.video import Video
 
-__all__ = ["validate_audio", "validate_graphics", "validate_input", "validate_sound", "validate_video"]
+__all__ = ["validate_graphics", "validate_input", "validate_sound", "validate_video"]
 
 
 def validate_video(device: Video, domain: Domain) -> None:
@@ -30,11 +29,6 @@ def validate_video(device: Video, domain: Domain) -> None:
     kind = model.type if model is not None else None
     if model is None or kind in (None, VideoType.DEFAULT):
         raise InternalError("missing video model and cannot determine default", path="model/@type")
-    videos = devices_of(domain).videos
-    if len(videos) > 1 and any(video.model is not None and video.model.type is VideoType.NONE for video in videos):
-        raise ConfigUnsupported(
-            "a 'none' video type must be the only video device defined for the domain", path="model/@type"
-        )
     if device.driver is not None and device.driver.name is VideoBackend.VHOSTUSER:
         if kind is not VideoType.VIRTIO:
             raise ConfigUnsupported("'vhostuser' driver is only supported with 'virtio' device", path="driver/@name")
@@ -82,11 +76,6 @@ def _require_audio(number: int | None, domain: Domain) -> None:
 
 def validate_sound(device: Sound, domain: Domain) -> None:
     _require_audio(device.audio_id, domain)
-
-
-def validate_audio(device: Audio, domain: Domain) -> None:
-    if any(other is not device and other.id == device.id for other in devices_of(domain).audios):
-        raise XMLError(f"audio ID {device.id} is used multiple times", path="@id")
 
 
 def validate_input(device: Input, domain: Domain) -> None:

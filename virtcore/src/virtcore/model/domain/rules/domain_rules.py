@@ -82,6 +82,7 @@ _COMPLETION = (
 # virDomainDefValidate
 _VALIDATION = (
     Stage("driver-checks", lambda rules, domain, context: rules.validate_domain(domain, context), driver=True),
+    _generic("device-conflicts", device_group_validate.refuse_conflicts),
     Stage("device-checks", _check_each_device),
     _generic("resource", validate.validate_resource),
     _generic("duplicate-disks", device_group_validate.validate_duplicate_disks),

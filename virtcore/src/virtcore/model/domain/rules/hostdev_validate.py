@@ -72,12 +72,8 @@ def validate_hostdevs(domain: Domain, context: DomainContext) -> None:
     devices = devices_of(domain)
     given = [_identity(device) for device in devices.hostdevs]
     given += [identity for interface in devices.interfaces if (identity := _interface_identity(interface)) is not None]
-    for place, identity in enumerate(given):
-        for other in given[place + 1 :]:
-            if _same(identity, other):
-                raise XMLError(
-                    "Hostdev already exists in the domain configuration", path="/domain/devices/hostdev/source"
-                )
+    if _any_twice(given):
+        raise XMLError("Hostdev already exists in the domain configuration", path="/domain/devices/hostdev/source")
     frame_buffers = sum(
         isinstance(device, (PCIHostdev, MdevHostdev)) and device.ramfb is True for device in devices.hostdevs
     )
@@ -141,11 +137,21 @@ def _interface_identity(interface: Interface) -> Identity | None:
     return _pci(source.address) if isinstance(source.address, InterfacePCIAddress) else None
 
 
-def _same(first: Identity, second: Identity) -> bool:
-    if first[0] != "usb" or second[0] != "usb":
-        return first == second
-    # By place where the first says it, else by vendor and product.
-    return first[1:3] == second[1:3] if first[1] and first[2] else first[3:] == second[3:]
+def _any_twice(given: list[Identity]) -> bool:
+    """Whether two are the same device. USB devices: by place where the first says it, else by vendor and product."""
+    seen: set[Identity] = set()
+    for identity in reversed(given):
+        if identity[0] != "usb":
+            keys: tuple[Identity, ...] = (identity,)
+            asked = identity
+        else:
+            place, product = ("usb place", *identity[1:3]), ("usb product", *identity[3:])
+            keys = (place, product)
+            asked = place if identity[1] and identity[2] else product
+        if asked in seen:
+            return True
+        seen.update(keys)
+    return False
 
 
 # ----------------------------------------------------------------------------------------------------------- interfaces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,12 @@ from virtcore.model.domain.memory_device import (
     VirtioMEM,
     VirtioPMEM,
 )
-from virtcore.model.domain.rules.device_list import devices_of
 
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.memory_device import AnyMemoryDevice
 
-__all__ = ["validate_memory_device"]
+__all__ = ["refuse_overlaps", "validate_memory_device"]
 
 # Where the kernel tells how large a transparent huge page is; KiB where it does not.
 _HUGE_PAGE = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
@@ -52,7 +52,6 @@ def validate_memory_device(device: AnyMemoryDevice, domain: Domain) -> None:
         _validate_virtio_mem(device)
     elif isinstance(device, SGXEPC) and device.address is not None:
         raise ConfigUnsupported("memory device address is not supported for model 'sgx-epc'", path="address")
-    _refuse_conflict(device, domain)
 
 
 def _validate_nvdimm(device: NVDIMM, domain: Domain) -> None:
@@ -125,29 +124,28 @@ def _mapped(device: AnyMemoryDevice) -> int:
     return size * 1024
 
 
-def _refuse_conflict(device: AnyMemoryDevice, domain: Domain) -> None:
-    slot = device.address if isinstance(device, (DIMM, NVDIMM)) and isinstance(device.address, DIMMAddress) else None
-    start = _start(device)
-    if not start and slot is None:
-        return
-    end = start + _mapped(device)
-    for other in devices_of(domain).memory:
-        if other is device:
-            continue
-        if slot is not None:
-            if isinstance(other.address, DIMMAddress) and other.address.slot == slot.slot:
+def refuse_overlaps(devices: list[AnyMemoryDevice]) -> None:
+    """A slot holds one module, a place in guest memory one device."""
+    path = "/domain/devices/memory/address"
+    slots: set[int | None] = set()
+    placed: list[tuple[int, int, int]] = []
+    for place, device in enumerate(devices):
+        if isinstance(device, (DIMM, NVDIMM)) and isinstance(device.address, DIMMAddress):
+            if device.address.slot in slots:
                 raise ConfigUnsupported(
-                    f"memory device slot '{slot.slot}' is already being used by another memory device",
-                    path="address/@slot",
+                    f"memory device slot '{device.address.slot}' is already being used by another memory device",
+                    path=f"{path}/@slot",
                 )
-        elif (other.address is not None and other.address == device.address) or (
-            device.alias is not None and other.alias == device.alias
-        ):
-            # The same device before an update.
-            continue
-        begin = _start(other)
-        if start and begin and start < begin + _mapped(other) and begin < end:
+            slots.add(device.address.slot)
+        start = _start(device)
+        if start:
+            placed.append((start, start + _mapped(device), place))
+    placed.sort()
+    for one, other in pairwise(placed):
+        if other[0] < one[1]:
+            # libvirt finds it at the device that comes first.
+            (start, end, _), (begin, _, _) = sorted((one, other), key=lambda device: device[2])
             raise ConfigUnsupported(
                 f"memory device address [0x{start:x}:0x{end:x}] overlaps with other memory device (0x{begin:x})",
-                path="address/@base",
+                path=f"{path}/@base",
             )

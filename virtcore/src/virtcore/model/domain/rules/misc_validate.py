@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, NoTarget, XMLError
-from virtcore.model.domain.rules.device_list import devices_of
 from virtcore.model.domain.rules.disk_validate import refuse_virtio_options
 
 if TYPE_CHECKING:
@@ -38,17 +37,9 @@ def validate_filesystem(device: Filesystem, domain: Domain) -> None:
         place = (source.dir or source.socket) if isinstance(source, DirectorySource) else None
         raise NoTarget(place, path="target/@dir")
 
-    def virtiofs(filesystem: Filesystem) -> bool:
-        return filesystem.driver is not None and filesystem.driver.type is FilesystemDriverType.VIRTIOFS
-
-    if device.boot_order is not None and not virtiofs(device):
+    virtiofs = device.driver is not None and device.driver.type is FilesystemDriverType.VIRTIOFS
+    if device.boot_order is not None and not virtiofs:
         raise ConfigUnsupported("boot order is only supported for virtiofs", path="boot")
-    shares = [other.target for other in devices_of(domain).filesystems if virtiofs(other)]
-    twice = next((name for place, name in enumerate(shares) if name in shares[:place]), None)
-    if twice is None and not virtiofs(device) and device.target in shares:
-        twice = device.target
-    if twice is not None:
-        raise ConfigUnsupported(f"filesystem target '{twice}' specified twice", path="target/@dir")
 
 
 def validate_vsock(device: Vsock, domain: Domain) -> None:

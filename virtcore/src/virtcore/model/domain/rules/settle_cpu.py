@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, XMLDetail, XMLError
@@ -10,6 +11,8 @@ from virtcore.model.domain.cputune import VCPU, CPUPlacement, VCPUMaximum
 from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from virtcore.model.cpu.element import GuestCPU
     from virtcore.model.domain.cputune import (
         Cache,
@@ -29,6 +32,8 @@ __all__ = [
     "settle_vcpus",
 ]
 
+# More states of single vCPUs, or I/O threads, than this are refused rather than written out.
+_MOST_THREADS = 1 << 16
 # The only level of cache whose use can be measured.
 _MONITORED_CACHE_LEVEL = 3
 
@@ -48,6 +53,12 @@ def settle_vcpus(domain: Domain, context: DomainContext) -> None:
     elif vcpu.placement is CPUPlacement.AUTO:
         vcpu.cpuset = None
     if domain.vcpus:
+        if vcpu.maximum > _MOST_THREADS:
+            raise XMLError(
+                f"states of single vcpus are limited to {_MOST_THREADS} vcpus",
+                path="/domain/vcpus",
+                value=str(vcpu.maximum),
+            )
         states = {}
         for state in domain.vcpus:
             if state.id >= vcpu.maximum:
@@ -83,6 +94,10 @@ def settle_iothreads(domain: Domain, context: DomainContext) -> None:
             raise XMLError(f"duplicate iothread id '{thread.id}' found", path="/domain/iothreadids/iothread/@id")
         known.add(thread.id)
     count = max(domain.iothreads or 0, len(threads))
+    if count > _MOST_THREADS:
+        raise XMLError(
+            f"iothreadids are limited to {_MOST_THREADS} iothreads", path="/domain/iothreads", value=str(count)
+        )
     # Ids beyond the count take none of the numbers that are filled in.
     free = (number for number in range(1, count + 1) if number not in known)
     for _ in range(count - len(threads)):
@@ -90,11 +105,29 @@ def settle_iothreads(domain: Domain, context: DomainContext) -> None:
     domain.iothreads = count
 
 
-def _iothread_order(domain: Domain) -> dict[int, int]:
+def _iothread_order(domain: Domain) -> Mapping[int, int]:
     """Id of each I/O thread and its place in the list."""
     if domain.iothread_ids:
         return {thread.id: place for place, thread in enumerate(domain.iothread_ids)}
-    return {number: number for number in range(1, (domain.iothreads or 0) + 1)}
+    return _Numbers(domain.iothreads or 0)
+
+
+class _Numbers(Mapping[int, int]):
+    """The numbers from 1, each its own place; however many there are."""
+
+    def __init__(self, last: int) -> None:
+        self._numbers = range(1, last + 1)
+
+    def __getitem__(self, number: int) -> int:
+        if number not in self._numbers:
+            raise KeyError(number)
+        return number
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
 
 def settle_cputune(domain: Domain, context: DomainContext) -> None:
@@ -112,7 +145,7 @@ def settle_cputune(domain: Domain, context: DomainContext) -> None:
         _settle_resource_groups(tune, maximum)
 
 
-def _settle_pins(tune: CPUTune, maximum: int, iothreads: dict[int, int]) -> None:
+def _settle_pins(tune: CPUTune, maximum: int, iothreads: Mapping[int, int]) -> None:
     pinned: set[int] = set()
     if tune.vcpupins:
         # Pins of vCPUs that do not exist are ignored.
@@ -162,7 +195,7 @@ def _one_each_vcpu(scheds: list[VCPUSched], maximum: int) -> list[VCPUSched]:
     return sorted(single, key=lambda sched: min(sched.vcpus))
 
 
-def _one_each_iothread(scheds: list[IOThreadSched], order: dict[int, int]) -> list[IOThreadSched]:
+def _one_each_iothread(scheds: list[IOThreadSched], order: Mapping[int, int]) -> list[IOThreadSched]:
     from virtcore.model.domain.cputune import IOThreadSched
 
     seen: set[int] = set()
@@ -190,17 +223,18 @@ class _Group:
         self.name = name
         self.monitors: list[tuple[str, CpuSet]] = []
         self.allocates = False
+        self.listed = False
 
 
 def _settle_resource_groups(tune: CPUTune, maximum: int) -> None:
-    present = CpuSet(range(maximum))
     groups: list[_Group] = []
+    owner: dict[int, _Group] = {}
     cachetunes: list[CacheTune] = []
     for cachetune in tune.cachetunes:
-        group = _group(groups, cachetune, present)
+        group = _group(owner, cachetune, maximum)
         if group is None:
             continue
-        if group in groups:
+        if group.listed:
             raise XMLError("Identical vcpus in cachetunes found", path="/domain/cputune/cachetune")
         group.allocates = bool(cachetune.caches)
         _settle_caches(cachetune.caches)
@@ -209,14 +243,14 @@ def _settle_resource_groups(tune: CPUTune, maximum: int) -> None:
                 raise XMLError(
                     f"Invalid monitor cache level '{monitor.level}'", path="/domain/cputune/cachetune/monitor/@level"
                 )
-            monitor.vcpus = _monitored(group, "cache", monitor.vcpus, present)
+            monitor.vcpus = _monitored(group, "cache", monitor.vcpus, maximum)
         if cachetune.caches or cachetune.monitors:
-            groups.append(group)
+            _list(group, groups, owner)
             cachetunes.append(cachetune)
     tune.cachetunes = cachetunes
     memorytunes: list[MemoryTune] = []
     for memorytune in tune.memorytunes:
-        group = _group(groups, memorytune, present)
+        group = _group(owner, memorytune, maximum)
         if group is None:
             continue
         shares = {node.id for node in memorytune.nodes}
@@ -229,27 +263,38 @@ def _settle_resource_groups(tune: CPUTune, maximum: int) -> None:
         memorytune.nodes.sort(key=lambda node: node.id)
         group.allocates = group.allocates or bool(memorytune.nodes)
         for memory_monitor in memorytune.monitors:
-            memory_monitor.vcpus = _monitored(group, "memory", memory_monitor.vcpus, present)
+            memory_monitor.vcpus = _monitored(group, "memory", memory_monitor.vcpus, maximum)
         if memorytune.nodes or memorytune.monitors:
-            if group not in groups:
-                groups.append(group)
+            _list(group, groups, owner)
             memorytunes.append(memorytune)
     # Both kinds are printed in the order of the groups.
-    order = [group.vcpus for group in groups]
-    tune.memorytunes = sorted(memorytunes, key=lambda memorytune: order.index(memorytune.vcpus))
+    order = {group.vcpus: place for place, group in enumerate(groups)}
+    tune.memorytunes = sorted(memorytunes, key=lambda memorytune: order[memorytune.vcpus])
 
 
-def _group(groups: list[_Group], tune: CacheTune | MemoryTune, present: CpuSet) -> _Group | None:
+def _list(group: _Group, groups: list[_Group], owner: dict[int, _Group]) -> None:
+    """Notes a group whose vCPUs no other may have from now on."""
+    if not group.listed:
+        group.listed = True
+        groups.append(group)
+        owner.update(dict.fromkeys(group.vcpus, group))
+
+
+def _present(vcpus: CpuSet, maximum: int) -> CpuSet:
+    return CpuSet(vcpu for vcpu in vcpus if vcpu < maximum)
+
+
+def _group(owner: dict[int, _Group], tune: CacheTune | MemoryTune, maximum: int) -> _Group | None:
     """The group of an allocation: the known one of these vCPUs, or a new one; None without vCPUs."""
-    tune.vcpus = CpuSet(tune.vcpus & present)
+    tune.vcpus = _present(tune.vcpus, maximum)
     if not tune.vcpus:
         return None
-    for group in groups:
-        if group.vcpus == tune.vcpus:
-            tune.id = group.name
-            return group
-        if group.vcpus & tune.vcpus:
+    known = next((owner[vcpu] for vcpu in tune.vcpus if vcpu in owner), None)
+    if known is not None:
+        if known.vcpus != tune.vcpus:
             raise XMLError("Overlapping vcpus in resctrls", path="/domain/cputune")
+        tune.id = known.name
+        return known
     if tune.id is None:
         tune.id = f"vcpus_{tune.vcpus}"
     return _Group(tune.vcpus, tune.id)
@@ -271,10 +316,10 @@ def _settle_caches(caches: list[Cache]) -> None:
     caches.sort(key=lambda cache: (cache.level, kinds.index(cache.type), cache.id))
 
 
-def _monitored(group: _Group, kind: str, vcpus: CpuSet, present: CpuSet) -> CpuSet:
+def _monitored(group: _Group, kind: str, vcpus: CpuSet, maximum: int) -> CpuSet:
     """The existing vCPUs of a monitor, noted in its group."""
     path = "/domain/cputune/monitor/@vcpus"
-    vcpus = CpuSet(vcpus & present)
+    vcpus = _present(vcpus, maximum)
     if not vcpus:
         raise InvalidArg("vcpus is empty", path=path)
     if not vcpus <= group.vcpus:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.memory import Numatune
     from virtcore.model.domain.rules.context import DomainContext
-    from virtcore.xml import CpuSet
 
 __all__ = ["settle_numa", "settle_numatune"]
 
@@ -30,7 +29,7 @@ def settle_numa(domain: Domain, context: DomainContext) -> None:
         raise XMLError("NUMA topology defined without NUMA cells", path="/domain/cpu/numa")
     count = len(numa.cells)
     cells: dict[int, object] = {}
-    vcpus: list[tuple[int, CpuSet]] = []
+    owner: dict[int, int] = {}
     for place, cell in enumerate(numa.cells):
         if cell.id is None:
             cell.id = place
@@ -46,15 +45,15 @@ def settle_numa(domain: Domain, context: DomainContext) -> None:
         if not cell.cpus:
             cell.cpus = None
             continue
-        for other, cpus in sorted(vcpus, key=lambda entry: entry[0]):
-            if cpus & cell.cpus:
-                raise ConfigUnsupported(f"NUMA cells {cell.id} and {other} have overlapping vCPU ids", path=path)
-        vcpus.append((cell.id, cell.cpus))
+        other = min((owner[cpu] for cpu in cell.cpus if cpu in owner), default=None)
+        if other is not None:
+            raise ConfigUnsupported(f"NUMA cells {cell.id} and {other} have overlapping vCPU ids", path=path)
+        owner.update(dict.fromkeys(cell.cpus, cell.id))
     _settle_distances(numa)
     numa.cells.sort(key=lambda cell: cell.id or 0)
-    if sum(len(cpus) for _, cpus in vcpus) > domain.vcpu_maximum:
+    if len(owner) > domain.vcpu_maximum:
         raise InternalError("Number of CPUs in <numa> exceeds the <vcpu> count", path="/domain/cpu/numa")
-    if max((max(cpus) for _, cpus in vcpus), default=0) >= domain.vcpu_maximum:
+    if max(owner, default=0) >= domain.vcpu_maximum:
         raise InternalError("CPU IDs in <numa> exceed the <vcpu> count", path="/domain/cpu/numa")
 
 

@@ -11,6 +11,7 @@ from virtcore.model.domain.rules.context import DomainFeature
 
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
+    from virtcore.model.domain.memory import HugePage
     from virtcore.model.domain.resources import DefaultIOThread, IOThread
     from virtcore.model.domain.rules.context import DomainContext
 
@@ -77,17 +78,22 @@ def validate_memtune(domain: Domain, context: DomainContext) -> None:
     numa = domain.cpu.numa if domain.cpu is not None else None
     cells = len(numa.cells) if numa is not None else 0
     path = "/domain/memoryBacking/hugepages/page"
-    for place, page in enumerate(pages):
-        for earlier in pages[:place]:
-            if page.nodeset is not None and earlier.nodeset is not None:
-                if page.nodeset & earlier.nodeset:
-                    raise XMLDetail(
-                        f"nodeset attribute of hugepages of sizes {page.size} and {earlier.size} intersect",
-                        path=f"{path}/@nodeset",
-                    )
-            elif page.nodeset is None and earlier.nodeset is None:
-                raise XMLDetail(f"two master hugepages detected: {page.size} and {earlier.size}", path=path)
-        missing = min((node for node in page.nodeset or () if node >= cells), default=None)
+    master: HugePage | None = None
+    owner: dict[int, HugePage] = {}
+    for page in pages:
+        if page.nodeset is None:
+            if master is not None:
+                raise XMLDetail(f"two master hugepages detected: {page.size} and {master.size}", path=path)
+            master = page
+            continue
+        shared = next((owner[node] for node in page.nodeset if node in owner), None)
+        if shared is not None:
+            raise XMLDetail(
+                f"nodeset attribute of hugepages of sizes {page.size} and {shared.size} intersect",
+                path=f"{path}/@nodeset",
+            )
+        owner.update(dict.fromkeys(page.nodeset, page))
+        missing = min((node for node in page.nodeset if node >= cells), default=None)
         if missing is not None:
             raise XMLDetail(f"hugepages: node {missing} not found", path=f"{path}/@nodeset")
 
