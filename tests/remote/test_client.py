@@ -222,7 +222,12 @@ def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
     async def scenario(ends: Ends) -> None:
         seen = bytearray()
         feed = ends.clients[0].data_received
-        ends.clients[0].data_received = lambda data: (seen.extend(data), feed(data))[1]  # type: ignore[method-assign]
+
+        def listen(data: bytes) -> None:
+            seen.extend(data)
+            feed(data)
+
+        ends.clients[0].data_received = listen  # type: ignore[method-assign]
         ends.clients[0].send(PING)
         await asyncio.sleep(0.05)
         assert bytes(seen) == PONG
