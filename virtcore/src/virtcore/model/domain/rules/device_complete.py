@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, VirtError, XMLError
@@ -17,13 +18,12 @@ from virtcore.model.domain.rules.device_list import (
     insert_controller,
     is_usb2,
     locate,
-    unused_index,
 )
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:
     from virtcore.model.domain.chardev import Console, Parallel, Serial
-    from virtcore.model.domain.controller import AnyController
+    from virtcore.model.domain.controller import AnyController, Controller
     from virtcore.model.domain.disk import Disk, DiskBus
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.filesystem import Filesystem
@@ -53,15 +53,20 @@ def assign_controller_indexes(domain: Domain, context: DomainContext) -> None:
     """Numbers controllers that have none: the lowest free number; USB 2 companions share one."""
     controllers = devices_of(domain).controllers
     regrouped = False
+    used: dict[type[Controller], set[int]] = {}
     for place, controller in enumerate(controllers):
         if controller.index is not None:
             continue
+        kind = type(controller)
+        if kind not in used:
+            used[kind] = {other.index for other in controllers if type(other) is kind and other.index is not None}
         if place and is_usb2(controller):
             # The order of companions counts only once they have a number.
             regrouped = True
             controller.index = _companion_index(controllers, place)
         if controller.index is None:
-            controller.index = unused_index(domain, type(controller))
+            controller.index = next(number for number in count() if number not in used[kind])
+        used[kind].add(controller.index)
     if regrouped:
         sorted_: list[AnyController] = []
         for controller in controllers:
@@ -100,8 +105,8 @@ def assign_isa_serial_ports(domain: Domain, context: DomainContext) -> None:
         if serial.target is not None and serial.target.type is SerialTargetType.ISA_SERIAL
     ]
     used: set[int] = set()
-    for count, port in enumerate(ports, 1):
-        if count > _ISA_SERIAL_PORTS or (port.port or 0) >= _ISA_SERIAL_PORTS:
+    for number, port in enumerate(ports, 1):
+        if number > _ISA_SERIAL_PORTS or (port.port or 0) >= _ISA_SERIAL_PORTS:
             raise InternalError(f"Maximum supported number of ISA serial ports is '{_ISA_SERIAL_PORTS}'")
         if port.port is not None:
             if port.port in used:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from virtcore.errors import ConfigUnsupported, VirtError, XMLDetail, XMLError
 from virtcore.model.domain.address import DriveAddress, USBAddress
@@ -22,15 +23,17 @@ from virtcore.model.paths import sanitize_path
 if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
     from virtcore.model.domain.audio import Audio
+    from virtcore.model.domain.chardev import Console
     from virtcore.model.domain.controller import AnyController, SCSIControllerModel, USBController
-    from virtcore.model.domain.devices import Devices
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.filesystem import Filesystem
+    from virtcore.model.domain.hostdev import AnyHostdev
+    from virtcore.model.domain.hub import Hub
     from virtcore.model.domain.input import Input
     from virtcore.model.domain.memballoon import Memballoon
     from virtcore.model.domain.memory_device import AnyMemoryDevice
-    from virtcore.model.domain.redirdev import Redirdev
+    from virtcore.model.domain.redirdev import Redirdev, RedirFilter
     from virtcore.model.domain.rng import RNG
     from virtcore.model.domain.rules.context import DomainContext
     from virtcore.model.domain.shmem import Shmem
@@ -41,7 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_hostdev_controllers", "memory_device_size", "settle_devices"]
 
-D = TypeVar("D")
+Step = Callable[[Any, "Domain", "DomainContext"], None]
+Settle = Callable[[Any, "DomainContext"], None]
 
 
 def settle_devices(domain: Domain, context: DomainContext) -> None:
@@ -49,62 +53,46 @@ def settle_devices(domain: Domain, context: DomainContext) -> None:
 
     :raises VirtError: what libvirt's parser refuses.
     """
-    devices = devices_of(domain)
+    held = vars(devices_of(domain))
+    for name, step in _STEPS:
+        found = held.get(name)
+        if found:
+            step(found, domain, context)
 
-    def each(found: Iterable[D], settle: Callable[[D, DomainContext], None]) -> None:
+
+def _each(settle: Settle) -> Step:
+    """A step that looks at one device after the other."""
+
+    def step(found: Any, domain: Domain, context: DomainContext) -> None:
         device: object = None
         try:
-            for device in found:
+            for device in found if isinstance(found, list) else (found,):
                 settle(device, context)
         except VirtError as error:
             locate(error, domain, device)
             raise
 
-    if devices.disks:
-        from virtcore.model.domain.rules.device_settle_disk import settle_disk
+    return step
 
-        each(devices.disks, settle_disk)
-        disks: list[Disk] = []
-        for disk in devices.disks:
-            insert_disk(disks, disk)
-        devices.disks = disks
-    usb_disabled = _settle_controllers(domain, context)
-    if devices.filesystems:
-        each(devices.filesystems, _settle_filesystem)
-    if devices.interfaces:
-        from virtcore.model.domain.rules.device_settle_interface import settle_interface
 
-        each(devices.interfaces, settle_interface)
-    if devices.smartcards:
-        each(devices.smartcards, _settle_smartcard)
-    if devices.parallels or devices.serials or devices.consoles or devices.channels:
-        from virtcore.model.domain.rules.device_settle_chardev import settle_characters
+def _later(module: str, name: str) -> Settle:
+    """A function of a module that is imported when the first such device comes."""
+    known: list[Settle] = []
 
-        settle_characters(domain, context)
-    if devices.inputs:
-        each(devices.inputs, _settle_input)
-        _refuse_usb_inputs(devices, usb_disabled)
-    if devices.graphics:
-        from virtcore.model.domain.rules.device_settle_graphics import settle_graphics
+    def settle(device: object, context: DomainContext) -> None:
+        if not known:
+            known.append(getattr(import_module(f"{__package__}.{module}"), name))
+        known[0](device, context)
 
-        each(devices.graphics, settle_graphics)
-    if devices.audios:
-        each(devices.audios, _settle_audio)
-    if devices.videos:
-        each(devices.videos, _settle_video)
-        devices.videos = _primary_first(devices.videos)
-    if devices.hostdevs:
-        _settle_hostdevs(domain, context, usb_disabled=usb_disabled)
-    if devices.memballoon is not None:
-        each((devices.memballoon,), _settle_memballoon)
-    if devices.hubs and usb_disabled:
-        raise ConfigUnsupported("Can't add USB hub: USB is disabled for this domain", path="/domain/devices/hub")
-    for name, settle in _SETTLE.items():
-        found = getattr(devices, name)
-        if found:
-            each(found if isinstance(found, list) else (found,), settle)
-    if devices.redirfilter is not None and not devices.redirfilter.usbdevs:
-        devices.redirfilter = None
+    return settle
+
+
+def _settle_disks(found: list[Disk], domain: Domain, context: DomainContext) -> None:
+    _settle_each_disk(found, domain, context)
+    disks: list[Disk] = []
+    for disk in found:
+        insert_disk(disks, disk)
+    devices_of(domain).disks = disks
 
 
 def settle_info_of(device: Device, context: DomainContext) -> None:
@@ -115,18 +103,14 @@ def settle_info_of(device: Device, context: DomainContext) -> None:
 # ---------------------------------------------------------------------------------------------------------- controllers
 
 
-def _settle_controllers(domain: Domain, context: DomainContext) -> bool:
-    """Sorts the controllers; whether USB is disabled."""
-    devices = devices_of(domain)
-    if not devices.controllers:
-        return False
+def _settle_controllers(found: list[AnyController], domain: Domain, context: DomainContext) -> None:
     from virtcore.model.domain.controller import USBController, USBControllerModel
 
     disabled = other = master = False
     sorted_: list[AnyController] = []
     controller: AnyController | None = None
     try:
-        for controller in devices.controllers:
+        for controller in found:
             if isinstance(controller, USBController):
                 none = controller.model is USBControllerModel.NONE
                 _settle_usb_controller(controller, none=none)
@@ -141,10 +125,18 @@ def _settle_controllers(domain: Domain, context: DomainContext) -> bool:
     except VirtError as error:
         locate(error, domain, controller)
         raise
-    devices.controllers = sorted_
+    devices_of(domain).controllers = sorted_
     if other and not master:
         raise XMLDetail("No master USB controller specified", path="/domain/devices/controller")
-    return disabled
+
+
+def _usb_disabled(domain: Domain) -> bool:
+    from virtcore.model.domain.controller import USBController, USBControllerModel
+
+    return any(
+        isinstance(controller, USBController) and controller.model is USBControllerModel.NONE
+        for controller in devices_of(domain).controllers
+    )
 
 
 def _settle_usb_controller(controller: USBController, *, none: bool) -> None:
@@ -155,20 +147,16 @@ def _settle_usb_controller(controller: USBController, *, none: bool) -> None:
         controller.master_startport = {"ich9-uhci1": 0, "ich9-uhci2": 2, "ich9-uhci3": 4}.get(controller.model or "")
 
 
-def _settle_hostdevs(domain: Domain, context: DomainContext, *, usb_disabled: bool) -> None:
+def _settle_hostdevs(found: list[AnyHostdev], domain: Domain, context: DomainContext) -> None:
     from virtcore.model.domain.hostdev import USBHostdev
     from virtcore.model.domain.rules.device_settle_interface import settle_hostdev
 
-    devices = devices_of(domain)
-    found = devices.hostdevs
-    devices.hostdevs = []
     for hostdev in found:
-        devices.hostdevs.append(hostdev)
         with located(domain, hostdev):
             settle_hostdev(hostdev, context)
-            if usb_disabled and isinstance(hostdev, USBHostdev):
+            if isinstance(hostdev, USBHostdev) and _usb_disabled(domain):
                 raise ConfigUnsupported("Can't add host USB device: USB is disabled in this host")
-        add_hostdev_controllers(domain)
+    add_hostdev_controllers(domain)
 
 
 def add_hostdev_controllers(domain: Domain) -> None:
@@ -266,13 +254,16 @@ def _settle_input(device: Input, context: DomainContext) -> None:
         source.dev = sanitize_path(source.dev)
 
 
-def _refuse_usb_inputs(devices: Devices, usb_disabled: bool) -> None:
-    if not usb_disabled or not devices.inputs:
-        return
-    from virtcore.model.domain.input import InputBus
-
-    if any(device.bus is InputBus.USB for device in devices.inputs):
+def _settle_inputs(found: list[Input], domain: Domain, context: DomainContext) -> None:
+    _settle_each_input(found, domain, context)
+    if any(device.bus == "usb" for device in found) and _usb_disabled(domain):
         raise ConfigUnsupported("Can't add USB input device. USB bus is disabled", path="/domain/devices/input")
+
+
+def _settle_hubs(found: list[Hub], domain: Domain, context: DomainContext) -> None:
+    _settle_each_hub(found, domain, context)
+    if _usb_disabled(domain):
+        raise ConfigUnsupported("Can't add USB hub: USB is disabled for this domain", path="/domain/devices/hub")
 
 
 def _settle_audio(audio: Audio, context: DomainContext) -> None:
@@ -310,15 +301,16 @@ def _settle_video(video: Video, context: DomainContext) -> None:
     settle_info(video, context)
 
 
-def _primary_first(videos: list[Video]) -> list[Video]:
+def _settle_videos(found: list[Video], domain: Domain, context: DomainContext) -> None:
     """Each card that is marked as primary goes to the front."""
-    result: list[Video] = []
-    for video in videos:
+    _settle_each_video(found, domain, context)
+    videos: list[Video] = []
+    for video in found:
         if video.model is not None and video.model.primary:
-            result.insert(0, video)
+            videos.insert(0, video)
         else:
-            result.append(video)
-    return result
+            videos.append(video)
+    devices_of(domain).videos = videos
 
 
 def _settle_watchdog(watchdog: Watchdog, context: DomainContext) -> None:
@@ -431,20 +423,55 @@ def memory_device_size(device: AnyMemoryDevice) -> int:
     return 0 if device.target is None else device.target.size or 0
 
 
-#: Devices that need no more than a look at each.
-_SETTLE: dict[str, Callable[..., None]] = {
-    "sounds": settle_info_of,
-    "watchdogs": _settle_watchdog,
-    "rngs": _settle_rng,
-    "cryptos": settle_info_of,
-    "tpms": _settle_tpm,
-    "nvram": settle_info_of,
-    "hubs": settle_info_of,
-    "redirdevs": _settle_redirdev,
-    "panics": settle_info_of,
-    "shmems": _settle_shmem,
-    "memory": _settle_memory,
-    "iommu": settle_info_of,
-    "vsock": settle_info_of,
-    "pstore": settle_info_of,
-}
+def _settle_consoles(found: list[Console], domain: Domain, context: DomainContext) -> None:
+    """Consoles are numbered by their place."""
+    _settle_each_console(found, domain, context)
+    for number, console in enumerate(found):
+        if console.target is not None:
+            console.target.port = number
+
+
+def _settle_redirfilter(found: RedirFilter, domain: Domain, context: DomainContext) -> None:
+    if not found.usbdevs:
+        devices_of(domain).redirfilter = None
+
+
+_settle_each_console = _each(_later("device_settle_chardev", "settle_console"))
+_settle_each_disk = _each(_later("device_settle_disk", "settle_disk"))
+_settle_each_input = _each(_settle_input)
+_settle_each_video = _each(_settle_video)
+_settle_each_hub = _each(settle_info_of)
+
+#: What is done to which devices, in the order of libvirt's parser.
+_STEPS: tuple[tuple[str, Step], ...] = (
+    ("disks", _settle_disks),
+    ("controllers", _settle_controllers),
+    ("filesystems", _each(_settle_filesystem)),
+    ("interfaces", _each(_later("device_settle_interface", "settle_interface"))),
+    ("smartcards", _each(_settle_smartcard)),
+    ("parallels", _each(_later("device_settle_chardev", "settle_parallel"))),
+    ("serials", _each(_later("device_settle_chardev", "settle_serial"))),
+    ("consoles", _settle_consoles),
+    ("channels", _each(_later("device_settle_chardev", "settle_channel"))),
+    ("inputs", _settle_inputs),
+    ("graphics", _each(_later("device_settle_graphics", "settle_graphics"))),
+    ("sounds", _each(settle_info_of)),
+    ("audios", _each(_settle_audio)),
+    ("videos", _settle_videos),
+    ("hostdevs", _settle_hostdevs),
+    ("watchdogs", _each(_settle_watchdog)),
+    ("memballoon", _each(_settle_memballoon)),
+    ("rngs", _each(_settle_rng)),
+    ("cryptos", _each(settle_info_of)),
+    ("tpms", _each(_settle_tpm)),
+    ("nvram", _each(settle_info_of)),
+    ("hubs", _settle_hubs),
+    ("redirdevs", _each(_settle_redirdev)),
+    ("redirfilter", _settle_redirfilter),
+    ("panics", _each(settle_info_of)),
+    ("shmems", _each(_settle_shmem)),
+    ("memory", _each(_settle_memory)),
+    ("iommu", _each(settle_info_of)),
+    ("vsock", _each(settle_info_of)),
+    ("pstore", _each(settle_info_of)),
+)

@@ -37,15 +37,13 @@ from virtcore.model.domain.chardev import (
     VirtioTarget,
 )
 from virtcore.model.domain.rules.device_info import settle_info
-from virtcore.model.domain.rules.device_list import devices_of, located
 from virtcore.model.domain.rules.device_settle_disk import settle_reconnect, settle_seclabels
 
 if TYPE_CHECKING:
     from virtcore.model.domain.chardev import Channel, ChardevSource, Console, Parallel, Serial
-    from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules.context import DomainContext
 
-__all__ = ["settle_characters", "settle_source"]
+__all__ = ["settle_channel", "settle_console", "settle_parallel", "settle_serial", "settle_source"]
 
 _CLASSES: dict[CharacterType, type[ChardevSource]] = {
     CharacterType.NULL: NullChardev,
@@ -73,47 +71,22 @@ class WithSource(Protocol):
     source: ChardevSource | None
 
 
-def settle_characters(domain: Domain, context: DomainContext) -> None:
-    """Serial and parallel ports, consoles and channels.
+def settle_parallel(parallel: Parallel, context: DomainContext) -> None:
+    """A parallel port. Its number, where it has none, comes with completion.
 
     :raises VirtError: what libvirt's parser refuses.
     """
-    devices = devices_of(domain)
-    highest = -1
-    for parallel in devices.parallels:
-        with located(domain, parallel):
-            _settle_character(parallel, context)
-            if parallel.target is None:
-                parallel.target = ParallelTarget()
-            if parallel.target.port is None:
-                parallel.target.port = highest + 1
-            highest = max(highest, parallel.target.port)
-    for serial in devices.serials:
-        with located(domain, serial):
-            _settle_character(serial, context)
-            _settle_serial(serial)
-    for number, console in enumerate(devices.consoles):
-        with located(domain, console):
-            _settle_character(console, context)
-            if console.target is None:
-                console.target = ConsoleTarget()
-            console.target.port = number
-    for channel in devices.channels:
-        with located(domain, channel):
-            _settle_character(channel, context)
-            _settle_channel(channel)
+    _settle_character(parallel, context)
+    if parallel.target is None:
+        parallel.target = ParallelTarget()
 
 
-def _settle_character(device: Parallel | Serial | Console | Channel, context: DomainContext) -> None:
-    if device.type is None:
-        device.type = CharacterType.PTY
-    settle_source(device, context)
-    if device.type is CharacterType.SPICEVMC and not isinstance(device.target, VirtioTarget):
-        raise ConfigUnsupported("spicevmc device type only supports virtio")
-    settle_info(device, context)
+def settle_serial(serial: Serial, context: DomainContext) -> None:
+    """A serial port.
 
-
-def _settle_serial(serial: Serial) -> None:
+    :raises VirtError: what libvirt's parser refuses.
+    """
+    _settle_character(serial, context)
     if serial.target is None:
         serial.target = SerialTarget()
     if (
@@ -124,7 +97,22 @@ def _settle_serial(serial: Serial) -> None:
         raise ConfigUnsupported("usb-serial requires address of usb type")
 
 
-def _settle_channel(channel: Channel) -> None:
+def settle_console(console: Console, context: DomainContext) -> None:
+    """A console. Whatever number it has, its place in the list counts.
+
+    :raises VirtError: what libvirt's parser refuses.
+    """
+    _settle_character(console, context)
+    if console.target is None:
+        console.target = ConsoleTarget()
+
+
+def settle_channel(channel: Channel, context: DomainContext) -> None:
+    """A channel.
+
+    :raises VirtError: what libvirt's parser refuses.
+    """
+    _settle_character(channel, context)
     target = channel.target
     if isinstance(target, GuestForwardTarget):
         try:
@@ -136,6 +124,15 @@ def _settle_channel(channel: Channel) -> None:
         if address.version != 4:
             raise ConfigUnsupported("guestfwd channel only supports IPv4 addresses")
         target.address = str(address)
+
+
+def _settle_character(device: Parallel | Serial | Console | Channel, context: DomainContext) -> None:
+    if device.type is None:
+        device.type = CharacterType.PTY
+    settle_source(device, context)
+    if device.type is CharacterType.SPICEVMC and not isinstance(device.target, VirtioTarget):
+        raise ConfigUnsupported("spicevmc device type only supports virtio")
+    settle_info(device, context)
 
 
 def settle_source(device: WithSource, context: DomainContext) -> None:
