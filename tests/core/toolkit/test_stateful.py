@@ -134,7 +134,7 @@ def test_definitions_survive(using: Callable[[Body], None]) -> None:
         assert driver.domain_autostart(ref)
         assert driver.domain_is_persistent(ref)
         assert driver.domain_max_memory(ref) == 64 * 1024
-        assert (await driver.domain_info(ref)).memory == 64 * 1024
+        assert driver.domain_info(ref).memory == 64 * 1024
         assert driver.domain_os_type(ref) == "hvm"
         assert driver.domain_xml(ref) == kept[0]
         await driver.domain_undefine(ref)

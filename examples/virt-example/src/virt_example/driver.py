@@ -72,5 +72,5 @@ class ExampleDriver(StatefulDriver[ExampleState]):
             obj.require_active()
             self.state.process(obj).signal(signal.SIGTERM)  # that it went is noticed, and told, by the state
 
-    async def live_info(self, obj: DomainObject) -> DomainInfo:
+    def live_info(self, obj: DomainObject) -> DomainInfo:
         return self.info_of(obj, self.state.cpu_time(obj))

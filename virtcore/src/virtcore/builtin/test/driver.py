@@ -196,7 +196,7 @@ class TestDriver(StatefulDriver[TestState]):
         self.state.resume(self.domain(domain))
 
     @inline
-    def domain_info(self, domain: DomainRef) -> DomainInfo:  # type: ignore[override]  # waits for nothing
+    def domain_info(self, domain: DomainRef) -> DomainInfo:
         # The wall clock stands for the guest's CPU time, running or not.
         return self.state_info(self.domain(domain))
 

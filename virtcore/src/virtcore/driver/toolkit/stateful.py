@@ -126,13 +126,14 @@ class StatefulDriver(Driver, Generic[S]):
 
     # -- hooks for statistics and information
 
-    async def live_info(self, obj: DomainObject) -> DomainInfo:
-        """Hook: ``domain_info`` of a running domain. By default what the configuration says, and no CPU time."""
+    def live_info(self, obj: DomainObject) -> DomainInfo:
+        """Hook: ``domain_info`` of a running domain, from what is known without waiting. By default what the
+        configuration says, and no CPU time."""
         return self.info_of(obj, 0)
 
     async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
         """Hook: statistics of a running domain; with ``NOWAIT`` in ``flags`` without waiting for its job."""
-        return self.stats_of(obj, groups, await self.live_info(obj))
+        return self.stats_of(obj, groups, self.live_info(obj))
 
     def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
         """The statistics that follow from state and information alone."""
@@ -216,11 +217,10 @@ class StatefulDriver(Driver, Generic[S]):
         obj = self.domain(domain)
         return StateInfo(obj.state, obj.reason)
 
-    async def domain_info(self, domain: DomainRef) -> DomainInfo:
+    @inline
+    def domain_info(self, domain: DomainRef) -> DomainInfo:
         obj = self.domain(domain)
-        if obj.active:
-            return await self.live_info(obj)
-        return self.info_of(obj, 0)
+        return self.live_info(obj) if obj.active else self.info_of(obj, 0)
 
     def info_of(self, obj: DomainObject, cpu_time: int) -> DomainInfo:
         """Information that follows from state and configuration.
