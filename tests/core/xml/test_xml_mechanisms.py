@@ -26,6 +26,7 @@ from virtcore.xml import (
     leaf,
     load,
     parse,
+    parse_part,
     scaled,
     union,
 )
@@ -550,3 +551,30 @@ def test_a_broken_module_behind_a_name_is_not_hidden(tmp_path: Path, monkeypatch
         parse("<whole><part/></whole>", whole)
     with pytest.raises(NameError, match=r"cannot resolve 'Nowhere \| None'"):
         parse("<whole><none/></whole>", whole)
+
+
+@element("shelf")
+class Shelf:
+    rules: list[v.Rule | v.Include] = children()
+    cards: list[v.UsbCard | v.PciCard] = children(tag=("@mode", "@type"))
+    features: v.Features | None = child()
+
+
+def test_a_part_alone() -> None:
+    assert parse_part("<rule action='x'/>", Shelf) == v.Rule(action="x")
+    pci = v.PciCard(boot=v.Boot(tries=1))
+    assert parse_part("<card mode='host' type='pci'><tries>1</tries></card>", Shelf) == pci
+    assert parse_part("<features><acpi/></features>", Shelf) == v.Features(acpi=True)
+    with pytest.raises(XMLError, match="'rul' is no element of 'shelf'") as caught:
+        parse_part("<rul/>", Shelf)
+    assert caught.value.nearest == "rule"
+    with pytest.raises(XMLError) as other:
+        parse_part("<card mode='host' type='usb' vendor='x'/>", Shelf)
+    assert other.value.path == "/card/@vendor"
+
+
+def test_objects_that_contain_themselves_are_refused() -> None:
+    looped = v.Box()
+    looped.backing = looped
+    with pytest.raises(XMLError, match="nested too deeply"):
+        format(looped)

@@ -71,7 +71,7 @@ from virtcore.xml.scalars import (
 if TYPE_CHECKING:
     from virtcore.xml.changes import Change as Change, diff as diff
     from virtcore.xml.extra import Extra as Extra, Extras as Extras
-    from virtcore.xml.reader import parse as parse
+    from virtcore.xml.reader import parse as parse, parse_part as parse_part
     from virtcore.xml.reference import describe as describe
     from virtcore.xml.relaxng import schema as schema
     from virtcore.xml.rules import Rulebook as Rulebook, Rules as Rules, Stage as Stage, load as load
@@ -89,6 +89,7 @@ _LAZY = {
     "format": "writer",
     "load": "rules",
     "parse": "reader",
+    "parse_part": "reader",
     "schema": "relaxng",
 }
 
@@ -141,6 +142,7 @@ __all__ = [
     "namespaces",
     "number",
     "parse",
+    "parse_part",
     "pretty_size",
     "printed",
     "register_namespace",

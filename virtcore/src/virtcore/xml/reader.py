@@ -9,13 +9,14 @@ from virtcore.xml import problems
 from virtcore.xml.declare import declaration
 from virtcore.xml.document import document
 from virtcore.xml.modes import Mode
+from virtcore.xml.plan import plan_of
 from virtcore.xml.problems import Reading
 from virtcore.xml.readergen import reader_of
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-__all__ = ["parse", "read_node", "root_class"]
+__all__ = ["parse", "parse_part", "read_node", "root_class"]
 
 T = TypeVar("T")
 
@@ -54,6 +55,36 @@ def root_class(root: _Element, cls: type[T] | tuple[type[T], ...]) -> type[T]:
         f"expecting root element of '{expected}', not '{problems.local(str(root.tag))}'",
         domain=ErrorDomain.XML,
         path=problems.place(root),
+    )
+
+
+def parse_part(source: str | bytes, owner: type, *, mode: Mode | None = None, keep: bool = True) -> object:
+    """Reads an element that belongs inside another one, such as a device: its class is the one ``owner`` gives it.
+
+    :param owner: the class of the surrounding element, one without required fields (``Devices``).
+    :param mode: as for :func:`read_node`.
+    :param keep: whether unknown content below the element is kept.
+    :raises XMLDetail: malformed XML.
+    :raises XMLError: ``owner`` knows no such element; otherwise as :func:`parse`.
+    """
+    root = document(source, "(device_definition)")
+    # The owner's reader, given no attributes and this one child.
+    bits = ALL_MODES if mode is None else mode.normalised.value
+    holder = reader_of(owner)(root, Reading(bits, keep), [], [root])
+    for slot in plan_of(owner).slots():
+        value = getattr(holder, slot.key, None)
+        if slot.many and value:
+            found: object = value[0]
+            return found
+        if not slot.many and slot.kind != "printed" and value not in (None, False):
+            return value
+    tag = problems.local(str(root.tag))
+    raise XMLError(
+        f"'{tag}' is no element of '{declaration(owner).name}'",
+        domain=ErrorDomain.XML,
+        path=problems.place(root),
+        value=tag,
+        nearest=problems.nearest(tag, tuple(sorted(plan_of(owner).known()[1]))),
     )
 
 

@@ -73,6 +73,8 @@ def format(obj: object, mode: Mode = Mode.LIVE) -> str:
     try:
         writer_of(cls, bits)(obj, lines, "")
         return "".join(lines)
+    except RecursionError:
+        raise XMLError("elements are nested too deeply", domain=ErrorDomain.XML) from None
     except (TypeError, KeyError, AttributeError, ValueError):
         # Generated code does not look at types; a wrong one shows here, and is then named.
         check_types(obj)
