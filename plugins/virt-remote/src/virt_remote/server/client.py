@@ -19,6 +19,7 @@ from virt_remote.protocol import (
     PONG,
     REPLY,
     STREAM,
+    STREAM_CHUNK,
     STREAM_HOLE,
     Frames,
     ProtocolError,
@@ -80,6 +81,7 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        transport.set_write_buffer_limits(high=4 * STREAM_CHUNK, low=STREAM_CHUNK)
         self.endpoint.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
