@@ -225,7 +225,17 @@ def test_the_least_domain() -> None:
             "clock",
             ["<clock offset='utc' adjustment='reset'/>"],
         ),
+        (
+            document("<clock offset='variable' adjustment='soon' adjustment0='9'/>"),
+            "clock",
+            ["<clock offset='variable' adjustment='0' basis='utc'/>"],
+        ),
         # boot
+        (
+            document(os="<os><type arch='x86_64'>hvm</type><bios useserial='perhaps'/></os>"),
+            "bios",
+            ["<bios useserial='no'/>"],
+        ),
         (
             document(
                 os="<os><type arch='x86_64'>hvm</type><loader>/fw</loader><bootmenu enable='no' timeout='3'/></os>"
@@ -279,7 +289,7 @@ def test_the_least_domain() -> None:
         ),
         (document("<metadata> </metadata>"), "metadata", []),
         (
-            document("<blkiotune><device><path>/dev/sda</path></device><weight>0</weight></blkiotune>"),
+            document("<blkiotune><device><path>/dev/sda</path></device><weight>heavy</weight></blkiotune>"),
             "blkiotune",
             [],
         ),

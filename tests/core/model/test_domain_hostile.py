@@ -37,7 +37,7 @@ def test_refused_at_once(given: str) -> None:
     [
         document(f"<iothreads>{MANY}</iothreads><cputune><iothreadpin iothread='7' cpuset='1'/></cputune>"),
         document(
-            f"<cputune><cachetune vcpus='0-{16383}'><cache id='0' level='3' type='both' size='1'/></cachetune></cputune>",
+            "<cputune><cachetune vcpus='0-16383'><cache id='0' level='3' type='both' size='1'/></cachetune></cputune>",
             vcpu=f"<vcpu>{MANY}</vcpu>",
         ),
     ],

@@ -166,6 +166,22 @@ DISK = "<devices><disk type='file'><source file='/d'/><target dev='{}' bus='{}'/
         ),
         # features, clock
         (
+            document("<clock offset='utc' adjustment='soon'/>"),
+            "XML error: unknown clock adjustment 'soon'",
+            "/domain/clock/@adjustment",
+        ),
+        (document(vcpu="<vcpu/>"), "XML error: maximum vcpus count must be an integer", "/domain/vcpu"),
+        (
+            document("<sysinfo/>"),
+            "XML error: Missing required attribute 'type' in element 'sysinfo'",
+            "/domain/sysinfo",
+        ),
+        (
+            document("<launchSecurity type='tin'/>"),
+            "XML error: Invalid value for attribute 'type' in element 'launchSecurity': 'tin'.",
+            "/domain/launchSecurity/@type",
+        ),
+        (
             document("<features><warp/></features>"),
             "unsupported configuration: unexpected feature 'warp'",
             "/domain/features/warp",

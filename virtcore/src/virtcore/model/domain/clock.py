@@ -79,7 +79,11 @@ class TimerMode(StrEnum):
 
 
 def _read_adjustment(text: str) -> int | str:
-    return text if text == "reset" else LONG.read(text)
+    """A number where it is one; what else may stand there depends on the offset."""
+    try:
+        return LONG.read(text)
+    except ValueError:
+        return text
 
 
 _ADJUSTMENT: Codec[int | str] = Codec(
@@ -113,7 +117,6 @@ class Clock:
     adjustment: int | str | None = attribute(
         codec=_ADJUSTMENT,
         blank=False,
-        invalid="unknown clock adjustment '{value}'",
         only={"offset": (ClockOffset.UTC, ClockOffset.LOCALTIME, ClockOffset.VARIABLE, None)},
         doc="``reset`` (utc, localtime), or seconds off the basis (variable).",
     )

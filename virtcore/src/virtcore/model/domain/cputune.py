@@ -78,7 +78,13 @@ class VCPUMaximum:
     placement: CPUPlacement | None = attribute(doc="Who chooses the host CPUs.", since="0.9.11")
     cpuset: CpuSet | None = attribute(codec=_CPUS, doc="Host CPUs the guest runs on.", since="0.4.4")
     current: int | None = attribute(codec=UINT, doc="How many are online at boot; absent: all.", since="0.8.5")
-    maximum: int | None = text(codec=UINT, invalid="maximum vcpus count must be an integer", doc="Most there can be.")
+    maximum: int = text(
+        codec=UINT,
+        required=True,
+        missing="maximum vcpus count must be an integer",
+        invalid="maximum vcpus count must be an integer",
+        doc="Most there can be.",
+    )
 
 
 @element("vcpu", doc="State of one virtual CPU.")

@@ -154,7 +154,12 @@ class Domain:
     cputune: CPUTune | None = child("cputune")
     numatune: Numatune | None = child("numatune", repeat="refuse", repeated="only one numatune is supported")
     resource: Resource | None = child("resource", repeat="refuse", repeated="only one resource element is supported")
-    sysinfo: list[Sysinfo] = children("sysinfo", tag="@type")
+    sysinfo: list[Sysinfo] = children(
+        "sysinfo",
+        tag="@type",
+        missing="Missing required attribute 'type' in element 'sysinfo'",
+        invalid="Invalid value for attribute 'type' in element 'sysinfo': '{value}'.",
+    )
     bootloader: str | None = leaf(doc="Program on the host that chooses kernel and initrd (Xen).")
     bootloader_args: str | None = leaf(shown=lambda self: self.bootloader is not None, doc="Its arguments.")
     os: OS | None = child("os")
@@ -178,7 +183,10 @@ class Domain:
     seclabels: list[SecurityLabel] = children("seclabel")
     keywrap: KeyWrap | None = child("keywrap")
     launch_security: LaunchSecurity | None = child(
-        "launchSecurity", tag="@type", missing="Missing required attribute 'type' in element 'launchSecurity'"
+        "launchSecurity",
+        tag="@type",
+        missing="Missing required attribute 'type' in element 'launchSecurity'",
+        invalid="Invalid value for attribute 'type' in element 'launchSecurity': '{value}'.",
     )
     hypervisor: list[object] = namespaces(point="domain", doc="What plugins add, in namespaces of their own.")
     extra: Extras = extras()
@@ -201,7 +209,7 @@ class Domain:
     @property
     def vcpu_maximum(self) -> int:
         """Most vCPUs the guest can have (the text of ``<vcpu>``)."""
-        return 1 if self.vcpu is None or self.vcpu.maximum is None else self.vcpu.maximum
+        return 1 if self.vcpu is None else self.vcpu.maximum
 
     @property
     def vcpu_count(self) -> int:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
-from virtcore.xml import INT, UINT, YES_NO, Mode, attribute, child, children, element, leaf, text, union
+from virtcore.xml import INT, UINT, YES_NO, Codec, Mode, attribute, child, children, element, leaf, text, union
 
 if TYPE_CHECKING:
     from virtcore.model.arch import Arch
@@ -150,9 +150,15 @@ class BootMenu:
     timeout: int | None = attribute(codec=UINT, doc="How long it waits for a key, in ms (0 to 65535).", since="1.2.8")
 
 
+# libvirt takes every other word for no.
+_YES_OR_ELSE: Codec[bool] = Codec(
+    lambda text: text == "yes", YES_NO.write, datatype="<choice><value>yes</value><value>no</value></choice>", safe=True
+)
+
+
 @element("bios", doc="Settings of the BIOS.")
 class BIOS:
-    useserial: bool | None = attribute(codec=YES_NO, doc="Messages on the first serial port.", since="0.9.4")
+    useserial: bool | None = attribute(codec=_YES_OR_ELSE, doc="Messages on the first serial port.", since="0.9.4")
     reboot_timeout: int | None = attribute(
         "rebootTimeout", codec=INT, doc="Delay before rebooting when nothing boots, in ms; -1: never.", since="0.10.2"
     )

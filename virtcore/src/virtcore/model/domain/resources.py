@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from virtcore.errors import ErrorCode
-from virtcore.xml import INT, UINT, ULONG, YES_NO, attribute, child, children, element, leaf
+from virtcore.xml import INT, UINT, ULONG, YES_NO, Codec, attribute, child, children, element, leaf
 
 __all__ = [
     "BlkioDevice",
@@ -44,9 +44,20 @@ class BlkioDevice:
     )
 
 
+def _read_weight(text: str) -> int:
+    """libvirt passes over what it cannot read."""
+    try:
+        return UINT.read(text)
+    except ValueError:
+        return 0
+
+
+_WEIGHT: Codec[int] = Codec(_read_weight, str, datatype=UINT.datatype)
+
+
 @element("blkiotune", doc="Share of the host's block I/O.")
 class Blkiotune:
-    weight: int | None = leaf(codec=UINT, omit=0, doc="Relative weight, 100 to 1000.")
+    weight: int | None = leaf(codec=_WEIGHT, omit=0, doc="Relative weight, 100 to 1000.")
     devices: list[BlkioDevice] = children("device")
 
 

@@ -317,6 +317,8 @@ def _settle_clock(domain: Domain) -> None:
         if isinstance(clock.adjustment, int):
             clock.basis = ClockBasis(clock.offset)
             clock.offset = ClockOffset.VARIABLE
+        elif clock.adjustment not in (None, "reset"):
+            raise XMLError(f"unknown clock adjustment '{clock.adjustment}'", path="/domain/clock/@adjustment")
     elif clock.offset is ClockOffset.VARIABLE:
         if not isinstance(clock.adjustment, int):
             clock.adjustment = 0

@@ -45,9 +45,7 @@ def settle_vcpus(domain: Domain, context: DomainContext) -> None:
     """``<vcpu>`` and ``<vcpus>``: every vCPU gets a state where any has one."""
     vcpu = domain.vcpu
     if vcpu is None:
-        vcpu = domain.vcpu = VCPUMaximum()
-    if vcpu.maximum is None:
-        vcpu.maximum = 1
+        vcpu = domain.vcpu = VCPUMaximum(maximum=1)
     if vcpu.placement is None:
         vcpu.placement = CPUPlacement.STATIC
     elif vcpu.placement is CPUPlacement.AUTO:
