@@ -21,7 +21,6 @@ _INIT = """#!/bin/busybox sh
 /bin/busybox mount -t sysfs sys /sys
 exec </dev/ttyS0 >/dev/ttyS0 2>&1
 for module in /modules/*; do [ -e "$module" ] && /bin/busybox insmod "$module"; done
-echo {marker}
 # Nobody else watches the power button here.
 for event in /sys/class/input/event*; do
   case "$(/bin/busybox cat "$event/device/name")" in
@@ -29,6 +28,7 @@ for event in /sys/class/input/event*; do
         echo "power button pressed" && /bin/busybox poweroff -f ) & ;;
   esac
 done
+echo {marker}
 while read -r line; do
   case "$line" in
     poweroff) /bin/busybox poweroff -f ;;

@@ -10,8 +10,9 @@ from guest_image import MARKER, guest_xml, write_qcow2
 from waiting import eventually
 
 import virtcore
+from virtcore.driver.hooks import hookimpl, manager
 from virtcore.enums import DomainCreateFlags, DomainEventType, DomainPausedReason, DomainShutoffReason, DomainState
-from virtcore.errors import OperationFailed, OperationInvalid
+from virtcore.errors import OperationFailed, OperationInvalid, VirtError
 from virtcore.operations.events import DomainLifecycleEvent
 
 
@@ -21,6 +22,21 @@ def read_until(stream, text: str, limit: float = 60.0) -> str:
     while text not in got:
         got += stream.read(deadline=max(end - time.monotonic(), 0.1)).decode(errors="replace")
     return got
+
+
+def press(button, done) -> None:
+    """Press a button until the guest, which may not listen yet on a loaded machine, has followed."""
+    end = time.monotonic() + 90
+    while not done():
+        assert time.monotonic() < end, "the guest does not follow"
+        try:
+            button()
+        except VirtError:
+            assert done()
+        for _ in range(1000):
+            if done():
+                return
+            time.sleep(0.01)
 
 
 def test_life_of_a_guest(connection, boot, tmp_path):
@@ -89,14 +105,10 @@ def test_power_button_and_reboot(connection, boot, tmp_path):
     domain = connection.create_domain(
         guest_xml("button", *boot, devices=f"<serial type='file'><source path='{serial}'/></serial>")
     )
-    eventually(lambda: MARKER in serial.read_text(errors="replace"), 60)
-    time.sleep(0.5)
-    domain.reboot()
-    eventually(lambda: serial.read_text(errors="replace").count(MARKER) == 2, 60)
+    eventually(lambda: MARKER in serial.read_text(errors="replace"), 90)
+    press(domain.reboot, lambda: serial.read_text(errors="replace").count(MARKER) >= 2)
     assert domain.state().state == DomainState.RUNNING
-    time.sleep(0.5)
-    domain.shutdown()
-    eventually(lambda: connection.list_domains() == [], 30)  # transient: gone with its end
+    press(domain.shutdown, lambda: connection.list_domains() == [])  # transient: gone with its end
 
 
 def test_serial_on_unix_socket_and_log_file(connection, boot, tmp_path, root):
@@ -154,3 +166,39 @@ def test_capabilities_name_what_is_installed(connection, boot):
     assert connection.type() == "QEMU"
     assert connection.version() > 6_002_000
     assert connection.node_info().cpus >= 1
+
+
+def test_plugins_are_told_and_may_refuse(connection, boot):
+    told = []
+
+    class Plugin:
+        @hookimpl
+        def virtcore_domain_transition(self, driver, domain, operation, sub_operation, xml):
+            told.append((driver, domain.name, operation, sub_operation))
+            assert "<domain" in xml
+            if domain.name == "refused":
+                raise OperationFailed("not today")
+
+    plugin = Plugin()
+    manager().register(plugin)
+    try:
+        refused = connection.define_domain(guest_xml("refused", *boot))
+        with pytest.raises(OperationFailed, match="not today"):
+            refused.create()
+        assert not refused.is_active()
+        told.clear()
+        domain = connection.define_domain(guest_xml("hooked", *boot))
+        domain.create(DomainCreateFlags.START_PAUSED)
+        domain.destroy()
+    finally:
+        manager().unregister(plugin)
+    assert told == [
+        ("qemu", "hooked", operation, step)
+        for operation, step in (
+            ("prepare", "begin"),
+            ("start", "begin"),
+            ("started", "begin"),
+            ("stopped", "end"),
+            ("release", "end"),
+        )
+    ]

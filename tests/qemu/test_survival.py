@@ -139,3 +139,23 @@ def test_killed_at_random_points_many_times(root, boot, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
     xml.write_text(guest_xml("mortal", *boot))
     kill_at_random(root, xml, 400, time.time_ns(), guests_of)
+
+
+def test_the_users_session_keeps_its_own_folders(boot, tmp_path, monkeypatch, probed):
+    for variable, folder in (
+        ("XDG_CONFIG_HOME", "config"),
+        ("XDG_DATA_HOME", "data"),
+        ("XDG_STATE_HOME", "state"),
+        ("XDG_CACHE_HOME", "cache"),
+        ("XDG_RUNTIME_DIR", "run"),
+    ):
+        monkeypatch.setenv(variable, str(tmp_path / folder))
+    with virtcore.connect("qemu:///session") as connection:
+        domain = connection.define_domain(guest_xml("mine", *boot))
+        domain.create(1)
+        assert domain.state().state == DomainState.PAUSED
+        domain.destroy()
+        domain.undefine()
+        assert connection.uri() == "qemu:///session"
+    assert (tmp_path / "state" / "virtcore" / "log" / "qemu" / "mine.log").is_file()
+    assert list((tmp_path / "run" / "virtcore" / "qemu").glob("domain-*")) == []

@@ -29,6 +29,7 @@ from virtcore.enums.domain import (
     DomainRunningReason,
     DomainShutoffReason,
     DomainState,
+    DomainXMLFlags,
 )
 from virtcore.enums.domain_events import (
     DomainEventStoppedDetailType,
@@ -178,6 +179,8 @@ class QemuState(GuestEvents):
             guest.capabilities = await self.capabilities.get(domain.devices.emulator)
             prepare_folder(guest.folder)
             prepare_domain(domain, guest.folder)
+            await self._tell_hooks(obj, "prepare", "begin")
+            await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
                 command = processes.command_for(guest, domain, resources, self.privileged)
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
@@ -198,6 +201,25 @@ class QemuState(GuestEvents):
             raise
         assert guest.process is not None
         guest.watch = asyncio.create_task(self._watch(obj, guest))
+        await self._tell_hooks(obj, "started", "begin", quietly=True)
+
+    async def _tell_hooks(self, obj: DomainObject, operation: str, step: str, *, quietly: bool = False) -> None:
+        """Tell plugins of a transition, from a thread since they may block.
+
+        :param quietly: it has happened: what they raise is logged.
+        :raises Exception: whatever a plugin raised to prevent it.
+        """
+        from virtcore.driver.hooks import domain_transition, manager
+
+        if not manager().hook.virtcore_domain_transition.get_hookimpls():
+            return
+        xml = self.xml(obj, DomainXMLFlags.SECURE)
+        try:
+            await asyncio.to_thread(domain_transition, "qemu", obj.ref, operation, step, xml)
+        except Exception as error:
+            if not quietly:
+                raise
+            log.error("a plugin failed when domain '%s' was %s: %s", obj.name, operation, error)
 
     async def _roll_back(self, obj: DomainObject, guest: Guest) -> None:
         """Undo a start that failed, or that destroy has ended."""
@@ -428,6 +450,8 @@ class QemuState(GuestEvents):
 
     async def _clean_up(self, obj: DomainObject, guest: Guest) -> None:
         """Forget a guest whose QEMU has ended."""
+        await self._tell_hooks(obj, "stopped", "end", quietly=True)
+        await self._tell_hooks(obj, "release", "end", quietly=True)
         await self._release(guest)
         processes.remove_folder(guest.folder)
         obj.private = None
