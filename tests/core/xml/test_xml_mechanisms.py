@@ -6,6 +6,8 @@ import importlib
 import linecache
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +181,8 @@ def test_modes_of_reading() -> None:
 
 
 def test_live_and_inactive_exclude_each_other() -> None:
-    assert (Mode.INACTIVE | Mode.LIVE).normalised == Mode.INACTIVE
-    assert Mode.SECURE.normalised == Mode.SECURE | Mode.LIVE
+    assert (Mode.INACTIVE | Mode.LIVE).bits == Mode.INACTIVE
+    assert Mode.SECURE.bits == Mode.SECURE | Mode.LIVE
 
 
 # -- synonyms, printed twice, repetitions
@@ -578,3 +580,22 @@ def test_objects_that_contain_themselves_are_refused() -> None:
     looped.backing = looped
     with pytest.raises(XMLError, match="nested too deeply"):
         format(looped)
+
+
+def test_first_use_by_many_threads_at_once() -> None:
+    @element("knot")
+    class Knot:
+        name: str | None = attribute()
+        count: int | None = attribute()
+        words: list[str] = leaf("word")
+
+    text = "<knot name='a' count='1'>\n  <word>x</word>\n</knot>\n"
+
+    def use(n: int) -> bool:
+        barrier.wait()
+        made = Knot(name="a", count=1, words=["x"]) if n % 2 else parse(text, Knot)
+        return format(made) == text and made == parse(text, Knot)
+
+    barrier = threading.Barrier(16)
+    with ThreadPoolExecutor(16) as pool:
+        assert all(pool.map(use, range(16)))

@@ -267,10 +267,11 @@ class _Attributes:
     busy = False
 
     def __get__(self, instance: object, owner: type) -> object:
-        if _Attributes.busy:
-            raise AttributeError("__attrs_attrs__")
-        construct(owner)
-        return owner.__dict__["__attrs_attrs__"]
+        with _LOCK:
+            if _Attributes.busy:
+                raise AttributeError("__attrs_attrs__")
+            construct(owner)
+            return owner.__dict__["__attrs_attrs__"]
 
 
 _ATTRIBUTES = _Attributes()

@@ -69,7 +69,7 @@ def parse_part(source: str | bytes, owner: type, *, mode: Mode | None = None, ke
     """
     root = document(source, "(device_definition)")
     # The owner's reader, given no attributes and this one child.
-    bits = ALL_MODES if mode is None else mode.normalised.value
+    bits = ALL_MODES if mode is None else mode.bits
     holder = reader_of(owner)(root, Reading(bits, keep), [], [root])
     for slot in plan_of(owner).slots():
         value = getattr(holder, slot.key, None)
@@ -94,7 +94,5 @@ def read_node(node: _Element, cls: type[T], *, mode: Mode | None = None, keep: b
     :param mode: the input mode for fields with ``read=``; None reads all.
     :param keep: whether unknown content is kept.
     """
-    result: T = reader_of(cls, declaration(cls).ns)(
-        node, Reading(ALL_MODES if mode is None else mode.normalised.value, keep)
-    )
+    result: T = reader_of(cls, declaration(cls).ns)(node, Reading(ALL_MODES if mode is None else mode.bits, keep))
     return result

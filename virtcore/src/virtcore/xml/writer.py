@@ -25,8 +25,6 @@ __all__ = ["escape", "format", "writer_of"]
 
 Writer = Callable[..., Any]
 
-_LIVE = int(Mode.LIVE)
-_INACTIVE = int(Mode.INACTIVE)
 
 _ESCAPES: dict[int, str | None] = {
     ord("<"): "&lt;",
@@ -68,10 +66,8 @@ def format(obj: object, mode: Mode = Mode.LIVE) -> str:
     lines: list[str] = []
     cls = type(obj)
     declaration(cls)
-    bits = mode.value
-    bits = bits & ~_LIVE if bits & _INACTIVE else bits | _LIVE
     try:
-        writer_of(cls, bits)(obj, lines, "")
+        writer_of(cls, mode.bits)(obj, lines, "")
         return "".join(lines)
     except RecursionError:
         raise XMLError("elements are nested too deeply", domain=ErrorDomain.XML) from None
