@@ -581,3 +581,19 @@ def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "etc").write_text("a file in the way")
     with pytest.raises(SystemError, match=r"^cannot use state folder '.*/etc': File exists$"):
         asyncio.run(open_driver(tmp_path))
+
+
+def test_a_definition_that_was_edited_by_hand(using: Callable[[Body], None], tmp_path: Path) -> None:
+    async def define(driver: ToyDriver) -> None:
+        await driver.connection_define_domain(xml("before", A))
+
+    async def look(driver: ToyDriver) -> None:
+        (ref,) = driver.connection_list_domains()
+        assert ref.name == "after"
+        assert driver.domain_max_memory(ref) == 64 * 1024
+        assert "<name>after</name>" in driver.domain_xml(ref)
+
+    using(define)
+    (path,) = tmp_path.rglob(f"{A}.xml")
+    path.write_text(path.read_text().replace("<name>before</name>", "<name>after</name>"))
+    using(look)

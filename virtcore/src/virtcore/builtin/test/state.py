@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from virtcore.builtin.test.host import DEFAULT_CELLS, DEFAULT_NODE, Cell
 from virtcore.driver.toolkit.domains import DomainObject
 from virtcore.driver.toolkit.state import DriverState
-from virtcore.driver.toolkit.store import Facts
 from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainPausedReason,
@@ -27,6 +26,7 @@ from virtcore.operations.values import NodeInfo
 
 if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
+    from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.domain import LifecycleAction
     from virtcore.model.domain.rules import DomainRules, ParseFlag

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -122,6 +121,8 @@ def file_name(name: str, suffix: str = "") -> str:
     if encoded.startswith((".", "-", " ")) or not encoded:
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}" if encoded else "%"
     if len(encoded) > _NAME_LIMIT:
+        import hashlib
+
         digest = hashlib.sha256(encoded.encode()).hexdigest()
         encoded = f"{encoded[: _NAME_LIMIT - 66].rstrip('%')}%-{digest}"
     return encoded + suffix

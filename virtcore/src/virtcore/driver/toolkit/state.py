@@ -7,16 +7,11 @@ look-up, the rules by which domains are defined, created, started and removed, j
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from virtcore.driver.toolkit.disk import DiskWorker
 from virtcore.driver.toolkit.domains import DomainObject, DomainTable
 from virtcore.driver.toolkit.events import EventHub
-from virtcore.driver.toolkit.folders import make_folder
-from virtcore.driver.toolkit.lock import StateLock
-from virtcore.driver.toolkit.store import DefinitionStore, Facts, IndexEntry, Marks
 from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainDefineFlags,
@@ -39,7 +34,10 @@ from virtcore.errors import NoSupport, OperationInvalid, SystemError, XMLDetail,
 from virtcore.operations.events import DomainLifecycleEvent
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit.disk import DiskWorker
     from virtcore.driver.toolkit.folders import StateFolders
+    from virtcore.driver.toolkit.lock import StateLock
+    from virtcore.driver.toolkit.store import DefinitionStore, Facts, IndexEntry, Marks
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainContext, DomainRules, ParseFlag
     from virtcore.types import DomainRef
@@ -66,12 +64,14 @@ class DriverState:
         self.domains = DomainTable()
         self.events = EventHub()
         self._lock: StateLock | None = None
-        self.disk = DiskWorker(f"virtcore-{self.driver_name}-disk")
         self._definitions: DefinitionStore | None = None
         self._autostart: Marks | None = None
         #: Status of running domains, for a driver whose guests outlive the process.
         self.status: DefinitionStore | None = None
         if folders is not None:
+            # Drivers that keep everything in memory need not load any of it.
+            from virtcore.driver.toolkit.store import DefinitionStore, Marks
+
             self._definitions = DefinitionStore(folders.config, self.disk, self._describe)
             self._autostart = Marks(folders.config / "autostart", self.disk)
             self.status = DefinitionStore(folders.run / "status", self.disk, self.describe_status)
@@ -138,6 +138,13 @@ class DriverState:
 
     # -- life of the state
 
+    @cached_property
+    def disk(self) -> DiskWorker:
+        """Does blocking file work, in order."""
+        from virtcore.driver.toolkit.disk import DiskWorker
+
+        return DiskWorker(f"virtcore-{self.driver_name}-disk")
+
     async def open(self) -> None:
         """Take the folders' lock, learn the definitions, find running guests. A failure leaves nothing behind.
 
@@ -161,6 +168,9 @@ class DriverState:
     def _take_folders(self) -> None:
         if self.folders is None:
             return
+        from virtcore.driver.toolkit.folders import make_folder
+        from virtcore.driver.toolkit.lock import StateLock
+
         try:
             self.folders.make()
             make_folder(self.folders.run / "status")
@@ -170,7 +180,8 @@ class DriverState:
 
     async def close(self) -> None:
         """Give everything back. Guests go on."""
-        await self.disk.close()
+        if "disk" in vars(self):
+            await self.disk.close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -268,7 +279,11 @@ class DriverState:
         update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
         if obj.active and not (flags & DomainXMLFlags.INACTIVE and obj.persistent):
             assert obj.live is not None
-            domain = deepcopy(obj.live) if update_cpu else obj.live
+            domain = obj.live
+            if update_cpu:
+                from copy import deepcopy
+
+                domain = deepcopy(domain)
         else:
             # The stored text is what is asked for, unless that leaves out secrets or what an older peer does not know.
             hidden = not flags & DomainXMLFlags.SECURE and not obj.facts.get("plain")
@@ -474,6 +489,7 @@ class DriverState:
 
     def _describe(self, text: str) -> IndexEntry:
         """The index entry of a definition that somebody edited."""
+        from virtcore.driver.toolkit.store import IndexEntry
         from virtcore.model.domain.rules.context import ParseFlag
 
         domain = self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
