@@ -10,6 +10,7 @@ from virtcore.errors import ErrorCode
 from virtcore.xml import INT, ON_OFF, YES_NO, Codec, Mode, attribute, child, children, element, inherited, printed
 
 __all__ = [
+    "ListenStatus",
     "AddressListen",
     "ConnectedAction",
     "DBusGraphics",
@@ -141,32 +142,10 @@ class MouseMode(StrEnum):
     CLIENT = "client"
 
 
-@element("listen", tag=ListenType.ADDRESS)
-class AddressListen:
-    """Listens on an address."""
+@element(None, last=True)
+class ListenStatus:
+    """How a running domain's server came to listen there."""
 
-    address: str | None = attribute(blank=False, doc="address or host name; the driver's default when absent")
-    from_config: int | None = attribute(
-        "fromConfig", when=Mode.STATUS, read=Mode.STATUS, doc="1 if it comes from qemu.conf"
-    )
-
-
-@element("listen", tag=ListenType.NETWORK)
-class NetworkListen:
-    """Listens on the address of a virtual network's bridge."""
-
-    address: str | None = attribute(blank=False, when=Mode.LIVE, read=Mode.LIVE, doc="address in use")
-    network: str | None = attribute(blank=False, doc="name of the network")
-    from_config: int | None = attribute(
-        "fromConfig", when=Mode.STATUS, read=Mode.STATUS, doc="1 if it comes from qemu.conf"
-    )
-
-
-@element("listen", tag=ListenType.SOCKET)
-class SocketListen:
-    """Listens on a Unix socket."""
-
-    socket: str | None = attribute(blank=False, doc="path; generated when absent")
     from_config: int | None = attribute(
         "fromConfig", when=Mode.STATUS, read=Mode.STATUS, doc="1 if it comes from qemu.conf"
     )
@@ -180,13 +159,31 @@ class SocketListen:
     )
 
 
-@element("listen", tag=ListenType.NONE)
-class NoListen:
-    """Does not listen; clients are handed over."""
+@element("listen", tag=ListenType.ADDRESS)
+class AddressListen(ListenStatus):
+    """Listens on an address."""
 
-    from_config: int | None = attribute(
-        "fromConfig", when=Mode.STATUS, read=Mode.STATUS, doc="1 if it comes from qemu.conf"
-    )
+    address: str | None = attribute(blank=False, doc="address or host name; the driver's default when absent")
+
+
+@element("listen", tag=ListenType.NETWORK)
+class NetworkListen(ListenStatus):
+    """Listens on the address of a virtual network's bridge."""
+
+    address: str | None = attribute(blank=False, when=Mode.LIVE, read=Mode.LIVE, doc="address in use")
+    network: str | None = attribute(blank=False, doc="name of the network")
+
+
+@element("listen", tag=ListenType.SOCKET)
+class SocketListen(ListenStatus):
+    """Listens on a Unix socket."""
+
+    socket: str | None = attribute(blank=False, doc="path; generated when absent")
+
+
+@element("listen", tag=ListenType.NONE)
+class NoListen(ListenStatus):
+    """Does not listen; clients are handed over."""
 
 
 Listen: TypeAlias = AddressListen | NetworkListen | SocketListen | NoListen

@@ -31,6 +31,7 @@ from virtcore.xml import (
 from virtcore.xml.scalars import number
 
 __all__ = [
+    "HostdevSource",
     "AnyHostdev",
     "Hostdev",
     "HostdevCapability",
@@ -176,8 +177,15 @@ class PCIHostdevDriver:
     model: str | None = attribute(doc="name of a variant driver", since="10.1.0")
 
 
+@element(None)
+class HostdevSource:
+    """What every source may say, though it means something for USB devices only."""
+
+    startup_policy: StartupPolicy | None = attribute("startupPolicy", doc="what to do when it is missing (USB)")
+
+
 @element("source", empty="keep")
-class PCIHostdevSource:
+class PCIHostdevSource(HostdevSource):
     """A PCI function of the host."""
 
     write_filtering: bool | None = attribute(
@@ -198,10 +206,9 @@ class SourceUSBAddress:
 
 
 @element("source", empty="keep")
-class USBHostdevSource:
+class USBHostdevSource(HostdevSource):
     """A USB device of the host."""
 
-    startup_policy: StartupPolicy | None = attribute("startupPolicy", doc="what to do when it is missing")
     auto_address: bool | None = attribute(
         "autoAddress", codec=YES_NO, omit=False, when=Mode.MIGRATABLE, doc="the address was found"
     )
@@ -231,7 +238,7 @@ class SourceSCSIAddress:
 
 
 @element("source", tag=SCSIProtocol.ADAPTER)
-class SCSIAdapterSource:
+class SCSIAdapterSource(HostdevSource):
     """A unit behind a SCSI adapter of the host."""
 
     adapter: str | None = attribute(
@@ -248,7 +255,7 @@ class SCSIAdapterSource:
 
 
 @element("source", tag=SCSIProtocol.ISCSI)
-class ISCSISource:
+class ISCSISource(HostdevSource):
     """A unit of an iSCSI target."""
 
     name: str | None = attribute(required=True, missing="missing iSCSI hostdev source path name", doc="IQN and unit")
@@ -258,7 +265,7 @@ class ISCSISource:
 
 
 @element("source")
-class VHostSCSISource:
+class VHostSCSISource(HostdevSource):
     """A target of the host kernel's vhost-scsi."""
 
     protocol: SCSIHostProtocol = attribute(required=True, doc="always vhost")
@@ -286,6 +293,7 @@ class PCIHostdev(Hostdev):
     """A PCI device of the host."""
 
     managed: bool | None = attribute(codec=YES_NO, doc="libvirt takes it from the host and gives it back")
+    model: str | None = attribute(doc="refused: these devices have no model")
     display: bool | None = attribute(codec=ON_OFF, doc="shows the display of a vGPU", since="10.5.0")
     ramfb: bool | None = attribute(codec=ON_OFF, doc="frame buffer before the guest's driver runs", since="10.5.0")
     driver: PCIHostdevDriver | None = child()
@@ -298,6 +306,7 @@ class USBHostdev(Hostdev):
     """A USB device of the host."""
 
     managed: bool | None = attribute(codec=YES_NO, doc="libvirt takes it from the host and gives it back")
+    model: str | None = attribute(doc="refused: these devices have no model")
     source: USBHostdevSource | None = child(required=True, missing=_MISSING)
     _hostdev = inherited()
 
@@ -307,6 +316,7 @@ class SCSIHostdev(Hostdev):
     """A SCSI unit."""
 
     managed: bool | None = attribute(codec=YES_NO, doc="libvirt takes it from the host and gives it back")
+    model: str | None = attribute(doc="refused: these devices have no model")
     sgio: SGIO | None = attribute(doc="which SCSI commands pass")
     rawio: bool | None = attribute(codec=YES_NO, doc="whether the process may send raw SCSI commands")
     source: SCSIAdapterSource | ISCSISource | None = union(

@@ -152,6 +152,8 @@ def settle_source(device: WithSource, context: DomainContext) -> None:
             source.source = TCPSource()
         source.source.mode = source.source.mode or SocketMode.CONNECT
         source.protocol = source.protocol or TCPProtocol.RAW
+        if context.status:
+            source.source.tls_from_config = source.source.tls_from_config or 0
         settle_reconnect(source.source.reconnect)
     elif isinstance(source, UnixChardev):
         source.protocol = None

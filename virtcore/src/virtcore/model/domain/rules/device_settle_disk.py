@@ -106,7 +106,7 @@ def settle_source(source: Source, context: DomainContext) -> None:
         elif source.pool is None or source.volume is None:
             raise XMLError("'pool' and 'volume' must be specified together for 'pool' type source")
     elif isinstance(source, NetworkSource):
-        _settle_network(source)
+        _settle_network(source, context)
     elif isinstance(source, NVMeSource):
         if source.type != "pci":
             raise XMLError(f"unsupported source type '{source.type}'")
@@ -133,7 +133,9 @@ def settle_source(source: Source, context: DomainContext) -> None:
         settle_source(store.source, context)
 
 
-def _settle_network(source: NetworkSource) -> None:
+def _settle_network(source: NetworkSource, context: DomainContext) -> None:
+    if context.status:
+        source.tls_from_config = source.tls_from_config or 0
     protocol = source.protocol
     if source.name is None and protocol is not NetProtocol.NBD:
         raise XMLError("missing name for disk source")

@@ -29,6 +29,16 @@ def settle_graphics(graphics: Graphics, context: DomainContext) -> None:
 
     :raises VirtError: what libvirt's parser refuses.
     """
+    _settle(graphics, context)
+    if context.status and isinstance(graphics, (VNCGraphics, SpiceGraphics, RDPGraphics)):
+        for listen in graphics.listens:
+            listen.from_config = listen.from_config or 0
+            listen.auto_generated = bool(listen.auto_generated)
+        if isinstance(graphics, VNCGraphics):
+            graphics.websocket_generated = bool(graphics.websocket_generated)
+
+
+def _settle(graphics: Graphics, context: DomainContext) -> None:
     if isinstance(graphics, VNCGraphics):
         _settle_vnc(graphics, context)
     elif isinstance(graphics, SpiceGraphics):

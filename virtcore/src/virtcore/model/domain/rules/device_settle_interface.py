@@ -25,6 +25,7 @@ from virtcore.model.domain.rules.device_info import settle_info, settle_source_a
 from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect, settle_secret
 from virtcore.model.network.port import VirtualPortType
 from virtcore.model.paths import sanitize_path
+from virtcore.xml import declaration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -388,6 +389,13 @@ def settle_hostdev(hostdev: AnyHostdev, context: DomainContext) -> None:
     elif isinstance(hostdev, NetCapability):
         _settle_ips(hostdev.ips)
         _settle_routes(hostdev.routes, "Domain hostdev device")
+    if isinstance(hostdev, (PCIHostdev, USBHostdev, SCSIHostdev)) and hostdev.model is not None:
+        kind = declaration(type(hostdev)).tags[0]
+        said = kind[1] if isinstance(kind, tuple) else kind
+        raise XMLError(f"'model' attribute in <hostdev> is only supported when type='{said}'", path="@model")
+    policy = getattr(getattr(hostdev, "source", None), "startup_policy", None)
+    if policy is not None and not isinstance(hostdev, USBHostdev):
+        raise ConfigUnsupported("Setting startupPolicy is only allowed for USB devices", path="source/@startupPolicy")
     if not isinstance(hostdev, SCSIHostdev):
         for name in ("sgio", "rawio"):
             if getattr(hostdev, name) is not None:
