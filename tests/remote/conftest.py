@@ -11,6 +11,7 @@ import pytest
 
 from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
 from virt_remote.server.client import Client
+from virt_remote.server.keepalive import Keepalive
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
 from virtcore.enums import DomainState
 from virtcore.enums.common import TypedParameterType
@@ -173,6 +174,7 @@ class FakeEndpoint:
         self.driver = driver
         self.last: list[Coroutine[Any, Any, None]] = []
         self.finishing: list[asyncio.Task[None]] = []
+        self.keepalive = Keepalive(0.02, 2)
 
     async def open_session(self, name: str, readonly: bool) -> Session:
         core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)

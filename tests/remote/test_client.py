@@ -230,7 +230,7 @@ def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
         ends.clients[0].data_received = listen  # type: ignore[method-assign]
         ends.clients[0].send(PING)
         await asyncio.sleep(0.05)
-        assert bytes(seen) == PONG
+        assert PONG in bytes(seen)
 
     play(scenario, tmp_path)
 

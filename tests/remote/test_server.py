@@ -17,6 +17,7 @@ from virt_remote.protocol import (
     EVENT,
     OK,
     PING,
+    PONG,
     REPLY,
     STREAM,
     decode_error,
@@ -265,6 +266,22 @@ def test_a_client_that_never_reads(play: Play) -> None:
         peer.transport.unsent = MAX_UNSENT + 1
         peer.driver.emit(DomainRebootEvent(FIRST))
         assert peer.transport.ended == "aborted"
+
+    play(scenario)
+
+
+def test_a_silent_client_is_asked_and_let_go(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        assert await peer.call("CONNECT_SUPPORTS_FEATURE", 10) == (1,)
+
+        def asked() -> int:
+            return sum(message.program == 0x6B656570 and message.procedure == 1 for message in peer.transport.sent)
+
+        for question in range(1, 6):
+            await until(lambda wanted=question: asked() >= wanted)  # type: ignore[misc]
+            assert peer.transport.ended == "", "who answers stays"
+            peer.client.data_received(PONG)
+        await until(lambda: peer.transport.ended == "aborted")
 
     play(scenario)
 

@@ -65,6 +65,8 @@ class Client(asyncio.Protocol):
         self.session: Session | None = None
         self.readonly = endpoint.readonly
         self.opening = False
+        #: Something came from the client since keepalive looked last.
+        self.heard = True
         self.callbacks = Callbacks(self)
         self._transport: asyncio.Transport | None = None
         self._frames = Frames()
@@ -87,6 +89,7 @@ class Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._writable.set()
+        self.endpoint.daemon.keepalive.remove(self)
         for task in self._tasks:
             task.cancel()  # changes that have begun go on
         self.endpoint.disconnected(self, self._end())
@@ -106,6 +109,7 @@ class Client(asyncio.Protocol):
             await session.close()
 
     def data_received(self, data: bytes) -> None:
+        self.heard = True
         try:
             frames = self._frames.feed(data)
             if len(frames) == 1:
@@ -155,6 +159,11 @@ class Client(asyncio.Protocol):
             self._held_by.discard(who)
             if not self._held_by and self._transport is not None:
                 self._transport.resume_reading()
+
+    @property
+    def held(self) -> bool:
+        """Whether the client is not being read for now."""
+        return bool(self._held_by)
 
     def drop(self) -> None:
         """End the connection at once."""

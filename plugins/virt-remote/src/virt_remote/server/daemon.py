@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from virt_remote.server.client import Client
+from virt_remote.server.keepalive import Keepalive
 from virtcore.errors import NoConnect, VirtError
 from virtcore.uri import ConnectionURI
 
@@ -112,6 +113,7 @@ class Daemon:
             Endpoint(self, run / "libvirt-sock-ro", 0o777, readonly=True),
             Endpoint(self, run / "libvirt-admin-sock", 0o700, programs=False),
         ]
+        self.keepalive = Keepalive()
         self._last: set[asyncio.Task[None]] = set()
         self._lock: int | None = None
         self._stop: asyncio.Event | None = None

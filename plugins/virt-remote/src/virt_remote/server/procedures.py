@@ -128,6 +128,8 @@ async def _close(client: Client) -> None:
 def _supports_feature(client: Client, feature: int) -> tuple[int]:
     if feature != PROGRAM_KEEPALIVE and client.session is None:
         raise InternalError("connection not open", domain=ErrorDomain.RPC)
+    if feature == PROGRAM_KEEPALIVE:  # who asks can answer
+        client.endpoint.daemon.keepalive.add(client)
     return (int(feature in FEATURES),)
 
 
