@@ -503,6 +503,22 @@ def test_one_name_for_two_fields_told_apart_by_a_sibling() -> None:
         parse("<twofold value='x' kind='n'/>", Twofold)
 
 
+@element("timed")
+class Timed:
+    offset: str | None = attribute()
+    zone: str | None = attribute(required=True, only={"offset": ("zone",)})
+    delta: int | None = attribute()
+
+
+def test_required_means_when_the_field_exists() -> None:
+    assert parse("<timed offset='utc'/>", Timed).zone is None
+    with pytest.raises(XMLError, match="Missing required attribute 'zone'"):
+        parse("<timed offset='zone'/>", Timed)
+    with pytest.raises(XMLError) as caught:
+        format(Timed(offset="utc", delta="x"))  # type: ignore[arg-type]
+    assert caught.value.path == "/timed/@delta"
+
+
 @element("sized")
 class Sized:
     size: int | None = attribute(codec=scaled("KiB"))

@@ -158,13 +158,14 @@ class QemuState(GuestEvents):
                 return
         except OSError:
             pass  # the first time
-        marker.write_text(boot)
         for obj in list(self.domains):
             if obj.autostart and not obj.active:
                 try:
                     await self.create(obj)
                 except VirtError as error:
                     log.error("Failed to start domain '%s': %s", obj.name, error)
+        # Only now: a program that ends meanwhile leaves the rest to the next one.
+        marker.write_text(boot)
 
     # -- starting
 

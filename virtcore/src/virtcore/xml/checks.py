@@ -45,11 +45,15 @@ def _slot(slot: Slot, obj: Any, path: str) -> None:
     while group is not None:
         keys.insert(0, group.key)
         group = group.parent
+    exists = True
     for key in keys:
         if obj is None:
             return
+        # The siblings that decide on a field are those of the object that holds it.
+        only = (slot.field.only or {}) if key == slot.key else {}
+        exists = all(getattr(obj, name) in tuple(allowed) for name, allowed in only.items())
         obj = getattr(obj, key, None)
-    if obj is None and not slot.field.required:
+    if obj is None and not (slot.field.required and exists):
         return
     where = f"{path}/@{slot.name}" if slot.kind == "attribute" else f"{path}/{slot.name}"
     if slot.many:

@@ -10,9 +10,9 @@ __all__ = ["Mode"]
 class Mode(IntFlag):
     """What an XML text is for.
 
-    The bits below 1 << 16 are libvirt's public ``virDomainXMLFlags``, so that a caller's flags can be taken as they are;
-    the others are the purposes libvirt has inside (``virDomainDefFormatFlags``). ``LIVE`` exists here only; libvirt says
-    it by leaving out ``INACTIVE``. Giving it is optional: see :attr:`bits`.
+    The bits below 1 << 16 are libvirt's public ``virDomainXMLFlags``, so that a caller's flags can be taken as they
+    are; the others are the purposes libvirt has inside (``virDomainDefFormatFlags``). ``LIVE`` exists here only;
+    libvirt says it by leaving out ``INACTIVE``. Giving it is optional: see :attr:`bits`.
     """
 
     NONE = 0
