@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from domain_documents import CapableRules
 from virtcore.errors import VirtError
-from virtcore.model.domain import Domain, domain_mode
+from virtcore.model.arch import Arch
+from virtcore.model.domain import Domain, domain_mode, format_domain, load_domain
 from virtcore.xml import Mode, format, parse
 
 #: At least this share of the reference outputs comes back byte for byte.
@@ -52,3 +54,22 @@ def test_inputs_print_stably(shared: Path) -> None:
         assert again == text, path.name
         read += 1
     assert read > 500
+
+
+def test_completion_is_done_once(shared: Path) -> None:
+    """What generic completion made of a document it leaves alone: in the object, and read from its output."""
+    folder = shared / "conformance" / "suites" / "qemu-domain-xml"
+    rules = CapableRules()
+    context = rules.context(arch=Arch.X86_64)
+    loaded = 0
+    for path in sorted(folder.glob("data/**/*.xml")):
+        try:
+            domain = load_domain(path.read_text(), rules, context)
+        except VirtError:
+            continue
+        text = format_domain(domain)
+        rules.complete(domain, context)
+        assert format_domain(domain) == text, path.name
+        assert format_domain(load_domain(text, rules, context)) == text, path.name
+        loaded += 1
+    assert loaded > 500
