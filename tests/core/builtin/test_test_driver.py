@@ -169,6 +169,13 @@ def test_on_poweroff_restart(connection: virtcore.Connection) -> None:
         domain.state()
 
 
+def test_a_transient_domain_may_be_undefined_here(connection: virtcore.Connection) -> None:
+    domain = connection.create_domain(small("a"))
+    domain.undefine()
+    domain.set_autostart(True)
+    assert domain.is_active()
+
+
 def test_interfaces_get_names(connection: virtcore.Connection) -> None:
     unnamed, named = "<interface type='user'/>", "<interface type='user'><target dev='testnet0'/></interface>"
     xml = small("a").replace("</domain>", f"<devices>{unnamed}{named}{unnamed}</devices></domain>")

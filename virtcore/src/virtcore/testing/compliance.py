@@ -18,6 +18,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -185,8 +186,9 @@ class DriverCompliance:
         need("connection_create_domain", "domain_destroy")
         domain = connection.create_domain(self.document("compliance-transient"))
         assert not domain.is_persistent()
-        with pytest.raises(errors.OperationInvalid, match="cannot undefine transient domain"):
+        with suppress(errors.OperationInvalid):  # most drivers refuse it, none may end the guest
             domain.undefine()
+        assert domain.is_active()
         domain.destroy()
         with pytest.raises(errors.NoDomain):
             connection.lookup_domain(name="compliance-transient")

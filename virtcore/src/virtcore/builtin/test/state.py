@@ -20,6 +20,7 @@ from virtcore.enums.domain_events import (
     DomainEventStoppedDetailType,
     DomainEventSuspendedDetailType,
     DomainEventType,
+    DomainEventUndefinedDetailType,
 )
 from virtcore.errors import InternalError
 from virtcore.operations.values import NodeInfo
@@ -160,6 +161,12 @@ class TestState(DriverState):
 
     async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
         """There is nothing that could refuse to go."""
+
+    async def undefine(self, obj: DomainObject, flags: int = 0) -> None:
+        if obj.persistent:
+            await super().undefine(obj, flags)
+        else:  # libvirt's driver does not mind, and says so to everyone
+            self.emit(obj, DomainEventType.UNDEFINED, DomainEventUndefinedDetailType.REMOVED)
 
     # -- running
 
