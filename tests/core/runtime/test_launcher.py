@@ -192,6 +192,28 @@ asyncio.run(main())
     run(test)
 
 
+def test_programs_that_are_not_to_outlive_their_core_are_killed_with_it(tmp_path):
+    script = """
+import asyncio, os, sys
+from virtcore.runtime.launcher import Command, launcher
+async def main():
+    process = await launcher().start(Command(argv=["/bin/sleep", "60"], outlives=False))
+    print(process.pid, process.start_time, flush=True)
+    os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=False)
+    pid, started_at = map(int, done.stdout.split())
+
+    async def test(_):
+        process = attach(pid, started_at)
+        if process is not None:
+            async with asyncio.timeout(10):
+                await process.wait()
+
+    run(test)
+
+
 def test_a_large_command_line_and_many_at_once():
     async def test(started):
         big = "x" * 100_000

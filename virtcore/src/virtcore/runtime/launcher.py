@@ -3,7 +3,7 @@
 The core has threads and a large address space; forking it is slow and unsafe. A small single-threaded helper
 (:mod:`virtcore.runtime.launcher_helper`) starts programs instead: from argument lists, never through a shell, each in
 a session of its own, with exactly the descriptors it was given. The helper is the parent of what it starts and reaps
-it; when the core ends, the helper ends and its programs go on.
+it; when the core ends, the helper ends, and of its programs those go on that are meant to.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Command:
     :param fds: number in the new process -> descriptor of ours. 0, 1 and 2 are ``/dev/null`` unless given.
     :param pid_file: an existing, empty file that gets ``pid start-time`` before the program runs. Whoever
         unlinks it under its lock (``flock``) first prevents the start.
+    :param outlives: whether it goes on when the core ends, however that ends; else it is killed then.
     """
 
     argv: Sequence[str]
@@ -49,6 +50,7 @@ class Command:
     umask: int | None = None
     fds: Mapping[int, int] = field(default_factory=dict)
     pid_file: str | None = None
+    outlives: bool = True
 
 
 class Process:
@@ -190,6 +192,7 @@ class Launcher:
                 command.umask,
                 tuple(fds),
                 None if command.pid_file is None else os.fsencode(command.pid_file),
+                command.outlives,
             )
             try:
                 await self._send(marshal.dumps(request), list(fds.values()))

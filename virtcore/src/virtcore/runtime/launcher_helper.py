@@ -3,10 +3,11 @@
 Run by :mod:`virtcore.runtime.launcher` with one end of a socket pair as descriptor 3. A message is eight bytes (its
 length, little endian) and a marshalled value; descriptors that a request passes come with its first byte. Requests are
 
-    (number, argv, environment, cwd, umask, child descriptors, pid file)
+    (number, argv, environment, cwd, umask, child descriptors, pid file, outlives the core)
 
 and answers ``("started", number, pid)`` with the pidfd, ``("failed", number, what, errno)`` or
-``("exited", pid, status)``. When the socket ends the helper ends; the processes it started go on without it.
+``("exited", pid, status)``. When the socket ends the helper ends; of the processes it started those that are to
+outlive the core go on without it, the others are killed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ TYPE_CHECKING = False  # typing itself would cost milliseconds
 if TYPE_CHECKING:
     from typing import TypeAlias
 
-    _Request: TypeAlias = tuple[int, list[bytes], dict[bytes, bytes], bytes, int | None, tuple[int, ...], bytes | None]
+    _Request: TypeAlias = tuple[
+        int, list[bytes], dict[bytes, bytes], bytes, int | None, tuple[int, ...], bytes | None, bool
+    ]
 
 
 def _exactly(control: _socket.socket, size: int) -> bytes:
@@ -87,7 +90,7 @@ def _become(request: _Request, fds: list[int], report: int) -> None:
     """In the new process: turn into the program. Tells ``report`` what failed, as ``errno what``."""
     step = b"start"
     try:
-        _number, argv, environment, cwd, umask, places, pid_file = request
+        _number, argv, environment, cwd, umask, places, pid_file, _outlives = request
         posix.setsid()
         if umask is not None:
             posix.umask(umask)
@@ -113,13 +116,15 @@ def _become(request: _Request, fds: list[int], report: int) -> None:
     posix._exit(127)
 
 
-def _launch(control: _socket.socket, request: _Request, fds: list[int]) -> tuple[int, int] | None:
-    """Start one program; returns its pidfd and pid."""
+def _launch(control: _socket.socket, request: _Request, fds: list[int], bound: set[int]) -> tuple[int, int] | None:
+    """Start one program; returns its pidfd and pid. One that is not to outlive the core is added to ``bound``."""
     number = request[0]
     told, report = posix.pipe2(posix.O_CLOEXEC)
     pid = posix.fork()
     if not pid:
         _become(request, fds, report)
+    if not request[-1]:
+        bound.add(pid)
     posix.close(report)
     for fd in fds:
         posix.close(fd)
@@ -129,6 +134,7 @@ def _launch(control: _socket.socket, request: _Request, fds: list[int]) -> tuple
     posix.close(told)
     if failure:
         posix.waitpid(pid, 0)
+        bound.discard(pid)
         posix.close(pidfd)
         code, _, what = failure.partition(b" ")
         _send(control, ("failed", number, what, int(code)))
@@ -138,14 +144,18 @@ def _launch(control: _socket.socket, request: _Request, fds: list[int]) -> tuple
 
 
 def main() -> None:
-    """Serve requests and report ends until the core has gone; what was started goes on."""
+    """Serve requests and report ends until the core has gone; what was started to outlive it goes on."""
+    bound: set[int] = set()
     try:
-        _serve()
+        _serve(bound)
     except (ConnectionResetError, BrokenPipeError):
         pass
+    finally:
+        for pid in bound:  # none of them was reaped yet, so the numbers are theirs
+            posix.kill(pid, _signal.SIGKILL)
 
 
-def _serve() -> None:
+def _serve(bound: set[int]) -> None:
     posix.setsid()
     posix.closerange(CONTROL + 1, 1 << 20)  # what the core itself inherited without wanting it
     posix.set_inheritable(CONTROL, False)
@@ -157,7 +167,7 @@ def _serve() -> None:
         for fd, _event in poll.poll():
             if fd == CONTROL:
                 request, fds = _receive(control)
-                child = _launch(control, request, fds)
+                child = _launch(control, request, fds, bound)
                 if child is not None:
                     children[child[0]] = child[1]
                     poll.register(child[0], select.POLLIN)
@@ -165,4 +175,6 @@ def _serve() -> None:
                 pid = children.pop(fd)
                 poll.unregister(fd)
                 posix.close(fd)
-                _send(control, ("exited", pid, posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1])))
+                status = posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1])
+                bound.discard(pid)
+                _send(control, ("exited", pid, status))

@@ -91,6 +91,7 @@ async def probe(binary: str, accelerator: str = "tcg") -> Replies:
                     ],
                     environment={"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)},
                     fds={2: errors, 3: theirs.fileno()},
+                    outlives=False,
                 )
             )
         async with asyncio.timeout(PROBE_LIMIT):
