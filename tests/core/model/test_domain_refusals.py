@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain_documents import document, load
-from virtcore.errors import VirtError
+from virtcore.errors import ErrorDomain, VirtError
 from virtcore.model.domain import DomainRules, ParseFlag
 
 HVM = "<os><type arch='x86_64'>hvm</type>{}</os>"
@@ -330,6 +330,7 @@ def test_the_stage_is_noted() -> None:
     with pytest.raises(VirtError) as caught:
         load(document("<cputune><period>1</period></cputune>"))
     assert "in stage cputune" in caught.value.__notes__
+    assert caught.value.domain is ErrorDomain.DOMAIN
 
 
 def test_further_checks_run_last() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from virtcore.errors import VirtError
+from virtcore.errors import ErrorDomain, VirtError
 from virtcore.model.domain.rules import (
     common,
     device_group_validate,
@@ -168,10 +168,32 @@ class DomainRules(Rules["Domain", DomainContext]):
             device_list.locate(error, domain, device)
             raise
 
+    def complete(self, obj: Domain, context: DomainContext) -> None:
+        """Runs the completion stages.
+
+        :raises VirtError: what is given contradicts itself, or the driver cannot deal with it.
+        """
+        try:
+            super().complete(obj, context)
+        except VirtError as error:
+            _claim(error)
+            raise
+
     def validate(self, obj: Domain, context: DomainContext) -> None:
         """Runs the validation stages, unless the context says not to.
 
         :raises VirtError: the domain cannot work.
         """
-        if not context.has(ParseFlag.SKIP_VALIDATE):
+        if context.has(ParseFlag.SKIP_VALIDATE):
+            return
+        try:
             super().validate(obj, context)
+        except VirtError as error:
+            _claim(error)
+            raise
+
+
+def _claim(error: VirtError) -> None:
+    """Errors of nobody in particular come from the domain configuration."""
+    if error.domain is ErrorDomain.NONE:
+        error.domain = ErrorDomain.DOMAIN
