@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import virtcore
-from compat.conftest import uri
+from compat.conftest import uri, wait_for_socket
 from virtcore.errors import NoDomain
 from virtcore.operations.events import DomainLifecycleEvent, Event
 
@@ -33,6 +38,21 @@ GUEST = """\
 
 BOOT = 90.0
 """Seconds a guest may take to boot on a busy machine without KVM."""
+
+
+@contextmanager
+def running(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A virtcored of the test's own, ended by SIGTERM if it runs still."""
+    process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root)])
+    try:
+        wait_for_socket(root / "run" / "libvirt-sock", process)
+        yield process
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def read_until(stream: Any, wanted: bytes) -> bytes:
@@ -96,6 +116,25 @@ def test_our_client_runs_a_guest(which: str, boot: tuple[Path, Path], request: p
         assert kinds(seen) == ["DEFINED", "STARTED", "SUSPENDED", "RESUMED", "STOPPED", "UNDEFINED"]
         with pytest.raises(NoDomain):
             connection.lookup_domain(f"ours-{which}")
+
+
+def test_guests_outlive_the_daemon(boot: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("r")
+    where = uri("qemu+unix:///session", root / "run" / "libvirt-sock")
+    with running(root), virtcore.connect(where) as connection:
+        domain = connection.define_domain(document(boot, "outlives"))
+        domain.create()
+        number = domain.id
+    with running(root) as again, virtcore.connect(where) as connection:
+        domain = connection.lookup_domain("outlives")
+        assert (domain.is_active(), domain.id) == (True, number)
+        again.kill()  # without a word
+        again.wait()
+    with running(root), virtcore.connect(where) as connection:
+        domain = connection.lookup_domain("outlives")
+        assert domain.state().state == 1
+        domain.destroy()
+        domain.undefine()
 
 
 def test_virsh_runs_a_guest(virsh: Any, virtcored: Path, boot: tuple[Path, Path], tmp_path: Path) -> None:

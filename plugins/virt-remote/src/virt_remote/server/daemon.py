@@ -15,7 +15,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,6 +116,8 @@ class Daemon:
         self.keepalive = Keepalive()
         self._last: set[asyncio.Task[None]] = set()
         self._lock: int | None = None
+        #: Connections of the daemon's own.
+        self._held: list[Session] = []
         self._stop: asyncio.Event | None = None
 
     def client_count(self) -> int:
@@ -123,7 +125,7 @@ class Daemon:
         return sum(len(endpoint) for endpoint in self._endpoints)
 
     def finish(self, last: Coroutine[Any, Any, None]) -> None:
-        """Run something of a client's to its end, whether the client stays or leaves."""
+        """Run something to its end, whether the client it is for stays or leaves."""
         task = asyncio.get_running_loop().create_task(last)
         self._last.add(task)
         task.add_done_callback(self._finished)
@@ -131,7 +133,7 @@ class Daemon:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._last.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a client's connection did not end well", exc_info=error)
+            log.error("unexpected failure", exc_info=error)
 
     async def open_session(self, name: str, readonly: bool) -> Session:
         """Open what a client asks for by URI; empty lets the daemon choose.
@@ -140,11 +142,23 @@ class Daemon:
         """
         from virtcore.driver.opening import open_session
 
-        text = name or ("qemu:///system" if os.geteuid() == 0 else "qemu:///session")
+        text = name or next(_probed(), "")
+        if not text:
+            raise NoConnect(advice="no URI was given, and no installed driver finds its hypervisor on this host")
         uri = ConnectionURI.parse(text)
         if uri.transport is not None or uri.scheme == "remote":
             raise NoConnect(text, advice="a daemon connects to no other daemon")
         return await open_session(text, readonly=readonly, deadline=None, aliases=False)
+
+    async def _hold_open(self) -> None:
+        """Open what this host has, so that guests start with the daemon and their state outlasts every client."""
+        from virtcore.driver.opening import open_session
+
+        for uri in _probed():
+            try:
+                self._held.append(await open_session(uri, deadline=None, aliases=False))
+            except VirtError as error:
+                log.warning("%s cannot be opened: %s", uri, error)
 
     def _prepare(self) -> None:
         (self.root / "run").mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -178,6 +192,7 @@ class Daemon:
             for endpoint in self._endpoints:
                 await endpoint.listen()
             log.info("serving below %s", self.root)
+            self.finish(self._hold_open())
             await self._stop.wait()
         finally:
             for endpoint in self._endpoints:
@@ -199,6 +214,18 @@ class Daemon:
                         await asyncio.wait(list(self._last))
                     else:
                         await asyncio.sleep(0)
+        for session in self._held:
+            await session.close()
+
+
+def _probed() -> Iterator[str]:
+    """Default URIs of the hypervisors that this host has, most wanted first."""
+    from virtcore.driver.loader import driver_classes
+
+    for driver in driver_classes():
+        uri = driver.probe()
+        if uri is not None:
+            yield uri
 
 
 def _start_log(root: Path, verbose: bool) -> None:
