@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from virtcore.driver.toolkit import DefinitionStore, DiskWorker, IndexEntry, Marks
+from virtcore.driver.toolkit import DefinitionStore, DiskWorker, IndexEntry, Marks, disk
 from virtcore.driver.toolkit.store import _encode
 from virtcore.errors import InternalError, SystemError, XMLError
 
@@ -195,6 +195,41 @@ def test_order_is_kept_and_the_loop_is_not_stalled(tmp_path: Path, monkeypatch: 
         await watcher
         assert store.read(UUID) == "text 9"
         assert longest < 0.015
+
+    using(tmp_path, test)
+
+
+def test_writes_that_wait_together_share_the_sync_of_their_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+
+    def count(folder: Path) -> None:
+        synced.append(folder)
+        time.sleep(0.01)  # the others come to wait meanwhile
+
+    monkeypatch.setattr(disk, "sync_folder", count)
+
+    async def test(store: DefinitionStore) -> None:
+        await store.open()
+        await asyncio.gather(*(store.write(str(uuid.UUID(int=number)), f"vm{number}", "<x/>") for number in range(40)))
+        assert 1 <= len(synced) <= 5
+        assert len(await store.open()) == 40
+
+    using(tmp_path, test)
+
+
+def test_a_folder_that_cannot_be_synced_fails_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    async def test(store: DefinitionStore) -> None:
+        await store.open()
+        with monkeypatch.context() as patch:
+            patch.setattr(disk, "sync_folder", fail)
+            with pytest.raises(SystemError, match="Input/output error"):
+                await store.write(UUID, "a", "text")
+        await store.write(UUID, "a", "text")
 
     using(tmp_path, test)
 
