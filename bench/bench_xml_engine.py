@@ -62,9 +62,14 @@ def keeping(data: bytes, mark: str) -> str:
 
 @cache
 def generic_rules() -> tuple[DomainRules, DomainContext]:
-    from virtcore.model.domain.rules import DomainRules
+    from virtcore.model.domain.rules import DomainFeature, DomainRules
 
-    rules = DomainRules()
+    class EveryFeature(DomainRules):
+        """Like the C engine of bench_xml.py, which accepts all that a driver may."""
+
+        features = ~DomainFeature.NONE
+
+    rules = EveryFeature()
     return rules, rules.context()
 
 
