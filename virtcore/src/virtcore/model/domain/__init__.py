@@ -7,47 +7,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # What :func:`__getattr__` does at run time; each of them says in ``__all__`` what is public.
-    from virtcore.model.domain.address import *  # noqa: F403
-    from virtcore.model.domain.audio import *  # noqa: F403
-    from virtcore.model.domain.chardev import *  # noqa: F403
+    from virtcore.model.domain._devices import *  # noqa: F403
     from virtcore.model.domain.clock import *  # noqa: F403
-    from virtcore.model.domain.controller import *  # noqa: F403
     from virtcore.model.domain.cputune import *  # noqa: F403
-    from virtcore.model.domain.crypto import *  # noqa: F403
-    from virtcore.model.domain.devices import *  # noqa: F403
-    from virtcore.model.domain.disk import *  # noqa: F403
     from virtcore.model.domain.document import *  # noqa: F403
     from virtcore.model.domain.domain import *  # noqa: F403
     from virtcore.model.domain.features import *  # noqa: F403
-    from virtcore.model.domain.filesystem import *  # noqa: F403
-    from virtcore.model.domain.graphics import *  # noqa: F403
-    from virtcore.model.domain.hostdev import *  # noqa: F403
-    from virtcore.model.domain.hub import *  # noqa: F403
-    from virtcore.model.domain.input import *  # noqa: F403
-    from virtcore.model.domain.interface import *  # noqa: F403
-    from virtcore.model.domain.iommu import *  # noqa: F403
     from virtcore.model.domain.launch_security import *  # noqa: F403
-    from virtcore.model.domain.lease import *  # noqa: F403
-    from virtcore.model.domain.memballoon import *  # noqa: F403
     from virtcore.model.domain.memory import *  # noqa: F403
-    from virtcore.model.domain.memory_device import *  # noqa: F403
-    from virtcore.model.domain.nvram import *  # noqa: F403
     from virtcore.model.domain.os import *  # noqa: F403
-    from virtcore.model.domain.panic import *  # noqa: F403
-    from virtcore.model.domain.pstore import *  # noqa: F403
-    from virtcore.model.domain.redirdev import *  # noqa: F403
     from virtcore.model.domain.resources import *  # noqa: F403
-    from virtcore.model.domain.rng import *  # noqa: F403
     from virtcore.model.domain.rules import *  # noqa: F403
     from virtcore.model.domain.seclabel import *  # noqa: F403
-    from virtcore.model.domain.shmem import *  # noqa: F403
-    from virtcore.model.domain.smartcard import *  # noqa: F403
-    from virtcore.model.domain.sound import *  # noqa: F403
     from virtcore.model.domain.sysinfo import *  # noqa: F403
-    from virtcore.model.domain.tpm import *  # noqa: F403
-    from virtcore.model.domain.video import *  # noqa: F403
-    from virtcore.model.domain.vsock import *  # noqa: F403
-    from virtcore.model.domain.watchdog import *  # noqa: F403
 
 _MODULES: dict[str, tuple[str, ...]] = {
     "clock": (
