@@ -315,6 +315,19 @@ def test_destroy_ends_a_start_that_hangs(using: Callable[[Body], None]) -> None:
     using(body)
 
 
+def test_destroy_ends_the_start_of_a_transient_domain(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        driver.state.hanging = True
+        starting = asyncio.create_task(driver.connection_create_domain(xml("vm", A)))
+        await asyncio.sleep(0.01)
+        await driver.domain_destroy(DomainRef("vm", A))
+        with pytest.raises(OperationAborted):
+            await starting
+        assert driver.connection_list_domains() == []
+
+    using(body)
+
+
 def test_a_change_waits_for_the_job(using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JobLock, "limit", 0.02)
 
