@@ -510,6 +510,17 @@ class Timed:
     delta: int | None = attribute()
 
 
+@element("measured")
+class Measured:
+    kind: str | None = attribute()
+    size: int | None = attribute(codec=scaled("KiB"), only={"kind": ("big",)})
+
+
+def test_sizes_that_exist_only_sometimes() -> None:
+    assert parse("<measured kind='big' size='3' unit='KiB'/>", Measured).size == 3
+    assert load("<measured kind='small' size='3' unit='KiB'/>", Measured).size is None
+
+
 def test_required_means_when_the_field_exists() -> None:
     assert parse("<timed offset='utc'/>", Timed).zone is None
     with pytest.raises(XMLError, match="Missing required attribute 'zone'"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform
 
@@ -225,7 +226,7 @@ def materialise(cls: type) -> Declaration:
     return noted
 
 
-class Fresh:
+class Fresh(Enum):
     """Stands for "a new list" and "no default" among the defaults."""
 
     LIST = "list"
@@ -251,7 +252,7 @@ def construct(cls: type) -> None:
         kinds = {Fresh.LIST: Factory(list), Fresh.REQUIRED: NOTHING}
         these: dict[str, Any] = {}
         for key, default in noted.defaults.items():
-            value = kinds[default] if isinstance(default, str) else default
+            value = kinds[default] if isinstance(default, Fresh) else default
             these[key] = attrib(default=value, kw_only=True)
         _Attributes.busy = True
         try:

@@ -118,7 +118,6 @@ class _ReaderSource:
         self.post: list[Callable[[], None]] = []
         self.order: dict[str, str] = {}
         self.inline = plan.inline_unions()
-        self.groups = {id(group): group for group in plan.groups}
 
     # -- whole function
 
@@ -160,7 +159,7 @@ class _ReaderSource:
         if self.inline:
             code("ra = []")
             code("rn = []")
-        self.scope(plan.entries, "e", "d", "items", "nodes", "", 0)
+        self.scope(plan.entries, "e", "items", "nodes", "", 0)
         for late in self.post:
             late()
         for slot in self.inline:
@@ -225,7 +224,6 @@ class _ReaderSource:
         self,
         entries: list[Slot | Wrap],
         node: str,
-        owner: str,
         items: str | None,
         nodes: str | None,
         within: str,
@@ -276,12 +274,13 @@ class _ReaderSource:
         has_text = any(isinstance(e, Slot) and e.kind == "text" for e in entries)
         listed = f"{node}[:]" if nodes is None else f"({node}[:] if {nodes} is None else {nodes})"
         if not children and catch_all is None and spaces is None and not inlined:
-            if not has_text:
-                code.indent(f"if len({node}):" if nodes is None else f"if len({node}) and {nodes} is None:")
-                code.indent(f"for {c} in {node}[:]:")
-                code(unknown_child)
-                code.dedent()
-                code.dedent()
+            # What stands in a text is part of it for libvirt, and must not be lost where nothing may be.
+            some = f"keep and len({node})" if has_text else f"len({node})"
+            code.indent(f"if {some}:" if nodes is None else f"if {some} and {nodes} is None:")
+            code.indent(f"for {c} in {node}[:]:")
+            code(unknown_child)
+            code.dedent()
+            code.dedent()
         else:
             code.indent(f"for {c} in {listed}:")
             code(f"{t} = {c}.tag")
@@ -306,7 +305,8 @@ class _ReaderSource:
         if catch_all is not None:
             assert catch_all.enum is not None
             order = code.bind("E", {member: n for n, member in enumerate(catch_all.enum)})
-            code(f"{self.target_list(catch_all)}.sort(key={order}.__getitem__)")
+            made = "" if catch_all.group is None else f"if {catch_all.group.var} is not None: "
+            code(f"{made}{self.target_list(catch_all)}.sort(key={order}.__getitem__)")
         for entry in entries:
             if isinstance(entry, Slot) and entry.field.required and entry.kind not in ("attribute", "text"):
                 self.require(entry, node)
@@ -421,7 +421,8 @@ class _ReaderSource:
                 unit = self.raw("unit", slot.size.unit_name, node)
                 raw = self.raw("size", slot.name, node)
                 code.names["size"] = read_size
-                code.indent(f"if {raw}:")
+                exists = self.condition(slot)
+                code.indent(f"if {raw} and ({exists}):" if exists else f"if {raw}:")
                 self.ensure(slot.group)
                 where, bound = self.holder(slot.group), code.bind("s", slot)
                 code(f"{where}[{slot.key!r}] = size({bound}, {node}, {raw}, {unit}, './@{slot.name}')")
@@ -584,7 +585,7 @@ class _ReaderSource:
 
     def wrap_body(self, wrap: Wrap, c: str, within: str, depth: int) -> Callable[[], None]:
         path = f"{within}/{wrap.name}" if within else wrap.name
-        return lambda: self.scope(wrap.entries, c, "d", None, None, path, depth + 1)
+        return lambda: self.scope(wrap.entries, c, None, None, path, depth + 1)
 
     def each_body(self, slot: Slot, c: str) -> Callable[[], None]:
         code = self.code
