@@ -157,10 +157,16 @@ def _decode_uuid(data: bytes, at: int) -> tuple[str, int]:
     end = at + 16
     if end > len(data):
         raise WireError("message ends inside a UUID")
-    text = data[at:end].hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", end
+    return _uuid_text(data[at:end]), end
 
 
+@functools.lru_cache(maxsize=8192)  # the same few objects are asked for again and again
+def _uuid_text(raw: bytes) -> str:
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@functools.lru_cache(maxsize=8192)
 def _encode_uuid(text: str) -> bytes:
     raw = bytes.fromhex(text.replace("-", ""))
     if len(raw) != 16:
