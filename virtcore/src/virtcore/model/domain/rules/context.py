@@ -97,18 +97,20 @@ class DomainContext:
 
     inactive: bool = field(init=False)
     status: bool = field(init=False)
-    _features: int = field(init=False)
+    _features: int = field(init=False, repr=False)
+    _flags: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # Asked for every device: flags of enum types would be slow.
         self.inactive = ParseFlag.INACTIVE in self.flags
         self.status = ParseFlag.STATUS in self.flags
         self._features = int(self.features)
+        self._flags = int(self.flags)
 
     def supports(self, feature: DomainFeature) -> bool:
         """Whether the driver can deal with something."""
-        return bool(self._features & feature.value)
+        return bool(self._features & int(feature))
 
     def has(self, flag: ParseFlag) -> bool:
         """Whether the document is read with one of these flags."""
-        return bool(self.flags.value & flag.value)
+        return bool(self._flags & int(flag))
