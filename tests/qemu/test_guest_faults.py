@@ -168,3 +168,18 @@ def test_hostile_names_stay_names(connection, boot, root, name):
 def test_wrong_uris():
     with pytest.raises(InternalError, match="unexpected QEMU URI path '/nowhere', try qemu:///"):
         virtcore.connect("qemu:///nowhere")
+
+
+def test_a_log_that_cannot_be_written(connection, boot, root, guests_of):
+    domain = connection.define_domain(guest_xml("unlogged", *boot))
+    log = root / "log" / "qemu" / "unlogged.log"
+    log.mkdir(parents=True)
+    with pytest.raises(SystemError, match=r"failed to create logfile .*unlogged\.log: Is a directory"):
+        domain.create()
+    assert guests_of() == []
+    log.rmdir()
+    domain.create(DomainCreateFlags.START_PAUSED)
+    log.unlink()
+    log.mkdir()
+    domain.destroy()
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)

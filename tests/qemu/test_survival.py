@@ -159,3 +159,14 @@ def test_the_users_session_keeps_its_own_folders(boot, tmp_path, monkeypatch, pr
         assert connection.uri() == "qemu:///session"
     assert (tmp_path / "state" / "virtcore" / "log" / "qemu" / "mine.log").is_file()
     assert list((tmp_path / "run" / "virtcore" / "qemu").glob("domain-*")) == []
+
+
+def test_a_guest_whose_status_is_damaged_is_left_alone(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("damaged", *boot))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    [status] = (root / "run" / "qemu" / "status").glob("*.xml")
+    status.write_text("<domain/>")
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        assert not connection.lookup_domain(name="damaged").is_active()
+    assert len(guests_of()) == 1

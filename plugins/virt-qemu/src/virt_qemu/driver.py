@@ -219,11 +219,11 @@ class QemuDriver(StatefulDriver[QemuState]):
     # -- what they are
 
     @inline
-    def domain_info(self, domain: DomainRef) -> DomainInfo:  # type: ignore[override]
+    def domain_info(self, domain: DomainRef) -> DomainInfo:
         obj = self.domain(domain)
         return self.live_info(obj) if obj.active else self.info_of(obj, 0)
 
-    def live_info(self, obj: DomainObject) -> DomainInfo:  # type: ignore[override]
+    def live_info(self, obj: DomainObject) -> DomainInfo:
         guest = guest_of(obj)
         facts = self.state.facts(obj, True)
         user, system = stats.cpu_times(guest.process.pid) if guest.process is not None else (0, 0)

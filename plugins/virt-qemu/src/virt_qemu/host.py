@@ -162,10 +162,13 @@ class QemuState(GuestEvents):
             if obj.autostart and not obj.active:
                 try:
                     await self.create(obj)
-                except VirtError as error:
+                except Exception as error:  # noqa: BLE001  # plugins may raise anything; the others are to start
                     log.error("Failed to start domain '%s': %s", obj.name, error)
-        # Only now: a program that ends meanwhile leaves the rest to the next one.
-        marker.write_text(boot)
+        try:
+            # Only now: a program that ends meanwhile leaves the rest to the next one.
+            marker.write_text(boot)
+        except OSError as error:
+            log.error("cannot write %s: %s", marker, error.strerror)
 
     # -- starting
 
@@ -356,8 +359,10 @@ class QemuState(GuestEvents):
         for left in self.folders.run.glob("domain-*"):
             if left.name not in known:
                 # Made for a start that did not get as far as its status, or left by an end that got past it.
-                await processes.claim_left_over(left)
-                processes.remove_folder(left)
+                if await processes.claim_left_over(left, kill=False):
+                    processes.remove_folder(left)
+                else:
+                    log.error("a guest runs in %s, but its status is missing or damaged: it is left alone", left)
         for entry in entries:
             facts = entry.facts
             folder = self.folders.run / str(facts.get("folder") or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import shlex
@@ -12,6 +13,8 @@ from pathlib import Path
 from virtcore.driver.toolkit import file_name
 
 __all__ = ["GuestLog"]
+
+log = logging.getLogger(__name__)
 
 _TAIL = 16384
 """Bytes of QEMU's output that an error shows at most."""
@@ -40,7 +43,10 @@ class GuestLog:
         return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
     def started(self, descriptor: int, emulator: str, environment: Mapping[str, str], argv: Sequence[str]) -> None:
-        """Write what is about to run; what follows is QEMU's."""
+        """Write what is about to run; what follows is QEMU's.
+
+        :raises OSError: it cannot be written.
+        """
         head = (
             f"{_stamp()}: starting up libvirt version: 11.3.0, {emulator}, kernel: {platform.release()}, "
             f"hostname: {platform.node()}"
@@ -59,12 +65,12 @@ class GuestLog:
         """Write that the guest has ended and why. A log that cannot be written is no reason to fail."""
         try:
             descriptor = self.open()
-        except OSError:
-            return
-        try:
-            os.write(descriptor, f"{_stamp()}: shutting down, reason={reason}\n".encode())
-        finally:
-            os.close(descriptor)
+            try:
+                os.write(descriptor, f"{_stamp()}: shutting down, reason={reason}\n".encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log.warning("cannot write %s: %s", self.path, error.strerror)
 
     def output(self) -> str:
         """What QEMU has written since it was started."""

@@ -7,13 +7,14 @@ import fcntl
 import os
 import shutil
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_qemu.command import Builder, build
 from virt_qemu.monitor import Monitor
 from virt_qemu.resources import HostResources, connect_socket
-from virtcore.errors import InternalError, ResourceBusy
+from virtcore.errors import InternalError, ResourceBusy, SystemError
 from virtcore.runtime.launcher import Command, Process, attach, launcher
 
 if TYPE_CHECKING:
@@ -59,12 +60,16 @@ async def launch(guest: Guest, command: Command) -> Process:
     """
     assert guest.capabilities is not None
     capabilities = guest.capabilities
-    log = guest.log.open()
-    try:
-        version = capabilities.version
-        numbers = f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}"
-        package = f" ({capabilities.package})" if capabilities.package else ""
-        guest.log.started(log, f"qemu version: {numbers}{package}", command.environment, command.argv)
+    version = capabilities.version
+    numbers = f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}"
+    package = f" ({capabilities.package})" if capabilities.package else ""
+    with ExitStack() as stack:
+        try:
+            log = guest.log.open()
+            stack.callback(os.close, log)
+            guest.log.started(log, f"qemu version: {numbers}{package}", command.environment, command.argv)
+        except OSError as error:
+            raise SystemError(f"failed to create logfile {guest.log.path}: {error.strerror}") from None
         fds = {1: log, 2: log} | dict(command.fds)
         guest.process = await launcher().start(
             Command(
@@ -75,8 +80,6 @@ async def launch(guest: Guest, command: Command) -> Process:
                 pid_file=command.pid_file,
             )
         )
-    finally:
-        os.close(log)
     return guest.process
 
 
@@ -144,28 +147,34 @@ async def end(process: Process, graceful: bool = False) -> None:
         raise ResourceBusy(f"Failed to terminate process {process.pid} with SIGKILL") from None
 
 
-async def claim_left_over(folder: Path) -> None:
+async def claim_left_over(folder: Path, *, kill: bool = True) -> bool:
     """Make sure that a start which was cut off leaves no QEMU, whenever it was cut off.
 
     The starter writes the pid file under its lock; whoever takes the file away under the lock first has prevented the
     start (see :mod:`virtcore.runtime.launcher_helper`).
+
+    :param kill: end a QEMU that runs already.
+    :returns: whether there is none (any more).
     """
     try:
         descriptor = os.open(folder / "pid", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for an instant only
         content = os.pread(descriptor, 100, 0).split()
+        process = attach(int(content[0]), int(content[1])) if len(content) == 2 else None
+        if process is not None and not kill:
+            process.close()
+            return False
         (folder / "pid").unlink(missing_ok=True)
     finally:
         os.close(descriptor)
-    if len(content) == 2:
-        process = attach(int(content[0]), int(content[1]))
-        if process is not None:
-            process.signal(signal.SIGKILL)
-            await process.wait()
-            process.close()
+    if process is not None:
+        process.signal(signal.SIGKILL)
+        await process.wait()
+        process.close()
+    return True
 
 
 def remove_folder(folder: Path) -> None:
