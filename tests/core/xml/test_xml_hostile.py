@@ -217,3 +217,51 @@ def test_values_that_cannot_be_printed_are_refused() -> None:
 def test_processing_is_without_a_tree_of_the_caller() -> None:
     root = document(GOOD)
     assert root.tag == "machine"
+
+
+def test_line_breaks_in_attributes_come_back() -> None:
+    from virtcore.xml import format
+
+    made = v.Box(source=v.FileSource(file="/img/a\n\tb\r.img"), serial="1\n2\r3")
+    text = format(made)
+    assert "file='/img/a&#10;&#9;b&#13;.img'" in text
+    assert "<serial>1\n2&#13;3</serial>" in text
+    assert parse(text, v.Box) == made
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<screen type='vnc' passwd='s3cr3t'/><</x>",
+        '<screen type="vnc" PASSWORD = "s3cr3t',
+        "<secret>s3cr3t</secre>",
+        "<secret>s3cr3t",
+        """<screen passwd='a"s3cr3t'/><</x>""",
+    ],
+)
+def test_passwords_are_not_quoted_in_errors(line: str) -> None:
+    with pytest.raises(XMLDetail) as caught:
+        parse(f"<machine>\n{line}\n</machine>", v.Machine)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_long_lines_are_cut() -> None:
+    with pytest.raises(XMLDetail) as caught:
+        parse("<machine>" + "<a b='c'/>" * 5000 + "<x", v.Machine)
+    assert len(str(caught.value)) < 1200
+
+
+def test_a_root_in_a_namespace() -> None:
+    with pytest.raises(XMLError, match="root element 'machine' is in namespace 'http://foo'"):
+        parse("<machine xmlns='http://foo'/>", v.Machine)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["<machine/>"]])
+def test_what_is_no_document(wrong: object) -> None:
+    with pytest.raises(TypeError, match="XML is to be str or bytes"):
+        parse(wrong, v.Machine)  # type: ignore[arg-type]
+
+
+def test_sizes_name_their_place_as_libvirt_does() -> None:
+    with pytest.raises(XMLError, match=r"Invalid value '-1' for element or attribute './limit\[1\]'"):
+        parse("<box><limit>-1</limit></box>", v.Box)

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from lxml.etree import _Element
 
 #: How much of a line is shown on either side of an error, in bytes.
-MAX_LINE = 2000
+MAX_LINE = 200
+
+#: A password in a line that is quoted in an error; also where its quote or tag is not closed.
+_SECRET = re.compile(
+    r"""(passw\w*\s*=\s*")[^"]+|(passw\w*\s*=\s*')[^']+|(<(?:passw\w*|secret|value)\b[^<>]*>)[^<]+""", re.IGNORECASE
+)
 
 __all__ = ["MAX_DOCUMENT", "document"]
 
@@ -47,6 +52,8 @@ def document(source: str | bytes, name: str = "[inline data]") -> _Element:
     :raises XMLDetail: malformed; libvirt's message with the line and a pointer to the column.
     :raises XMLError: too large, empty, or it declares entities.
     """
+    if not isinstance(source, str | bytes):
+        raise TypeError(f"XML is to be str or bytes, not {type(source).__name__}")
     if len(source) > MAX_DOCUMENT:
         raise XMLError(f"document is larger than {MAX_DOCUMENT} bytes", domain=ErrorDomain.XML)
     try:
@@ -88,9 +95,15 @@ def malformed(data: bytes, name: str) -> XMLDetail | XMLError:
     start = max(start, at - MAX_LINE)
     shown = re.match(rb"[^\r\n\0]*", data[start : at + MAX_LINE])[0]  # type: ignore[index]
     pointer = b"".join(b"\t" if byte == 9 else b"-" for byte in shown[: max(at - start, 0)]) + b"^"
-    context = shown.decode(errors="replace") if shown else "(null)"
+    context = _SECRET.sub(masked, shown.decode(errors="replace")) or "(null)"
     return XMLDetail(
         f"at line {fatal.line}: {fatal.message}\n{context}\n{pointer.decode()}",
         domain=ErrorDomain.XML,
         advice=f"in {name}" if name.startswith("(") else None,
     )
+
+
+def masked(found: re.Match[str]) -> str:
+    """The match with asterisks for what follows its group."""
+    kept = found[1] or found[2] or found[3]
+    return kept + "*" * (len(found[0]) - len(kept))

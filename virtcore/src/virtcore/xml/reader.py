@@ -51,6 +51,11 @@ def root_class(root: _Element, cls: type[T] | tuple[type[T], ...]) -> type[T]:
         if declaration(candidate).qualified_name == root.tag:
             return candidate
     expected = declaration(candidates[0]).name
+    uri, _, name = str(root.tag).rpartition("}")
+    if uri and name == expected:
+        raise XMLError(
+            f"root element '{name}' is in namespace '{uri[1:]}'", domain=ErrorDomain.XML, path=problems.place(root)
+        )
     raise XMLError(
         f"expecting root element of '{expected}', not '{problems.local(str(root.tag))}'",
         domain=ErrorDomain.XML,

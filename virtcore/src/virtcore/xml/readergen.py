@@ -641,7 +641,8 @@ class _ReaderSource:
             def store() -> None:
                 if slot.size is not None:
                     code.names["size"] = read_size
-                    value = f"size({code.bind('s', slot)}, {c}, v, {c}.get({slot.size.unit_name!r}), './{slot.name}')"
+                    unit = f"{c}.get({slot.size.unit_name!r})"
+                    value = f"size({code.bind('s', slot)}, {c}, v, {unit}, './{slot.name}[1]')"
                 else:
                     value = self.value(slot, "v")
                 if slot.many:

@@ -68,7 +68,7 @@ def read_size(slot: Slot, node: _Element, text: str, unit: str | None, xpath: st
     codec = slot.size
     assert codec is not None
     try:
-        return codec.read_size(text, unit, xpath)
+        return codec.read_size(text, unit, xpath if xpath != "." else f"./{problems.local(str(node.tag))}[1]")
     except VirtError as error:
         if slot.field.invalid is not None and isinstance(error, XMLError):
             problems.bad(slot, node, text)

@@ -36,23 +36,32 @@ _ESCAPES: dict[int, str | None] = {
 }
 
 
-_BREAKS = {ord("\t"): "&#9;", ord("\n"): "&#10;", ord("\r"): "&#13;"}
+_IN_TEXT = {**_ESCAPES, ord("\r"): "&#13;"}
+_IN_ATTRIBUTE = {**_IN_TEXT, ord("\t"): "&#9;", ord("\n"): "&#10;"}
 
 
-def escape(text: str) -> str:
-    """Text for an attribute or an element: XML's five characters escaped, control characters dropped as libvirt
-    drops them.
-    """
-    if (
+def plain_text(text: str) -> bool:
+    """Whether a text stands for itself in XML."""
+    return (
         "'" not in text
         and "<" not in text
         and ">" not in text
         and "&" not in text
         and '"' not in text
         and text.isprintable()
-    ):
-        return text
-    return text.translate(_ESCAPES)
+    )
+
+
+def escape(text: str) -> str:
+    """Text for an element: XML's five characters escaped, control characters dropped as libvirt drops them."""
+    return text if plain_text(text) else text.translate(_IN_TEXT)
+
+
+def quote(text: str) -> str:
+    """Text for an attribute. White space that a parser would turn into blanks is kept by references: libvirt prints it
+    raw, and has another value when it reads it again.
+    """
+    return text if plain_text(text) else text.translate(_IN_ATTRIBUTE)
 
 
 def format(obj: object, mode: Mode = Mode.LIVE) -> str:
@@ -169,10 +178,9 @@ class _Extras:
                 uri, _, name = name[1:].partition("}")
                 prefix = "xml" if uri == "http://www.w3.org/XML/1998/namespace" else f"ns{len(texts)}"
                 if prefix != "xml":
-                    texts.append(f" xmlns:{prefix}='{escape(uri)}'")
+                    texts.append(f" xmlns:{prefix}='{quote(uri)}'")
                 name = f"{prefix}:{name}"
-            # libvirt never prints these: line breaks can be kept as XML wants it.
-            texts.append(f" {name}='{escape(value).translate(_BREAKS)}'")
+            texts.append(f" {name}='{quote(value)}'")
         return "".join(texts)
 
     def put(self, within: str, indent: str, matches: Callable[[tuple[str, int] | None], bool]) -> None:
@@ -243,7 +251,9 @@ class _WriterSource:
 
     def build(self) -> Writer:
         code, plan = self.code, self.plan
-        code.names.update(escape=escape, contradiction=contradiction, print_at=print_at, Extras=_Extras, EMPTY={})
+        code.names.update(
+            escape=escape, quote=quote, contradiction=contradiction, print_at=print_at, Extras=_Extras, EMPTY={}
+        )
         code.indent(
             {"element": "def write(o, L, i):", "attributes": "def write(o):", "children": "def write(o, L, j):"}[
                 self.part
@@ -306,7 +316,7 @@ class _WriterSource:
         parts = values[0] if isinstance(values[0], tuple) else (values[0],)
         # Tags of the surrounding element come first in tuples only by the union's order; "@" ones are the member's.
         return "".join(
-            f" {name}='{escape(str(plain(part)))}'"
+            f" {name}='{quote(str(plain(part)))}'"
             for name, part in zip(self.tags, parts[-len(self.tags) :], strict=True)
             if name not in own
         )
@@ -427,8 +437,9 @@ class _WriterSource:
                 return value if default is None else f"({value} or {self.code.bind('D', default)})"
         raise TypeError(f"{self.plan.cls.__qualname__} has no field {key!r}")
 
-    def spelled(self, slot: Slot, variable: str = "v") -> str:
-        """Expression for the text of a scalar."""
+    def spelled(self, slot: Slot, escaping: str = "escape") -> str:
+        """Expression for the text of a scalar in ``v``."""
+        variable = "v"
         if slot.enum is not None:
             # Plain strings may stand for members, but only for members.
             words = {member: escape(str(member.value)) for member in slot.enum}
@@ -436,13 +447,13 @@ class _WriterSource:
         codec = slot.codec
         assert codec is not None
         if codec is STRING:
-            return f"escape({variable})"
+            return f"{escaping}({variable})"
         if codec.words:
             spellings = {value: codec.write(value) for value in map(codec.read, codec.words)}
             return f"{self.code.bind('m', spellings)}[{variable}]"
         if codec.safe:
             return f"{self.code.bind('t', Memo(codec.write))}[{variable}]"
-        return f"escape({self.code.bind('t', codec.write)}({variable}))"
+        return f"{escaping}({self.code.bind('t', codec.write)}({variable}))"
 
     # -- attributes and text
 
@@ -452,7 +463,7 @@ class _WriterSource:
             return
         if slot.kind == "printed" and field.as_ == "attribute":
             code(f"v = {code.bind('F', field.value)}(o)")
-            text = f"escape({code.bind('t', field.codec.write)}(v))" if field.codec is not None else "escape(str(v))"
+            text = f"quote({code.bind('t', field.codec.write)}(v))" if field.codec is not None else "quote(str(v))"
             code(f"if v is not None: {s} = " + joined(f"{{{s}}} {slot.name}='{{{text}}}'"))
         elif slot.kind == "union" and field.inline:
             table = _ByType(
@@ -472,7 +483,7 @@ class _WriterSource:
             size = slot.size
             code.indent(f"if {self.present(slot)}:")
             if size is None:
-                code(f"{s} = " + joined(f"{{{s}}} {slot.name}='{{{self.spelled(slot)}}}'"))
+                code(f"{s} = " + joined(f"{{{s}}} {slot.name}='{{{self.spelled(slot, 'quote')}}}'"))
             else:
                 code(f"v, u = {code.bind('z', size.split)}(v)")
                 code(f"{s} = " + joined(f"{{{s}}} {slot.name}='{{v}}' {size.unit_name}='{{u}}'"))
@@ -537,7 +548,7 @@ class _WriterSource:
         name = self.prefixed((slot.field.within or "").rpartition("/")[2])
         code.indent(f"if {self.present(slot)}:")
         code.indent("for v in v:")
-        code("w(" + joined(f"{{{indent}}}<{name} {slot.name}='{{{self.spelled(slot)}}}'/>") + ")")
+        code("w(" + joined(f"{{{indent}}}<{name} {slot.name}='{{{self.spelled(slot, 'quote')}}}'/>") + ")")
         code.dedent()
         code.dedent()
 
@@ -653,4 +664,4 @@ def ordered(point: str, values: list[object]) -> list[object]:
 def declared_namespaces(point: str, values: list[object]) -> str:
     """``xmlns`` declarations for the namespaces in use."""
     used = dict.fromkeys(declaration(type(value)).ns for value in ordered(point, values))
-    return "".join(f" xmlns:{ns.prefix}='{escape(ns.uri)}'" for ns in used if ns is not None)
+    return "".join(f" xmlns:{ns.prefix}='{quote(ns.uri)}'" for ns in used if ns is not None)
