@@ -170,6 +170,11 @@ DISK = "<devices><disk type='file'><source file='/d'/><target dev='{}' bus='{}'/
             "XML error: unknown clock adjustment 'soon'",
             "/domain/clock/@adjustment",
         ),
+        (
+            document(vcpu="<vcpu>0</vcpu>"),
+            "internal error: CPU IDs in <numa> exceed the <vcpu> count",
+            "/domain/vcpu",
+        ),
         (document(vcpu="<vcpu/>"), "XML error: maximum vcpus count must be an integer", "/domain/vcpu"),
         (
             document("<sysinfo/>"),

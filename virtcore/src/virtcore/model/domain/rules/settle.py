@@ -55,6 +55,9 @@ def settle(domain: Domain, context: DomainContext) -> None:
     if domain.cpu is not None:
         settle_cpu(domain, context)
         settle_numa(domain, context)
+    if domain.vcpu_maximum == 0:
+        # libvirt's words for it, with or without cells: the highest CPU of none is 0.
+        raise InternalError("CPU IDs in <numa> exceed the <vcpu> count", path="/domain/vcpu")
     settle_numatune(domain, context)
     if domain.features is not None:
         settle_features(domain.features)
