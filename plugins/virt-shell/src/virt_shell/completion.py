@@ -16,7 +16,6 @@ __all__ = [
     "complete_line",
     "complete_words",
     "domains",
-    "event_names",
     "inactive_domains",
     "shutdown_modes",
 ]
@@ -43,13 +42,6 @@ def inactive_domains(shell: Shell, args: Arguments) -> Sequence[str]:
     from virtcore.enums import ConnectListAllDomainsFlags
 
     return _domain_names(shell, ConnectListAllDomainsFlags.INACTIVE)
-
-
-def event_names(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of domain events."""
-    from virt_shell.commands.events import EVENTS
-
-    return list(EVENTS)
 
 
 def shutdown_modes(shell: Shell, args: Arguments) -> Sequence[str]:

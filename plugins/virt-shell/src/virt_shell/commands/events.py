@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, flag, integer, string
-from virt_shell.completion import domains, event_names
+from virt_shell.completion import domains
 from virt_shell.shell import Shell
 from virt_shell.text import event_detail, event_type
 
@@ -30,6 +30,11 @@ EVENTS: dict[str, tuple[str, Callable[..., str]]] = {
 }
 
 
+def _event_names(shell: Shell, args: Arguments) -> list[str]:
+    """Names of domain events."""
+    return list(EVENTS)
+
+
 @command(
     "event",
     group="events",
@@ -37,7 +42,7 @@ EVENTS: dict[str, tuple[str, Callable[..., str]]] = {
     description="List event types, or wait for domain events to occur",
     options=[
         string("domain", "filter by domain name, id or uuid", unwanted_positional=True, completer=domains),
-        string("event", "which event type to wait for", unwanted_positional=True, completer=event_names),
+        string("event", "which event type to wait for", unwanted_positional=True, completer=_event_names),
         flag("all", "wait for all events instead of just one type"),
         flag("loop", "loop until timeout or interrupt, rather than one-shot"),
         integer("timeout", "timeout seconds", unwanted_positional=True),
