@@ -95,18 +95,21 @@ class Ours:
 
     def run(self, word: str) -> float:
         """Do one thing; returns the seconds it took."""
-        paused = DomainCreateFlags.START_PAUSED
         actions: dict[str, Callable[[], object]] = {
-            "create": lambda: self.domains[0].create(),
-            "destroy": lambda: self.domains[0].destroy(),
-            "start-each": lambda: [domain.create(paused) for domain in self.domains],
-            "start-all": lambda: list(self.pool.map(lambda domain: domain.create(paused), self.domains)),
+            "create": self.domains[0].create,
+            "destroy": self.domains[0].destroy,
+            "start-each": lambda: [self._start(domain) for domain in self.domains],
+            "start-all": lambda: list(self.pool.map(self._start, self.domains)),
             "stats": lambda: self.connection.domain_stats(self.domains),
-            "destroy-all": lambda: [domain.destroy() for domain in self.domains],
+            "destroy-all": lambda: list(map(virtcore.Domain.destroy, self.domains)),
         }
         began = time.perf_counter()
         actions[word]()
         return time.perf_counter() - began
+
+    @staticmethod
+    def _start(domain: virtcore.Domain) -> None:
+        domain.create(DomainCreateFlags.START_PAUSED)
 
     def leave(self) -> None:
         """Undefine the guests."""

@@ -14,6 +14,7 @@ from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
+from virt_qemu.cpu_check import CPUCheckCache, check_cpu
 from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest, guest_of, state_folder
 from virt_qemu.log import GuestLog
@@ -96,6 +97,7 @@ class QemuState(GuestEvents):
         super().__init__(folders)
         self.privileged = privileged
         self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
+        self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -246,6 +248,8 @@ class QemuState(GuestEvents):
         limit = self.start_limit
         questions = [monitor.execute("query-chardev", limit=limit), monitor.execute("query-cpus-fast", limit=limit)]
         chardevs, cpus, *_ = await asyncio.gather(*questions)
+        assert guest.capabilities is not None
+        await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
         guest.threads = _threads(cpus)
         commands = []
