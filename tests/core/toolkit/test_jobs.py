@@ -204,3 +204,60 @@ def test_asking_twice_is_a_mistake_not_a_wait() -> None:
                     raise AssertionError
 
     run(test)
+
+
+def test_destroy_waits_for_what_must_not_be_broken_off() -> None:
+    async def test() -> None:
+        lock, order = JobLock(), []
+
+        async def undefine() -> None:
+            async with lock.modify("domain_undefine", endable=False):
+                await asyncio.sleep(0.02)
+                order.append("undefined")
+
+        async def destroy(number: int) -> None:
+            async with lock.destroy("domain_destroy") as job:
+                order.append(f"destroy {number}")
+                await asyncio.sleep(0.01)
+                assert not job.ended_others
+
+        undefining = asyncio.create_task(undefine())
+        await asyncio.sleep(0)
+        await asyncio.gather(undefining, *(destroy(number) for number in range(4)))
+        assert order[0] == "undefined"
+        assert sorted(order[1:]) == [f"destroy {number}" for number in range(4)]
+        assert lock.holder is None
+
+    run(test)
+
+
+def test_two_destroys_and_a_holder_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JobLock, "grace", 0.02)
+
+    async def test() -> None:
+        lock, release, holding = JobLock(), asyncio.Event(), 0
+
+        async def stubborn() -> None:
+            async with lock.modify("domain_create"):
+                while not release.is_set():
+                    try:
+                        await release.wait()
+                    except asyncio.CancelledError:
+                        continue
+
+        async def destroy() -> None:
+            nonlocal holding
+            async with lock.destroy("domain_destroy"):
+                holding += 1
+                assert holding == 1
+                await asyncio.sleep(0.05)
+                holding -= 1
+
+        task = asyncio.create_task(stubborn())
+        await asyncio.sleep(0)
+        await asyncio.gather(destroy(), destroy(), destroy())
+        release.set()
+        await asyncio.wait([task])
+        assert lock.holder is None
+
+    run(test)

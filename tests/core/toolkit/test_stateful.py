@@ -328,6 +328,61 @@ def test_destroy_ends_the_start_of_a_transient_domain(using: Callable[[Body], No
     using(body)
 
 
+@pytest.mark.parametrize("destroy_first", [False, True])
+def test_destroy_and_undefine_at_once(
+    using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch, destroy_first: bool
+) -> None:
+    real = os.fsync
+
+    def slow(descriptor: int) -> None:
+        time.sleep(0.005)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+
+    async def body(driver: ToyDriver) -> None:
+        for _ in range(10):
+            ref = await driver.connection_define_domain(xml("vm", A))
+            await driver.domain_create(ref)
+            first, second = driver.domain_undefine(ref), driver.domain_destroy(ref)
+            calls = (second, first) if destroy_first else (first, second)
+            assert await asyncio.gather(*calls, return_exceptions=True) == [None, None]
+            assert driver.connection_list_domains() == []
+            assert driver.state.folders is not None
+            assert not list(driver.state.folders.config.glob("*.xml"))
+
+    using(body)
+
+
+def test_one_of_many_destroys_succeeds(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        ref = await driver.connection_define_domain(xml("vm", A))
+        for persistent, gone in ((True, OperationInvalid), (False, NoDomain)):
+            await driver.domain_create(ref)
+            if not persistent:
+                await driver.domain_undefine(ref)
+            answers = await asyncio.gather(*(driver.domain_destroy(ref) for _ in range(4)), return_exceptions=True)
+            assert answers.count(None) == 1
+            assert [type(answer) for answer in answers if answer is not None] == [gone] * 3
+
+    using(body)
+
+
+def test_a_shared_run_folder_is_noticed(tmp_path: Path) -> None:
+    async def main() -> None:
+        mine = StateFolders.below(tmp_path / "a", "toy")
+        theirs = StateFolders.below(tmp_path / "b", "toy")._replace(run=mine.run)
+        first, second = ToyState(mine), ToyState(theirs)
+        await first.open()
+        with pytest.raises(ResourceBusy, match=f"state folder '{mine.run}' is in use by process"):
+            await second.open()
+        await first.close()
+        await second.open()
+        await second.close()
+
+    asyncio.run(main())
+
+
 def test_a_change_waits_for_the_job(using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JobLock, "limit", 0.02)
 

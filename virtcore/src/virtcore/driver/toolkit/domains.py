@@ -65,7 +65,7 @@ class DomainObject:
         self.text: str | None = None
         self._live: Domain | Callable[[], Domain] | None = None
         self.live_facts: Facts | None = None
-        self.job = JobLock(self._check)
+        self.job = JobLock(self.require_known)
         self.config_lock = asyncio.Lock()
         self.private: object = None
         #: Answers that hold until the next :meth:`touch`, by whatever key their maker chooses.
@@ -123,7 +123,11 @@ class DomainObject:
         if self._id == -1:
             raise OperationInvalid("domain is not running")
 
-    def _check(self) -> None:
+    def require_known(self) -> None:
+        """Check that it has not gone.
+
+        :raises NoDomain: it has.
+        """
         if self.removed:
             raise NoDomain(f"no domain with matching uuid '{self.uuid}' ({self.name})")
 

@@ -37,12 +37,16 @@ class Job:
     :ivar operation: the operation it belongs to, e.g. ``domain_create``.
     :ivar since: monotonic time since which it is held.
     :ivar allows: kinds that may run while it is held; only asynchronous jobs allow any.
+    :ivar endable: destroy may break it off: its holder can undo what it did, or what it did ends with the guest.
+    :ivar ended_others: a destroy job that has broken another one off.
     """
 
-    def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, allows: JobKind) -> None:
+    def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, endable: bool) -> None:
         self.kind = kind
         self.operation = operation
-        self.allows = allows
+        self.allows = JobKind(0)
+        self.endable = endable
+        self.ended_others = False
         self.since = 0.0
         self._lock = lock
         self._limit = limit
@@ -76,11 +80,14 @@ class Job:
             if task.uncancel() <= self._cancels and isinstance(error, asyncio.CancelledError):
                 raise self._ended from None
 
-    def _end(self, error: VirtError) -> None:
-        """Break the holder off at its next wait: it rolls back and its caller gets ``error``."""
-        if self._ended is None and self._task is not None:
-            self._ended = error
-            self._task.cancel()
+    def _end(self, error: VirtError) -> bool:
+        """Break the holder off at its next wait: it rolls back and its caller gets ``error``. False when that was done
+        before."""
+        if self._ended is not None or self._task is None:
+            return False
+        self._ended = error
+        self._task.cancel()
+        return True
 
 
 class JobLock:
@@ -118,9 +125,12 @@ class JobLock:
         """
         return self._job(JobKind.QUERY, operation, limit)
 
-    def modify(self, operation: str, *, limit: float | None = None) -> Job:
-        """Change the object. As :meth:`query`."""
-        return self._job(JobKind.MODIFY, operation, limit)
+    def modify(self, operation: str, *, limit: float | None = None, endable: bool = True) -> Job:
+        """Change the object. As :meth:`query`.
+
+        :param endable: destroy may break it off; false for changes that outlive the guest and cannot be half done.
+        """
+        return self._job(JobKind.MODIFY, operation, limit, endable)
 
     def asynchronous(
         self, operation: str, *, allows: JobKind = JobKind.QUERY | JobKind.DESTROY, limit: float | None = None
@@ -141,12 +151,13 @@ class JobLock:
         """End whoever holds a job and hold it next.
 
         Held jobs are broken off at their next wait and get ``OperationAborted``; one that does not give up within
-        :attr:`grace` loses the lock. Whoever waits for a job goes on waiting.
+        :attr:`grace` loses the lock. Jobs that must not be broken off, another destroy among them, are waited for.
+        Whoever waits for a job goes on waiting.
         """
-        return self._job(JobKind.DESTROY, operation, None)
+        return self._job(JobKind.DESTROY, operation, None, False)
 
-    def _job(self, kind: JobKind, operation: str, limit: float | None) -> Job:
-        return Job(self, kind, operation, self.limit if limit is None else limit, JobKind(0))
+    def _job(self, kind: JobKind, operation: str, limit: float | None, endable: bool = True) -> Job:
+        return Job(self, kind, operation, self.limit if limit is None else limit, endable)
 
     def _may_begin(self, job: Job) -> bool:
         if job.kind is JobKind.ASYNC:
@@ -197,20 +208,25 @@ class JobLock:
                 raise
 
     async def _preempt(self, job: Job) -> None:
-        ended = [held for held in (self._short, self._long) if held is not None and held._task is not job._task]
-        for held in ended:
-            held._end(OperationAborted(f"'{held.operation}' was ended by '{job.operation}'"))
-        if not ended:
-            self._begin(job)
-            return
-        try:
-            await self._acquire(job, self.grace)
-        except OperationTimeout:
-            # It does not react (a worker thread that blocks, a rollback that hangs): it keeps what it does and loses
-            # the lock.
-            for held in ended:
-                self._forget(held)
-            self._begin(job)
+        while held := [one for one in (self._short, self._long) if one is not None and one._task is not job._task]:
+            patient = False
+            for one in held:
+                if one.endable:
+                    error = OperationAborted(f"'{one.operation}' was ended by '{job.operation}'")
+                    job.ended_others |= one._end(error)
+                else:
+                    patient = True
+            try:
+                await self._acquire(job, self.limit if patient else self.grace)
+                return
+            except OperationTimeout:
+                if patient:
+                    raise
+            # They do not react (a worker thread that blocks, a rollback that hangs): they keep what they do and lose
+            # the lock. Look again: another destroy may have been quicker to take it.
+            for one in held:
+                self._forget(one)
+        self._begin(job)
 
     def _release(self, job: Job) -> None:
         self._forget(job)

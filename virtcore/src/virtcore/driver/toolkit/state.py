@@ -63,7 +63,7 @@ class DriverState:
         self.folders = folders
         self.domains = DomainTable()
         self.events = EventHub()
-        self._lock: StateLock | None = None
+        self._locks: list[StateLock] = []
         self._definitions: DefinitionStore | None = None
         self._autostart: Marks | None = None
         #: Status of running domains, for a driver whose guests outlive the process.
@@ -94,7 +94,7 @@ class DriverState:
         Called with the job held, with ``obj`` active and paused (starting up). Raising means it does not run: the hook
         has undone what it did.
         """
-        raise NoSupport("domain_create")
+        raise NoSupport("virDomainCreateWithFlags")
 
     async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
         """Hook: end the guest now; returns when it has gone.
@@ -103,7 +103,7 @@ class DriverState:
 
         :param graceful: without killing: raise ``ResourceBusy`` or the like where it does not go.
         """
-        raise NoSupport("domain_destroy")
+        raise NoSupport("virDomainDestroyFlags")
 
     async def reattach(self) -> None:
         """Hook: called by :meth:`open` after the definitions are known: find guests that still run (:attr:`status`)."""
@@ -174,7 +174,9 @@ class DriverState:
         try:
             self.folders.make()
             make_folder(self.folders.run / "status")
-            self._lock = StateLock.acquire(self.folders.config)
+            # Both: what runs is told by one, what is defined by the other, and they may be chosen apart.
+            for folder in (self.folders.config, self.folders.run):
+                self._locks.append(StateLock.acquire(folder))
         except OSError as error:
             raise SystemError(f"cannot use state folder '{error.filename}': {error.strerror}") from error
 
@@ -182,9 +184,8 @@ class DriverState:
         """Give everything back. Guests go on."""
         if "disk" in vars(self):
             await self.disk.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        while self._locks:
+            self._locks.pop().release()
 
     # -- documents
 
@@ -350,7 +351,7 @@ class DriverState:
 
         :raises OperationInvalid: it has none, or something that belongs to it would be lost.
         """
-        async with obj.job.modify("domain_undefine"), obj.config_lock:
+        async with obj.job.modify("domain_undefine", endable=False), obj.config_lock:
             if not obj.persistent:
                 raise OperationInvalid("cannot undefine transient domain")
             await self.before_undefine(obj, DomainUndefineFlags(flags))
@@ -416,10 +417,13 @@ class DriverState:
         :raises OperationInvalid: it does not run.
         """
         obj.require_active()
-        async with obj.job.destroy("domain_destroy"):
-            if obj.active:  # the job that was ended may have taken it down
+        async with obj.job.destroy("domain_destroy") as job:
+            if obj.active:
                 await self.stop_domain(obj, bool(flags & 1))
                 await self.stopped(obj, DomainShutoffReason.DESTROYED, DomainEventStoppedDetailType.DESTROYED)
+            elif not job.ended_others:  # a start that we ended has taken it down; otherwise somebody else has
+                obj.require_known()
+                obj.require_active()
 
     async def stopped(
         self, obj: DomainObject, reason: DomainShutoffReason, detail: DomainEventStoppedDetailType
