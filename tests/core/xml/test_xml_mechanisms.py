@@ -314,6 +314,8 @@ def test_extras_made_by_hand_are_checked() -> None:
     assert format(made) == "<box>\n  <x>\n    <y/>\n  </x>\n</box>\n"
     with pytest.raises(VirtError):
         format(v.Box(extra=Extras(elements=[Extra("<x>")])))
+    with pytest.raises(VirtError):
+        format(v.Box(extra=Extras({"x='1' y": "2"})))
 
 
 def test_comments_are_dropped_outside_verbatim_subtrees() -> None:
@@ -344,9 +346,10 @@ def test_verbatim_subtrees_do_not_inherit_unused_namespaces() -> None:
 def test_verbatim_text_set_by_hand_is_checked() -> None:
     machine = v.Machine(type="x", name="n", metadata="<metadata><a><b/></a></metadata>")
     assert "  <metadata>\n    <a>\n      <b/>\n    </a>\n  </metadata>\n" in format(machine)
-    machine.metadata = "</metadata><evil/>"
-    with pytest.raises(VirtError):
-        format(machine)
+    for wrong in ("</metadata><evil/>", "<evil/>", "<metadata/><evil/>", ""):
+        machine.metadata = wrong
+        with pytest.raises(VirtError):
+            format(machine)
 
 
 # -- namespaces

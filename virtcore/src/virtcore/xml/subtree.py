@@ -45,15 +45,19 @@ def capture(node: _Element) -> Captured:
     return Captured(text)
 
 
-def print_at(text: str, indent: str) -> str:
+def print_at(text: str, indent: str, name: str | None = None) -> str:
     """The lines to print for a kept subtree at an indentation, with the last line's end.
 
-    :raises XMLError: the text, set by the caller, is not one well-formed element.
+    :param name: the element it has to be.
+    :raises XMLError: the text, set by the caller, is not one well-formed element, or another one.
     """
     if not isinstance(text, Captured):
         from virtcore.xml.document import document
 
-        text = capture(document(text, "(metadata_xml)"))
+        node = document(text, "(metadata_xml)")
+        if name is not None and node.tag != name:
+            raise XMLError(f"expecting root element of '{name}', not '{node.tag!s}'", domain=ErrorDomain.XML)
+        text = capture(node)
     if not indent or "\n" not in text:
         return f"{indent}{text}\n"
     if isinstance(text, CapturedText):

@@ -5,6 +5,7 @@ Output is byte for byte libvirt's style: two spaces a level, single quotes, ``<x
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -36,6 +37,7 @@ _ESCAPES: dict[int, str | None] = {
 }
 
 
+_ATTRIBUTE_NAME = re.compile(r"(?:\{[^{}]*\})?[^\W\d][\w.-]*").fullmatch
 _IN_TEXT = {**_ESCAPES, ord("\r"): "&#13;"}
 _IN_ATTRIBUTE = {**_IN_TEXT, ord("\t"): "&#9;", ord("\n"): "&#10;"}
 
@@ -174,6 +176,8 @@ class _Extras:
             owner, _, name = path.rpartition("/@") if "/@" in path else ("", "", path)
             if owner != within:
                 continue
+            if _ATTRIBUTE_NAME(name) is None:
+                raise XMLError(f"'{name}' is no attribute name", domain=ErrorDomain.XML)
             if name.startswith("{"):
                 uri, _, name = name[1:].partition("}")
                 prefix = "xml" if uri == "http://www.w3.org/XML/1998/namespace" else f"ns{len(texts)}"
@@ -571,7 +575,7 @@ class _WriterSource:
         code.dedent()
 
     def verbatim(self, slot: Slot, indent: str, within: str) -> None:
-        self.code(f"if {self.present(slot)}: w(print_at(v, {indent}))")
+        self.code(f"if {self.present(slot)}: w(print_at(v, {indent}, {slot.name!r}))")
 
     def table(self, slot: Slot) -> str:
         """Name of the table from a value's type to its writer."""
