@@ -110,7 +110,9 @@ class OperationSet:
 
 def _unsupported(record: Operation) -> Callable[..., Any]:
     def default(self: OperationSet, *args: object, **kwargs: object) -> Any:
-        raise NoSupport(record.name)
+        from virtcore.operations.spellings import canonical_function
+
+        raise NoSupport(canonical_function(record.name))
 
     default.__name__ = record.name
     default.__qualname__ = record.function.__qualname__

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid
 from virtcore.operations.declare import Operation
 from virtcore.operations.events import Event
-from virtcore.operations.spellings import canonical_function, needs_write
+from virtcore.operations.spellings import canonical, canonical_function, needs_write
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
 from virtcore.runtime.events import Kinds, wanted
 from virtcore.runtime.jobs import DeadlineExpired, Job
@@ -142,7 +142,7 @@ class Session:
         if self.closed:
             raise InvalidConn(_function_name(method), advice="the connection was closed")
         if self.readonly and _needs_write(method, args, kwargs):
-            raise OperationDenied(f"read only access prevents {_function_name(method)}")
+            raise OperationDenied(_denial(method))
         return method
 
     def _seconds(self, method: Method, deadline: Deadline) -> float | None:
@@ -338,6 +338,12 @@ _CLOSE = Method("connection_close", True, Style.ASYNC, Session.close)
 def _function_name(method: Method) -> str:
     """Libvirt's function for an operation, as its messages name it."""
     return canonical_function(method.name)
+
+
+def _denial(method: Method) -> str:
+    """Why a read-only connection refuses a call, in libvirt's words."""
+    spelling = canonical(method.name)
+    return f"read only access prevents {method.name}" if spelling is None else spelling.refusal
 
 
 def _needs_write(method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from virt_remote.protocol import error_body
 from virtcore._error_table import MESSAGES
 from virtcore.errors import ErrorDomain, InternalError, NoSupport, VirtError
 from virtcore.operations.functions import FUNCTIONS
-from virtcore.operations.spellings import Spelling
+from virtcore.operations.spellings import Spelling, canonical_function
 
 __all__ = ["as_libvirt", "error_reply_body", "function_of"]
 
@@ -28,7 +28,7 @@ def error_reply_body(error: BaseException) -> bytes:
 
 def as_libvirt(error: BaseException, spelling: Spelling) -> BaseException:
     """An error with libvirt's name of the function in the place of the operation's."""
-    if isinstance(error, NoSupport) and error.detail == spelling.operation:
+    if isinstance(error, NoSupport) and error.detail == canonical_function(spelling.operation):
         return NoSupport(spelling.function, domain=error.domain)
     return error
 
