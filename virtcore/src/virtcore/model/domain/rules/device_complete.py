@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
+from itertools import count, filterfalse
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, VirtError, XMLError
@@ -13,11 +13,13 @@ from virtcore.model.domain.rules.device_list import (
     devices_of,
     disk_index,
     disk_target,
-    drive_used_by_disk,
-    drive_used_by_hostdev,
-    insert_controller,
+    drive_of,
+    drives_of_disks,
+    drives_of_hostdevs,
     is_usb2,
     locate,
+    scsi_hostdevs,
+    sort_controllers,
 )
 from virtcore.xml import declaration
 
@@ -52,41 +54,39 @@ _WIDE_SCSI_UNITS = 16
 def assign_controller_indexes(domain: Domain, context: DomainContext) -> None:
     """Numbers controllers that have none: the lowest free number; USB 2 companions share one."""
     controllers = devices_of(domain).controllers
-    regrouped = False
-    used: dict[type[Controller], set[int]] = {}
-    for place, controller in enumerate(controllers):
-        if controller.index is not None:
-            continue
-        kind = type(controller)
-        if kind not in used:
-            used[kind] = {other.index for other in controllers if type(other) is kind and other.index is not None}
-        if place and is_usb2(controller):
-            # The order of companions counts only once they have a number.
-            regrouped = True
-            controller.index = _companion_index(controllers, place)
-        if controller.index is None:
-            controller.index = next(number for number in count() if number not in used[kind])
-        used[kind].add(controller.index)
-    if regrouped:
-        sorted_: list[AnyController] = []
-        for controller in controllers:
-            insert_controller(sorted_, controller)
-        devices_of(domain).controllers = sorted_
-
-
-def _companion_index(controllers: list[AnyController], place: int) -> int | None:
-    """The number of the USB controller before, where that is a USB 2 group without this model."""
+    if all(controller.index is not None for controller in controllers):
+        return
     from virtcore.model.domain.controller import USBController
 
-    controller = controllers[place]
-    before = next((c for c in reversed(controllers[:place]) if isinstance(c, USBController)), None)
-    if before is None or not is_usb2(before) or not isinstance(controller, USBController):
-        return None
-    taken = any(
-        isinstance(other, USBController) and other.index == before.index and other.model is controller.model
-        for other in controllers
-    )
-    return None if taken else before.index
+    regrouped = False
+    used: dict[type[Controller], set[int]] = {}
+    companions: set[tuple[int | None, object]] = set()
+    for controller in controllers:
+        if controller.index is not None:
+            used.setdefault(type(controller), set()).add(controller.index)
+        if isinstance(controller, USBController):
+            companions.add((controller.index, controller.model))
+    free = {kind: filterfalse(taken.__contains__, count()) for kind, taken in used.items()}
+    before: USBController | None = None
+    for controller in controllers:
+        usb = controller if isinstance(controller, USBController) else None
+        if controller.index is None:
+            kind = type(controller)
+            if usb is not None and is_usb2(usb) and controller is not controllers[0]:
+                # The order of companions counts only once they have a number.
+                regrouped = True
+                if before is not None and is_usb2(before) and (before.index, usb.model) not in companions:
+                    controller.index = before.index
+            if controller.index is None:
+                if kind not in free:
+                    used[kind] = set()
+                    free[kind] = filterfalse(used[kind].__contains__, count())
+                controller.index = next(free[kind])
+            if usb is not None:
+                companions.add((usb.index, usb.model))
+        before = usb or before
+    if regrouped:
+        devices_of(domain).controllers = sort_controllers(controllers)
 
 
 def assign_isa_serial_ports(domain: Domain, context: DomainContext) -> None:
@@ -213,7 +213,7 @@ def _disk_address(name: str, bus: DiskBus, index: int, domain: Domain, context: 
         else:
             controller, unit = divmod(index, 7)
         address = DriveAddress(controller=controller, bus=0, target=0, unit=unit)
-        if drive_used_by_hostdev(domain, address):
+        if devices_of(domain).hostdevs and drive_of(address) in drives_of_hostdevs(domain):
             raise ConfigUnsupported(
                 f"using disk target name '{name}' conflicts with SCSI host device address "
                 f"controller='{controller}' bus='0' target='0' unit='{unit}"
@@ -289,9 +289,9 @@ def _complete_hostdev(hostdev: AnyHostdev, domain: Domain, context: DomainContex
         if isinstance(hostdev.source, ISCSISource) and hostdev.source.name is not None:
             hostdev.source.name = _with_unit(hostdev.source.name)
         if hostdev.address is None:
-            hostdev.address = _free_scsi_unit(domain, context)
+            _assign_scsi_units(domain, context)
         address = hostdev.address
-        if isinstance(address, DriveAddress) and drive_used_by_disk(domain, DiskBus.SCSI, address):
+        if isinstance(address, DriveAddress) and drive_of(address) in drives_of_disks(domain, DiskBus.SCSI):
             raise XMLError(
                 f"SCSI host address controller='{address.controller}' bus='{address.bus}' target='{address.target}' "
                 f"unit='{address.unit}' in use by a SCSI disk"
@@ -304,16 +304,17 @@ def _complete_hostdev(hostdev: AnyHostdev, domain: Domain, context: DomainContex
             raise XMLError(f"Unsupported address type '{kind}' with mediated device model '{hostdev.model}'")
 
 
-def _free_scsi_unit(domain: Domain, context: DomainContext) -> DriveAddress:
+def _assign_scsi_units(domain: Domain, context: DomainContext) -> None:
+    """Gives all SCSI host devices without address the free units, in their order."""
     from virtcore.model.domain.disk import DiskBus
 
-    controller = 0
-    while True:
-        for unit in range(_scsi_units(context)):
-            address = DriveAddress(controller=controller, bus=0, target=0, unit=unit)
-            if not drive_used_by_disk(domain, DiskBus.SCSI, address) and not drive_used_by_hostdev(domain, address):
-                return address
-        controller += 1
+    used = drives_of_disks(domain, DiskBus.SCSI) | drives_of_hostdevs(domain)
+    units = _scsi_units(context)
+    places = (divmod(number, units) for number in count())
+    for hostdev in scsi_hostdevs(domain):
+        if hostdev.address is None:
+            controller, unit = next(place for place in places if (place[0], 0, 0, place[1]) not in used)
+            hostdev.address = DriveAddress(controller=controller, bus=0, target=0, unit=unit)
 
 
 def _complete_character(device: Serial | Parallel | Console, domain: Domain, context: DomainContext) -> None:
@@ -340,8 +341,13 @@ def _complete_character(device: Serial | Parallel | Console, domain: Domain, con
         siblings = devices.parallels
     target = device.target
     if target is not None and target.port is None:
-        ports = [other.target.port for other in siblings if other.target is not None and other.target.port is not None]
-        target.port = max(ports, default=-1) + 1
+        # All that have none, in their order: the numbers they would get one by one.
+        targets = [other.target for other in siblings if other.target is not None]
+        port = max((given.port for given in targets if given.port is not None), default=-1)
+        for given in targets:
+            if given.port is None:
+                port += 1
+                given.port = port
 
 
 def _complete_rng(rng: RNG, domain: Domain, context: DomainContext) -> None:

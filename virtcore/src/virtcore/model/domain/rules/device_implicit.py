@@ -9,7 +9,7 @@ from virtcore.errors import ConfigUnsupported, XMLError
 from virtcore.model.domain.address import CCIDAddress, DriveAddress, VirtioSerialAddress
 from virtcore.model.domain.rules.context import DomainFeature
 from virtcore.model.domain.rules.device_list import (
-    add_controller,
+    add_controllers,
     controller_type,
     devices_of,
     disk_bus,
@@ -171,8 +171,8 @@ def _add_disk_controllers(domain: Domain) -> None:
         (DiskBus.IDE, IDEController),
         (DiskBus.SATA, SATAController),
     ):
-        for index in range(highest.get(bus, -1) + 1):
-            add_controller(domain, kind(index=index))
+        if bus in highest:
+            add_controllers(domain, kind, range(highest[bus] + 1))
 
 
 def _add_serial_controllers(domain: Domain) -> None:
@@ -188,10 +188,11 @@ def _add_serial_controllers(domain: Domain) -> None:
         for console in devices.consoles
         if console.target is not None and console.target.type is ConsoleTargetType.VIRTIO
     ]
+    indexes: set[int] = set()
     for user in users:
         address = getattr(user, "address", None)
-        index = (address.controller or 0) if isinstance(address, VirtioSerialAddress) else 0
-        add_controller(domain, VirtioSerialController(index=index))
+        indexes.add((address.controller or 0) if isinstance(address, VirtioSerialAddress) else 0)
+    add_controllers(domain, VirtioSerialController, indexes)
 
 
 def _add_card_readers(domain: Domain) -> None:
@@ -200,18 +201,17 @@ def _add_card_readers(domain: Domain) -> None:
         return
     from virtcore.model.domain.controller import CCIDController
 
+    indexes: set[int] = set()
+    slot = max(
+        (c.address.slot or 0 for c in cards if isinstance(c.address, CCIDAddress) and not c.address.controller),
+        default=-1,
+    )
     for card in cards:
-        index = 0
-        if isinstance(card.address, CCIDAddress):
-            index = card.address.controller or 0
-        elif card.address is None:
-            slots = [
-                other.address.slot or 0
-                for other in cards
-                if isinstance(other.address, CCIDAddress) and not other.address.controller
-            ]
-            card.address = CCIDAddress(controller=0, slot=max(slots, default=-1) + 1)
-        add_controller(domain, CCIDController(index=index))
+        if card.address is None:
+            slot += 1
+            card.address = CCIDAddress(controller=0, slot=slot)
+        indexes.add((card.address.controller or 0) if isinstance(card.address, CCIDAddress) else 0)
+    add_controllers(domain, CCIDController, indexes)
 
 
 def settle_first_devices(domain: Domain, context: DomainContext) -> Iterator[object]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from virtcore.errors import VirtError
+from virtcore.errors import ConfigUnsupported, VirtError
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.address import DriveAddress
     from virtcore.model.domain.chardev import Console
     from virtcore.model.domain.controller import AnyController, Controller
     from virtcore.model.domain.devices import Devices
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import SCSIHostdev
 
 __all__ = [
-    "add_controller",
+    "add_controllers",
     "controller_type",
     "devices_of",
     "disk_bus",
     "disk_index",
     "disk_target",
-    "drive_used_by_disk",
-    "drive_used_by_hostdev",
-    "find_controller",
+    "drive_of",
+    "drives_of_disks",
+    "drives_of_hostdevs",
     "has_usb",
-    "insert_controller",
-    "insert_disk",
     "is_usb2",
     "iterate_devices",
     "locate",
     "located",
-    "same_drive",
     "scsi_hostdevs",
     "serial_console",
-    "unused_index",
+    "sort_controllers",
+    "sort_disks",
 ]
+
+_T = TypeVar("_T")
 
 # virDomainDeviceInfoIterate's order; consoles, which have a rule of their own, stand where "consoles" does.
 _WITH_INFO = (
@@ -75,6 +75,9 @@ _ALL = (*_WITH_INFO, "graphics", "audios", "leases")
 
 #: Models of USB controllers that work as a group.
 _USB2_MODELS = frozenset({"ich9-ehci1", "ich9-uhci1", "ich9-uhci2", "ich9-uhci3"})
+
+#: Addresses may name any controller, and all up to it come into being: more than this is nonsense.
+_MOST_CONTROLLERS = 65535
 
 _DRIVE_PREFIXES = ("fd", "hd", "vd", "sd", "xvd", "ubd")
 
@@ -187,26 +190,44 @@ def disk_bus(disk: Disk) -> DiskBus | None:
     return None if disk.target is None else disk.target.bus
 
 
-def insert_disk(disks: list[Disk], disk: Disk) -> None:
-    """Puts a disk behind those of its bus with smaller names (libvirt keeps them sorted)."""
-    bus, name = disk_bus(disk), disk_target(disk)
-    number = disk_index(name) if name else None
-    at: int | None = None
-    for place in range(len(disks) - 1, -1, -1):
-        other = disks[place]
-        if disk_bus(other) is not bus:
+def sort_disks(disks: list[Disk]) -> list[Disk]:
+    """Disks as libvirt keeps them: bus by bus, each behind those with smaller names."""
+    if len(disks) < 2:
+        return disks
+    buses: dict[DiskBus | None, list[Disk]] = {}
+    for disk in disks:
+        buses.setdefault(disk_bus(disk), []).append(disk)
+    return [disk for group in buses.values() for disk in _sorted(group, _disk_order)]
+
+
+def _disk_order(disk: Disk) -> tuple[int, bool] | None:
+    name = disk_target(disk)
+    return (disk_index(name), False) if name else None
+
+
+def _sorted(items: list[_T], order: Callable[[_T], tuple[int, bool] | None]) -> list[_T]:
+    """Each one, as it comes, goes before the first that is greater; at the end where it has no order."""
+    if len(items) < 2:
+        return items
+    orders: list[tuple[int, bool]] = []
+    # Those with an order, each with the ones without it that stand before it.
+    places: list[tuple[list[_T], _T]] = []
+    rest: list[_T] = []
+    for item in items:
+        key = order(item)
+        if key is None:
+            rest.append(item)
             continue
-        other_name = disk_target(other)
-        other_number = disk_index(other_name) if other_name else None
-        if other_number is not None and number is not None and other_number > number:
-            at = place
+        at = bisect_right(orders, key)
+        orders.insert(at, key)
+        if at == len(places):
+            places.append((rest, item))
+            rest = []
         else:
-            if at is None:
-                at = place + 1
-            if other_number is not None and number is not None and other_number < number:
-                # Those before have still smaller numbers.
-                break
-    disks.insert(len(disks) if at is None else at, disk)
+            before, greater = places[at]
+            places[at] = ([], greater)
+            places.insert(at, (before, item))
+    return [item for before, last in places for item in (*before, last)] + rest
 
 
 # ---------------------------------------------------------------------------------------------------------- controllers
@@ -232,60 +253,53 @@ def has_usb(domain: Domain) -> bool:
     )
 
 
-def find_controller(domain: Domain, kind: type[Controller], index: int) -> Controller | None:
-    """The controller of a kind with this number."""
-    for controller in devices_of(domain).controllers:
-        if isinstance(controller, kind) and controller.index == index:
-            return controller
-    return None
+def sort_controllers(controllers: list[AnyController]) -> list[AnyController]:
+    """Controllers as libvirt keeps them: kind by kind, by number, a USB master before its companions."""
+    if len(controllers) < 2:
+        return controllers
+    kinds: dict[type[Controller], list[AnyController]] = {}
+    for controller in controllers:
+        kinds.setdefault(type(controller), []).append(controller)
+    return [controller for group in kinds.values() for controller in _sorted(group, _controller_order)]
 
 
-def unused_index(domain: Domain, kind: type[Controller]) -> int:
-    """The lowest number no controller of the kind has."""
-    used = {controller.index for controller in devices_of(domain).controllers if type(controller) is kind}
-    index = 0
-    while index in used:
-        index += 1
-    return index
+def _controller_order(controller: AnyController) -> tuple[int, bool] | None:
+    index = controller.index
+    return None if index is None else (index, controller.master_startport is not None)
 
 
-def insert_controller(controllers: list[AnyController], controller: AnyController) -> None:
-    """Puts a controller behind those of its kind with smaller numbers, a USB master before its companions."""
-    kind, index = type(controller), controller.index
-    master = controller.master_startport is None
-    at: int | None = None
-    for place in range(len(controllers) - 1, -1, -1):
-        other = controllers[place]
-        if type(other) is not kind:
-            continue
-        if index is None:
-            at = place + 1
-            break
-        other_index = other.index
-        if other_index is not None and (
-            other_index > index or (other_index == index and master and other.master_startport is not None)
-        ):
-            at = place
-        else:
-            if at is None:
-                at = place + 1
-            if other_index is not None and other_index < index:
-                # Those before have still smaller numbers.
-                break
-    controllers.insert(len(controllers) if at is None else at, controller)
+def add_controllers(
+    domain: Domain,
+    kind: type[AnyController],
+    indexes: Iterable[int],
+    make: Callable[[int], AnyController] | None = None,
+) -> None:
+    """Adds the controllers of a kind that are missing, each behind those of its kind with smaller numbers.
 
-
-def add_controller(domain: Domain, controller: AnyController) -> bool:
-    """Adds a controller unless there is one of its kind and number; one without number gets the lowest free.
-
-    :return: whether it was added.
+    :param indexes: numbers that are needed.
+    :param make: makes one with this number; by default it has nothing else.
+    :raises ConfigUnsupported: a number nobody means.
     """
-    if controller.index is None:
-        controller.index = unused_index(domain, type(controller))
-    elif find_controller(domain, type(controller), controller.index) is not None:
-        return False
-    insert_controller(devices_of(domain).controllers, controller)
-    return True
+    controllers = devices_of(domain).controllers
+    wanted = set(indexes).difference(c.index for c in controllers if type(c) is kind)
+    if not wanted:
+        return
+    if max(wanted) > _MOST_CONTROLLERS:
+        raise ConfigUnsupported(
+            f"controller index '{max(wanted)}' is out of range: at most '{_MOST_CONTROLLERS}' is supported"
+        )
+    new: list[AnyController] = [make(index) if make else kind(index=index) for index in sorted(wanted, reverse=True)]
+    result: list[AnyController] = []
+    last: int | None = None
+    for controller in controllers:
+        if type(controller) is kind:
+            while controller.index is not None and new and (new[-1].index or 0) < controller.index:
+                result.append(new.pop())
+            last = len(result) + 1
+        result.append(controller)
+    at = len(result) if last is None else last
+    result[at:at] = reversed(new)
+    controllers[:] = result
 
 
 def scsi_hostdevs(domain: Domain) -> list[SCSIHostdev]:
@@ -297,31 +311,20 @@ def scsi_hostdevs(domain: Domain) -> list[SCSIHostdev]:
     return [hostdev for hostdev in devices_of(domain).hostdevs if isinstance(hostdev, SCSIHostdev)]
 
 
-def same_drive(first: DriveAddress, second: DriveAddress) -> bool:
-    """Whether two addresses name the same unit."""
-    return (first.controller or 0, first.bus or 0, first.target or 0, first.unit or 0) == (
-        second.controller or 0,
-        second.bus or 0,
-        second.target or 0,
-        second.unit or 0,
-    )
-
-
-def drive_used_by_disk(domain: Domain, bus: DiskBus, address: DriveAddress) -> bool:
-    """Whether a disk of the bus has this address."""
+def drive_of(address: object) -> tuple[int, int, int, int] | None:
+    """Controller, bus, target and unit of a drive address."""
     from virtcore.model.domain.address import DriveAddress
 
-    return any(
-        disk_bus(disk) is bus and isinstance(disk.address, DriveAddress) and same_drive(disk.address, address)
-        for disk in devices_of(domain).disks
-    )
+    if not isinstance(address, DriveAddress):
+        return None
+    return (address.controller or 0, address.bus or 0, address.target or 0, address.unit or 0)
 
 
-def drive_used_by_hostdev(domain: Domain, address: DriveAddress) -> bool:
-    """Whether a SCSI host device has this address."""
-    from virtcore.model.domain.address import DriveAddress
+def drives_of_disks(domain: Domain, bus: DiskBus) -> set[tuple[int, int, int, int] | None]:
+    """What disks of the bus are addressed at."""
+    return {drive_of(disk.address) for disk in devices_of(domain).disks if disk_bus(disk) is bus}
 
-    return any(
-        isinstance(hostdev.address, DriveAddress) and same_drive(hostdev.address, address)
-        for hostdev in scsi_hostdevs(domain)
-    )
+
+def drives_of_hostdevs(domain: Domain) -> set[tuple[int, int, int, int] | None]:
+    """What SCSI host devices are addressed at."""
+    return {drive_of(hostdev.address) for hostdev in scsi_hostdevs(domain)}

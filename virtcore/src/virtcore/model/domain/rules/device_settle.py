@@ -10,13 +10,13 @@ from virtcore.errors import ConfigUnsupported, VirtError, XMLDetail, XMLError
 from virtcore.model.domain.address import DriveAddress, USBAddress
 from virtcore.model.domain.rules.device_info import settle_info
 from virtcore.model.domain.rules.device_list import (
-    add_controller,
+    add_controllers,
     devices_of,
-    insert_controller,
-    insert_disk,
     locate,
     located,
     scsi_hostdevs,
+    sort_controllers,
+    sort_disks,
 )
 from virtcore.model.paths import sanitize_path
 
@@ -89,10 +89,7 @@ def _later(module: str, name: str) -> Settle:
 
 def _settle_disks(found: list[Disk], domain: Domain, context: DomainContext) -> None:
     _settle_each_disk(found, domain, context)
-    disks: list[Disk] = []
-    for disk in found:
-        insert_disk(disks, disk)
-    devices_of(domain).disks = disks
+    devices_of(domain).disks = sort_disks(found)
 
 
 def settle_info_of(device: Device, context: DomainContext) -> None:
@@ -107,7 +104,6 @@ def _settle_controllers(found: list[AnyController], domain: Domain, context: Dom
     from virtcore.model.domain.controller import USBController, USBControllerModel
 
     disabled = other = master = False
-    sorted_: list[AnyController] = []
     controller: AnyController | None = None
     try:
         for controller in found:
@@ -121,11 +117,10 @@ def _settle_controllers(found: list[AnyController], domain: Domain, context: Dom
                 master = master or controller.master_startport is None
             if controller.address is not None or controller.alias is not None:
                 settle_info(controller, context)
-            insert_controller(sorted_, controller)
     except VirtError as error:
         locate(error, domain, controller)
         raise
-    devices_of(domain).controllers = sorted_
+    devices_of(domain).controllers = sort_controllers(found)
     if other and not master:
         raise XMLDetail("No master USB controller specified", path="/domain/devices/controller")
 
@@ -151,10 +146,11 @@ def _settle_hostdevs(found: list[AnyHostdev], domain: Domain, context: DomainCon
     from virtcore.model.domain.hostdev import USBHostdev
     from virtcore.model.domain.rules.device_settle_interface import settle_hostdev
 
+    disabled = _usb_disabled(domain)
     for hostdev in found:
         with located(domain, hostdev):
             settle_hostdev(hostdev, context)
-            if isinstance(hostdev, USBHostdev) and _usb_disabled(domain):
+            if disabled and isinstance(hostdev, USBHostdev):
                 raise ConfigUnsupported("Can't add host USB device: USB is disabled in this host")
     add_hostdev_controllers(domain)
 
@@ -165,16 +161,19 @@ def add_hostdev_controllers(domain: Domain) -> None:
 
     highest = -1
     model: SCSIControllerModel | None = None
+    models: dict[int | None, SCSIControllerModel] = {}
+    for controller in devices_of(domain).controllers:
+        if isinstance(controller, SCSIController) and controller.model:
+            models.setdefault(controller.index, controller.model)
     for hostdev in scsi_hostdevs(domain):
         index = (hostdev.address.controller or 0) if isinstance(hostdev.address, DriveAddress) else 0
         if index > highest:
             highest = index
-            for controller in devices_of(domain).controllers:
-                if isinstance(controller, SCSIController) and controller.index == index and controller.model:
-                    model = controller.model
-                    break
-    for index in range(highest + 1):
-        add_controller(domain, SCSIController(index=index, model=model))
+            model = models.get(index, model)
+    if highest >= 0:
+        add_controllers(
+            domain, SCSIController, range(highest + 1), lambda index: SCSIController(index=index, model=model)
+        )
 
 
 # -------------------------------------------------------------------------------------------------------- other devices
