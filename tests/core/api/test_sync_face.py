@@ -28,6 +28,7 @@ from virtcore.errors import (
     OperationInvalid,
     OperationTimeout,
 )
+from virtcore.runtime.calls import wait_here
 from virtcore.runtime.loop import core_loop
 
 
@@ -131,6 +132,16 @@ def test_closing_cancels_queries_and_leaves_changes(world: World) -> None:
         assert world.closed == 0
         change.result(5)
     wait_until(lambda: world.closed == 1)
+
+
+def test_a_change_that_begins_after_the_close_is_refused(world: World) -> None:
+    connection = virtcore.connect("toy:///x")
+    session = connection.session
+    planned = session._call(session._admit("domain_create", (ONLY, 0), {}), (ONLY, 0), {})  # as another thread would
+    connection.close()
+    with pytest.raises(InvalidConn):
+        wait_here(planned, 5)
+    assert not world.steps
 
 
 def test_a_forgotten_connection_is_closed(world: World) -> None:

@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-from virtcore.errors import InternalError, OperationAborted, OperationInvalid, VirtError
+from virtcore.errors import InternalError, InvalidConn, OperationAborted, OperationInvalid, VirtError
+from virtcore.operations.spellings import canonical_function
 from virtcore.runtime import loop as core_loops
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.loop import CoreLoop
@@ -48,6 +49,12 @@ _change_ended = threading.Condition(threading.Lock())
 def running_calls(owner: object) -> list[Call]:
     """The calls of a connection that have begun and not ended."""
     return [call for call in list(_running) if call.owner is owner]
+
+
+class Owner(Protocol):
+    """The connection that calls belong to."""
+
+    closed: bool
 
 
 class Outcome(enum.Enum):
@@ -91,7 +98,7 @@ class Call:
         method: Method,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        owner: object = None,
+        owner: Owner | None = None,
         pool: WorkerPool | None = None,
     ) -> None:
         self.core = core
@@ -128,6 +135,10 @@ class Call:
 
     def begin(self) -> None:
         """Start the work: in the core loop, or for a plain method in any thread."""
+        if self.owner is not None and self.owner.closed and self.method.operation is not None:
+            # It was closed between the call and this: the driver may have given up what it works on.
+            self._end(None, InvalidConn(canonical_function(self.method.name), advice="the connection was closed"))
+            return
         if self.method.style is Style.PLAIN:
             self._submit()
             return
