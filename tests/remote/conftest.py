@@ -61,6 +61,7 @@ class ToyDriver(Driver):
         self.streams: list[EchoStream] = []
         self.release = asyncio.Event()
         self.closed = False
+        self.domains = [FIRST, SECOND]
         self.calls: list[tuple[object, ...]] = []
 
     @classmethod
@@ -81,7 +82,7 @@ class ToyDriver(Driver):
     @inline
     def connection_list_domains(self, flags: int = 0) -> Sequence[DomainRef]:
         self.calls.append(("list", flags))
-        return [domain for domain in (FIRST, SECOND) if not flags or flags & (1 if domain.id > 0 else 2)]
+        return [domain for domain in self.domains if not flags or flags & (1 if domain.id > 0 else 2)]
 
     @inline
     def connection_lookup_domain(

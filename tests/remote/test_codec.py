@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 
 from virtcore.enums.common import TypedParameterType as Type
 from virtcore.operations.procedures import PROGRAMS, program
-from virtcore.operations.wire.codec import WireError, codec
+from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.types import DomainRef, DomainSnapshotRef, TypedParameters
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
@@ -106,7 +106,7 @@ def test_bytes_that_are_refused(name: str, raw: bytes) -> None:
     ],
 )
 def test_values_that_do_not_fit(name: str, value: object) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(EncodingError):
         codec("remote", name).encode(value)
 
 

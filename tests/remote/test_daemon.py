@@ -123,6 +123,27 @@ def test_it_connects_to_no_other_daemon(tmp_path: Path) -> None:
         assert end(process) == 0
 
 
+def test_a_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with daemon(root) as process:
+        version = struct.pack(">IIIiiIi", 28, 0x20008086, 1, 157, 0, 9, 0)
+        opening = struct.pack(">IIIiiIi", 36 + 16, 0x20008086, 1, 1, 0, 8, 0)
+        opening += struct.pack(">II", 1, 12) + b"test:///default"[:12] + struct.pack(">I", 0)
+        with socket.socket(socket.AF_UNIX) as deaf, virtcore.connect(where(root)) as connection:
+            deaf.connect(str(root / "run" / "libvirt-sock"))
+            deaf.sendall(opening)
+            deaf.settimeout(0.5)
+            with pytest.raises(TimeoutError):  # the daemon stops reading, as nobody takes its replies
+                deaf.sendall(version * 1_000_000)
+            slowest = 0.0
+            for _ in range(200):
+                began = time.monotonic()
+                connection.lib_version()
+                slowest = max(slowest, time.monotonic() - began)
+            assert slowest < 0.5
+        assert end(process) == 0
+
+
 def test_garbage_and_clients_that_go(tmp_path: Path) -> None:
     root = tmp_path / "root"
     with daemon(root) as process:

@@ -169,6 +169,16 @@ def test_slow_calls_do_not_hold_up_others(play: Play) -> None:
     play(scenario)
 
 
+def test_a_list_too_long_for_the_wire(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        peer.driver.domains = [FIRST] * 16385
+        refused = await refusal(peer.call("CONNECT_LIST_ALL_DOMAINS", 1, 0))
+        assert refused == (39, "Unable to encode message payload")
+        assert await peer.call("CONNECT_LIST_ALL_DOMAINS", 0, 0) == ([], 16385)
+
+    play(scenario)
+
+
 def test_many_calls_in_one_piece(play: Play) -> None:
     async def scenario(peer: Any) -> None:
         body = codec("remote", "remote_domain_reboot_args").encode((FIRST, 0))

@@ -10,12 +10,12 @@ from virt_remote.client.address import address_of
 from virt_remote.client.wire import Wire, body_of
 from virt_remote.protocol import BODY, Message
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
-from virtcore.errors import AuthFailed, AuthUnavailable, ErrorDomain, NoSupport
+from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import Event
 from virtcore.operations.procedures import procedure, program
 from virtcore.operations.spellings import Spelling, canonical
-from virtcore.operations.wire.codec import WireError, codec
+from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.operations.wire.events import DOMAIN_EVENTS, of_procedure
 from virtcore.operations.wire.mapping import client_call
 
@@ -172,9 +172,7 @@ class RemoteDriver(Driver):
                 again[call.repeat] = results[-1]
                 if results[-1]:
                     results = body_of(await self._wire.call(row, call.encode(tuple(again))), call.decode)
-        except WireError as error:
-            from virtcore.errors import RPC
-
+        except EncodingError as error:
             raise RPC(f"Unable to encode message payload: {error}", domain=ErrorDomain.RPC) from None
         return call.value(results) if call.decode is not None else None
 

@@ -15,6 +15,7 @@ from virt_remote.protocol import (
     HEADER,
     KEEPALIVE_PING,
     KEEPALIVE_PROGRAM,
+    MESSAGE_MAX,
     OK,
     PONG,
     REPLY,
@@ -32,7 +33,7 @@ from virt_remote.server.replies import as_libvirt, error_reply_body, function_of
 from virt_remote.server.streams import ServerStream
 from virtcore.errors import RPC, ErrorDomain, InternalError, NoSupport, OperationDenied, VirtError
 from virtcore.operations.procedures import program
-from virtcore.operations.wire.codec import WireError
+from virtcore.operations.wire.codec import EncodingError, WireError
 from virtcore.operations.wire.mapping import ServerCall, server_call
 from virtcore.runtime.methods import Style, guarded
 
@@ -54,6 +55,18 @@ _CALLS = object()
 
 #: What answers a call: the reply's body, or None when that comes later. Takes the frame and the call's serial.
 Handler = Callable[[bytes, int], bytes | None]
+
+
+def reply(key: tuple[int, int, int], serial: int, body: bytes) -> bytes:
+    """The whole reply to a call.
+
+    :raises EncodingError: it is longer than a message may be.
+    """
+    size = BODY + len(body)
+    if size > MESSAGE_MAX:
+        raise EncodingError(f"reply of {size} bytes, {MESSAGE_MAX} allowed")
+    number, version, procedure = key
+    return HEADER.pack(size, number, version, procedure, REPLY, serial, OK) + body
 
 
 class Client(asyncio.Protocol):
@@ -113,17 +126,17 @@ class Client(asyncio.Protocol):
         try:
             frames = self._frames.feed(data)
             if len(frames) == 1:
-                reply = self._frame(frames[0])
-                if reply is not None:
-                    self.send(reply)
+                answer = self._frame(frames[0])
+                if answer is not None:
+                    self.send(answer)
                 return
-            replies = [reply for frame in frames if (reply := self._frame(frame)) is not None]
+            answers = [answer for frame in frames if (answer := self._frame(frame)) is not None]
         except ProtocolError as error:
             log.warning("client broke the protocol: %s", error)
             self.drop()
             return
-        if replies:
-            self.send(b"".join(replies))
+        if answers:
+            self.send(b"".join(answers))
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -193,7 +206,7 @@ class Client(asyncio.Protocol):
                 return self.error_reply(number, version, procedure, serial, error)
             if body is None:
                 return None
-            return HEADER.pack(BODY + len(body), number, version, procedure, REPLY, serial, OK) + body
+            return reply(key, serial, body)
         if number == KEEPALIVE_PROGRAM:
             return PONG if procedure == KEEPALIVE_PING else None
         if kind in (STREAM, STREAM_HOLE):
@@ -210,8 +223,9 @@ class Client(asyncio.Protocol):
     def error_reply(number: int, version: int, procedure: int, serial: int, error: BaseException) -> bytes:
         """The whole error reply to a call."""
         if isinstance(error, WireError):
-            log.info("undecodable arguments of procedure %d: %s", procedure, error)
-            error = RPC("Unable to decode message payload", domain=ErrorDomain.RPC)
+            log.info("procedure %d: %s", procedure, error)
+            what = "encode" if isinstance(error, EncodingError) else "decode"
+            error = RPC(f"Unable to {what} message payload", domain=ErrorDomain.RPC)
         return pack(number, version, procedure, REPLY, serial, ERROR, error_reply_body(error))
 
     def _find(self, key: tuple[int, int, int]) -> Handler:
@@ -339,7 +353,7 @@ class Client(asyncio.Protocol):
                 self.release_reading(_CALLS)
 
     def _reply(self, key: tuple[int, int, int], serial: int, body: bytes) -> None:
-        self.send(pack(*key, REPLY, serial, OK, body))
+        self.send(reply(key, serial, body))
 
     def stream_ended(self, stream: ServerStream) -> None:
         """A stream ended: its packets are no longer let through."""

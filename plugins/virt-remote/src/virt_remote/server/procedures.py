@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import BODY, EVENT, OK, pack
@@ -42,11 +42,9 @@ PROGRAM_KEEPALIVE = 10
 
 
 class SessionProcedure(NamedTuple):
-    """A procedure answered by a function over (client, arguments) that gives the results, or an awaitable of them."""
+    """A procedure answered by a function over (client, arguments) that gives the results, or a coroutine of them."""
 
     function: Callable[..., Any]
-    #: Whether the function is ``async``.
-    waits: bool
     #: Whether the session has to be open.
     opened: bool
 
@@ -59,7 +57,7 @@ class SessionProcedure(NamedTuple):
         def results(value: Any) -> bytes:
             return b"" if encode is None else encode(value)
 
-        async def later(answer: Awaitable[Any]) -> bytes:
+        async def later(answer: Coroutine[Any, Any, Any]) -> bytes:
             return results(await answer)
 
         def handle(frame: bytes, serial: int) -> bytes | None:
@@ -67,7 +65,7 @@ class SessionProcedure(NamedTuple):
                 raise InternalError("connection not open", domain=ErrorDomain.RPC)
             arguments = decode(frame, BODY)[0] if decode is not None else ()
             answer = self.function(client, *arguments)
-            if not self.waits:
+            if not asyncio.iscoroutine(answer):
                 return results(answer)
             client.run(later(answer), key, serial, whole=True)  # no session half open or half closed
             return None
@@ -78,9 +76,9 @@ class SessionProcedure(NamedTuple):
 SESSION_PROCEDURES: Final[dict[str, SessionProcedure]] = {}
 
 
-def _procedure(name: str, *, waits: bool = False, opened: bool = True) -> Callable[[Any], Any]:
+def _procedure(name: str, *, opened: bool = True) -> Callable[[Any], Any]:
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        SESSION_PROCEDURES["remote." + name] = SessionProcedure(function, waits, opened)
+        SESSION_PROCEDURES["remote." + name] = SessionProcedure(function, opened)
         return function
 
     return register
@@ -102,7 +100,7 @@ for _name in ("AUTH_SASL_INIT", "AUTH_SASL_START", "AUTH_SASL_STEP", "AUTH_POLKI
     _procedure(_name, opened=False)(_refuse_authentication)
 
 
-@_procedure("CONNECT_OPEN", waits=True, opened=False)
+@_procedure("CONNECT_OPEN", opened=False)
 async def _open(client: Client, name: str | None, flags: int) -> None:
     if client.session is not None or client.opening:
         raise InternalError("connection already open", domain=ErrorDomain.RPC)
@@ -118,7 +116,7 @@ async def _open(client: Client, name: str | None, flags: int) -> None:
         await session.close()
 
 
-@_procedure("CONNECT_CLOSE", waits=True, opened=False)
+@_procedure("CONNECT_CLOSE", opened=False)
 async def _close(client: Client) -> None:
     await client.close_session()
     asyncio.get_running_loop().call_soon(client.hang_up)  # after the reply, which follows without waiting
@@ -214,12 +212,19 @@ class Callbacks:
         self._client.send(pack(row.number, row.version, wire.procedure.number, EVENT, 0, OK, body))
 
 
-@_procedure("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", waits=True)
-async def _callback_register(client: Client, event_id: int, domain: DomainRef | None) -> tuple[int]:
+@_procedure("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY")
+def _callback_register(
+    client: Client, event_id: int, domain: DomainRef | None
+) -> tuple[int] | Coroutine[Any, Any, tuple[int]]:
     if domain is not None:
-        assert client.session is not None
-        domain = await client.session.call("connection_lookup_domain", None, domain.uuid, None, deadline=None)
-    return (client.callbacks.add(event_id, domain, legacy=False),)
+        return _callback_register_for(client, event_id, domain)
+    return (client.callbacks.add(event_id, None, legacy=False),)  # at once: what is called next must not overtake it
+
+
+async def _callback_register_for(client: Client, event_id: int, domain: DomainRef) -> tuple[int]:
+    assert client.session is not None
+    known = await client.session.call("connection_lookup_domain", None, domain.uuid, None, deadline=None)
+    return (client.callbacks.add(event_id, known, legacy=False),)
 
 
 @_procedure("CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY")

@@ -45,11 +45,15 @@ from virtcore.types import (
     TypedParameters,
 )
 
-__all__ = ["Codec", "WireError", "codec"]
+__all__ = ["Codec", "EncodingError", "WireError", "codec"]
 
 
 class WireError(ValueError):
     """Bytes that are not what the type says, or a value that the type cannot carry."""
+
+
+class EncodingError(WireError):
+    """A value that the type cannot carry, found when it was encoded."""
 
 
 class Codec(NamedTuple):
@@ -435,7 +439,8 @@ class _Maker:
 def codec(owner: str, name: str) -> Codec:
     """The codec of an XDR type that a program (``remote``, ``rpc``, ...) uses.
 
-    ``decode`` raises :class:`WireError` for bytes that are not of the type; ``encode`` for values that do not fit.
+    ``decode`` raises :class:`WireError` for bytes that are not of the type, ``encode`` its subclass
+    :class:`EncodingError` for values that do not fit.
     """
     maker = _Maker(owner)
     node = maker.node(name)
@@ -452,10 +457,11 @@ def codec(owner: str, name: str) -> Codec:
         "    try:",
         f"        return {node.encode.format('v')}",
         "    except (struct_error, ValueError, TypeError, AttributeError) as error:",
-        "        raise WireError(str(error)) from None",
+        "        raise EncodingError(str(error)) from None",
     ]
     maker.names["struct_error"] = struct_error
     maker.names["WireError"] = WireError
+    maker.names["EncodingError"] = EncodingError
     source = "\n".join(maker.lines) + "\n"
     file = f"<xdr {owner} {name}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)
