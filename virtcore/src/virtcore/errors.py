@@ -1,7 +1,8 @@
 """The error tree.
 
-Every error is a :class:`VirtError` with libvirt's numeric code, domain and level. ``str(error)`` is libvirt's message; where in a
-document it happened, the offending value and advice are attributes and notes (PEP 678), never part of the message.
+Every error is a :class:`VirtError` with libvirt's numeric code, domain and level. ``str(error)`` is libvirt's message;
+where in a document it happened, the offending value and advice are attributes and notes (PEP 678), never part of the
+message.
 """
 
 from __future__ import annotations
