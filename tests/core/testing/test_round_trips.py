@@ -17,7 +17,7 @@ from virtcore.xml.reference import walk
 
 MODE = Mode.SECURE | Mode.LIVE
 
-#: A CPU set that begins with an exclusion may be empty, and an empty one is printed once: libvirt does not read it back.
+#: A CPU set that begins with an exclusion may be empty; libvirt prints an empty one and does not read it back.
 EXCLUDING = re.compile(r"[>\"] *\^")
 
 CLASSES = [cls for cls in walk(Domain) if declaration(cls).name]
