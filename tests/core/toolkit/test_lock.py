@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -41,6 +42,19 @@ def test_release_lets_the_next_in(tmp_path: Path) -> None:
     first.release()
     first.release()
     StateLock.acquire(tmp_path / "new").release()
+
+
+def test_a_full_disk_neither_prevents_nor_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        StateLock.acquire(tmp_path).release()
+    assert "cannot note the holder of a state lock: No space left on device" in caplog.text
+    StateLock.acquire(tmp_path).release()
 
 
 def test_a_forked_child_does_not_keep_it(tmp_path: Path) -> None:

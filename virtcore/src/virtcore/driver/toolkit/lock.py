@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import sys
 import weakref
@@ -13,6 +14,8 @@ from virtcore.driver.toolkit.folders import make_folder
 from virtcore.errors import ErrorDomain, ResourceBusy
 
 __all__ = ["StateLock"]
+
+log = logging.getLogger(__name__)
 
 _FILE = "lock"
 _held: weakref.WeakSet[StateLock] = weakref.WeakSet()
@@ -51,8 +54,7 @@ class StateLock:
         except BaseException:
             os.close(descriptor)
             raise
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {_command()}\n".encode(errors="replace"), 0)
+        _note_holder(descriptor, f"{os.getpid()} {_command()}\n".encode(errors="replace"))
         return cls(folder, descriptor)
 
     def release(self) -> None:
@@ -60,7 +62,7 @@ class StateLock:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             # The file stays: removing it would let two processes lock two files of the same name.
-            os.ftruncate(descriptor, 0)
+            _note_holder(descriptor, b"")
             # Unlocking, not just closing: a child that was forked a moment ago may still share the descriptor.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
@@ -70,6 +72,16 @@ class StateLock:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+
+def _note_holder(descriptor: int, text: bytes) -> None:
+    """Write who has the lock, for messages. What the kernel holds counts: a disk that is full (or read-only by now) must
+    neither keep anybody out nor keep the lock."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text, 0)
+    except OSError as error:
+        log.warning("cannot note the holder of a state lock: %s", error.strerror)
 
 
 def _command() -> str:
