@@ -75,8 +75,10 @@ class StateLock:
 
 
 def _note_holder(descriptor: int, text: bytes) -> None:
-    """Write who has the lock, for messages. What the kernel holds counts: a disk that is full (or read-only by now) must
-    neither keep anybody out nor keep the lock."""
+    """Write who has the lock, for messages.
+
+    What the kernel holds counts: a disk that is full, or read-only by now, neither keeps anybody out nor keeps the lock.
+    """
     try:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, text, 0)
