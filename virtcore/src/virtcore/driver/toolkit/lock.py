@@ -77,7 +77,7 @@ class StateLock:
 def _note_holder(descriptor: int, text: bytes) -> None:
     """Write who has the lock, for messages.
 
-    What the kernel holds counts: a disk that is full, or read-only by now, neither keeps anybody out nor keeps the lock.
+    What the kernel holds counts: a disk that is full, or read-only by now, keeps nobody out and does not keep the lock.
     """
     try:
         os.ftruncate(descriptor, 0)
