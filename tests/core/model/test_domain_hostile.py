@@ -23,6 +23,11 @@ MANY = 4294967295
         document(memory="<memory>" + "9" * 5000 + "</memory>"),
         document("<cpu><topology sockets='65536' cores='65536' threads='2'/></cpu>"),
         document(name=f"<name>{'/' * 10000}</name>"),
+        document(
+            "<devices><disk><source file='/x'/><target dev='sda'/>"
+            "<address type='drive' controller='4000000000'/></disk></devices>"
+        ),
+        document("<devices><disk><source file='/x'/><target dev='sdzzzzzz'/></disk></devices>"),
     ],
 )
 def test_refused_at_once(given: str) -> None:
@@ -76,7 +81,37 @@ def _modules(count: int) -> str:
     return document("<maxMemory slots='9'>2097152</maxMemory>", f"<devices>{modules}</devices>")
 
 
-@pytest.mark.parametrize("make", [_cells, _pages, _tunes, _audios, _modules])
+def _devices(device: Callable[[int, int], str]) -> Callable[[int], str]:
+    return lambda count: document("<devices>" + "".join(device(n, count) for n in range(count)) + "</devices>")
+
+
+def _name(number: int) -> str:
+    return (_name(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
+_disks = _devices(
+    lambda n, count: f"<disk><source file='/{n}'/><target dev='sd{_name(count - n)}' bus='scsi'/></disk>",
+)
+_hostdevs = _devices(
+    lambda n, _: (
+        f"<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host0'/>"
+        f"<address bus='0' target='{n}' unit='0'/></source></hostdev>"
+    ),
+)
+_controllers = _devices(lambda n, count: f"<controller type='scsi' index='{count - n}'/><controller type='usb'/>")
+_channels = _devices(
+    lambda n, _: (
+        f"<channel type='pty'><target type='virtio' name='{n}'/>"
+        f"<address type='virtio-serial' controller='{n}' bus='0' port='1'/></channel>"
+    ),
+)
+_ports = _devices(lambda n, _: "<serial type='pty'/><smartcard mode='host'/>")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [_cells, _pages, _tunes, _audios, _modules, _disks, _hostdevs, _controllers, _channels, _ports],
+)
 def test_cost_is_linear(make: Callable[[int], str]) -> None:
     def seconds(count: int) -> float:
         given = make(count)

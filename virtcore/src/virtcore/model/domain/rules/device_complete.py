@@ -13,7 +13,8 @@ from virtcore.model.domain.rules.device_list import (
     devices_of,
     disk_index,
     disk_target,
-    drive_of,
+    drive_used_by_disk,
+    drive_used_by_hostdev,
     drives_of_disks,
     drives_of_hostdevs,
     is_usb2,
@@ -213,7 +214,7 @@ def _disk_address(name: str, bus: DiskBus, index: int, domain: Domain, context: 
         else:
             controller, unit = divmod(index, 7)
         address = DriveAddress(controller=controller, bus=0, target=0, unit=unit)
-        if devices_of(domain).hostdevs and drive_of(address) in drives_of_hostdevs(domain):
+        if drive_used_by_hostdev(domain, address):
             raise ConfigUnsupported(
                 f"using disk target name '{name}' conflicts with SCSI host device address "
                 f"controller='{controller}' bus='0' target='0' unit='{unit}"
@@ -248,9 +249,7 @@ def _share_limits(disk: Disk, domain: Domain) -> None:
 
 def _has_limits(disk: Disk) -> bool:
     tune = disk.iotune
-    return tune is not None and any(
-        value for name, value in vars(tune).items() if name not in ("group_name", "extra") and isinstance(value, int)
-    )
+    return tune is not None and any(isinstance(value, int) and value for value in vars(tune).values())
 
 
 def _complete_video(video: Video, domain: Domain, context: DomainContext) -> None:
@@ -291,7 +290,7 @@ def _complete_hostdev(hostdev: AnyHostdev, domain: Domain, context: DomainContex
         if hostdev.address is None:
             _assign_scsi_units(domain, context)
         address = hostdev.address
-        if isinstance(address, DriveAddress) and drive_of(address) in drives_of_disks(domain, DiskBus.SCSI):
+        if isinstance(address, DriveAddress) and drive_used_by_disk(domain, DiskBus.SCSI, address):
             raise XMLError(
                 f"SCSI host address controller='{address.controller}' bus='{address.bus}' target='{address.target}' "
                 f"unit='{address.unit}' in use by a SCSI disk"

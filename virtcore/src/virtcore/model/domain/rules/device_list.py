@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from virtcore.errors import ConfigUnsupported, VirtError
+from virtcore.model.domain.address import DriveAddress
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ __all__ = [
     "disk_index",
     "disk_target",
     "drive_of",
+    "drive_used_by_disk",
+    "drive_used_by_hostdev",
     "drives_of_disks",
     "drives_of_hostdevs",
     "has_usb",
@@ -40,6 +43,8 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+#: Controller, bus, target and unit.
+Drive = tuple[int, int, int, int]
 
 # virDomainDeviceInfoIterate's order; consoles, which have a rule of their own, stand where "consoles" does.
 _WITH_INFO = (
@@ -271,23 +276,27 @@ def _controller_order(controller: AnyController) -> tuple[int, bool] | None:
 def add_controllers(
     domain: Domain,
     kind: type[AnyController],
-    indexes: Iterable[int],
+    indexes: Collection[int],
     make: Callable[[int], AnyController] | None = None,
 ) -> None:
     """Adds the controllers of a kind that are missing, each behind those of its kind with smaller numbers.
 
-    :param indexes: numbers that are needed.
+    :param indexes: numbers that are needed; a range is not empty.
     :param make: makes one with this number; by default it has nothing else.
     :raises ConfigUnsupported: a number nobody means.
     """
     controllers = devices_of(domain).controllers
+    # A range says its last at once, however long it is.
+    highest = indexes[-1] if isinstance(indexes, range) else max(indexes, default=0)
+    if highest > _MOST_CONTROLLERS:
+        raise ConfigUnsupported(
+            f"controller index '{highest}' is out of range: at most '{_MOST_CONTROLLERS}' is supported",
+            path="/domain/devices",
+            value=str(highest),
+        )
     wanted = set(indexes).difference(c.index for c in controllers if type(c) is kind)
     if not wanted:
         return
-    if max(wanted) > _MOST_CONTROLLERS:
-        raise ConfigUnsupported(
-            f"controller index '{max(wanted)}' is out of range: at most '{_MOST_CONTROLLERS}' is supported"
-        )
     new: list[AnyController] = [make(index) if make else kind(index=index) for index in sorted(wanted, reverse=True)]
     result: list[AnyController] = []
     last: int | None = None
@@ -311,20 +320,44 @@ def scsi_hostdevs(domain: Domain) -> list[SCSIHostdev]:
     return [hostdev for hostdev in devices_of(domain).hostdevs if isinstance(hostdev, SCSIHostdev)]
 
 
-def drive_of(address: object) -> tuple[int, int, int, int] | None:
+def drive_of(address: object) -> Drive | None:
     """Controller, bus, target and unit of a drive address."""
-    from virtcore.model.domain.address import DriveAddress
-
     if not isinstance(address, DriveAddress):
         return None
     return (address.controller or 0, address.bus or 0, address.target or 0, address.unit or 0)
 
 
-def drives_of_disks(domain: Domain, bus: DiskBus) -> set[tuple[int, int, int, int] | None]:
+def drives_of_disks(domain: Domain, bus: DiskBus) -> set[Drive | None]:
     """What disks of the bus are addressed at."""
     return {drive_of(disk.address) for disk in devices_of(domain).disks if disk_bus(disk) is bus}
 
 
-def drives_of_hostdevs(domain: Domain) -> set[tuple[int, int, int, int] | None]:
+def drives_of_hostdevs(domain: Domain) -> set[Drive | None]:
     """What SCSI host devices are addressed at."""
     return {drive_of(hostdev.address) for hostdev in scsi_hostdevs(domain)}
+
+
+def drive_used_by_disk(domain: Domain, bus: DiskBus, address: DriveAddress) -> bool:
+    """Whether a disk of the bus has this address."""
+    drive, controller = drive_of(address), address.controller or 0
+    return any(
+        (getattr(disk.address, "controller", None) or 0) == controller
+        and drive_of(disk.address) == drive
+        and disk_bus(disk) is bus
+        for disk in devices_of(domain).disks
+    )
+
+
+def drive_used_by_hostdev(domain: Domain, address: DriveAddress) -> bool:
+    """Whether a SCSI host device has this address."""
+    if not devices_of(domain).hostdevs:
+        return False
+    from virtcore.model.domain.hostdev import SCSIHostdev
+
+    drive, controller = drive_of(address), address.controller or 0
+    return any(
+        (getattr(hostdev.address, "controller", None) or 0) == controller
+        and isinstance(hostdev, SCSIHostdev)
+        and drive_of(hostdev.address) == drive
+        for hostdev in devices_of(domain).hostdevs
+    )
