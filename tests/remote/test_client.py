@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from remote.conftest import FakeEndpoint, ToyDriver
-from virt_remote.client.address import address_of
+from virt_remote.client.address import Address, address_of
 from virt_remote.client.driver import RemoteDriver
+from virt_remote.client.wire import Wire
 from virt_remote.protocol import PING, PONG, STREAM_CHUNK
 from virt_remote.server.client import Client
 from virtcore.driver.base import OpenRequest
@@ -20,6 +22,7 @@ from virtcore.enums import DomainState
 from virtcore.errors import (
     RPC,
     AuthUnavailable,
+    InternalError,
     InvalidArg,
     NoDomain,
     NoSupport,
@@ -29,7 +32,9 @@ from virtcore.errors import (
 )
 from virtcore.operations.declare import all_operations
 from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
+from virtcore.operations.procedures import procedure
 from virtcore.operations.spellings import canonical
+from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
 from virtcore.types import DomainRef
@@ -253,6 +258,23 @@ def test_a_daemon_that_wants_what_we_cannot(tmp_path: Path) -> None:
         await asyncio.sleep(0.05)
         for last in endpoint.last:
             await last
+
+    asyncio.run(main())
+
+
+def test_a_daemon_that_does_not_read_keeps_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("virt_remote.client.wire.CLOSE_WAIT", 0.05)
+
+    async def main() -> None:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "sock"))
+            listener.listen()
+            wire = await Wire.connect(Address(str(tmp_path / "sock"), "", 0, ""), lambda message: None)
+            row = procedure("remote.DOMAIN_DEFINE_XML")
+            reply = wire.start(row, codec("remote", row.args or "").encode(("x" * 4_000_000,)))
+            await asyncio.wait_for(wire.close(), 5)
+            with pytest.raises(InternalError, match="client socket is closed"):
+                await reply
 
     asyncio.run(main())
 

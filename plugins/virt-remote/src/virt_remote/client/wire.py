@@ -25,6 +25,9 @@ from virtcore.operations.procedures import Procedure, program
 
 __all__ = ["Wire"]
 
+#: Seconds that the end of a connection waits for a daemon that does not read.
+CLOSE_WAIT = 3.0
+
 #: What a call is registered with: the future of its reply, or its stream once that is open.
 Token = asyncio.Future[bytes] | ClientStream
 
@@ -215,10 +218,17 @@ class Wire(asyncio.Protocol):
         self._state.close_stream(serial)
 
     async def close(self) -> None:
-        """End the connection after what was sent."""
-        if self._transport is not None:
-            self._lost = InternalError("client socket is closed", domain=ErrorDomain.RPC)
-            self._transport.close()
+        """End the connection after what was sent, if the daemon takes it soon."""
+        transport = self._transport
+        if transport is None:
+            return
+        self._lost = InternalError("client socket is closed", domain=ErrorDomain.RPC)
+        transport.close()
+        try:
+            async with asyncio.timeout(CLOSE_WAIT):
+                await self._closed.wait()
+        except TimeoutError:
+            transport.abort()
             await self._closed.wait()
 
 
