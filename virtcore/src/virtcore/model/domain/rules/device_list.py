@@ -102,13 +102,15 @@ def iterate_devices(domain: Domain, *, all_consoles: bool = False, missing_info:
     :param all_consoles: also the first console where it only stands for the first serial port.
     :param missing_info: also what has no address: displays, audio backends, leases.
     """
-    devices = devices_of(domain)
+    devices = vars(devices_of(domain))
     for name in _ALL if missing_info else _WITH_INFO:
-        held = getattr(devices, name)
+        held = devices.get(name)
         if not held:
             continue
         if not isinstance(held, list):
             yield held
+        elif len(held) == 1 and name != "consoles":
+            yield held[0]
         elif name != "consoles" or all_consoles or not serial_console(domain, held[0]):
             yield from tuple(held)
         else:
