@@ -45,7 +45,7 @@ class DomainObject:
     __slots__ = (
         "_id", "_live", "_ref", "autostart", "checkpoints", "claims", "config_lock", "facts", "job", "kept",
         "live_facts", "managed_save", "name", "persistent", "private", "published", "reason", "removed", "snapshots",
-        "state", "text", "updated", "uuid",
+        "state", "text", "texts", "updated", "uuid",
     )  # fmt: skip
 
     def __init__(self, name: str, uuid: str, facts: Facts | None = None) -> None:
@@ -70,6 +70,8 @@ class DomainObject:
         self.private: object = None
         #: Answers that hold until the next :meth:`touch`, by whatever key their maker chooses.
         self.kept: dict[object, object] = {}
+        #: Its XML by flags, until the next :meth:`touch`.
+        self.texts: dict[int, str] = {}
         #: False while it is being defined or created for the first time: not to be found yet.
         self.published = False
         #: True once it is gone; False again when somebody who was at it meanwhile defines it anew.
@@ -113,6 +115,7 @@ class DomainObject:
     def touch(self) -> None:
         """Something its XML or statistics show has changed: drop what was kept."""
         self.kept.clear()
+        self.texts.clear()
         self.live_facts = None
 
     def require_active(self) -> None:

@@ -268,12 +268,9 @@ class DriverState:
 
     def xml(self, obj: DomainObject, flags: int = 0) -> str:
         """The domain's XML by ``DomainXMLFlags``; kept until something changes."""
-        key = ("xml", flags)
-        kept = obj.kept.get(key)
-        if isinstance(kept, str):
-            return kept
-        text = self._format(obj, DomainXMLFlags(flags))
-        obj.kept[key] = text
+        text = obj.texts.get(flags)
+        if text is None:
+            text = obj.texts[flags] = self._format(obj, DomainXMLFlags(flags))
         return text
 
     def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
