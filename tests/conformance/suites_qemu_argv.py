@@ -11,7 +11,7 @@ from virt_qemu.rules.aliases import assign_aliases
 from virtcore.model.arch import Arch
 from virtcore.model.domain.chardev import UnixChardev
 from virtcore.model.domain.document import load_domain
-from virtcore.model.domain.graphics import SocketListen, VNCGraphics
+from virtcore.model.domain.graphics import AddressListen, SocketListen, VNCGraphics
 from virtcore.model.domain.rules import ParseFlag
 
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/bin", "HOME": "/home/test", "USER": "test", "LOGNAME": "test"}
@@ -54,6 +54,8 @@ def qemu_argv(case: Any) -> list[str]:
             for listen in graphics.listens:
                 if isinstance(listen, SocketListen) and listen.socket is None:
                     listen.socket = f"{folder}/vnc.sock"
+                elif isinstance(listen, AddressListen) and listen.address is None:
+                    listen.address = "127.0.0.1"
             if graphics.autoport:
                 graphics.port = 5900
     builder = Builder(

@@ -12,7 +12,7 @@ from waiting import eventually
 import virtcore
 from virtcore.driver.hooks import hookimpl, manager
 from virtcore.enums import DomainCreateFlags, DomainEventType, DomainPausedReason, DomainShutoffReason, DomainState
-from virtcore.errors import OperationFailed, OperationInvalid, VirtError
+from virtcore.errors import InternalError, OperationFailed, OperationInvalid, VirtError
 from virtcore.operations.events import DomainLifecycleEvent
 
 
@@ -202,3 +202,23 @@ def test_plugins_are_told_and_may_refuse(connection, boot):
             ("release", "end"),
         )
     ]
+
+
+def test_words_of_the_user(connection, boot, root):
+    xml = guest_xml("words", *boot).replace(
+        "<domain type='qemu'>", "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+    )
+    extra = """<qemu:commandline><qemu:arg value='-global'/><qemu:arg value='virtio-balloon.page-per-vq=off'/>
+      <qemu:env name='A_B' value='c d'/></qemu:commandline>
+      <qemu:capabilities><qemu:add capability='PLACE'/></qemu:capabilities></domain>"""
+    domain = connection.define_domain(xml.replace("</domain>", extra.replace("PLACE", "blockdev-set-active")))
+    assert "<qemu:arg value='virtio-balloon.page-per-vq=off'/>" in domain.xml()
+    domain.create(DomainCreateFlags.START_PAUSED)
+    written = (root / "log" / "qemu" / "words.log").read_text()
+    assert "-global virtio-balloon.page-per-vq=off" in written
+    assert "A_B='c d'" in written
+    domain.destroy()
+    other = xml.replace("words", "other").replace("</domain>", extra.replace("PLACE", "flying"))
+    domain = connection.define_domain(other)
+    with pytest.raises(InternalError, match="invalid qemu namespace capability 'flying'"):
+        domain.create()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import signal
 from collections.abc import Callable, Coroutine
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virt_qemu import process as processes
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
+from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
@@ -19,6 +21,7 @@ from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest, guest_of, state_folder
 from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
+from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.resources import HostResources, connect_socket
 from virtcore.driver.toolkit import DomainObject, IndexEntry, StateFolders
@@ -106,6 +109,7 @@ class QemuState(GuestEvents):
     def make_rules(self) -> DomainRules:
         from virt_qemu.rules import QemuRules
 
+        register()  # also where this distribution's entry points are not installed
         return QemuRules(find_emulator, self._known_capabilities)
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
@@ -182,7 +186,7 @@ class QemuState(GuestEvents):
         guest = Guest(folder=state_folder(self.folders.run, obj.id, obj.name), log=GuestLog(self.folders.log, obj.name))
         obj.private = guest
         try:
-            guest.capabilities = await self.capabilities.get(domain.devices.emulator)
+            guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
             prepare_folder(guest.folder)
             prepare_domain(domain, guest.folder)
             await self._tell_hooks(obj, "prepare", "begin")
@@ -496,6 +500,18 @@ class QemuState(GuestEvents):
             if obj.private is guest:
                 await self._clean_up(obj, guest)
                 await self.stopped(obj, reason, _DETAILS[reason])
+
+
+def _corrected(capabilities: EmulatorCapabilities, domain: Domain) -> EmulatorCapabilities:
+    """What is known about the emulator, with the corrections that the domain makes."""
+    changes = find(domain, QemuCapabilityChanges)
+    if changes is None:
+        return capabilities
+    added, removed = {each.capability for each in changes.added}, {each.capability for each in changes.removed}
+    for flag in sorted(added | removed):
+        if flag not in FLAGS:
+            raise InternalError(f"invalid qemu namespace capability '{flag}'")
+    return dataclasses.replace(capabilities, flags=(capabilities.flags | added) - removed)
 
 
 def _threads(cpus: object) -> dict[int, int]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from virt_qemu.command import characters, controllers, cpu, devices, disks, machine
 from virt_qemu.command.line import Builder, Resources, unsupported
+from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
 from virtcore.model.domain import Domain
 from virtcore.model.domain.disk import Disk, DiskDevice
 from virtcore.model.domain.interface import Interface
@@ -90,6 +91,19 @@ def _monitor(builder: Builder) -> None:
     builder.add("-mon", "chardev=charmonitor,id=monitor,mode=control")
 
 
+def _user_words(builder: Builder) -> None:
+    """What the user adds to the command line, as it is."""
+    if find(builder.domain, QemuOverride) is not None:
+        raise unsupported("an override of device properties")
+    deprecation = find(builder.domain, QemuDeprecation)
+    if deprecation is not None and deprecation.behavior not in (None, "none"):
+        raise unsupported("a reaction to deprecated options")
+    words = find(builder.domain, QemuCommandLine)
+    if words is not None:
+        builder.add(*(argument.value for argument in words.arguments))
+        builder.environment |= {variable.name: variable.value or "" for variable in words.variables}
+
+
 def _sandbox(builder: Builder) -> None:
     if builder.capabilities.has("seccomp-sandbox"):
         denied = ("obsolete", "elevateprivileges", "spawn", "resourcecontrol")
@@ -163,6 +177,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         devices.add_watchdogs,
         devices.add_balloon,
         devices.add_rngs,
+        _user_words,
         _sandbox,
         devices.add_panics,
         _message_format,

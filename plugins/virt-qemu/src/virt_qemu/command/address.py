@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.command.line import unsupported
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import (
+    CCWAddress,
     DIMMAddress,
     ISAAddress,
     PCIAddress,
@@ -75,6 +76,8 @@ def device_address(domain: Domain, device: Device) -> dict[str, object]:
     if isinstance(address, VirtioSerialAddress):
         alias = controller_alias(domain, VirtioSerialController, address.controller or 0)
         return {"bus": f"{alias}.{address.bus or 0}", "nr": address.port or 0}
+    if isinstance(address, CCWAddress):
+        return {"devno": f"{address.cssid or 0:x}.{address.ssid or 0:x}.{address.devno or 0:04x}"}
     if isinstance(address, ISAAddress):
         return {"iobase": address.iobase or 0, "irq": address.irq or None}
     if isinstance(address, DIMMAddress):
@@ -94,10 +97,12 @@ def virtio(
         suffix = "-pci"
         if model in ("virtio-transitional", "virtio-non-transitional"):
             suffix += "-" + model.removeprefix("virtio-")
+    elif isinstance(device.address, CCWAddress):
+        suffix = "-ccw"
     elif isinstance(device.address, VirtioMMIOAddress):
         suffix = "-device"
     else:
-        raise unsupported(f"a {name} device without a PCI address")
+        raise unsupported(f"a {name} device without a PCI, CCW or MMIO address")
     props: dict[str, object] = {"driver": name + suffix}
     if options is not None:
         props |= {

@@ -74,13 +74,28 @@ def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
     """
     devices = builder.domain.devices
     assert devices is not None
-    for disk in devices.disks:
-        if disk.device is DiskDevice.FLOPPY and boot.get(id(disk)):
-            unit = disk.address.unit if isinstance(disk.address, DriveAddress) else 0
-            builder.add("-global", f"isa-fdc.bootindex{'B' if unit else 'A'}={boot[id(disk)]}")
+    _add_floppy_controller(builder, boot)
     for disk in devices.disks:
         top = _add_image(builder, disk)
         builder.device(_device(builder, disk, top, boot))
+
+
+def _add_floppy_controller(builder: Builder, boot: Mapping[int, int]) -> None:
+    """The floppy drives' controller where the machine has none, and which drive it boots from."""
+    devices = builder.domain.devices
+    assert devices is not None
+    floppies = [disk for disk in devices.disks if disk.device is DiskDevice.FLOPPY]
+    places: dict[str, object] = {}
+    for disk in floppies:
+        unit = disk.address.unit if isinstance(disk.address, DriveAddress) else 0
+        if boot.get(id(disk)):
+            places["bootindexB" if unit else "bootindexA"] = boot[id(disk)]
+    if is_q35(builder):
+        if floppies:
+            builder.device({"driver": "isa-fdc"} | places)
+        return
+    for name, place in places.items():
+        builder.add("-global", f"isa-fdc.{name}={place}")
 
 
 def _add_image(builder: Builder, disk: Disk) -> str | None:

@@ -70,6 +70,8 @@ def add_machine(builder: Builder) -> None:
     if features is not None:
         switch("vmport", _state(features.vmport))
         switch("smm", _state(features.smm))
+        if features.gic is not None and features.gic.version is not None and domain.arch is Arch.AARCH64:
+            words.append(f"gic-version={features.gic.version}")
         if features.ioapic is not None and features.ioapic.driver is not None:
             words.append(f"kernel_irqchip={'split' if features.ioapic.driver == 'qemu' else 'on'}")
         switch("i8042", _state(features.ps2))
