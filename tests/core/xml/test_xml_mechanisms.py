@@ -25,6 +25,7 @@ from virtcore.xml import (
     children,
     element,
     format,
+    format_part,
     leaf,
     load,
     parse,
@@ -597,6 +598,9 @@ def test_a_part_alone() -> None:
     pci = v.PciCard(boot=v.Boot(tries=1))
     assert parse_part("<card mode='host' type='pci'><tries>1</tries></card>", Shelf) == pci
     assert parse_part("<features><acpi/></features>", Shelf) == v.Features(acpi=True)
+    assert format_part(pci, Shelf) == "<card mode='host' type='pci'>\n  <tries>1</tries>\n</card>\n"
+    with pytest.raises(TypeError, match="Shelf has no place for Box"):
+        format_part(v.Box(), Shelf)
     with pytest.raises(XMLError, match="'rul' is no element of 'shelf'") as caught:
         parse_part("<rul/>", Shelf)
     assert caught.value.nearest == "rule"

@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from virtcore.xml.reference import describe as describe
     from virtcore.xml.relaxng import schema as schema
     from virtcore.xml.rules import Rulebook as Rulebook, Rules as Rules, Stage as Stage, load as load
-    from virtcore.xml.writer import format as format
+    from virtcore.xml.writer import format as format, format_part as format_part
 
 _LAZY = {
     "Change": "changes",
@@ -87,6 +87,7 @@ _LAZY = {
     "describe": "reference",
     "diff": "changes",
     "format": "writer",
+    "format_part": "writer",
     "load": "rules",
     "parse": "reader",
     "parse_part": "reader",
@@ -135,6 +136,7 @@ __all__ = [
     "flag",
     "flags",
     "format",
+    "format_part",
     "inherited",
     "inline",
     "leaf",

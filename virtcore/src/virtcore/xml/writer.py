@@ -22,7 +22,7 @@ from virtcore.xml.scalars import STRING
 from virtcore.xml.subtree import print_at
 from virtcore.xml.values import plain
 
-__all__ = ["escape", "format", "writer_of"]
+__all__ = ["escape", "format", "format_part", "writer_of"]
 
 Writer = Callable[..., Any]
 
@@ -74,11 +74,31 @@ def format(obj: object, mode: Mode = Mode.LIVE) -> str:
         member that
         contradicts its tag.
     """
-    lines: list[str] = []
+    declaration(type(obj))
+    return _run(writer_of(type(obj), mode.bits), obj)
+
+
+def format_part(obj: object, owner: type, mode: Mode = Mode.LIVE) -> str:
+    """The XML of an element that belongs inside another one, such as a device: as it stands there, with the attributes
+    that tell members of a union apart; the counterpart of :func:`virtcore.xml.parse_part`.
+
+    :param owner: the class of the surrounding element (``Devices``).
+    :raises TypeError: the owner has no place for such an element.
+    :raises XMLError: as :func:`format`.
+    """
     cls = type(obj)
-    declaration(cls)
+    for slot in plan_of(owner).slots():
+        if slot.kind in ("child", "children", "union") and not slot.field.inline and cls in slot.types:
+            tags = () if hidden(slot, cls) else slot.tag_attributes
+            ns = declaration(owner).ns
+            return _run(writer_of(cls, mode.bits, ns, name=slot.field.name, tags=tags), obj)
+    raise TypeError(f"{owner.__qualname__} has no place for {cls.__qualname__}")
+
+
+def _run(writer: Writer, obj: object) -> str:
+    lines: list[str] = []
     try:
-        writer_of(cls, mode.bits)(obj, lines, "")
+        writer(obj, lines, "")
         return "".join(lines)
     except RecursionError:
         raise XMLError("elements are nested too deeply", domain=ErrorDomain.XML) from None
