@@ -170,3 +170,20 @@ def test_a_guest_whose_status_is_damaged_is_left_alone(root, boot, tmp_path, gue
     with virtcore.connect(f"qemu:///embed?root={root}") as connection:
         assert not connection.lookup_domain(name="damaged").is_active()
     assert len(guests_of()) == 1
+
+
+def test_a_stopped_guest_does_not_keep_others_from_being_found(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("frozen", *boot))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    [pid] = guests_of()
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        assert time.monotonic() - began < 5
+        domain = connection.lookup_domain(name="frozen")
+        assert domain.state().state == DomainState.RUNNING
+        assert connection.domain_stats()[0].params["state.state"] == DomainState.RUNNING
+        domain.destroy()
+        assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)
+    assert guests_of() == []
