@@ -75,11 +75,16 @@ def test_a_domain_transition_can_be_refused(recorder: Recorder) -> None:
     assert recorder.calls == [("namespaces",), ("only", "stopped"), ("only", "prepare")]
 
 
-def test_a_plugin_with_an_unknown_hook_is_refused(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plugin_with_an_unknown_hook_is_refused(
+    world: World, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wrong = SimpleNamespace(virtcore_nonsense=hookimpl(lambda: None))
     monkeypatch.setattr(loader, "load", lambda found: wrong)
     with pytest.raises(InternalError, match=r"virt-recorder.*virtcore_nonsense"):
         hooks.manager()
+    with pytest.raises(InternalError, match="virt-recorder"):
+        virtcore.connect("toy:///x")
+    assert world.closed == 1  # what was opened by then is given back
 
 
 def test_every_hook_is_documented_and_tested() -> None:

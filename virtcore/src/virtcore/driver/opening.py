@@ -113,7 +113,11 @@ async def open_target(
     driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
     session = Session(core_loop(), driver, readonly=readonly, deadline=deadline, workers=target.driver.workers)
     if loader.installed(loader.PLUGINS):
-        _forward_events(session, target.uri.redacted)
+        try:
+            _forward_events(session, target.uri.redacted)
+        except BaseException:  # a plugin that cannot be loaded
+            await session.close()
+            raise
     return session
 
 
