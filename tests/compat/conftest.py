@@ -99,7 +99,9 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip("a private libvirtd needs root for its mount namespace")
     folder = tmp_path_factory.mktemp("l")
     command = [sys.executable, str(script)]
-    as_root = r'user="root"\ngroup="root"'  # guests read what tests put into their own folders
+    # Guests read what tests put into their own folders; files they share with another daemon's guests (the kernel)
+    # keep their owner and get no attributes that would outlive a killed daemon.
+    as_root = r'user="root"\ngroup="root"\ndynamic_ownership=0\nremember_owner=0'
     started = subprocess.run(
         [*command, "start", "--dir", str(folder), "--qemu-conf", as_root], capture_output=True, text=True, check=False
     )
