@@ -24,7 +24,6 @@ from virtcore.enums.domain import (
     DomainState,
     DomainUndefineFlags,
 )
-from virtcore.enums.domain_more import DomainStatsTypes
 from virtcore.errors import ArgumentUnsupported, InternalError, OperationFailed, OperationInvalid
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["QemuDriver"]
 
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
-_STATS = DomainStatsTypes
 
 
 class QemuDriver(StatefulDriver[QemuState]):

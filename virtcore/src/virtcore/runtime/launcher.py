@@ -298,13 +298,14 @@ def _reap_at_end(loop: asyncio.AbstractEventLoop, pid: int, pidfd: int) -> None:
     loop.add_reader(pidfd, reap)
 
 
-_launchers: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Launcher] = weakref.WeakKeyDictionary()
+#: By ``id()`` of the loop, which an open launcher keeps alive as the loop keeps it.
+_launchers: weakref.WeakValueDictionary[int, Launcher] = weakref.WeakValueDictionary()
 
 
 def launcher() -> Launcher:
     """The launcher of the running loop."""
     loop = asyncio.get_running_loop()
-    found = _launchers.get(loop)
+    found = _launchers.get(id(loop))
     if found is None:
-        found = _launchers[loop] = Launcher()
+        found = _launchers[id(loop)] = Launcher()
     return found

@@ -9,7 +9,6 @@ from virt_qemu.command.line import Builder, escape, on_off, unsupported
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.domain.clock import ClockBasis, ClockOffset, TickPolicy, TimerName, TimerTrack
-from virtcore.model.domain.controller import USBController
 from virtcore.model.domain.memory import MemoryAccess, MemorySource
 from virtcore.model.domain.os import LoaderType
 
@@ -309,8 +308,3 @@ def add_boot(builder: Builder) -> None:
     for table in os.acpi_tables:
         signature = {"slic": "sig=SLIC,", "msdm": "sig=MSDM,"}.get(table.type, "")
         builder.add("-acpitable", f"{signature}file={escape(table.path or '')}")
-
-
-def usb_disabled(controller: USBController) -> bool:
-    """Whether a controller stands for "no USB"."""
-    return controller.model == "none"
