@@ -85,3 +85,22 @@ def test_help_lists_every_command_once() -> None:
     assert listed == list(dict.fromkeys(listed))
     assert {"list", "start", "console", "help"} <= set(listed)
     assert "complete" not in listed
+
+
+def test_output_that_cannot_be_written_is_an_error() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "virt_shell", "-c", "test:///default", "list"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device\n")
+
+
+def test_bytes_of_another_encoding_pass_through() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "virt_shell", "-c", "test:///default"],
+        input=b"b\xffx\n",
+        capture_output=True,
+        check=False,
+    )
+    assert b"error: unknown command: 'b\xffx'" in done.stderr

@@ -172,6 +172,16 @@ def usage() -> str:
     return "\n".join(lines)
 
 
+def _prepare_output() -> None:
+    """What came in as bytes of whatever encoding goes out as the same bytes; what is closed takes anything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+        elif hasattr(stream, "reconfigure"):  # not where a program has put something of its own there
+            stream.reconfigure(errors="surrogateescape")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run virtsh; returns the exit status."""
     words = sys.argv[1:] if argv is None else list(argv)
@@ -180,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from virt_shell.shell import Shell
 
+    _prepare_output()
     shell = Shell()
     try:
         options, words = _split(words)
@@ -192,11 +203,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     try:
         return _run(shell, words)
-    except BrokenPipeError:
+    except OSError as problem:
         import os
 
-        # Whoever read our output is gone: nothing more to say to it.
+        # Our output cannot be written (a full disk), or whoever read it is gone: nothing more to say there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not isinstance(problem, BrokenPipeError):
+            where = f"{problem.filename}: " if problem.filename else ""
+            shell.error(f"{where}{problem.strerror}")
         return 1
     finally:
         shell.close()
