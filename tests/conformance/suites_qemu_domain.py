@@ -9,11 +9,14 @@ from typing import Any
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.model import EmulatorCapabilities
 from virt_qemu.capabilities.replies import Replies
+from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import format_domain, load_domain
 from virtcore.model.domain.rules import ParseFlag
 from virtcore.xml import Mode
+
+register()
 
 
 @lru_cache(maxsize=8)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.controllers import find_controller, insert_controller
 from virt_qemu.rules.pci import assign_pci_addresses
+from virt_qemu.rules.virtio_bus import assign_ccw, assign_spapr_vio, assign_virtio_mmio
+from virt_qemu.rules.zpci import assign_zpci
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import DIMMAddress, USBAddress, VirtioSerialAddress
 from virtcore.model.domain.addresses.usb import HUB_PORTS, USBPorts, controller_ports
@@ -41,7 +43,12 @@ def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new:
     :raises VirtError: an address is impossible or taken, or there is no room.
     """
     _assign_virtio_serial(domain)
+    assign_spapr_vio(domain)
+    assign_ccw(domain, capabilities)
+    assign_virtio_mmio(domain, capabilities)
     assign_pci_addresses(domain, capabilities)
+    if capabilities.has("zpci"):
+        assign_zpci(domain)
     _assign_usb(domain, new=new)
     _assign_memory_slots(domain)
 

@@ -1,13 +1,22 @@
-"""Adding controllers to a domain."""
+"""Walking devices that have addresses; adding controllers to a domain."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from virtcore.model.domain.rules.devices import iterate_devices
 
 if TYPE_CHECKING:
     from virtcore.model.domain.controller import AnyController, Controller
+    from virtcore.model.domain.domain import Domain
 
-__all__ = ["find_controller", "insert_controller"]
+__all__ = ["addressed_devices", "find_controller", "insert_controller"]
+
+
+def addressed_devices(domain: Domain) -> Iterator[Any]:
+    """Every device that can have an address; of different classes, which all have the field."""
+    return iterate_devices(domain)
 
 
 def find_controller(controllers: list[AnyController], kind: type[Controller], index: int) -> AnyController | None:

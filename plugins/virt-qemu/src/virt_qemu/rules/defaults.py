@@ -52,6 +52,11 @@ __all__ = [
 MAX_VCPUS_WITHOUT_EIM = 255
 #: A CPU without a mode is a custom one.
 _CUSTOM = (None, CPUMode.CUSTOM)
+#: Name in lower case -> libvirt's spelling.
+_POWER_MODELS = {
+    name.casefold(): name
+    for name in ("POWER6", "POWER7", "POWER8", "POWER9", "POWER10", "POWERPC_e5500", "POWERPC_e6500")
+}
 
 
 def complete_machine(domain: Domain, capabilities: EmulatorCapabilities) -> None:
@@ -246,9 +251,12 @@ def set_default_cpu(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     if domain.cpu is not None and (domain.cpu.mode not in _CUSTOM or domain.cpu.model is not None):
         return
     arch = domain.arch
-    if arch is None or not (arch.is_x86 or arch.is_s390 or arch.is_ppc64 or arch.is_arm):
+    if arch is None:
         return
-    if arch.is_arm and domain.type is not VirtType.QEMU:
+    # What QEMU says about the other architectures holds for emulated guests only.
+    everywhere = arch.is_x86 or arch.is_s390 or arch.is_ppc64
+    emulated = arch.is_arm or arch in (Arch.RISCV64, Arch.LOONGARCH64)
+    if not everywhere and not (emulated and domain.type is VirtType.QEMU):
         return
     model = _default_cpu(domain, capabilities)
     if model is None:
@@ -274,8 +282,15 @@ def _default_cpu(domain: Domain, capabilities: EmulatorCapabilities) -> str | No
         return None
     for definition in capabilities.accelerator(domain.type).cpus:
         if definition.type == machine.default_cpu:
-            return definition.name
+            return _libvirt_name(definition.name, capabilities.arch)
     return None
+
+
+def _libvirt_name(model: str, arch: Arch) -> str:
+    """libvirt's spelling of a CPU model: QEMU writes those of POWER in lower case."""
+    if not arch.is_ppc64:
+        return model
+    return _POWER_MODELS.get(model.casefold(), model)
 
 
 def complete_cpu(domain: Domain, capabilities: EmulatorCapabilities) -> None:

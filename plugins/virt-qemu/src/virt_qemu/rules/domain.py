@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.devices import complete_device
+from virt_qemu.rules.passthrough import check_passthrough
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 
@@ -57,6 +58,7 @@ class QemuRules(DomainRules):
         return self._capabilities(emulator) if emulator is not None else None
 
     def basic(self, domain: Domain, context: DomainContext) -> None:
+        check_passthrough(domain)
         assert domain.devices is not None
         if domain.devices.emulator is None:
             arch = domain.arch or context.arch

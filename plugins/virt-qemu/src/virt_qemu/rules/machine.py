@@ -71,6 +71,12 @@ class Machine:
         return self.arch in (Arch.ARMV6L, Arch.ARMV7L, Arch.AARCH64) and self._named("virt")
 
     @property
+    def virtio_mmio(self) -> bool:
+        """Whether the board has slots for memory-mapped virtio devices."""
+        vexpress = self.arch is not None and self.arch.is_arm and self.name.startswith("vexpress-")
+        return vexpress or self.arm_virt or self.riscv_virt
+
+    @property
     def riscv_virt(self) -> bool:
         """The board ``virt`` on RISC-V."""
         return self.arch in _RISCV and self._named("virt")

@@ -11,30 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.controllers import insert_controller
 from virt_qemu.rules.machine import Machine, pci_root
-from virt_qemu.rules.pci_connect import PCINeeds
+from virt_qemu.rules.pci_connect import PCINeeds, is_pci_hostdev, is_placed_controller
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import AddressType, CCWAddress, Device, PCIAddress, VirtioMMIOAddress
 from virtcore.model.domain.addresses.pci import Connect, PCIAddressSet
 from virtcore.model.domain.controller import (
-    CCIDController,
     Controller,
-    FDCController,
     IDEController,
     PCIController,
     PCIControllerModel,
     PCIControllerModelName,
     PCIControllerTarget,
     SATAController,
-    SCSIController,
-    SCSIControllerModel,
     USBController,
     USBControllerModel,
 )
 from virtcore.model.domain.disk import DiskBus
 from virtcore.model.domain.filesystem import FilesystemDriverType
-from virtcore.model.domain.hostdev import MdevHostdev, MdevModel, PCIHostdev, VHostSCSIHostdev
 from virtcore.model.domain.input import InputBus
-from virtcore.model.domain.interface import HostdevInterfaceSource, Interface, InterfacePCIAddress, InterfaceType
+from virtcore.model.domain.interface import InterfaceType
 from virtcore.model.domain.memory_device import VirtioMEM, VirtioPMEM
 from virtcore.model.domain.rules.devices import iterate_devices
 from virtcore.model.domain.sound import SoundModel
@@ -295,10 +290,10 @@ class _Assignment:
             lambda interface: interface.type is not InterfaceType.HOSTDEV and interface.model != "usb-net",
         )
         yield from wanting(devices.sounds, lambda sound: sound.model not in _NOT_PCI_SOUND)
-        yield from wanting(devices.controllers, _is_placed_controller)
+        yield from wanting(devices.controllers, is_placed_controller)
         yield from self._virtio_disks()
-        yield from wanting(devices.interfaces, _is_pci_hostdev)
-        yield from wanting(devices.hostdevs, _is_pci_hostdev)
+        yield from wanting(devices.interfaces, is_pci_hostdev)
+        yield from wanting(devices.hostdevs, is_pci_hostdev)
         if devices.memballoon is not None and devices.memballoon.model != "none":
             yield from wanting([devices.memballoon])
         yield from wanting(devices.rngs)
@@ -335,6 +330,8 @@ class _Assignment:
     def _next(self, device: Any) -> None:
         address = self.addresses.next(self.needs.of(device))
         if not self.addresses.dry_run:
+            if isinstance(device.address, PCIAddress):
+                address.zpci = device.address.zpci
             device.address = address
 
     def _place_usb2(self, controller: USBController) -> None:
@@ -475,25 +472,3 @@ def _slot(slot: int, function: int = 0) -> PCIAddress:
 
 def _is_piix3_usb(controller: USBController) -> bool:
     return controller.model in (None, USBControllerModel.PIIX3_UHCI)
-
-
-def _is_placed_controller(controller: Controller) -> bool:
-    """Whether a controller other than PCI's own gets a slot by itself."""
-    if isinstance(controller, PCIController | FDCController | CCIDController):
-        return False
-    if isinstance(controller, USBController):
-        return controller.model is not USBControllerModel.NONE
-    if isinstance(controller, IDEController):
-        return bool(controller.index)
-    if isinstance(controller, SCSIController):
-        return controller.model is not SCSIControllerModel.NCR53C90
-    return True
-
-
-def _is_pci_hostdev(hostdev: object) -> bool:
-    if isinstance(hostdev, Interface):
-        source = hostdev.source
-        return isinstance(source, HostdevInterfaceSource) and isinstance(source.address, InterfacePCIAddress)
-    if isinstance(hostdev, MdevHostdev):
-        return hostdev.model is MdevModel.VFIO_PCI
-    return isinstance(hostdev, PCIHostdev | VHostSCSIHostdev)

@@ -12,12 +12,23 @@ from typing import TYPE_CHECKING, Any
 from virt_qemu.rules.machine import pci_root
 from virtcore.model.domain.address import PCIAddress
 from virtcore.model.domain.addresses.pci import Connect, connect_type
-from virtcore.model.domain.controller import PCIControllerModel, SCSIControllerModel, USBControllerModel
+from virtcore.model.domain.controller import (
+    CCIDController,
+    Controller,
+    FDCController,
+    IDEController,
+    PCIController,
+    PCIControllerModel,
+    SCSIController,
+    SCSIControllerModel,
+    USBController,
+    USBControllerModel,
+)
 from virtcore.model.domain.disk import DiskBus
 from virtcore.model.domain.filesystem import FilesystemDriverType
-from virtcore.model.domain.hostdev import MdevHostdev, PCIHostdev, VHostSCSIHostdev
+from virtcore.model.domain.hostdev import MdevHostdev, MdevModel, PCIHostdev, VHostSCSIHostdev
 from virtcore.model.domain.input import InputBus
-from virtcore.model.domain.interface import InterfaceType
+from virtcore.model.domain.interface import HostdevInterfaceSource, Interface, InterfacePCIAddress, InterfaceType
 from virtcore.model.domain.sound import SoundModel
 from virtcore.model.domain.video import VideoType
 
@@ -25,7 +36,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["PCINeeds"]
+__all__ = ["PCINeeds", "is_pci_hostdev", "is_placed_controller"]
 
 _PCI = Connect.PCI_DEVICE | Connect.AUTOASSIGN
 _PCIE = Connect.PCIE_DEVICE | Connect.AUTOASSIGN
@@ -173,3 +184,26 @@ _RULES: dict[str, Callable[[PCINeeds, Any], Connect]] = {
     "Panic": lambda needs, device: _PCI | Connect.INTEGRATED if device.model == "pvpanic" else Connect.NONE,
     "Pstore": lambda needs, device: _PCI,
 }
+
+
+def is_placed_controller(controller: Controller) -> bool:
+    """Whether a controller other than PCI's own gets a slot by itself."""
+    if isinstance(controller, PCIController | FDCController | CCIDController):
+        return False
+    if isinstance(controller, USBController):
+        return controller.model is not USBControllerModel.NONE
+    if isinstance(controller, IDEController):
+        return bool(controller.index)
+    if isinstance(controller, SCSIController):
+        return controller.model is not SCSIControllerModel.NCR53C90
+    return True
+
+
+def is_pci_hostdev(hostdev: object) -> bool:
+    """Whether something is a device of the host that takes a PCI slot."""
+    if isinstance(hostdev, Interface):
+        source = hostdev.source
+        return isinstance(source, HostdevInterfaceSource) and isinstance(source.address, InterfacePCIAddress)
+    if isinstance(hostdev, MdevHostdev):
+        return hostdev.model is MdevModel.VFIO_PCI
+    return isinstance(hostdev, PCIHostdev | VHostSCSIHostdev)
