@@ -13,7 +13,7 @@ import pytest
 import virtcore
 from toydriver import ONLY, REBOOT, ToyDriver, World
 from virtcore.driver.loader import registered
-from virtcore.errors import NoSupport, OperationInvalid, OperationTimeout
+from virtcore.errors import InvalidArg, NoSupport, OperationInvalid, OperationTimeout
 from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, GapEvent
 
 
@@ -228,3 +228,10 @@ def test_a_loop_that_is_gone_disturbs_nobody(world: World, connection: virtcore.
     events = connection.events()
     world.emit(REBOOT)
     assert events.get(5) == REBOOT
+
+
+def test_what_is_no_class_of_events_is_refused(connection: virtcore.Connection) -> None:
+    with pytest.raises(InvalidArg, match="<class 'int'> is no class of events"):
+        connection.on_event(print, int)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArg, match="is no class of events"):
+        connection.events(REBOOT)  # type: ignore[arg-type]

@@ -300,6 +300,8 @@ def test_the_connections_deadline_holds_for_queries(world: World) -> None:
         connection.domain(ONLY).create()  # takes longer, and may
         with pytest.raises(InvalidArg):
             connection.hostname(deadline=float("nan"))
+        with pytest.raises(InvalidArg, match="not '5'"):
+            connection.hostname(deadline="5")  # type: ignore[arg-type]
 
 
 def test_a_change_that_has_not_begun_is_withdrawn(

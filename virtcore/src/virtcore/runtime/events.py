@@ -11,9 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from virtcore.errors import InvalidArg
 from virtcore.operations.events import Event, GapEvent
 
-__all__ = ["QUEUE_LIMIT", "Dispatcher", "EventQueue", "Kinds", "wanted"]
+__all__ = ["QUEUE_LIMIT", "Dispatcher", "EventQueue", "Kinds", "check_kinds", "wanted"]
 
 QUEUE_LIMIT = 1024
 """Events a subscriber may lag behind."""
@@ -25,6 +26,17 @@ Kinds = tuple[type[Event], ...]
 def wanted(event: Event, kinds: Kinds) -> bool:
     """Whether a subscriber of these kinds gets an event. Everybody gets gaps."""
     return not kinds or isinstance(event, (*kinds, GapEvent))
+
+
+def check_kinds(kinds: Kinds) -> Kinds:
+    """Classes of events as given by a caller, who would otherwise wait for events that never come.
+
+    :raises InvalidArg: one is no class of events.
+    """
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise InvalidArg(f"{kind!r} is no class of events")
+    return kinds
 
 
 class EventQueue:

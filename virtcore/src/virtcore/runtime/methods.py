@@ -104,7 +104,7 @@ def check_deadline(deadline: float | None) -> float | None:
 
     :raises InvalidArg: it is negative or not a number.
     """
-    if deadline is not None and not deadline >= 0:
+    if deadline is not None and not (isinstance(deadline, int | float) and deadline >= 0):
         raise InvalidArg(f"deadline must be a number of seconds, not {deadline!r}")
     return deadline
 

@@ -22,7 +22,7 @@ from virtcore.operations.declare import Operation
 from virtcore.operations.events import Event
 from virtcore.operations.spellings import canonical, canonical_function, needs_write
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
-from virtcore.runtime.events import Kinds, wanted
+from virtcore.runtime.events import Kinds, check_kinds, wanted
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.methods import (
@@ -253,7 +253,7 @@ class Session:
 
     def plan_subscription(self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]) -> Call:
         """A call of :meth:`subscribe`."""
-        return self.plan(_SUBSCRIBE, (self, deliver, kinds, closed))
+        return self.plan(_SUBSCRIBE, (self, deliver, check_kinds(kinds), closed))
 
     def subscribe_here(
         self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]
