@@ -250,8 +250,9 @@ class QemuState(GuestEvents):
         """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
         monitor = guest.channel()
         limit = self.start_limit
-        questions = [monitor.execute("query-chardev", limit=limit), monitor.execute("query-cpus-fast", limit=limit)]
-        chardevs, cpus, *_ = await asyncio.gather(*questions)
+        chardevs, cpus = await _all(
+            monitor.execute("query-chardev", limit=limit), monitor.execute("query-cpus-fast", limit=limit)
+        )
         assert guest.capabilities is not None
         await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
@@ -273,7 +274,7 @@ class QemuState(GuestEvents):
         for interface in domain.devices.interfaces if domain.devices is not None else ():
             if interface.link == "down":
                 commands.append(monitor.execute("set_link", {"name": interface.alias or "", "up": False}, limit=limit))
-        await asyncio.gather(*commands)
+        await _all(*commands)
         guest.balloon = current
         obj.touch()
 
@@ -500,6 +501,18 @@ class QemuState(GuestEvents):
             if obj.private is guest:
                 await self._clean_up(obj, guest)
                 await self.stopped(obj, reason, _DETAILS[reason])
+
+
+async def _all(*questions: Coroutine[None, None, JSON]) -> list[JSON]:
+    """The answers to questions that are asked together.
+
+    :raises VirtError: what the first one that failed says, once all have ended.
+    """
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
 def _corrected(capabilities: EmulatorCapabilities, domain: Domain) -> EmulatorCapabilities:
