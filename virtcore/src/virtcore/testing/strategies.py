@@ -109,6 +109,9 @@ def _element(draw: st.DrawFn, defines: dict[str, etree._Element], pattern: etree
         return _FOREIGN
     part = _all(draw, defines, list(pattern), depth + 1)
     attributes = "".join(f" {key}={quoteattr(value)}" for key, value in part.attributes.items())
+    space = pattern.get("ns")  # of a plugin; what stands below names it again
+    if space:
+        attributes += f" xmlns={quoteattr(str(space))}"
     content = "".join(text if text.startswith("<") and text.endswith(">") else escape(text) for text in part.content)
     return f"<{name}{attributes}>{content}</{name}>"
 
