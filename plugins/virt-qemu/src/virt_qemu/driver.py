@@ -12,6 +12,7 @@ from virt_qemu import host_capabilities, stats
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
+from virt_qemu.threads import in_thread
 from virtcore.driver.base import OpenRequest
 from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
 from virtcore.enums.domain import (
@@ -132,7 +133,7 @@ class QemuDriver(StatefulDriver[QemuState]):
             for arch, capabilities in zip(emulators, found, strict=True)
             if not isinstance(capabilities, BaseException)
         }
-        return await asyncio.to_thread(host_capabilities.format_capabilities, usable, self.state.folders.config)
+        return await in_thread(host_capabilities.format_capabilities, usable, self.state.folders.config)
 
     async def connection_domain_capabilities(
         self,

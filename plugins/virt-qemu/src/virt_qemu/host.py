@@ -24,6 +24,7 @@ from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.resources import HostResources, connect_socket
+from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import DomainObject, IndexEntry, StateFolders
 from virtcore.enums.domain import (
     DomainCrashedReason,
@@ -225,7 +226,7 @@ class QemuState(GuestEvents):
             return
         xml = self.xml(obj, DomainXMLFlags.SECURE)
         try:
-            await asyncio.to_thread(domain_transition, "qemu", obj.ref, operation, step, xml)
+            await in_thread(domain_transition, "qemu", obj.ref, operation, step, xml)
         except Exception as error:
             if not quietly:
                 raise

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities, Machine
 from virt_qemu.capabilities.probe import probe
+from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError
 from virtcore.model.arch import Arch
 
@@ -121,13 +122,13 @@ class CapabilitiesCache:
         return await asyncio.shield(task)
 
     async def _find(self, identity: _Identity) -> EmulatorCapabilities:
-        result = await asyncio.to_thread(self._load, identity)
+        result = await in_thread(self._load, identity)
         if result is None:
             replies = await probe(identity.path)
             result = derive(identity.path, replies)
-            if replies.table("query-kvm").get("present") and await asyncio.to_thread(kvm_usable):
+            if replies.table("query-kvm").get("present") and await in_thread(kvm_usable):
                 result = dataclasses.replace(result, flags=result.flags | {"kvm"})
-            await asyncio.to_thread(self._save, identity, result)
+            await in_thread(self._save, identity, result)
         self._known[identity.path] = (identity, result)
         return result
 
