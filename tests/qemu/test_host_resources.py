@@ -50,6 +50,12 @@ def test_descriptors_are_numbered_and_closed(tmp_path):
         resources.output(str(tmp_path / "none" / "x"), append=False)
 
 
+def test_a_pipe_that_nobody_reads_holds_up_nobody(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with HostResources() as resources, pytest.raises(SystemError, match="pipe: No such device or address"):
+        resources.output(str(tmp_path / "pipe"), append=True)
+
+
 def test_the_log_says_what_was_started_and_why_it_ended(tmp_path):
     log = GuestLog(tmp_path, "../a b")
     assert log.path.parent == tmp_path

@@ -93,9 +93,12 @@ class HostResources:
         """Open a file for what the guest writes; returns the descriptor's number."""
         mode = os.O_APPEND if append else os.O_TRUNC
         try:
-            return self.add(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | mode, 0o600))
+            # A FIFO that nobody reads would hold up the core loop; so it is refused.
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | mode, 0o600)
+            os.set_blocking(descriptor, True)
         except OSError as error:
             raise SystemError(f"Unable to open file: {path}: {error.strerror}") from None
+        return self.add(descriptor)
 
     def log(self, path: str, append: bool) -> int:
         """Open a file for a copy of what the guest writes; returns the descriptor's number."""
