@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.model import EmulatorCapabilities
 from virt_qemu.capabilities.replies import Replies
+from virt_qemu.firmware import FirmwareCatalog
 from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
 from virtcore.model.arch import Arch
@@ -17,6 +19,9 @@ from virtcore.model.domain.rules import ParseFlag
 from virtcore.xml import Mode
 
 register()
+
+#: Where the host of the reference keeps the guests' firmware variables.
+_NVRAM = "/var/lib/libvirt/qemu/nvram"
 
 
 @lru_cache(maxsize=8)
@@ -45,9 +50,10 @@ def qemu_domain_xml(case: Any) -> str:
     """The document as a stopped domain prints it, live."""
     capabilities = capabilities_of(case)
     binary = case.params["binary"]
-    rules = QemuRules(lambda arch: binary, lambda path: capabilities)
+    firmware = FirmwareCatalog.of_host(_NVRAM, root=Path(case.resolve("common/qemu-firmware")))
+    rules = QemuRules(lambda arch: binary, lambda path: capabilities, firmware=firmware)
     flags = ParseFlag.INACTIVE
     if case.params.get("parse_flags") == "abi-update" or "abi-update" in (case.params.get("parse_flags") or ()):
         flags |= ParseFlag.ABI_UPDATE
-    context = rules.context(flags, arch=Arch(case.params["host_arch"]))
+    context = rules.context(flags, arch=Arch(case.params["host_arch"]), security_model="none")
     return format_domain(load_domain(case.text("xml"), rules, context), Mode.SECURE)

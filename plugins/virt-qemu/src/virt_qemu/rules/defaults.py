@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.rules.controllers import find_controller, insert_controller
 from virt_qemu.rules.machine import Machine
-from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, XMLError
+from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, VirtError, XMLError
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUCheck, CPUFallback, CPUMatch, CPUMode, CPUModel, GuestCPU
 from virtcore.model.domain.audio import NoAudio, SpiceAudio
@@ -23,13 +23,17 @@ from virtcore.model.domain.graphics import SDLGraphics, SpiceGraphics, VNCGraphi
 from virtcore.model.domain.input import Input, InputBus, InputType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
 from virtcore.model.domain.memballoon import Memballoon, MemballoonModel
+from virtcore.model.domain.os import Loader
 from virtcore.model.domain.panic import Panic, PanicModel
 from virtcore.model.domain.rules.context import ParseFlag
+from virtcore.model.domain.rules.validate import validate_os
 from virtcore.model.domain.watchdog import Watchdog, WatchdogAction, WatchdogModel
+from virtcore.model.storage.source import StorageFormat
 from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.firmware import FirmwareCatalog
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules.context import DomainContext
 
@@ -40,6 +44,7 @@ __all__ = [
     "check_tseg",
     "check_vcpus",
     "complete_cpu",
+    "complete_firmware",
     "complete_machine",
     "default_panic_model",
     "enable_default_features",
@@ -72,6 +77,26 @@ def complete_machine(domain: Domain, capabilities: EmulatorCapabilities) -> None
             raise InvalidArg(f"could not get preferred machine for {capabilities.binary} type={domain.type}")
         domain.os.type.machine = machine
     domain.os.type.machine = capabilities.canonical_machine(domain.os.type.machine, domain.type)
+
+
+def complete_firmware(domain: Domain, context: DomainContext, firmware: FirmwareCatalog) -> None:
+    """Choose the firmware of a domain.
+
+    :raises VirtError: of a new domain: there is no such firmware. One that was loaded is left as it is then, and
+        refused when it starts.
+    """
+    assert domain.os is not None
+    new = abi_update(context)
+    if not new and domain.os.firmware is not None:
+        # Once there were raw images only; what is stored goes on meaning one.
+        domain.os.loader = domain.os.loader if domain.os.loader is not None else Loader()
+        domain.os.loader.format = domain.os.loader.format or StorageFormat.RAW
+    try:
+        validate_os(domain, context)
+        firmware.complete(domain, abi_update=new)
+    except VirtError:
+        if new:
+            raise
 
 
 class _Implied(NamedTuple):

@@ -14,6 +14,7 @@ from virtcore.model.domain.rules import DomainFeature, DomainRules
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.firmware import FirmwareCatalog
     from virtcore.model.arch import Arch
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules import DomainContext
@@ -28,6 +29,7 @@ class QemuRules(DomainRules):
     """Completion and validation for QEMU guests.
 
     :param default_emulator: the emulator of an architecture, None where there is none.
+    :param firmware: the host's firmware images; without it none is chosen.
     :param capabilities: what an emulator can do. Without it a domain is still read, with fewer defaults filled in, so
         that definitions outlive the removal of their emulator.
     """
@@ -47,8 +49,11 @@ class QemuRules(DomainRules):
         default_emulator: Callable[[Arch], str | None],
         capabilities: CapabilitiesOf,
         checks: Iterable[Callable[[Domain, DomainContext], None]] = (),
+        *,
+        firmware: FirmwareCatalog | None = None,
     ) -> None:
         super().__init__(checks)
+        self._firmware = firmware
         self._default_emulator = default_emulator
         self._capabilities = capabilities
 
@@ -71,6 +76,8 @@ class QemuRules(DomainRules):
         if capabilities is None:
             return
         defaults.complete_machine(domain, capabilities)
+        if self._firmware is not None:
+            defaults.complete_firmware(domain, context, self._firmware)
         defaults.add_default_devices(domain, capabilities)
         defaults.add_default_audio(domain)
         defaults.set_default_cpu(domain, capabilities)
