@@ -29,6 +29,10 @@ def test_sockets_in_folders_deeper_than_the_kernel_allows(tmp_path):
         pass
     with pytest.raises(SystemError, match="Unable to bind to UNIX socket path"):
         bind_socket(str(tmp_path / "none" / "socket"))
+    (tmp_path / "image").write_text("precious")
+    with pytest.raises(SystemError, match="image': Address already in use"):
+        bind_socket(str(tmp_path / "image"))
+    assert (tmp_path / "image").read_text() == "precious"
 
 
 def test_descriptors_are_numbered_and_closed(tmp_path):

@@ -32,10 +32,7 @@ def bind_socket(path: str) -> socket.socket:
     try:
         folder = os.open(os.path.dirname(path) or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            try:
-                os.unlink(os.path.basename(path), dir_fd=folder)
-            except FileNotFoundError:
-                pass
+            _remove_stale(os.path.basename(path), folder)
             listening.bind(_short(path, folder))
         finally:
             os.close(folder)
@@ -44,6 +41,15 @@ def bind_socket(path: str) -> socket.socket:
         listening.close()
         raise SystemError(f"Unable to bind to UNIX socket path '{path}': {error.strerror}") from None
     return listening
+
+
+def _remove_stale(name: str, folder: int) -> None:
+    """Remove a socket that was left. Whatever else lies there stays, and binding fails."""
+    try:
+        if stat.S_ISSOCK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+            os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
 
 
 def connect_socket(path: str) -> socket.socket:
