@@ -15,7 +15,7 @@ from remote.conftest import FakeEndpoint, ToyDriver
 from virt_remote.client.address import Address, address_of
 from virt_remote.client.driver import RemoteDriver
 from virt_remote.client.wire import Wire
-from virt_remote.protocol import PING, PONG, STREAM_CHUNK
+from virt_remote.protocol import BODY, ERROR, HEADER, PING, PONG, REPLY, STREAM_CHUNK
 from virt_remote.server.client import Client
 from virtcore.driver.base import OpenRequest
 from virtcore.enums import DomainState
@@ -275,6 +275,25 @@ def test_a_daemon_that_does_not_read_keeps_nobody(tmp_path: Path, monkeypatch: p
             await asyncio.wait_for(wire.close(), 5)
             with pytest.raises(InternalError, match="client socket is closed"):
                 await reply
+
+    asyncio.run(main())
+
+
+def test_an_error_that_cannot_be_read_ends_the_call_and_the_connection(tmp_path: Path) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = HEADER.unpack(await reader.readexactly(HEADER.size))
+        writer.write(HEADER.pack(BODY + 2, *head[1:4], REPLY, head[5], ERROR) + b"no")
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        async with await asyncio.start_unix_server(answer, str(tmp_path / "sock")):
+            wire = await Wire.connect(Address(str(tmp_path / "sock"), "", 0, ""), lambda message: None)
+            async with asyncio.timeout(5):
+                with pytest.raises(RPC, match="unreadable error"):
+                    await wire.call(procedure("remote.AUTH_LIST"), b"")
+                await wire.close()
+            assert not wire.alive
 
     asyncio.run(main())
 

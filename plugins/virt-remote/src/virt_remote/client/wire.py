@@ -126,7 +126,12 @@ class Wire(asyncio.Protocol):
             if message.type == REPLY_WITH_FDS:
                 token.set_exception(RPC("the daemon sent descriptors that were not asked for", domain=ErrorDomain.RPC))
             elif message.status == ERROR:
-                token.set_exception(self.remote_error(message.data))
+                try:
+                    token.set_exception(self.remote_error(message.data))
+                except ProtocolError as error:
+                    # The call is over, and nobody else knows of it any more; then the connection ends, too.
+                    token.set_exception(RPC(str(error), domain=ErrorDomain.RPC))
+                    raise
             else:
                 token.set_result(message.data)
 
