@@ -73,6 +73,14 @@ def talk(stream: virtcore.Stream) -> None:
     print(f"    | {answer[answer.index('guest says') :].splitlines()[0]}")
 
 
+def press_power_button(domain: virtcore.Domain) -> None:
+    """Ask for a shutdown and give the guest a while to follow."""
+    domain.shutdown()
+    again = time.monotonic() + 10
+    while domain.is_active() and time.monotonic() < again:
+        time.sleep(0.05)
+
+
 def real_guest(folder: Path) -> None:
     """The whole life of a real guest."""
     kernel = guest_image.find_kernel()
@@ -108,10 +116,9 @@ def real_guest(folder: Path) -> None:
             domain.suspend()
             domain.resume()
             step("pressing its power button")
-            domain.shutdown()
             end = time.monotonic() + SHUTDOWN_LIMIT
             while domain.is_active() and time.monotonic() < end:
-                time.sleep(0.05)
+                press_power_button(domain)
             print(f"    {domain.state().state.name.lower()}")
         finally:
             if domain.is_active():

@@ -24,7 +24,10 @@ for module in /modules/*; do [ -e "$module" ] && /bin/busybox insmod "$module"; 
 # Nobody else watches the power button here.
 for event in /sys/class/input/event*; do
   case "$(/bin/busybox cat "$event/device/name")" in
-    *Power*) ( /bin/busybox dd if="/dev/input/${{event##*/}}" bs=24 count=1 of=/dev/null 2>/dev/null &&
+    *Power*)
+      # Opened before the marker: what is pressed from then on waits to be read.
+      exec 3<"/dev/input/${{event##*/}}"
+      ( /bin/busybox dd bs=24 count=1 of=/dev/null <&3 2>/dev/null &&
         echo "power button pressed" && /bin/busybox poweroff -f ) & ;;
   esac
 done
