@@ -509,6 +509,14 @@ def test_statistics(using: Callable[[Body], None]) -> None:
     using(body)
 
 
+def test_what_is_no_document_is_refused_in_words(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        with pytest.raises(TypeError, match="XML is to be str or bytes, not NoneType"):
+            await driver.connection_define_domain(None)  # type: ignore[arg-type]
+
+    using(body)
+
+
 def test_unknown_flags_are_refused(using: Callable[[Body], None]) -> None:
     async def body(driver: ToyDriver) -> None:
         ref = await driver.connection_define_domain(xml("vm", A))

@@ -212,7 +212,7 @@ class DriverState:
             flags |= ParseFlag.ABI_UPDATE
         if validate:
             flags |= ParseFlag.VALIDATE_SCHEMA
-        if len(xml) > _LARGE:
+        if isinstance(xml, str | bytes) and len(xml) > _LARGE:  # what is no text is told off by the reader
             return await self.disk.run(lambda: self.load(xml, flags))
         return self.load(xml, flags)
 
