@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,12 @@ from virt_qemu.firmware import Descriptor, FirmwareCatalog
 from virtcore.errors import OperationFailed
 from virtcore.model.domain.document import format_domain
 from virtcore.model.domain.os import Firmware, LoaderType, NVRAMStore
+
+
+@pytest.fixture
+def load(load: Any) -> Any:
+    """UEFI on a PC requires ACPI."""
+    return functools.partial(load, rest="<features><acpi/></features>")
 
 
 def descriptor(name: str, *features: str, format: str = "raw", machine: str = "q35") -> str:

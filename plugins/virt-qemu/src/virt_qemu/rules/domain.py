@@ -9,6 +9,7 @@ from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.devices import complete_device
 from virt_qemu.rules.passthrough import check_passthrough
+from virt_qemu.rules.validate import validate_device, validate_domain
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 
@@ -96,3 +97,13 @@ class QemuRules(DomainRules):
         capabilities = self._emulator(domain)
         if capabilities is not None:
             assign_addresses(domain, capabilities, new=defaults.abi_update(context))
+
+    def validate_domain(self, domain: Domain, context: DomainContext) -> None:
+        capabilities = self._emulator(domain)
+        if capabilities is not None:
+            validate_domain(domain, capabilities)
+
+    def validate_device(self, device: object, domain: Domain, context: DomainContext) -> None:
+        capabilities = self._emulator(domain)
+        if capabilities is not None:
+            validate_device(device, domain, capabilities)

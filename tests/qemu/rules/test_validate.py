@@ -1,0 +1,67 @@
+"""What QEMU's rules refuse, with libvirt's messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from virtcore.errors import VirtError
+from virtcore.model.arch import Arch
+
+DISK = "<disk type='file' device='disk'>{0}<source file='/d'/><target dev='sda' bus='{1}'/>{2}</disk>"
+S390 = {"arch": Arch.S390X, "machine": "s390-ccw-virtio"}
+
+
+@pytest.mark.parametrize(
+    ("devices", "options", "message"),
+    [
+        (DISK.format("<driver name='qemu' type='iso'/>", "sata", ""), {}, "storage format 'iso' is not directly"),
+        (DISK.format("", "sata", "<vendor>me</vendor>"), {}, "Only scsi disk supports 'vendor'"),
+        ("<iommu model='intel'/>", {}, "IOMMU device: 'intel' is only supported with Q35 machines"),
+        (
+            "<iommu model='virtio'/>",
+            {"machine": "q35"},
+            "'virtio' is not supported with this QEMU binary",
+        ),
+        ("<graphics type='sdl'/><graphics type='egl-headless'/>", {}, "is only supported with one of: 'vnc', 'spice'"),
+        ("<parallel type='pty'/>", S390, "parallel ports are not supported"),
+        ("<panic model='pseries'/>", {}, "only pSeries guests support panic device of model 'pseries'"),
+        ("", {"machine": "pc-i440fx-99"}, "Emulator '/usr/bin/qemu' does not support machine type 'pc-i440fx-99'"),
+        (
+            "",
+            {"rest": "<features><gic version='2'/></features>"},
+            "The 'gic' feature is not supported",
+        ),
+        ("", {"rest": "<features><ps2 state='off'/></features>"}, "ps2 feature state cannot be controlled"),
+        (
+            "",
+            {"rest": "<clock offset='utc'><timer name='tsc' present='yes'/></clock>", **S390},
+            "Configuring the 'tsc' timer is not supported for virtType=qemu arch=s390x",
+        ),
+        (
+            "",
+            {"rest": "<cpu mode='host-model'><cache mode='passthrough'/></cpu>"},
+            "CPU cache mode 'passthrough' can only be used with 'host-passthrough' / 'maximum' CPUs",
+        ),
+        ("", {"rest": "<maxMemory slots='2'>4194304</maxMemory>"}, "At least one numa node has to be configured"),
+        ("", {"os": "<loader type='pflash'>/x</loader>"}, "UEFI requires ACPI on this architecture"),
+        (
+            "",
+            {"arch": Arch.AARCH64, "machine": "virt", "rest": "<features><acpi/></features>"},
+            "ACPI requires UEFI on this architecture",
+        ),
+    ],
+)
+def test_refused(load: Any, devices: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(VirtError) as caught:
+        load(devices, **options)
+    assert message in str(caught.value)
+
+
+def test_what_is_ordinary_passes(load: Any) -> None:
+    load(
+        DISK.format("<driver name='qemu' type='qcow2'/>", "sata", "") + "<graphics type='vnc'/>",
+        machine="q35",
+        rest="<features><acpi/><apic/></features><clock offset='utc'><timer name='hpet' present='no'/></clock>",
+    )
