@@ -369,6 +369,11 @@ def test_namespaces_of_plugins() -> None:
     assert "<t:arg value='1'/>" in format(machine)
 
 
+def test_a_namespace_is_declared_only_where_something_of_it_is_printed() -> None:
+    text = "<machine type='x' xmlns:any='http://example.org/test'><name>n</name><any:commandline/></machine>"
+    assert format(parse(text, v.Machine)) == "<machine type='x'>\n  <name>n</name>\n</machine>\n"
+
+
 def test_foreign_namespaces_are_unknown_content() -> None:
     text = "<machine type='x' xmlns:f='urn:f'><name>n</name><f:x/></machine>"
     assert '<f:x xmlns:f="urn:f"/>' in both(text)

@@ -6,7 +6,7 @@ Output is byte for byte libvirt's style: two spaces a level, single quotes, ``<x
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from virtcore.errors import ErrorDomain, XMLError
@@ -502,7 +502,8 @@ class _WriterSource:
             code.dedent()
         elif slot.kind == "namespaces":
             code.names["declared"] = declared_namespaces
-            code(f"if d[{slot.key!r}]: {s} += declared({field.point!r}, d[{slot.key!r}])")
+            writers = code.bind("u", _ByType(slot, lambda cls: writer_of(cls, self.mode), anything=True))
+            code(f"if d[{slot.key!r}]: {s} += declared({field.point!r}, d[{slot.key!r}], {writers})")
         elif slot.kind == "attribute" and not (slot.many and field.within):
             size = slot.size
             code.indent(f"if {self.present(slot)}:")
@@ -685,7 +686,13 @@ def ordered(point: str, values: list[object]) -> list[object]:
     return sorted(values, key=lambda value: order.get(type(value), len(order)))
 
 
-def declared_namespaces(point: str, values: list[object]) -> str:
-    """``xmlns`` declarations for the namespaces in use."""
-    used = dict.fromkeys(declaration(type(value)).ns for value in ordered(point, values))
+def declared_namespaces(point: str, values: list[object], writers: Mapping[type, Writer]) -> str:
+    """``xmlns`` declarations for the namespaces of elements that are printed: empty ones are not."""
+
+    def printed(value: object) -> bool:
+        lines: list[str] = []
+        writers[type(value)](value, lines, "")
+        return bool(lines)
+
+    used = dict.fromkeys(declaration(type(value)).ns for value in ordered(point, values) if printed(value))
     return "".join(f" xmlns:{ns.prefix}='{quote(ns.uri)}'" for ns in used if ns is not None)
