@@ -17,6 +17,11 @@ S390 = {"arch": Arch.S390X, "machine": "s390-ccw-virtio"}
     ("devices", "options", "message"),
     [
         (DISK.format("<driver name='qemu' type='iso'/>", "sata", ""), {}, "storage format 'iso' is not directly"),
+        (
+            DISK.format("<driver type='vmdk'/>", "sata", "<encryption format='luks'/>"),
+            {},
+            "encryption is supported only with 'raw' and 'qcow2' image format",
+        ),
         (DISK.format("", "sata", "<vendor>me</vendor>"), {}, "Only scsi disk supports 'vendor'"),
         ("<iommu model='intel'/>", {}, "IOMMU device: 'intel' is only supported with Q35 machines"),
         (

@@ -19,12 +19,14 @@ from virtcore.model.domain.controller import (
     USBControllerModel,
 )
 from virtcore.model.domain.disk import Disk, DiskDriver
+from virtcore.model.domain.hostdev import MdevHostdev, MdevModel
 from virtcore.model.domain.interface import InterfaceBackend, InterfaceBackendType, InterfaceType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
 from virtcore.model.domain.panic import PanicModel
 from virtcore.model.domain.shmem import Shmem, ShmemModel, ShmemMSI
 from virtcore.model.domain.video import VideoModel, VideoType
 from virtcore.model.domain.vsock import VsockModel
+from virtcore.model.storage.secret import EncryptionEngine
 from virtcore.model.storage.source import StorageFormat, StorageType
 
 if TYPE_CHECKING:
@@ -84,14 +86,22 @@ def _disk(device: Disk, domain: Domain, context: DomainContext, capabilities: Em
         driver.name = "qemu"
     if driver.type is None and device.type is not StorageType.VOLUME:
         driver.type = StorageFormat.RAW
+    if device.encryption is not None and device.encryption.engine is None:
+        device.encryption.engine = EncryptionEngine.QEMU
     source: Any = device.source
     below = device.backing_store
     while source is not None:
         encryption = getattr(source, "encryption", None)
         if encryption is not None and encryption.engine is None:
-            encryption.engine = "qemu"
+            encryption.engine = EncryptionEngine.QEMU
         source = below.source if below is not None else None
         below = below.backing_store if below is not None else None
+
+
+def _mdev(device: MdevHostdev, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:
+    """A display that a later QEMU would switch on by itself stays off."""
+    if device.model is MdevModel.VFIO_PCI and device.display is None:
+        device.display = False
 
 
 def _video(device: Any, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:
@@ -298,6 +308,7 @@ _Rule = Callable[[Any, "Domain", "DomainContext", "EmulatorCapabilities"], None]
 _RULES: dict[str, _Rule] = {
     "Interface": _interface,
     "Disk": _disk,
+    "MdevHostdev": _mdev,
     "Video": _video,
     "Panic": _panic,
     "SCSIController": _scsi_controller,

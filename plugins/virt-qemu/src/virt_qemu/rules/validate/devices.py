@@ -13,6 +13,7 @@ from virtcore.model.domain.graphics import EGLHeadlessGraphics, SpiceGraphics, V
 from virtcore.model.domain.input import InputBus, InputType
 from virtcore.model.domain.iommu import IOMMUModel
 from virtcore.model.domain.tpm import EmulatorTPM, TPMModel, TPMVersion
+from virtcore.model.storage.secret import EncryptionEngine
 from virtcore.model.storage.source import StorageFormat, StorageType
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ def _validate_format(device: Disk) -> None:
         raise ConfigUnsupported("storage format 'iso' is not directly supported by QEMU, use 'raw' instead")
     if kind is StorageFormat.FAT and device.type not in (StorageType.VOLUME, StorageType.DIR):
         raise ConfigUnsupported("storage format 'fat' is supported only with 'dir' storage type")
+    encryption = device.encryption or getattr(device.source, "encryption", None)
+    if (
+        encryption is not None
+        and encryption.engine is EncryptionEngine.QEMU
+        and kind not in (StorageFormat.RAW, StorageFormat.QCOW2)
+    ):
+        raise ConfigUnsupported("encryption is supported only with 'raw' and 'qcow2' image format")
     if device.type is StorageType.DIR and kind not in (None, StorageFormat.FAT):
         raise ConfigUnsupported("storage type 'dir' requires use of storage format 'fat'")
 
