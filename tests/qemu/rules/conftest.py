@@ -64,7 +64,7 @@ def load() -> Load:
             <uuid>c7a5fdbd-cdaf-9455-926a-d65c16db1809</uuid><memory>1048576</memory>
             <os {os_attributes}><type arch='{arch}' machine='{machine}'>hvm</type>{os}</os>
             {rest}<devices>{devices}</devices></domain>"""
-        flags = ParseFlag.INACTIVE | (ParseFlag.ABI_UPDATE if new else ParseFlag.NONE)
-        return load_domain(text, rules, rules.context(flags, arch=arch))
+        reading = ParseFlag.INACTIVE | (ParseFlag.ABI_UPDATE if new else ParseFlag.NONE)
+        return load_domain(text, rules, rules.context(reading, arch=arch))
 
     return run
