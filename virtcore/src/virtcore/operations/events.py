@@ -13,7 +13,9 @@ __all__ = ["DomainLifecycleEvent", "DomainRebootEvent", "Event", "GapEvent"]
 class DomainLifecycleEvent(NamedTuple):
     """A domain was defined, undefined, started, suspended, resumed, stopped, shut down, ... (id 0).
 
-    ``detail`` is a member of the enumeration that belongs to the type (``DomainEventStartedDetailType``, ...).
+    ``detail`` has the value of a member of the enumeration that belongs to the type, such as
+    ``DomainEventStartedDetailType(detail)``. It is an ``int``, since a newer daemon may have details that virtcore
+    does not know.
     """
 
     domain: DomainRef

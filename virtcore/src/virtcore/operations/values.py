@@ -21,7 +21,8 @@ __all__ = [
 class StateInfo(NamedTuple):
     """State of a domain and the reason for it (``virDomainGetState``).
 
-    ``reason`` is a member of the enumeration that belongs to the state (``DomainRunningReason``, ...).
+    ``reason`` has the value of a member of the enumeration that belongs to the state: ``DomainRunningReason(reason)``.
+    It is an ``int``, since a newer hypervisor or daemon may have reasons that virtcore does not know.
     """
 
     state: DomainState
