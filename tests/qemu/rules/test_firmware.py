@@ -13,6 +13,7 @@ from virt_qemu.firmware import Descriptor, FirmwareCatalog
 from virtcore.errors import OperationFailed
 from virtcore.model.domain.document import format_domain
 from virtcore.model.domain.os import Firmware, LoaderType, NVRAMStore
+from virtcore.model.storage.source import StorageFormat
 
 
 @pytest.fixture
@@ -54,7 +55,10 @@ def test_first_that_suits_is_taken(load: Any, host: Any) -> None:
     assert domain.os.loader.secure is True
     assert domain.features.smm.state is True
     assert domain.os.nvram == NVRAMStore(
-        template="/fw/secure_VARS.raw", template_format="raw", format="raw", path="/nvram/guest_VARS.fd"
+        template="/fw/secure_VARS.raw",
+        template_format=StorageFormat.RAW,
+        format=StorageFormat.RAW,
+        path="/nvram/guest_VARS.fd",
     )
     assert [(str(f.name), f.enabled) for f in domain.os.firmware_features] == [
         ("enrolled-keys", True),
