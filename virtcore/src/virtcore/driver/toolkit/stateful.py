@@ -186,7 +186,7 @@ class StatefulDriver(Driver, Generic[S]):
         if name is not None:
             return self.state.domains.by_name(name).ref
         if uuid is not None:
-            return self.state.domains.by_uuid(uuid).ref
+            return self.state.domains.by_uuid(_canonical(uuid)).ref
         assert id is not None
         return self.state.domains.by_id(id).ref
 
@@ -351,6 +351,20 @@ class StatefulDriver(Driver, Generic[S]):
             row = DomainStats(obj.ref, self.stats_of(obj, groups, self.info_of(obj, 0)))
             obj.kept[key] = row
         return row
+
+
+def _canonical(uuid: str) -> str:
+    """A UUID as it is stored, from any spelling that libvirt takes.
+
+    :raises VirtError: it is none (``INVALID_ARG``).
+    """
+    from virtcore.xml.scalars import Unreadable, read_uuid
+
+    try:
+        return read_uuid(uuid)
+    except Unreadable:
+        message = "uuidstr in virDomainLookupByUUIDString must be a valid UUID"
+        raise VirtError.from_message(ErrorCode.INVALID_ARG, message) from None
 
 
 def _number(facts: Facts, name: str) -> int:
