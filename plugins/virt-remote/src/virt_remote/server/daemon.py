@@ -213,7 +213,7 @@ class Daemon:
                     if self._last:
                         await asyncio.wait(list(self._last))
                     else:
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(0.02)  # a client that does not read: its socket says nothing
         for session in self._held:
             await session.close()
 
