@@ -153,7 +153,7 @@ def test_look_up(using: Callable[[Body], None]) -> None:
         assert driver.connection_lookup_domain(name="vm") == ref
         assert driver.connection_lookup_domain(uuid=A) == ref
         assert driver.connection_lookup_domain(uuid=A.upper().replace("-", "")) == ref
-        with pytest.raises(InvalidArg, match="^uuidstr in virDomainLookupByUUIDString must be a valid UUID$"):
+        with pytest.raises(InvalidArg, match=r"^uuidstr in virDomainLookupByUUIDString must be a valid UUID$"):
             driver.connection_lookup_domain(uuid="vm")
         running = await driver.domain_create(ref)
         assert running.id == 1
