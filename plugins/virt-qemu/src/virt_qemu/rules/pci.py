@@ -172,7 +172,7 @@ class _Assignment:
         usb = isinstance(device, USBController) and _is_piix3_usb(device) and address.function == 2
         if not first or not (ide or usb):
             return False
-        if addresses.buses and Connect.PCI_DEVICE not in addresses.buses[0].accepts:
+        if addresses.buses and not addresses.buses[0].accepts & Connect.PCI_DEVICE:
             raise InternalError("Bus 0 must be PCI for integrated PIIX3 USB or IDE controllers")
         return True
 

@@ -42,7 +42,14 @@ class Connect(IntFlag):
 
 
 ENDPOINT = Connect.PCI_DEVICE | Connect.PCIE_DEVICE
-_TYPES = Connect(~0x0F & 0x3FFF)
+
+# The search compares flags thousands of times a domain, and members of an enumeration are slow at it: inside they are
+# plain integers.
+_TYPES = 0x3FF0
+_ENDPOINT = int(ENDPOINT)
+_AUTOASSIGN, _HOTPLUGGABLE, _AGGREGATE = 1 << 0, 1 << 1, 1 << 2
+_INTEGRATED, _PCI, _BRIDGE = 1 << 3, int(Connect.PCI_DEVICE), int(Connect.PCI_BRIDGE)
+_EXPRESS = int(Connect.PCIE_DEVICE | Connect.PCIE_SWITCH_UPSTREAM_PORT)
 
 #: What each kind of controller is as a device on its own bus; the roots are on none.
 _AS_DEVICE: dict[Model, Connect] = {
@@ -115,7 +122,7 @@ class PCIBus:
 
     def __init__(self) -> None:
         self.model: Model | None = None
-        self.accepts = Connect.NONE
+        self.accepts = 0
         self.first = 0
         self.last = 0
         #: slot -> bit set of functions in use
@@ -129,7 +136,7 @@ class PCIBus:
     def set_model(self, model: Model, *, hotplug: bool) -> None:
         """Take the properties of a kind of controller."""
         accepts, may_hotplug, self.first, self.last = _AS_BUS[model]
-        self.accepts = accepts | (Connect.HOTPLUGGABLE if hotplug and may_hotplug else Connect.NONE)
+        self.accepts = int(accepts) | (_HOTPLUGGABLE if hotplug and may_hotplug else 0)
         self.model = model
 
     @property
@@ -140,7 +147,7 @@ class PCIBus:
     @property
     def empty(self) -> bool:
         """Whether every slot is free."""
-        return not any(self.functions.get(slot) for slot in range(self.first, self.last + 1))
+        return not self.functions
 
 
 class PCIAddressSet:
@@ -170,15 +177,15 @@ class PCIAddressSet:
         :raises XMLError: it does not exist, does not suit the device, or is taken (``InternalError`` when
             ``from_config`` is false, since the user did not choose it).
         """
-        bus_index = address.bus or 0
+        flags, bus_index = int(needs), address.bus or 0
         if self.dry_run and bus_index >= len(self.buses):
-            bus_index = address.bus = self._grow(bus_index, needs)
-        self.validate(address, needs, from_config=from_config)
+            bus_index = address.bus = self._grow(bus_index, flags)
+        self._validate(address, flags, from_config)
         bus, slot, function = self.buses[bus_index], address.slot or 0, 1 << (address.function or 0)
         taken = bus.functions.get(slot, 0)
         if taken & function:
             raise _refusal(from_config, f"Attempted double use of PCI Address {spell(address)}")
-        if not taken and Connect.AGGREGATE_SLOT in needs:
+        if not taken and flags & _AGGREGATE:
             bus.aggregate.add(slot)
         if bus.empty and not bus.group_locked:
             bus.group = group
@@ -193,7 +200,7 @@ class PCIAddressSet:
         :param function: function to take; None for the first.
         :raises InternalError: there is none.
         """
-        address = self._find(needs, group, function)
+        address = self._find(int(needs), group, function)
         self.reserve(address, needs, group, from_config=False)
         return address
 
@@ -203,6 +210,9 @@ class PCIAddressSet:
         :raises XMLError: with libvirt's message; ``InternalError`` when the address was not the user's.
         """
 
+        self._validate(address, int(needs), from_config)
+
+    def _validate(self, address: PCIAddress, needs: int, from_config: bool) -> None:
         def refuse(text: str) -> VirtError:
             return _refusal(from_config, text)
 
@@ -214,9 +224,8 @@ class PCIAddressSet:
             last = len(self.buses) - 1
             raise refuse(f"Invalid PCI address {spell(address)}. Only PCI buses up to {last} are available")
         bus, slot = self.buses[address.bus or 0], address.slot or 0
-        problem = _mismatch(bus, address, needs, from_config=from_config)
-        if problem is not None:
-            raise refuse(problem)
+        if not _fits(bus.accepts, address.bus or 0, needs, from_config):
+            raise refuse(_mismatch(bus.accepts, address, needs, from_config))
         if bus.first and slot < bus.first:
             raise refuse(f"Invalid PCI address {spell(address)}. slot must be >= {bus.first}")
         if slot > bus.last:
@@ -226,71 +235,69 @@ class PCIAddressSet:
 
     # -- finding
 
-    def _find(self, needs: Connect, group: int, function: int | None) -> PCIAddress:
+    def _find(self, needs: int, group: int, function: int | None) -> PCIAddress:
         if not self.buses:
             raise XMLError("No PCI buses available")
-        same_group = [index for index, bus in enumerate(self.buses) if bus.group == group]
-        # Failing those, an empty bus changes its group with its first device.
-        empty = [index for index, bus in enumerate(self.buses) if bus.empty and not bus.group_locked]
-        for candidates in (same_group, empty):
-            found = self._first_free(candidates, needs, function)
-            if found is not None:
-                return found
+        found = self._first_free((n for n, bus in enumerate(self.buses) if bus.group == group), needs, function)
+        if found is None:
+            # An empty bus changes its group with its first device.
+            empty = (n for n, bus in enumerate(self.buses) if bus.empty and not bus.group_locked)
+            found = self._first_free(empty, needs, function)
+        if found is not None:
+            return found
         if not self.dry_run:
             raise InternalError("No more available PCI slots")
         index = self._grow(len(self.buses), needs)
         return _address(index, self.buses[index].first, function or 0)
 
-    def _first_free(self, candidates: Iterable[int], needs: Connect, function: int | None) -> PCIAddress | None:
+    def _first_free(self, candidates: Iterable[int], needs: int, function: int | None) -> PCIAddress | None:
         for index in candidates:
             bus = self.buses[index]
             wanted = function or 0
-            if _mismatch(bus, _address(index, bus.first, wanted), needs, from_config=False) is not None:
+            if not _fits(bus.accepts, index, needs, False):
                 continue
             for slot in range(bus.first, bus.last + 1):
                 taken = bus.functions.get(slot, 0)
                 if not taken:
                     return _address(index, slot, wanted)
-                if Connect.AGGREGATE_SLOT in needs and slot in bus.aggregate:
+                if needs & _AGGREGATE and slot in bus.aggregate:
                     choices = [wanted] if function is not None else range(LAST_FUNCTION + 1)
                     for choice in choices:
                         if not taken & (1 << choice):
                             return _address(index, slot, choice)
         return None
 
-    def _grow(self, bus_index: int, needs: Connect) -> int:
+    def _grow(self, bus_index: int, needs: int) -> int:
         """Add the controllers that make room for a device on bus ``bus_index``; returns the bus it ends up on."""
         missing = bus_index - len(self.buses) + 1
         if missing <= 0:
             return bus_index
         bridge = False
-        if Connect.PCI_DEVICE in needs:
+        if needs & _PCI:
             model = Model.PCI_ROOT if self.several_roots else Model.PCI_BRIDGE
             if not self.several_roots:
-                bridge = not any(Connect.PCI_BRIDGE in bus.accepts for bus in self.buses)
+                bridge = not any(bus.accepts & _BRIDGE for bus in self.buses)
                 if bridge and missing == 1:
                     # A conventional topology has to begin first: one more controller above the device's bus.
                     missing += 1
                     bus_index += 1
-        elif needs & (Connect.PCIE_DEVICE | Connect.PCIE_SWITCH_UPSTREAM_PORT):
+        elif needs & _EXPRESS:
             model = Model.PCIE_ROOT_PORT
         else:
             for kind, name in _NEVER_ADDED:
-                if kind in needs:
+                if needs & kind:
                     raise InternalError(
                         f"a PCI slot is needed to connect a PCI controller model='{name}', but none is available, "
                         "and it cannot be automatically added"
                     )
-            raise InternalError(
-                f"Cannot automatically add a new PCI bus for a device with connect flags {int(needs):02x}"
-            )
+            raise InternalError(f"Cannot automatically add a new PCI bus for a device with connect flags {needs:02x}")
         added = [PCIBus() for _ in range(missing)]
         self.buses += added
         if bridge and self.pcie_to_pci_bridge:
             port = added.pop(0)
             port.set_model(Model.PCIE_ROOT_PORT, hotplug=True)
             # Nothing but the bridge may take this port.
-            port.accepts = Connect.PCIE_TO_PCI_BRIDGE
+            port.accepts = int(Connect.PCIE_TO_PCI_BRIDGE)
             added.pop(0).set_model(Model.PCIE_TO_PCI_BRIDGE, hotplug=True)
         elif bridge:
             added.pop(0).set_model(Model.DMI_TO_PCI_BRIDGE, hotplug=False)
@@ -307,35 +314,48 @@ def _refusal(from_config: bool, text: str) -> VirtError:
     return XMLError(text) if from_config else InternalError(text)
 
 
-def _mismatch(bus: PCIBus, address: PCIAddress, needs: Connect, *, from_config: bool) -> str | None:
-    """Why a device cannot sit on a bus; None when it can."""
-    accepts, index, where = bus.accepts, address.bus or 0, spell(address)
-    if Connect.INTEGRATED in needs:
-        if index:
-            return f"The device at PCI address {where} needs to be an integrated device (bus=0)"
-        accepts |= Connect.PCI_DEVICE | Connect.AUTOASSIGN
+def _effective(accepts: int, index: int, needs: int, from_config: bool) -> tuple[int, int]:
+    """What a bus accepts of a device, and what the device needs, with the exceptions there are."""
+    if needs & _INTEGRATED and index == 0:
+        accepts |= _PCI | _AUTOASSIGN
     if from_config:
         # An address the user chose may put a PCI device into a PCIe slot and the other way round.
-        if accepts & ENDPOINT:
-            accepts |= ENDPOINT
-        if Connect.PCI_BRIDGE in needs:
-            needs |= Connect.PCI_DEVICE
-    elif Connect.AUTOASSIGN in needs and Connect.AUTOASSIGN not in accepts:
+        if accepts & _ENDPOINT:
+            accepts |= _ENDPOINT
+        if needs & _BRIDGE:
+            needs |= _PCI
+    return accepts, needs
+
+
+def _fits(accepts: int, index: int, needs: int, from_config: bool) -> bool:
+    """Whether a device can sit on a bus."""
+    if needs & _INTEGRATED and index:
+        return False
+    accepts, needs = _effective(accepts, index, needs, from_config)
+    demands = needs & _HOTPLUGGABLE if from_config else needs & (_HOTPLUGGABLE | _AUTOASSIGN)
+    return accepts & demands == demands and bool(needs & accepts & _TYPES)
+
+
+def _mismatch(accepts: int, address: PCIAddress, needs: int, from_config: bool) -> str:
+    """Why a device cannot sit on a bus."""
+    index, where = address.bus or 0, spell(address)
+    if needs & _INTEGRATED and index:
+        return f"The device at PCI address {where} needs to be an integrated device (bus=0)"
+    accepts, needs = _effective(accepts, index, needs, from_config)
+    if not from_config and needs & _AUTOASSIGN and not accepts & _AUTOASSIGN:
         return (
             f"The device at PCI address {where} was auto-assigned this address, but the PCI controller with "
             f"index='{index}' doesn't allow auto-assignment"
         )
-    if Connect.HOTPLUGGABLE in needs and Connect.HOTPLUGGABLE not in accepts:
+    if needs & _HOTPLUGGABLE and not accepts & _HOTPLUGGABLE:
         return (
             f"The device at PCI address {where} requires hotplug capability, but the PCI controller with "
             f"index='{index}' doesn't support hotplug"
         )
-    if needs & accepts & _TYPES:
-        return None
     for kind, name in _NAMES:
-        if kind in needs:
+        if needs & kind:
             return (
                 f"The device at PCI address {where} cannot be plugged into the PCI controller with index='{index}'. "
                 f"It requires a controller that accepts a {name}."
             )
-    return f"The device at PCI address {where} has unrecognized connection type flags 0x{int(needs & _TYPES):02x}"
+    return f"The device at PCI address {where} has unrecognized connection type flags 0x{needs & _TYPES:02x}"
