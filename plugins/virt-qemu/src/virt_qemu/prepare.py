@@ -18,10 +18,12 @@ from virtcore.model.domain.graphics import AddressListen, SocketListen, VNCGraph
 from virtcore.model.storage.source import StartupPolicy, StorageFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
 
-__all__ = ["prepare_domain", "prepare_folder"]
+__all__ = ["decide", "free_port", "prepare_domain", "prepare_folder"]
 
 _VNC_PORTS = range(5900, 65536)
 _QCOW2 = b"QFI\xfb"
@@ -46,14 +48,23 @@ def prepare_folder(folder: Path) -> None:
 
 
 def prepare_domain(domain: Domain, folder: Path) -> None:
-    """Turn a definition into what will run: aliases, ports, sockets, images.
+    """Turn a definition into what will run: what a start decides, on images that are there.
 
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
-    assign_aliases(domain)
+    decide(domain, folder, free_port)
     for disk in domain.devices.disks:
         _check_disk(disk)
+
+
+def decide(domain: Domain, folder: Path, port: Callable[[str], int]) -> None:
+    """Fill in what a definition leaves to the start: aliases, sockets and ports.
+
+    :param port: finds a free display port of an address.
+    """
+    assert domain.devices is not None
+    assign_aliases(domain)
     for channel in domain.devices.channels:
         source = channel.source
         if isinstance(source, UnixChardev) and source.source is not None and source.source.path is None:
@@ -61,7 +72,7 @@ def prepare_domain(domain: Domain, folder: Path) -> None:
             source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
-            _place_vnc(graphics, folder)
+            _place_vnc(graphics, folder, port)
 
 
 def _check_disk(disk: Disk) -> None:
@@ -101,7 +112,7 @@ def _is_last(disk: Disk, descriptor: int) -> bool:
     return offset == 0
 
 
-def _place_vnc(graphics: VNCGraphics, folder: Path) -> None:
+def _place_vnc(graphics: VNCGraphics, folder: Path, port: Callable[[str], int]) -> None:
     for listen in graphics.listens:
         if isinstance(listen, SocketListen) and listen.socket is None:
             listen.socket = str(folder / "vnc.sock")
@@ -114,10 +125,14 @@ def _place_vnc(graphics: VNCGraphics, folder: Path) -> None:
         if first.address is None:
             first.address = "127.0.0.1"
         if graphics.autoport or not graphics.port or graphics.port < 0:
-            graphics.port = _free_port(first.address)
+            graphics.port = port(first.address)
 
 
-def _free_port(address: str) -> int:
+def free_port(address: str) -> int:
+    """A display port nobody listens on.
+
+    :raises InternalError: all are taken.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for port in _VNC_PORTS:
         with socket.socket(family) as attempt:
