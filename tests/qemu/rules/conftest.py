@@ -28,7 +28,7 @@ Load = Callable[..., Domain]
 
 
 def _capabilities(arch: Arch, flags: tuple[str, ...]) -> EmulatorCapabilities:
-    machines = [Machine(name=name, default_cpu=cpu, max_cpus=255) for name, cpu in _MACHINES[arch].items()]
+    machines = [Machine(name=name, default_cpu=cpu, max_cpus=288) for name, cpu in _MACHINES[arch].items()]
     cpus = [CPUDefinition(name=cpu.split("-")[0], type=cpu) for cpu in set(_MACHINES[arch].values())]
     return EmulatorCapabilities(
         binary="/usr/bin/qemu",

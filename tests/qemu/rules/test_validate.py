@@ -56,6 +56,18 @@ S390 = {"arch": Arch.S390X, "machine": "s390-ccw-virtio"}
             {"arch": Arch.AARCH64, "machine": "virt", "rest": "<features><acpi/></features>"},
             "ACPI requires UEFI on this architecture",
         ),
+        ("", {"rest": "<vcpu>289</vcpu>"}, "Maximum CPUs greater than specified machine type limit 288"),
+        ("", {"rest": "<vcpu>256</vcpu>"}, "more than 255 vCPUs are only supported on q35-based machine types"),
+        (
+            "",
+            {"rest": "<vcpu>256</vcpu>", "machine": "q35"},
+            "more than 255 vCPUs require extended interrupt mode enabled on the iommu device",
+        ),
+        (
+            "",
+            {"rest": "<vcpu>4</vcpu><cpu><topology sockets='1' cores='2' threads='1'/></cpu>"},
+            "CPU topology doesn't match maximum vcpu count",
+        ),
     ],
 )
 def test_refused(load: Any, devices: str, options: dict[str, Any], message: str) -> None:

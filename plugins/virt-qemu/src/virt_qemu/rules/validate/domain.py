@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virt_qemu.rules.defaults import MAX_VCPUS_WITHOUT_EIM
 from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
@@ -47,7 +48,7 @@ def validate_domain(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     """
     _validate_machine(domain, capabilities)
     _validate_boot(domain, capabilities)
-    _validate_topology(domain)
+    _validate_topology(domain, capabilities)
     _validate_cpu(domain)
     _validate_features(domain, capabilities)
     for timer in domain.clock.timers if domain.clock is not None else ():
@@ -103,14 +104,33 @@ def _validate_boot(domain: Domain, capabilities: EmulatorCapabilities) -> None:
         raise _refuse("shim is not supported by this QEMU binary", "/domain/os/shim")
 
 
-def _validate_topology(domain: Domain) -> None:
+def _validate_topology(domain: Domain, capabilities: EmulatorCapabilities) -> None:
+    path = "/domain/vcpu"
+    known = capabilities.machine(domain.machine or "", domain.type)
+    # 0: QEMU names no limit.
+    if known is not None and 0 < known.max_cpus < domain.vcpu_maximum:
+        raise _refuse(f"Maximum CPUs greater than specified machine type limit {known.max_cpus}", path)
+    machine = Machine.of(domain)
     topology = domain.cpu.topology if domain.cpu is not None else None
-    if topology is None or not Machine.of(domain).pseries:
-        return
-    # A PAPR guest plugs whole cores.
-    threads = topology.threads or 1
-    if domain.vcpu_count % threads:
-        raise _refuse(f"vCPUs count must be a multiple of the vCPU hotplug granularity ({threads})", "/domain/vcpu")
+    if topology is not None:
+        threads = topology.threads
+        cpus = topology.sockets * (topology.dies or 1) * (topology.clusters or 1) * topology.cores * threads
+        if cpus != domain.vcpu_maximum:
+            raise _refuse("CPU topology doesn't match maximum vcpu count", "/domain/cpu/topology")
+        # A PAPR guest plugs whole cores.
+        if machine.pseries and domain.vcpu_count % threads:
+            raise _refuse(f"vCPUs count must be a multiple of the vCPU hotplug granularity ({threads})", path)
+    if machine.x86 and domain.vcpu_maximum > MAX_VCPUS_WITHOUT_EIM:
+        if not machine.q35:
+            raise _refuse(
+                f"more than {MAX_VCPUS_WITHOUT_EIM} vCPUs are only supported on q35-based machine types", path
+            )
+        iommu = domain.devices.iommu if domain.devices is not None else None
+        if iommu is None or iommu.driver is None or not iommu.driver.eim:
+            raise _refuse(
+                f"more than {MAX_VCPUS_WITHOUT_EIM} vCPUs require extended interrupt mode enabled on the iommu device",
+                "/domain/devices/iommu/driver/@eim",
+            )
 
 
 def _validate_cpu(domain: Domain) -> None:
