@@ -8,6 +8,7 @@ from typing import Any
 
 from virt_remote.client.address import Address
 from virt_remote.client.streams import ClientStream
+from virt_remote.flow import FlowControl
 from virt_remote.protocol import (
     BODY,
     ERROR,
@@ -32,20 +33,17 @@ CLOSE_WAIT = 3.0
 Token = asyncio.Future[bytes] | ClientStream
 
 
-class Wire(asyncio.Protocol):
+class Wire(FlowControl):
     """One socket to a daemon.
 
     :param on_event: called with the message of every event.
     """
 
     def __init__(self, on_event: Callable[[Message], None]) -> None:
+        super().__init__()
         self._on_event = on_event
         self._state: ClientState[Token] = ClientState()
-        self._transport: asyncio.Transport | None = None
         self._lost: VirtError | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._held_by: set[object] = set()
         self._closed = asyncio.Event()
 
     @classmethod
@@ -76,14 +74,9 @@ class Wire(asyncio.Protocol):
 
     # -- the socket
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
+        super().connection_lost(exc)
         self._closed.set()
-        self._writable.set()
         if self._lost is None:
             reason = _reason(exc) if isinstance(exc, OSError) else "Input/output error"
             self._lost = SystemError(f"End of file while reading data: {reason}", domain=ErrorDomain.RPC)
@@ -140,29 +133,6 @@ class Wire(asyncio.Protocol):
         """The error that an error reply carries."""
         code, domain, text, level, _, _, detail, *_ = decode_error(data)
         return VirtError.from_message(code, text or "", domain=domain, level=level, detail=detail)
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
-
-    async def writable(self) -> None:
-        """Wait until the daemon takes what was sent."""
-        await self._writable.wait()
-
-    def hold_reading(self, who: object) -> None:
-        """Do not read until ``who`` lets go."""
-        if not self._held_by and self._transport is not None:
-            self._transport.pause_reading()
-        self._held_by.add(who)
-
-    def release_reading(self, who: object) -> None:
-        """Let go."""
-        if who in self._held_by:
-            self._held_by.discard(who)
-            if not self._held_by and self._transport is not None:
-                self._transport.resume_reading()
 
     # -- calls
 

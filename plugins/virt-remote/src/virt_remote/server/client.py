@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from virt_remote.flow import FlowControl
 from virt_remote.protocol import (
     BODY,
     CALL,
@@ -69,10 +70,11 @@ def reply(key: tuple[int, int, int], serial: int, body: bytes) -> bytes:
     return HEADER.pack(size, number, version, procedure, REPLY, serial, OK) + body
 
 
-class Client(asyncio.Protocol):
+class Client(FlowControl):
     """The daemon's side of a connection. Calls that never wait are answered at once, in the callback that read them."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__()
         self.endpoint = endpoint
         #: The virtcore session that :meth:`~SessionProcedures` opened; None before and after.
         self.session: Session | None = None
@@ -81,27 +83,22 @@ class Client(asyncio.Protocol):
         #: Something came from the client since keepalive looked last.
         self.heard = True
         self.callbacks = Callbacks(self)
-        self._transport: asyncio.Transport | None = None
         self._frames = Frames()
         self._handlers: dict[tuple[int, int, int], Handler] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0  # of the tasks; those that ended leave the set only later
         self._streams: dict[tuple[int, int, int, int], ServerStream] = {}
-        self._held_by: set[object] = set()
-        self._writable = asyncio.Event()
-        self._writable.set()
 
     # -- the socket
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=4 * STREAM_CHUNK, low=STREAM_CHUNK)
+        super().connection_made(transport)
+        assert self._transport is not None
+        self._transport.set_write_buffer_limits(high=4 * STREAM_CHUNK, low=STREAM_CHUNK)
         self.endpoint.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._writable.set()
+        super().connection_lost(exc)
         self.endpoint.daemon.keepalive.remove(self)
         for task in self._tasks:
             task.cancel()  # changes that have begun go on
@@ -139,16 +136,12 @@ class Client(asyncio.Protocol):
             self.send(b"".join(answers))
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        super().pause_writing()
         self.hold_reading(self)  # who does not take replies may not ask for more
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        super().resume_writing()
         self.release_reading(self)
-
-    async def writable(self) -> None:
-        """Wait until the client takes what was sent."""
-        await self._writable.wait()
 
     def send(self, data: bytes) -> None:
         """Send a message; dropped when the client is gone."""
@@ -159,24 +152,6 @@ class Client(asyncio.Protocol):
         if not self._writable.is_set() and transport.get_write_buffer_size() > MAX_UNSENT:
             log.warning("client does not read what it is sent: its connection ends")
             self.drop()
-
-    def hold_reading(self, who: object) -> None:
-        """Do not read from the client until ``who`` lets go."""
-        if not self._held_by and self._transport is not None:
-            self._transport.pause_reading()
-        self._held_by.add(who)
-
-    def release_reading(self, who: object) -> None:
-        """Let go."""
-        if who in self._held_by:
-            self._held_by.discard(who)
-            if not self._held_by and self._transport is not None:
-                self._transport.resume_reading()
-
-    @property
-    def held(self) -> bool:
-        """Whether the client is not being read for now."""
-        return bool(self._held_by)
 
     def drop(self) -> None:
         """End the connection at once."""
