@@ -114,7 +114,7 @@ class Machine:
     @property
     def builtin_esp(self) -> bool:
         """Whether the board has an NCR 53c90 SCSI controller."""
-        if self.arch in (Arch.MIPS64, Arch.MIPS64EL):
+        if self.arch is not None and self.arch.is_mips64:
             return self.name in ("magnum", "pica61")
         return self.arch is Arch.SPARC or (self.arch is Arch.M68K and self.name == "q800")
 
