@@ -85,7 +85,7 @@ def test_life_of_a_guest(connection, boot, tmp_path):
         pass  # the rest of what it printed, then the end
     domain.undefine()
     assert connection.list_domains() == []
-    eventually(lambda: len(events) >= 8)
+    eventually(lambda: len(events) >= 9)
     types = [event.type for event in events]
     assert types == [
         DomainEventType.DEFINED,
