@@ -10,12 +10,12 @@ import pytest
 
 import virtcore
 from toydriver import ONLY, REBOOT, World
-from virtcore.driver import hookimpl, hooks, loader
-from virtcore.errors import HookScriptFailed, InternalError
+from virtcore.driver import NativeFormat, hookimpl, hooks, loader
+from virtcore.errors import HookScriptFailed, InternalError, VirtError
 from virtcore.operations.events import Event
 from virtcore.types import DomainRef
 
-TESTED = {"virtcore_register_namespaces", "virtcore_event", "virtcore_domain_transition"}
+TESTED = {"virtcore_register_namespaces", "virtcore_event", "virtcore_native_formats", "virtcore_domain_transition"}
 
 
 class Recorder:
@@ -27,6 +27,13 @@ class Recorder:
     @hookimpl
     def virtcore_register_namespaces(self) -> None:
         self.calls.append(("namespaces",))
+
+    @hookimpl
+    def virtcore_native_formats(self) -> list[NativeFormat]:
+        return [
+            NativeFormat(name="shout", to_xml=str.lower, from_xml=str.upper),
+            NativeFormat(name="read-only", to_xml=lambda text: f"<{text}/>"),
+        ]
 
     @hookimpl
     def virtcore_event(self, uri: str, event: Event) -> None:
@@ -73,6 +80,47 @@ def test_a_domain_transition_can_be_refused(recorder: Recorder) -> None:
     with pytest.raises(HookScriptFailed):
         hooks.domain_transition("toy", ONLY, "prepare", "begin", "<domain/>")
     assert recorder.calls == [("namespaces",), ("only", "stopped"), ("only", "prepare")]
+
+
+@pytest.mark.parametrize(
+    ("source", "from_format", "to_format", "result"),
+    [
+        ("ABC", "shout", "xml", "abc"),
+        ("abc", "xml", "shout", "ABC"),
+        ("abc", "read-only", "shout", "<ABC/>"),
+    ],
+)
+def test_native_formats_convert_through_xml(
+    recorder: Recorder, source: str, from_format: str, to_format: str, result: str
+) -> None:
+    assert virtcore.convert(source, from_format=from_format, to_format=to_format) == result
+
+
+@pytest.mark.parametrize(
+    ("from_format", "to_format", "message"),
+    [
+        ("nonsense", "xml", "invalid argument: unsupported config type nonsense"),
+        ("xml", "nonsense", "invalid argument: unsupported config type nonsense"),
+        ("xml", "xml", "invalid argument: one of the formats must be a native one"),
+        (
+            "xml",
+            "read-only",
+            "this function is not supported by the connection driver: virConnectDomainXMLToNative",
+        ),
+    ],
+)
+def test_formats_that_nobody_has_are_refused(
+    recorder: Recorder, from_format: str, to_format: str, message: str
+) -> None:
+    with pytest.raises(VirtError) as caught:
+        virtcore.convert("text", from_format=from_format, to_format=to_format)
+    assert str(caught.value) == message
+
+
+def test_two_plugins_with_one_format_are_an_error(recorder: Recorder) -> None:
+    hooks.manager().register(Recorder(), "another")
+    with pytest.raises(InternalError, match="shout"):
+        virtcore.convert("text", from_format="shout")
 
 
 def test_a_plugin_with_an_unknown_hook_is_refused(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from virtcore.api.connecting import connect, connect_async
     from virtcore.api.sync import Connection, Domain, Stream
     from virtcore.driver.base import Credential
+    from virtcore.driver.native import convert
     from virtcore.errors import ErrorCode, ErrorDomain, ErrorLevel, VirtError
     from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, GapEvent
     from virtcore.runtime.jobs import DeadlineExpired, Job
@@ -49,6 +50,7 @@ __all__ = [
     "VirtError",
     "connect",
     "connect_async",
+    "convert",
 ]
 
 __version__ = "0.1.0"
@@ -61,6 +63,7 @@ _HOMES = {
     "api.connecting": ("connect", "connect_async"),
     "api.sync": ("Connection", "Domain", "Stream"),
     "driver.base": ("Credential",),
+    "driver.native": ("convert",),
     "errors": ("ErrorCode", "ErrorDomain", "ErrorLevel", "VirtError"),
     "operations.events": ("DomainLifecycleEvent", "DomainRebootEvent", "Event", "GapEvent"),
     "runtime.jobs": ("DeadlineExpired", "Job"),

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from virtcore.driver.base import AuthCallback, Credential, Driver, OpenRequest, Subscription
     from virtcore.driver.hooks import hookimpl
+    from virtcore.driver.native import NativeFormat
     from virtcore.operations.declare import inline
 
-__all__ = ["AuthCallback", "Credential", "Driver", "OpenRequest", "Subscription", "hookimpl", "inline"]
+__all__ = ["AuthCallback", "Credential", "Driver", "NativeFormat", "OpenRequest", "Subscription", "hookimpl", "inline"]
 
 
 def __getattr__(name: str) -> object:
@@ -18,6 +19,8 @@ def __getattr__(name: str) -> object:
 
     if name == "hookimpl":
         return import_module("virtcore.driver.hooks").hookimpl
+    if name == "NativeFormat":
+        return import_module("virtcore.driver.native").NativeFormat
     if name in __all__:
         return getattr(import_module("virtcore.driver.base"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,6 +23,7 @@ from virtcore.driver import loader
 from virtcore.errors import InternalError
 
 if TYPE_CHECKING:
+    from virtcore.driver.native import NativeFormat
     from virtcore.operations.events import Event
     from virtcore.types import DomainRef
 
@@ -41,6 +42,15 @@ class Specifications:
     def virtcore_register_namespaces(self) -> None:
         """Register XML namespaces with :func:`virtcore.xml.register_namespace`. Called once, before the first
         connection opens."""
+
+    @_hookspec
+    def virtcore_native_formats(self) -> list[NativeFormat]:
+        """The configuration formats of hypervisors this plugin reads or writes. Called with each conversion, so heavy
+        imports belong into the functions of the formats.
+
+        :return: the formats, named as libvirt names them.
+        """
+        raise NotImplementedError
 
     @_hookspec
     def virtcore_event(self, uri: str, event: Event) -> None:
