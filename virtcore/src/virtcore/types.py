@@ -12,6 +12,7 @@ from virtcore.enums.common import TypedParameterType
 from virtcore.errors import InvalidArg
 
 __all__ = [
+    "CpuMap",
     "DomainRef",
     "DomainSnapshotRef",
     "DomainCheckpointRef",
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 TypedValue = int | float | bool | str
+
+CpuMap = frozenset[int]
+"""Numbers of host CPUs (libvirt's ``cpumap``)."""
 
 
 class DomainRef(NamedTuple):
