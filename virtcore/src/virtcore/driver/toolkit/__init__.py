@@ -9,6 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit.defined import (
+        DefinedObject as DefinedObject,
+        DefinedObjects as DefinedObjects,
+        Transition as Transition,
+    )
     from virtcore.driver.toolkit.disk import DiskWorker as DiskWorker
     from virtcore.driver.toolkit.domains import DomainObject as DomainObject, DomainTable as DomainTable
     from virtcore.driver.toolkit.events import EventHub as EventHub
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     )
     from virtcore.driver.toolkit.jobs import Job as Job, JobKind as JobKind, JobLock as JobLock
     from virtcore.driver.toolkit.lock import StateLock as StateLock
+    from virtcore.driver.toolkit.objects import ManagedObject as ManagedObject, ObjectTable as ObjectTable
     from virtcore.driver.toolkit.state import DriverState as DriverState
     from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver, check_flags as check_flags
     from virtcore.driver.toolkit.store import (
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "DefinedObject": "defined",
+    "DefinedObjects": "defined",
     "DefinitionStore": "store",
     "DiskWorker": "disk",
     "DomainObject": "domains",
@@ -40,16 +48,21 @@ _HOME = {
     "Job": "jobs",
     "JobKind": "jobs",
     "JobLock": "jobs",
+    "ManagedObject": "objects",
     "Marks": "store",
+    "ObjectTable": "objects",
     "StateFolders": "folders",
     "StateLock": "lock",
     "StatefulDriver": "stateful",
     "check_flags": "stateful",
+    "Transition": "defined",
     "file_name": "folders",
     "use_root": "folders",
 }
 
 __all__ = [
+    "DefinedObject",
+    "DefinedObjects",
     "DefinitionStore",
     "DiskWorker",
     "DomainObject",
@@ -61,10 +74,13 @@ __all__ = [
     "Job",
     "JobKind",
     "JobLock",
+    "ManagedObject",
     "Marks",
+    "ObjectTable",
     "StateFolders",
     "StateLock",
     "StatefulDriver",
+    "Transition",
     "check_flags",
     "file_name",
     "use_root",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virtcore.driver.toolkit.jobs import JobLock
+from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
-from virtcore.errors import NoDomain, OperationFailed, OperationInvalid
+from virtcore.errors import NoDomain, OperationInvalid
 from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
@@ -19,17 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["LIST_FILTERS", "DomainObject", "DomainTable"]
 
 
-class DomainObject:
+class DomainObject(ManagedObject):
     """One domain: its identity, its state, its definition and, while it runs, its live configuration.
 
     Drivers change it only in the core loop; what spans several steps only under :attr:`job`.
 
-    :ivar name: unique in its table.
-    :ivar uuid: lower-case with hyphens.
     :ivar state: what it does.
     :ivar reason: why; a member of the enumeration that belongs to the state.
-    :ivar persistent: it has a definition that outlives the guest.
-    :ivar autostart: it is started with the host.
     :ivar updated: its definition differs from the running configuration.
     :ivar managed_save: a managed save image exists.
     :ivar snapshots: number of snapshots.
@@ -38,25 +33,23 @@ class DomainObject:
     :ivar text: the definition as it is stored, secrets included; None until it is read.
     :ivar live_facts: the same of the running configuration; None until somebody asks (``DriverState.facts``).
     :ivar job: the right to change it.
-    :ivar config_lock: held while its definition is written.
     :ivar private: whatever the driver keeps with it.
     """
 
     __slots__ = (
-        "_id", "_live", "_ref", "autostart", "checkpoints", "claims", "config_lock", "facts", "job", "kept",
-        "live_facts", "managed_save", "name", "persistent", "private", "published", "reason", "removed", "snapshots",
-        "state", "text", "texts", "updated", "uuid",
+        "_id", "_live", "_ref", "checkpoints", "facts", "job", "kept", "live_facts", "managed_save", "private",
+        "reason", "snapshots", "state", "text", "texts", "updated",
     )  # fmt: skip
 
+    noun = taken_noun = "domain"
+    missing = NoDomain
+
     def __init__(self, name: str, uuid: str, facts: Facts | None = None) -> None:
-        self.name = name
-        self.uuid = uuid
+        super().__init__(name, uuid)
         self._id = -1
         self._ref: DomainRef | None = None
         self.state: DomainState = DomainState.SHUTOFF
         self.reason: int = DomainShutoffReason.UNKNOWN
-        self.persistent = False
-        self.autostart = False
         self.updated = False
         self.managed_save = False
         self.snapshots = 0
@@ -66,18 +59,11 @@ class DomainObject:
         self._live: Domain | Callable[[], Domain] | None = None
         self.live_facts: Facts | None = None
         self.job = JobLock(self.require_known)
-        self.config_lock = asyncio.Lock()
         self.private: object = None
         #: Answers that hold until the next :meth:`touch`, by whatever key their maker chooses.
         self.kept: dict[object, object] = {}
         #: Its XML by flags, until the next :meth:`touch`.
         self.texts: dict[int, str] = {}
-        #: False while it is being defined or created for the first time: not to be found yet.
-        self.published = False
-        #: True once it is gone; False again when somebody who was at it meanwhile defines it anew.
-        self.removed = False
-        #: Changes that are under way and may publish it (``DomainTable.holding``).
-        self.claims = 0
 
     @property
     def id(self) -> int:
@@ -126,33 +112,24 @@ class DomainObject:
         if self._id == -1:
             raise OperationInvalid("domain is not running")
 
-    def require_known(self) -> None:
-        """Check that it has not gone.
-
-        :raises NoDomain: it has.
-        """
-        if self.removed:
-            raise NoDomain(f"no domain with matching uuid '{self.uuid}' ({self.name})")
+    def check_startable(self) -> None:
+        if self.active:
+            raise OperationInvalid(f"domain '{self.name}' is already active")
+        if not self.persistent:
+            raise OperationInvalid(f"domain '{self.name}' is already being started")
 
     def __repr__(self) -> str:
         return f"<DomainObject {self.name!r} {self.uuid} id={self._id} {self.state.name}>"
 
 
-class DomainTable:
+class DomainTable(ObjectTable[DomainObject]):
     """The domains of one driver state, found in constant time by name, UUID and id."""
 
     def __init__(self) -> None:
-        self._by_uuid: dict[str, DomainObject] = {}
-        self._by_name: dict[str, DomainObject] = {}
+        super().__init__(DomainObject)
         self._by_id: dict[int, DomainObject] = {}
         self._refs: list[DomainRef] | None = None
         self._next_id = 1
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-    def __iter__(self) -> Iterator[DomainObject]:
-        return (obj for obj in self._by_uuid.values() if obj.published)
 
     # -- look-up
 
@@ -161,30 +138,8 @@ class DomainTable:
 
         :raises NoDomain: it is not (any more) known.
         """
-        obj = self._by_uuid.get(ref.uuid)
-        if obj is None or not obj.published:
-            raise NoDomain(f"no domain with matching uuid '{ref.uuid}' ({ref.name})")
-        return obj
-
-    def by_name(self, name: str) -> DomainObject:
-        """Look up by name.
-
-        :raises NoDomain: there is none.
-        """
-        obj = self._by_name.get(name)
-        if obj is None or not obj.published:
-            raise NoDomain(f"no domain with matching name '{name}'")
-        return obj
-
-    def by_uuid(self, uuid: str) -> DomainObject:
-        """Look up by UUID in canonical form.
-
-        :raises NoDomain: there is none.
-        """
-        obj = self._by_uuid.get(uuid)
-        if obj is None or not obj.published:
-            raise NoDomain(f"no domain with matching uuid '{uuid}'")
-        return obj
+        obj = self._by_uuid.get(ref.uuid)  # asked for more than anything else, so without a further call
+        return obj if obj is not None and obj.published else self.by_uuid(ref.uuid, ref.name)
 
     def by_id(self, id: int) -> DomainObject:
         """Look up a running domain by id.
@@ -213,61 +168,6 @@ class DomainTable:
 
     # -- changes
 
-    def claim(self, name: str, uuid: str, *, running: bool = False) -> DomainObject:
-        """The object that a definition with this identity belongs to: the known one, or a new one, not yet published.
-
-        :param running: it is to be started from the definition: refuse one that runs already.
-        :raises OperationFailed: name and UUID belong to different domains.
-        :raises OperationInvalid: it runs already.
-        """
-        obj = self._by_uuid.get(uuid)
-        if obj is not None:
-            if obj.name != name:
-                raise OperationFailed(f"domain '{obj.name}' is already defined with uuid {uuid}")
-            if running:
-                if obj.active:
-                    raise OperationInvalid(f"domain '{name}' is already active")
-                if not obj.persistent:
-                    raise OperationInvalid(f"domain '{name}' is already being started")
-            return obj
-        other = self._by_name.get(name)
-        if other is not None:
-            raise OperationFailed(f"domain '{name}' already exists with uuid {other.uuid}")
-        obj = DomainObject(name, uuid)
-        self._by_uuid[uuid] = obj
-        self._by_name[name] = obj
-        return obj
-
-    @contextmanager
-    def holding(self, name: str, uuid: str, *, running: bool = False) -> Iterator[DomainObject]:
-        """:meth:`claim` for the length of a change: nobody else takes the name or the UUID meanwhile, and what is not
-        published at the end of the last such change is forgotten."""
-        obj = self.claim(name, uuid, running=running)
-        obj.claims += 1
-        try:
-            yield obj
-        finally:
-            obj.claims -= 1
-            if not obj.published:
-                self.remove(obj)
-
-    def publish(self, obj: DomainObject) -> None:
-        """From now on it is found and listed."""
-        if not obj.published:
-            obj.published = True
-            obj.removed = False
-            self._refs = None
-
-    def remove(self, obj: DomainObject) -> None:
-        """Forget an object: it is found no more, and its name is free when no change that claimed it goes on."""
-        obj.published = False
-        obj.removed = True
-        self._refs = None
-        if not obj.claims and self._by_uuid.get(obj.uuid) is obj:
-            del self._by_uuid[obj.uuid]
-            del self._by_name[obj.name]
-            self._by_id.pop(obj.id, None)
-
     def set_id(self, obj: DomainObject, id: int | None) -> None:
         """Give a starting domain an id (a fixed one where an existing guest was found), or take it away with -1.
 
@@ -282,6 +182,16 @@ class DomainTable:
         obj._id = id
         obj._ref = None
         self._refs = None
+
+    def rename(self, obj: DomainObject, name: str) -> None:
+        super().rename(obj, name)
+        obj._ref = None
+
+    def _changed(self) -> None:
+        self._refs = None
+
+    def _forgotten(self, obj: DomainObject) -> None:
+        self._by_id.pop(obj.id, None)
 
 
 _Filter = tuple[int, Callable[[DomainObject], int]]
