@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from virtcore.errors import ConfSyntax, InternalError, VirtError
-from virtcore.runtime.conf import ConfFile
+from virtcore.runtime.conf import ConfDialect, ConfFile
 
 TEXT = """
 # a comment
@@ -26,6 +26,7 @@ def test_every_form() -> None:
     assert conf.get("list") == ["a", "b", [1, 2], 3]
     assert conf.get("long") == 'two "quoted"\nlines'
     assert conf.get("missing") is None
+    assert ConfFile.parse("a = 1\na = 2").get("a") == 1
     assert conf.strings("missing") == []
     assert conf.format() == (
         '# a comment\nuri_default = "qemu:///system" # here\nn = -3\nm = 4\nlist = [ "a", "b", [ 1, 2 ], 3 ]\n'
@@ -53,6 +54,39 @@ def test_refused(text: str, message: str) -> None:
     with pytest.raises(ConfSyntax) as caught:
         ConfFile.parse(text, "f")
     assert str(caught.value) == f"configuration file syntax error: {message}"
+
+
+def test_dialects() -> None:
+    vmx = ConfFile.parse(
+        '.encoding = "UTF-8"\nSCSI0:0.x = "1" # c\nscsi0:0.X = "2"\na-b* = ""', dialect=ConfDialect.VMX
+    )
+    assert vmx.settings() == {".encoding": "UTF-8", "scsi0:0.x": "1", "a-b*": ""}
+    lxc = ConfFile.parse('lxc.a = 1 # no comment\nlxc.b =\nlxc.a = "2"\n#c', dialect=ConfDialect.LXC)
+    assert [entry[:2] for entry in lxc.entries] == [
+        ("lxc.a", "1 # no comment"),
+        ("lxc.b", ""),
+        ("lxc.a", "2"),
+        (None, None),
+    ]
+    assert lxc.settings() == {"lxc.a": "1 # no comment", "lxc.b": ""}
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect", "message"),
+    [
+        ("a = 1", ConfDialect.VMX, "1: numbers not allowed in VMX format"),
+        ("\na = [ ]", ConfDialect.VMX, "2: lists not allowed in VMX format"),
+        ("a = b", ConfDialect.VMX, "1: expecting a value"),
+        ("a = ", ConfDialect.VMX, "1: expecting a value"),
+        ("a =", ConfDialect.LXC, "1: expecting a value"),
+        ("a = 'b", ConfDialect.LXC, "1: unterminated string"),
+        ("a:b = 'b", ConfDialect.LXC, "1: expecting an assignment"),
+    ],
+)
+def test_refused_in_dialects(text: str, dialect: ConfDialect, message: str) -> None:
+    with pytest.raises(ConfSyntax) as caught:
+        ConfFile.parse(text, dialect=dialect)
+    assert str(caught.value) == f"configuration file syntax error: memory conf:{message}"
 
 
 def test_types_are_checked() -> None:

@@ -1,22 +1,23 @@
 """Configuration files in libvirt's format: ``name = value`` lines of strings, numbers and lists, with ``#`` comments.
 
-``libvirt.conf`` and the daemons' files are written in it.
+``libvirt.conf`` and the daemons' files are written in it; so are, in dialects of it, the configurations of VMware's
+machines and of containers.
 """
 
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import NamedTuple, Self
 
 from virtcore.errors import ConfSyntax, InternalError
 
-__all__ = ["ConfFile", "ConfValue", "Entry"]
+__all__ = ["ConfDialect", "ConfFile", "ConfValue", "Entry"]
 
 ConfValue = str | int | list["ConfValue"]
 
 _BLANKS = re.compile(r"[ \t]*")
 _SPACE = re.compile(r"[ \t\r\n]*")
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _REST = re.compile(r"[^\r\n]*")
 _STRINGS = (
@@ -26,6 +27,17 @@ _STRINGS = (
 )
 _LARGEST = 2**63 - 1
 _DEEPEST = 100
+
+
+class ConfDialect(Enum):
+    """What a file may hold; the value is the pattern of its names."""
+
+    #: Strings, numbers and lists.
+    LIBVIRT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+    #: A VMware machine's: strings only, names in any case.
+    VMX = re.compile(r"[A-Za-z.][A-Za-z0-9_:.*-]*")
+    #: A container's: strings, without quotes to the end of the line.
+    LXC = re.compile(r"[A-Za-z][A-Za-z0-9_.]*")
 
 
 class Entry(NamedTuple):
@@ -39,27 +51,36 @@ class Entry(NamedTuple):
 class ConfFile:
     """A parsed file, in order. :meth:`get` reads a setting, :meth:`format` writes the file."""
 
-    __slots__ = ("entries", "name")
+    __slots__ = ("dialect", "entries", "name")
 
-    def __init__(self, entries: list[Entry], name: str) -> None:
+    def __init__(self, entries: list[Entry], name: str, dialect: ConfDialect = ConfDialect.LIBVIRT) -> None:
         self.entries = entries
         self.name = name
+        self.dialect = dialect
 
     @classmethod
-    def parse(cls, text: str, name: str = "memory conf") -> Self:
+    def parse(cls, text: str, name: str = "memory conf", dialect: ConfDialect = ConfDialect.LIBVIRT) -> Self:
         """Read a file's text.
 
         :param name: what errors call it.
         :raises ConfSyntax: it is malformed; the message tells the line.
         """
-        return cls(_Parser(text, name).entries(), name)
+        return cls(_Parser(text, name, dialect).entries(), name, dialect)
+
+    def settings(self) -> dict[str, ConfValue]:
+        """Every setting, the first of each name; names are in lower case where case does not count."""
+        found: dict[str, ConfValue] = {}
+        for name, value, _ in self.entries:
+            if name is not None and value is not None:
+                found.setdefault(self._key(name), value)
+        return found
 
     def get(self, name: str) -> ConfValue | None:
-        """A setting's value; None when it is not set. The last one counts."""
-        for entry in reversed(self.entries):
-            if entry.name == name:
-                return entry.value
-        return None
+        """A setting's value; None when it is not set. The first one counts."""
+        return self.settings().get(self._key(name))
+
+    def _key(self, name: str) -> str:
+        return name.lower() if self.dialect is ConfDialect.VMX else name
 
     def string(self, name: str) -> str | None:
         """A setting that has to be a string.
@@ -105,9 +126,10 @@ def _format(value: ConfValue | None) -> str:
 
 
 class _Parser:
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, dialect: ConfDialect) -> None:
         self.text = text
         self.name = name
+        self.dialect = dialect
         self.at = 0
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
@@ -142,7 +164,7 @@ class _Parser:
         comment = self.comment()
         if comment is not None:
             return Entry(None, None, comment)
-        name = self.take(_NAME)
+        name = self.take(self.dialect.value)
         if name is None:
             raise self.error("expecting a name")
         self.take(_BLANKS)
@@ -167,6 +189,11 @@ class _Parser:
                 return found.group(1)
         if self.here() in ("'", '"'):
             raise self.error("unterminated string")
+        if self.dialect is ConfDialect.LXC and self.here():
+            rest = self.take(_REST)
+            return rest.group() if rest is not None else ""
+        if self.dialect is ConfDialect.VMX:
+            self.refuse_all_but_strings()
         if self.here() == "[":
             self.at += 1
             return self.items(depth + 1)
@@ -176,6 +203,13 @@ class _Parser:
         if len(number.group()) > 20 or abs(int(number.group())) > _LARGEST:
             raise self.error("numeric overflow in conf value")
         return int(number.group())
+
+    def refuse_all_but_strings(self) -> None:
+        here = self.here()
+        if here == "[":
+            raise self.error("lists not allowed in VMX format")
+        if here and here in "+-0123456789":
+            raise self.error("numbers not allowed in VMX format")
 
     def items(self, depth: int) -> ConfValue:
         if depth > _DEEPEST:
