@@ -109,7 +109,7 @@ def usage(option: Option) -> str:
 def commands() -> str:
     page = heading("virtsh") + "The commands of ``virtsh``, with virsh's names, options and output.\n\n"
     for group in GROUPS:
-        shown = [command for command in all_commands(group.keyword) if not command.hidden]
+        shown = [known for known in all_commands() if known.group == group.keyword and not known.hidden]
         if shown:
             page += heading(group.title, "-")
         for command in shown:

@@ -9,6 +9,7 @@ A command is declared beside its handler; parsing, help and completion follow fr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "Arguments",
     "Command",
     "CommandError",
+    "Entry",
     "Group",
     "Option",
     "alias",
@@ -32,6 +34,7 @@ __all__ = [
     "find_group",
     "flag",
     "integer",
+    "listed_commands",
     "string",
 ]
 
@@ -118,18 +121,36 @@ class Command(NamedTuple):
     hidden: bool
 
 
+class Entry(NamedTuple):
+    """What help says of a command; known without loading it."""
+
+    name: str
+    help: str
+
+
 class Group(NamedTuple):
-    """A group of commands in the help, and the module that declares them."""
+    """A group of commands in the help."""
 
     keyword: str
     title: str
 
 
+#: In the order in which help prints them.
 GROUPS = (
     Group("domain", "Domain Management"),
     Group("monitor", "Domain Monitoring"),
     Group("events", "Domain Events"),
     Group("host", "Host and Hypervisor"),
+    Group("checkpoint", "Checkpoint"),
+    Group("interface", "Interface"),
+    Group("filter", "Network Filter"),
+    Group("network", "Networking"),
+    Group("nodedev", "Node Device"),
+    Group("secret", "Secret"),
+    Group("snapshot", "Snapshot"),
+    Group("backup", "Backup"),
+    Group("pool", "Storage Pool"),
+    Group("volume", "Storage Volume"),
     Group("virsh", "Virsh itself"),
 )
 
@@ -155,21 +176,34 @@ def command(
     return declare
 
 
-def all_commands(group: str | None = None) -> list[Command]:
-    """Every declared command, or a group's, by name."""
+def all_commands() -> list[Command]:
+    """Every declared command by name; loads every module."""
     from virt_shell import commands
 
     commands.load()
-    found = [known for known in _COMMANDS.values() if group is None or known.group == group]
-    return sorted(found, key=lambda known: known.name)
+    return sorted(_COMMANDS.values(), key=lambda known: known.name)
+
+
+def listed_commands(group: str | None = None) -> list[Entry]:
+    """What help shows of a group, or of all; loads no command."""
+    from virt_shell._index import COMMANDS
+
+    return [
+        Entry(name, help)
+        for name, (_, keyword, help, hidden) in COMMANDS.items()
+        if not hidden and group in (None, keyword)
+    ]
 
 
 def find_command(name: str) -> Command | None:
-    """The command of a name."""
-    from virt_shell import commands
+    """The command of a name; loads its module."""
+    from virt_shell._index import COMMANDS
 
-    commands.load()
-    return _COMMANDS.get(name)
+    known = COMMANDS.get(name)
+    if known is None:
+        return None
+    import_module(f"virt_shell.commands.{known[0]}")
+    return _COMMANDS[name]
 
 
 def find_group(name: str) -> Group | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virt_shell.command import Arguments, all_commands
+from virt_shell.command import Arguments, listed_commands
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell
@@ -55,7 +55,7 @@ def complete_line(shell: Shell, line: str, text: str) -> list[str]:
 
     args = parse_partial(line)
     if args is None or args.command.name == text:
-        found = [known.name for known in all_commands() if not known.hidden]
+        found = [known.name for known in listed_commands()]
     else:
         found = list(_of_command(shell, args, text))
     return [word for word in found if word.startswith(text)]

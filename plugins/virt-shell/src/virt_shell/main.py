@@ -130,7 +130,7 @@ def _apply(shell: Shell, written: str, short: str, value: str | None) -> int | N
 
 def usage() -> str:
     """The text of ``--help``."""
-    from virt_shell.command import GROUPS, all_commands
+    from virt_shell.command import GROUPS, listed_commands
 
     name = sys.argv[0].rpartition("/")[2] or "virtsh"
     lines = [
@@ -159,7 +159,7 @@ def usage() -> str:
     ]
     for group in GROUPS:
         lines.append(f" {group.title} (help keyword '{group.keyword}')")
-        lines += [f"    {known.name:<30} {known.help}" for known in all_commands(group.keyword) if not known.hidden]
+        lines += [f"    {known.name:<30} {known.help}" for known in listed_commands(group.keyword)]
         lines.append("")
     lines += [
         "",

@@ -10,12 +10,12 @@ from virt_shell.command import (
     Command,
     CommandError,
     alias,
-    all_commands,
     argv,
     command,
     find_command,
     find_group,
     flag,
+    listed_commands,
     string,
 )
 from virt_shell.shell import Shell
@@ -169,7 +169,7 @@ def show_help(shell: Shell, args: Arguments) -> bool:
 
 
 def _group_help(keyword: str, title: str) -> str:
-    rows = [f"    {known.name:<30} {known.help}\n" for known in all_commands(keyword) if not known.hidden]
+    rows = [f"    {known.name:<30} {known.help}\n" for known in listed_commands(keyword)]
     return f" {title} (help keyword '{keyword}'):\n" + "".join(rows)
 
 
