@@ -146,8 +146,8 @@ def attribute(
     :param nonzero: zero is refused.
     :param pattern: regular expression for the schema (XSD syntax).
     :param exclusive: name of a choice: of the fields that share it at most one may be present (schema).
-    :param missing: message when a required value is absent; ``{name}``, ``{element}`` are filled in. Default:
-        libvirt's generic one.
+    :param missing: message when a required value is absent; ``{name}``, ``{element}`` are filled in, and what
+        :func:`virtcore.xml.problems.filled` knows beside. Default: libvirt's generic one.
     :param invalid: message for a value that cannot be read; also ``{value}``.
     :param code: error code for ``missing`` and ``invalid`` (default ``XML_ERROR``).
     :param missing_code: error code for ``missing`` where it is another. With ``missing=""`` the error has no detail.

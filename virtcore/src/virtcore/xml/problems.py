@@ -19,6 +19,7 @@ __all__ = [
     "Reading",
     "attribute_of_leaf",
     "bad",
+    "filled",
     "locate",
     "missing",
     "nearest",
@@ -66,6 +67,31 @@ def locate(problem: VirtError, node: _Element) -> VirtError:
     return problem
 
 
+class _Words(dict[str, str]):
+    """What may stand in braces in a message."""
+
+    def __init__(self, node: _Element, words: dict[str, str]) -> None:
+        super().__init__(words)
+        self.node = node
+
+    def __missing__(self, key: str) -> str:
+        if key == "document":
+            return self.node.getroottree().getroot().findtext("name") or "(null)"
+        if not key.startswith("@"):
+            raise KeyError(key)
+        for element in (self.node, *self.node.iterancestors()):
+            if key[1:] in element.attrib:
+                return str(element.get(key[1:]))
+        return "(null)"
+
+
+def filled(template: str, node: _Element, *, name: str, value: str = "", element: str | None = None) -> str:
+    """A message with its words: ``{name}``, ``{element}``, ``{value}``; ``{@id}``, the attribute ``id`` of the element
+    or of the nearest one around it; ``{document}``, what the document's object is called (its root's ``<name>``)."""
+    words = {"name": name, "element": local(str(node.tag)) if element is None else element, "value": value}
+    return template.format_map(_Words(node, words))
+
+
 def nearest(value: str, words: tuple[str, ...]) -> str | None:
     """The valid value that was probably meant."""
     import difflib
@@ -88,9 +114,9 @@ def bad(slot: Slot, node: _Element, value: str, name: str | None = None, cause: 
     code = field.code
     own = cause.args[0] if isinstance(cause, Refusal) else None
     if field.invalid is not None:
-        detail = field.invalid.format(name=name or tag, element=tag, value=shown)
+        detail = filled(field.invalid, node, name=name or tag, value=shown)
     elif codec is not None and codec.message is not None:
-        detail = codec.message.format(name=name or tag, element=tag, value=shown)
+        detail = filled(codec.message, node, name=name or tag, value=shown)
         code = code if code is not None else ErrorCode[codec.error]
     else:
         what = f"attribute '{name}' in element '{tag}'" if name else f"element '{tag}'"
@@ -122,7 +148,7 @@ def missing(slot: Slot, node: _Element) -> NoReturn:
     tag = local(str(node.tag))
     name = slot.name if slot.kind != "text" else tag
     if field.missing is not None:
-        detail = field.missing.format(name=name, element=tag, value="")
+        detail = filled(field.missing, node, name=name)
     elif slot.kind == "attribute":
         detail = f"Missing required attribute '{name}' in element '{tag}'"
     else:
@@ -138,14 +164,14 @@ def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: t
     absent = next((n for n, v in zip(slot.tag_attributes, values, strict=True) if v is None), None)
     lacking = field.missing_code if field.missing_code is not None else field.code
     if absent is not None and field.missing is not None:
-        raise error(lacking, field.missing.format(name=absent, element=tag, value=""), path=place(node))
+        raise error(lacking, filled(field.missing, node, name=absent), path=place(node))
     if absent is not None:
         detail = f"Missing required attribute '{absent}' in element '{tag}'"
         raise error(lacking, detail, path=place(node, absent))
     value = "/".join(v or "" for v in values)
     name = slot.tag_attributes[-1]
     template = field.invalid or "Invalid value for attribute '{name}' in element '{element}': '{value}'."
-    detail = template.format(name=name, element=tag, value=value)
+    detail = filled(template, node, name=name, value=value)
     raise error(field.code, detail, path=place(node, name), value=value, nearest=nearest(value, words))
 
 
@@ -196,7 +222,7 @@ def unknown_element(
             known = tuple(sorted(plan.known()[1]))
             raise error(
                 declared.unknown_code,
-                declared.unknown.format(name=name, element=declared.name, value=name),
+                filled(declared.unknown, node, name=name, value=name, element=declared.name),
                 path=place(node),
                 value=name,
                 nearest=nearest(name, known),
