@@ -19,6 +19,7 @@ from virtcore.model.domain.address import (
     VirtioSerialAddress,
 )
 from virtcore.model.domain.rules.context import DomainFeature
+from virtcore.model.pci import verify_pci
 
 if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
@@ -103,15 +104,6 @@ def _settle_boot(device: BootableDevice | ROMDevice) -> None:
     device.loadparm = loadparm
 
 
-def _verify_pci(bus: int, slot: int, function: int) -> None:
-    if bus > 0xFF:
-        raise XMLError(f"Invalid PCI address bus='0x{bus:x}', must be <= 0xFF")
-    if slot > 0x1F:
-        raise XMLError(f"Invalid PCI address slot='0x{slot:x}', must be <= 0x1F")
-    if function > 7:
-        raise XMLError(f"Invalid PCI address function=0x{function:x}, must be <= 7")
-
-
 def _settle_pci(address: PCIAddress) -> None:
     bus, slot, function = address.bus or 0, address.slot or 0, address.function or 0
     if not (bus or slot or function or address.domain):
@@ -119,7 +111,7 @@ def _settle_pci(address: PCIAddress) -> None:
         address.domain = address.bus = address.slot = address.function = None
         return
     if bus > 0xFF or slot > 0x1F or function > 7:
-        _verify_pci(bus, slot, function)
+        verify_pci(bus, slot, function)
     address.domain = address.domain or 0
     address.bus, address.slot, address.function = bus, slot, function
 
@@ -133,7 +125,7 @@ def settle_source_address(address: SourcePCIAddress) -> None:
     address.bus = address.bus or 0
     address.slot = address.slot or 0
     address.function = address.function or 0
-    _verify_pci(address.bus, address.slot, address.function)
+    verify_pci(address.bus, address.slot, address.function)
 
 
 def _settle_usb(address: USBAddress) -> None:

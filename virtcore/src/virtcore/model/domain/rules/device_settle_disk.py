@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virtcore.errors import ConfigUnsupported, XMLDetail, XMLError
 from virtcore.model.domain.disk import BlockJob, DiskDevice, DiskErrorPolicy
 from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
+from virtcore.model.storage.settle import settle_encryption, settle_secret
 from virtcore.model.storage.source import (
     FileSource,
     HostTransport,
@@ -25,10 +26,9 @@ if TYPE_CHECKING:
 
     from virtcore.model.domain.disk import BackingStore, Disk, DiskMirror
     from virtcore.model.domain.rules.context import DomainContext
-    from virtcore.model.storage.secret import Encryption, SecretReference
     from virtcore.model.storage.source import DeviceSeclabel, NetworkHost, Reconnect, Reservations, Source
 
-__all__ = ["settle_disk", "settle_hosts", "settle_reconnect", "settle_seclabels", "settle_secret", "settle_source"]
+__all__ = ["settle_disk", "settle_hosts", "settle_reconnect", "settle_seclabels", "settle_source"]
 
 _DEFAULT_PORTS = {
     NetProtocol.HTTP: 80,
@@ -76,7 +76,7 @@ def settle_disk(disk: Disk, context: DomainContext) -> None:
     if disk.auth is not None:
         settle_secret(disk.auth.secret)
     if disk.encryption is not None:
-        _settle_encryption(disk.encryption)
+        settle_encryption(disk.encryption)
     if disk.backing_store is not None:
         _settle_backing_store(disk.backing_store, context)
     driver = disk.driver
@@ -119,7 +119,7 @@ def settle_source(source: Source, context: DomainContext) -> None:
     if source.auth is not None:
         settle_secret(source.auth.secret)
     if source.encryption is not None:
-        _settle_encryption(source.encryption)
+        settle_encryption(source.encryption)
     if source.reservations is not None:
         _settle_reservations(source.reservations)
     source.slices = [entry for entry in source.slices if entry.type == "storage"][:1]
@@ -188,30 +188,6 @@ def settle_hosts(hosts: Iterable[NetworkHost], protocol: NetProtocol) -> None:
                 raise XMLError("missing name for host")
             if host.transport is HostTransport.TCP and not host.port:
                 host.port = _DEFAULT_PORTS.get(protocol)
-
-
-def settle_secret(secret: SecretReference | None) -> None:
-    """A secret is named by UUID or by usage.
-
-    :raises XMLError: by neither, or by both.
-    """
-    if secret is None:
-        return
-    if secret.uuid is None and secret.usage is None:
-        raise XMLError("missing secret uuid or usage attribute")
-    if secret.uuid is not None and secret.usage is not None:
-        raise XMLError("either secret uuid or usage expected")
-
-
-def _settle_encryption(encryption: Encryption) -> None:
-    for secret in encryption.secrets:
-        if secret.type is None:
-            raise XMLError("unknown volume encryption secret type")
-        if secret.type != "passphrase":
-            raise ConfigUnsupported(f"unknown volume encryption secret type {secret.type}")
-        settle_secret(secret)
-    if encryption.ivgen is not None and encryption.cipher is None:
-        raise XMLError("ivgen element found, but cipher is missing")
 
 
 def _settle_reservations(reservations: Reservations) -> None:

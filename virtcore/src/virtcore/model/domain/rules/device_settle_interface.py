@@ -22,9 +22,10 @@ from virtcore.model.domain.interface import (
     VhostUserMode,
 )
 from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
-from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect, settle_secret
+from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect
 from virtcore.model.network.port import VirtualPortType
 from virtcore.model.paths import sanitize_path
+from virtcore.model.storage.settle import settle_secret
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:
