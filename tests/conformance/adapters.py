@@ -30,5 +30,7 @@ ADAPTERS: dict[str, Adapter] = {
     "virconf": lazy("suites_conf", "virconf"),
     "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),
     "qemu-domain-xml": lazy("suites_qemu_domain", "qemu_domain_xml"),
+    "secret-xml": lazy("suites_secret", "secret_xml"),
+    "interface-xml": lazy("suites_interface", "interface_xml"),
     "virsh": lazy("suites_virsh", "virsh"),
 }
