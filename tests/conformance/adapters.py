@@ -32,5 +32,8 @@ ADAPTERS: dict[str, Adapter] = {
     "qemu-domain-xml": lazy("suites_qemu_domain", "qemu_domain_xml"),
     "secret-xml": lazy("suites_secret", "secret_xml"),
     "interface-xml": lazy("suites_interface", "interface_xml"),
+    "bhyve-argv": lazy("suites_bhyve", "bhyve_argv"),
+    "bhyve-argv2xml": lazy("suites_bhyve", "bhyve_argv2xml"),
+    "bhyve-domain-xml": lazy("suites_bhyve", "bhyve_domain_xml"),
     "virsh": lazy("suites_virsh", "virsh"),
 }

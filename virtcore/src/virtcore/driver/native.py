@@ -6,16 +6,20 @@ names: ``qemu-argv``, ``xen-xl``, ``xen-xm``, ``vmware-vmx``, ``bhyve-argv``, ``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
 from virtcore.errors import InternalError, InvalidArg, NoSupport
 
-__all__ = ["XML", "NativeFormat", "convert", "native_formats"]
+__all__ = ["XML", "NativeFormat", "convert", "native_formats", "refuse_unprintable"]
 
 XML = "xml"
 """How :func:`convert` calls domain XML, which is no native format."""
+
+#: What no XML document can hold; other control characters are dropped when they are printed.
+_UNPRINTABLE = re.compile("[\x00\x1a-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,17 @@ def native_formats() -> dict[str, NativeFormat]:
     return found
 
 
+def refuse_unprintable(text: str) -> None:
+    """Refuse a configuration that could not be printed as XML: binary data, or text that was decoded wrongly.
+
+    :raises InvalidArg: it has a character that no document can hold.
+    """
+    found = _UNPRINTABLE.search(text)
+    if found is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        raise InvalidArg(f"character U+{ord(found.group()):04X} on line {line} of the configuration is no text")
+
+
 def convert(text: str, *, from_format: str = XML, to_format: str = XML) -> str:
     """Translate a domain's configuration between formats; needs no hypervisor.
 
@@ -68,6 +83,8 @@ def convert(text: str, *, from_format: str = XML, to_format: str = XML) -> str:
     formats = native_formats()
     read = _direction(formats, from_format, "to_xml", "virConnectDomainXMLFromNative")
     write = _direction(formats, to_format, "from_xml", "virConnectDomainXMLToNative")
+    if from_format != XML:
+        refuse_unprintable(text)
     return write(read(text))
 
 
