@@ -61,7 +61,7 @@ def operations() -> str:
         "What a driver implements and a user calls, sync or async. *Query* reads; *change* is a job, once begun.\n\n"
     )
     for family, records in families().items():
-        page += heading(family.capitalize(), "-")
+        page += heading(family.replace("_", " ").capitalize(), "-")
         for record in records:
             body = inspect.cleandoc(record.function.__doc__ or "")
             kind = f"*{record.kind.value}{', can be aborted' if record.abortable else ''}*"

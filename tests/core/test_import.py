@@ -43,6 +43,10 @@ def test_import_takes_no_time() -> None:
         ("from virtcore.driver import loader; loader.installed(loader.DRIVERS)", {"asyncio", "pluggy", "stevedore"}),
         ("import virtcore; virtcore.connect", {"lxml", "attr", "asyncio", "pluggy", "stevedore", "virtcore.xml"}),
         ("import virtcore; virtcore.Connection, virtcore.Stream, virtcore.Job", {"asyncio", "virtcore.api.aio"}),
+        (
+            "import virtcore\nwith virtcore.connect('test:///default') as connection: connection.list_domains()",
+            {"virtcore.api.aio", "virtcore.api.sync.network", "virtcore.api.sync.storage_pool", "virtcore.model"},
+        ),
     ],
 )
 def test_what_is_not_loaded(code: str, absent: set[str]) -> None:

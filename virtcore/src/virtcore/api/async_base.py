@@ -1,4 +1,4 @@
-"""The hand-written part of connections and domains for coroutines."""
+"""The hand-written part of connections and objects for coroutines."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from virtcore.api.async_events import AsyncEventIterator, call_in_loop
-from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, DomainBase
+from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, ObjectBase, R
 from virtcore.api.events import EventSubscription
 from virtcore.operations.events import Event
 from virtcore.runtime.events import QUEUE_LIMIT
-from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
     from virtcore.api.aio import AsyncConnection
 
-__all__ = ["DEFAULT", "AsyncConnectionBase", "AsyncDomainBase", "Deadline"]
+__all__ = ["DEFAULT", "AsyncConnectionBase", "AsyncObjectBase", "Deadline"]
 
 
 class AsyncConnectionBase(ConnectionBase):
@@ -67,14 +66,19 @@ class AsyncConnectionBase(ConnectionBase):
         await self.close()
 
 
-class AsyncDomainBase(DomainBase):
-    """A domain for coroutines (``virDomainPtr``)."""
+class AsyncObjectBase(ObjectBase[R]):
+    """A domain, a network, ... for coroutines.
 
-    __slots__ = ("connection",)
+    :ivar connection: the connection it was found on.
+    """
 
-    def __init__(self, connection: AsyncConnection, ref: DomainRef) -> None:
-        super().__init__(ref)
+    __slots__ = ()
+
+    connection: AsyncConnection
+
+    def __init__(self, connection: AsyncConnection, ref: R) -> None:
         self.connection = connection
+        self._ref = ref
 
     async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
         return await self.connection.session.call_anywhere(name, (self._ref, *args), deadline)

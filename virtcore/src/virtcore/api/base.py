@@ -1,4 +1,4 @@
-"""The hand-written part of connections and domains, and all of it for threads; the generated faces add a method per
+"""The hand-written part of connections and objects, and all of it for threads; the generated faces add a method per
 operation.
 
 Nothing here loads asyncio: whether it is needed depends on the driver.
@@ -9,14 +9,13 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from virtcore.api.events import EventIterator, EventSubscription, call_on_thread
 from virtcore.operations.events import Event
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
 from virtcore.runtime.methods import DEFAULT, Deadline
-from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection
@@ -27,10 +26,13 @@ __all__ = [
     "DEFAULT",
     "ConnectionBase",
     "Deadline",
-    "DomainBase",
+    "ObjectBase",
     "SyncConnectionBase",
-    "SyncDomainBase",
+    "SyncObjectBase",
 ]
+
+#: A class of virtcore.types.
+R = TypeVar("R", bound=tuple[object, ...])
 
 CLOSE_DEADLINE = 30.0
 """Seconds that closing a connection may take before it goes on without the caller."""
@@ -128,52 +130,51 @@ class SyncConnectionBase(ConnectionBase):
         self.close()
 
 
-class DomainBase:
-    """What both faces' domains have in common. Two are equal when their UUIDs are."""
+class ObjectBase(Generic[R]):
+    """What both faces' domains, networks, ... have in common. Two are equal when they stand for the same object."""
 
-    __slots__ = ("_ref",)
+    __slots__ = ("_ref", "connection")
 
-    def __init__(self, ref: DomainRef) -> None:
-        self._ref = ref
+    _ref: R
 
     @property
-    def ref(self) -> DomainRef:
-        """The plain reference: name, UUID, id."""
+    def ref(self) -> R:
+        """The plain reference, which can be kept and compared without any connection."""
         return self._ref
 
     @property
-    def name(self) -> str:
-        """Its name."""
-        return self._ref.name
-
-    @property
-    def uuid(self) -> str:
-        """Its UUID, lower-case with hyphens."""
-        return self._ref.uuid
-
-    @property
-    def id(self) -> int:
-        """Its id when it was looked up or started through this object; -1 when it was not running then."""
-        return self._ref.id
+    def _key(self) -> object:
+        """What makes two the same."""
+        raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
-        return self._ref.uuid == other._ref.uuid if isinstance(other, DomainBase) else NotImplemented
+        if not isinstance(other, ObjectBase) or type(other._ref) is not type(self._ref):
+            return NotImplemented
+        return self._key == other._key
 
     def __hash__(self) -> int:
-        return hash(self._ref.uuid)
+        return hash(self._key)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._ref.name!r} {self._ref.uuid}>"
+        key = self._key if isinstance(self._key, tuple) else (self._key,)
+        name = getattr(self._ref, "name", None)
+        shown = [repr(name)] if name is not None else []
+        return f"<{' '.join([type(self).__name__, *shown, *(str(part) for part in key if part != name)])}>"
 
 
-class SyncDomainBase(DomainBase):
-    """A domain for threads (``virDomainPtr``)."""
+class SyncObjectBase(ObjectBase[R]):
+    """A domain, a network, ... for threads.
 
-    __slots__ = ("connection",)
+    :ivar connection: the connection it was found on.
+    """
 
-    def __init__(self, connection: Connection, ref: DomainRef) -> None:
-        super().__init__(ref)
+    __slots__ = ()
+
+    connection: Connection
+
+    def __init__(self, connection: Connection, ref: R) -> None:
         self.connection = connection
+        self._ref = ref
 
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
         return self.connection.session.call_here(name, (self._ref, *args), deadline)

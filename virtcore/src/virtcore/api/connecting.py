@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from virtcore.api.sync import Connection
+from virtcore.api.sync.connection import Connection
 from virtcore.driver.base import AuthCallback, Credential
 from virtcore.driver.opening import Target, open_target, resolve
 from virtcore.runtime.methods import QUERY_DEADLINE, Method, Style, check_deadline

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from virtcore.operations.declare import Operation, inline
 from virtcore.operations.events import Event
-from virtcore.operations.families import ConnectionOperations, DomainOperations
+from virtcore.operations.sets import AllOperations
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Subscription:
             cancel()
 
 
-class Driver(ConnectionOperations, DomainOperations):
+class Driver(AllOperations):
     """Base class of all drivers. One instance serves one connection; it lives in the core loop."""
 
     #: Name as ``virConnectGetType`` reports it.

@@ -16,8 +16,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from virtcore.errors import NoSupport
+from virtcore.operations.families import FAMILIES
 
-__all__ = ["Kind", "Operation", "OperationSet", "Result", "all_operations", "inline", "is_inline", "operation"]
+__all__ = [
+    "Kind",
+    "Operation",
+    "OperationSet",
+    "Result",
+    "all_operations",
+    "inline",
+    "is_inline",
+    "operation",
+    "services",
+]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,17 +50,26 @@ class Operation:
     """The record of one declared operation.
 
     :ivar name: name of the driver method, e.g. ``domain_create``.
-    :ivar family: object family, e.g. ``domain``; the first parameter's object, ``connection`` otherwise.
+    :ivar family: object family (:mod:`virtcore.operations.families`); the first parameter's object, ``connection``
+        otherwise.
     :ivar kind: query or change.
     :ivar abortable: a running one can be ended through the object's job.
     :ivar secret: parameter names whose values never reach logs.
+    :ivar renews: the reference it returns takes the place of the one it was called on.
     :ivar function: the declared method (signature and docstring).
+    :ivar service: the service it is part of, e.g. ``storage``; None for what only a hypervisor's driver has.
     """
 
-    __slots__ = ("abortable", "family", "function", "kind", "name", "secret")
+    __slots__ = ("abortable", "family", "function", "kind", "name", "renews", "secret", "service")
 
     def __init__(
-        self, function: Callable[..., Any], family: str, kind: Kind, abortable: bool, secret: frozenset[str]
+        self,
+        function: Callable[..., Any],
+        family: str,
+        kind: Kind,
+        abortable: bool,
+        secret: frozenset[str],
+        renews: bool,
     ) -> None:
         self.function = function
         self.name = function.__name__
@@ -57,6 +77,8 @@ class Operation:
         self.kind = kind
         self.abortable = abortable
         self.secret = secret
+        self.renews = renews
+        self.service: str | None = None
 
     @property
     def face_name(self) -> str:
@@ -72,28 +94,43 @@ class Operation:
         return f"<operation {self.name}>"
 
 
-def operation(kind: Kind, *, abortable: bool = False, secret: tuple[str, ...] = ()) -> Callable[[F], F]:
+def operation(
+    kind: Kind, *, abortable: bool = False, secret: tuple[str, ...] = (), renews: bool = False
+) -> Callable[[F], F]:
     """Mark a method of an :class:`OperationSet` as the declaration of an operation."""
 
     def mark(function: F) -> F:
-        function.__operation_facts__ = (kind, abortable, frozenset(secret))  # type: ignore[attr-defined]
+        function.__operation_facts__ = (kind, abortable, frozenset(secret), renews)  # type: ignore[attr-defined]
         return function
 
     return mark
 
 
 _REGISTRY: dict[str, Operation] = {}
+_SERVICES: dict[str, type[OperationSet]] = {}
 
 
 class OperationSet:
-    """Base of the classes that declare one object family's operations."""
+    """Base of the classes that declare operations.
+
+    A set declares one object family's (``family=``); several sets may declare operations of the same family. A class
+    that derives from sets and gives ``service=`` makes them a service: what a service driver implements, and what a
+    hypervisor's driver brings itself or leaves to one.
+    """
 
     operations: ClassVar[dict[str, Operation]] = {}
 
-    def __init_subclass__(cls, *, family: str | None = None, **rest: Any) -> None:
+    def __init_subclass__(cls, *, family: str | None = None, service: str | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
+        if service is not None:
+            _SERVICES[service] = cls
+            cls.operations = {name: record for base in cls.__bases__ for name, record in _operations_of(base).items()}
+            for record in cls.operations.values():
+                record.service = service
         if family is None:
-            return  # a driver, not a declaration
+            return  # a driver or a service, not a declaration
+        if family not in FAMILIES:
+            raise TypeError(f"there is no object family {family}")
         declared: dict[str, Operation] = {}
         for name, function in list(vars(cls).items()):
             facts = getattr(function, "__operation_facts__", None)
@@ -101,11 +138,17 @@ class OperationSet:
                 continue
             if not name.startswith(family + "_"):
                 raise TypeError(f"operation {name} of family {family} must be named {family}_...")
+            if name in _REGISTRY:
+                raise TypeError(f"operation {name} is declared twice")
             record = Operation(function, family, *facts)
             declared[name] = record
             setattr(cls, name, _unsupported(record))
         cls.operations = declared
         _REGISTRY.update(declared)
+
+
+def _operations_of(base: type) -> dict[str, Operation]:
+    return base.operations if issubclass(base, OperationSet) else {}
 
 
 def _unsupported(record: Operation) -> Callable[..., Any]:
@@ -136,6 +179,13 @@ def is_inline(method: Callable[..., Any]) -> bool:
 
 def all_operations() -> dict[str, Operation]:
     """Every declared operation by name (loads all families)."""
-    import virtcore.operations.families  # noqa: F401  # registers every family
+    import virtcore.operations.sets  # noqa: F401  # registers every one
 
     return dict(_REGISTRY)
+
+
+def services() -> dict[str, type[OperationSet]]:
+    """The declared services by name (loads all families)."""
+    import virtcore.operations.sets  # noqa: F401  # registers every one
+
+    return dict(_SERVICES)

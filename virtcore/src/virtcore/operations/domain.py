@@ -35,7 +35,7 @@ class DomainOperations(OperationSet, family="domain"):
 
     # -- life cycle
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, renews=True)
     def domain_create(self, domain: DomainRef, flags: DomainCreateFlags | int = 0) -> Result[DomainRef]:
         """Start a defined domain (``virDomainCreateWithFlags``). Its reference then carries the new id."""
 

@@ -14,10 +14,10 @@ from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSup
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import Event
 from virtcore.operations.procedures import procedure, program
-from virtcore.operations.spellings import Spelling, canonical
+from virtcore.operations.spellings import spellings_of
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.operations.wire.events import DOMAIN_EVENTS, of_procedure
-from virtcore.operations.wire.mapping import client_call
+from virtcore.operations.wire.mapping import ClientCall, client_operation
 
 __all__ = ["RemoteDriver"]
 
@@ -102,14 +102,6 @@ class RemoteDriver(Driver):
         (secure,) = await self._ask("CONNECT_IS_SECURE")
         return bool(secure) and (self._local or self._encrypted)
 
-    async def connection_lookup_domain(
-        self, name: str | None = None, uuid: str | None = None, id: int | None = None
-    ) -> Any:
-        by = {"virDomainLookupByName": name, "virDomainLookupByUUID": uuid, "virDomainLookupByID": id}
-        function = next((function for function, value in by.items() if value is not None), "virDomainLookupByName")
-        call = client_call("connection_lookup_domain", function)
-        return await self._invoke(call, (name, uuid, id), {})
-
     # -- events
 
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
@@ -158,8 +150,7 @@ class RemoteDriver(Driver):
 
     # -- every other operation
 
-    async def _invoke(self, call: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        wire_arguments = call.bind(arguments, named)
+    async def _invoke(self, call: ClientCall, wire_arguments: tuple[Any, ...]) -> Any:
         row = call.procedure
         try:
             body = call.encode(wire_arguments) if call.encode is not None else b""
@@ -167,7 +158,7 @@ class RemoteDriver(Driver):
                 _, stream = await self._wire.open_stream(row, body)
                 return stream
             results = body_of(await self._wire.call(row, body), call.decode)
-            if call.repeat is not None:
+            if call.repeat is not None and call.encode is not None:
                 again = list(wire_arguments)
                 again[call.repeat] = results[-1]
                 if results[-1]:
@@ -183,9 +174,9 @@ def _look(reply: asyncio.Future[bytes]) -> None:
         reply.exception()
 
 
-def _remote_method(operation: Operation, spelling: Spelling) -> Callable[..., Coroutine[Any, Any, Any]]:
+def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def method(self: RemoteDriver, *arguments: Any, **named: Any) -> Any:
-        return await self._invoke(client_call(operation.name, spelling.function), arguments, named)
+        return await self._invoke(*client_operation(operation.name).call(arguments, named))
 
     method.__name__ = operation.name
     method.__qualname__ = f"RemoteDriver.{operation.name}"
@@ -194,6 +185,5 @@ def _remote_method(operation: Operation, spelling: Spelling) -> Callable[..., Co
 
 
 for _operation in all_operations().values():
-    _spelling = canonical(_operation.name)
-    if _operation.name not in vars(RemoteDriver) and _spelling is not None and _spelling.procedure is not None:
-        setattr(RemoteDriver, _operation.name, _remote_method(_operation, _spelling))
+    if _operation.name not in vars(RemoteDriver) and any(row.procedure for row in spellings_of(_operation.name)):
+        setattr(RemoteDriver, _operation.name, _remote_method(_operation))

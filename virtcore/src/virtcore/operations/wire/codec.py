@@ -27,23 +27,11 @@ from collections.abc import Callable
 from struct import Struct, error as struct_error
 from typing import Any, NamedTuple
 
+import virtcore.types
 from virtcore.enums.common import TypedParameterType
+from virtcore.operations.families import FAMILIES
 from virtcore.operations.procedures import type_record
-from virtcore.types import (
-    DomainCheckpointRef,
-    DomainRef,
-    DomainSnapshotRef,
-    InterfaceRef,
-    NetworkPortRef,
-    NetworkRef,
-    NodeDeviceRef,
-    NWFilterBindingRef,
-    NWFilterRef,
-    SecretRef,
-    StoragePoolRef,
-    StorageVolRef,
-    TypedParameters,
-)
+from virtcore.types import TypedParameters
 
 __all__ = ["Codec", "EncodingError", "WireError", "codec"]
 
@@ -80,23 +68,18 @@ _SCALARS = {
     "float": ("f", 4),
 }
 
+
+def _references() -> dict[str, tuple[type, tuple[int, ...]]]:
+    found: dict[str, tuple[type, tuple[int, ...]]] = {}
+    for family in FAMILIES.values():
+        if family.reference is not None:
+            reference = getattr(virtcore.types, family.reference)
+            found[family.xdr] = (reference, family.wire or tuple(range(len(reference._fields))))
+    return found
+
+
 #: Structs that stand for a class of virtcore.types, with the wire's fields in the order of the class's.
-_REFERENCES: dict[str, tuple[type, tuple[int, ...]]] = {
-    "remote_nonnull_domain": (DomainRef, (0, 1, 2)),
-    "remote_nonnull_domain_checkpoint": (DomainCheckpointRef, (1, 0)),
-    "remote_nonnull_domain_snapshot": (DomainSnapshotRef, (1, 0)),
-    "remote_nonnull_interface": (InterfaceRef, (0, 1)),
-    "remote_nonnull_network": (NetworkRef, (0, 1)),
-    "remote_nonnull_network_port": (NetworkPortRef, (0, 1)),
-    "remote_nonnull_node_device": (NodeDeviceRef, (0,)),
-    "remote_nonnull_nwfilter": (NWFilterRef, (0, 1)),
-    "remote_nonnull_nwfilter_binding": (NWFilterBindingRef, (0, 1)),
-    "remote_nonnull_secret": (SecretRef, (0, 1, 2)),
-    "remote_nonnull_storage_pool": (StoragePoolRef, (0, 1)),
-    "remote_nonnull_storage_vol": (StorageVolRef, (0, 1, 2)),
-    "virNetMessageNonnullDomain": (DomainRef, (0, 1, 2)),
-    "virNetMessageNonnullNetwork": (NetworkRef, (0, 1)),
-}
+_REFERENCES = _references()
 
 _UUID_TYPES = ("remote_uuid", "virNetMessageUUID")
 _PARAMETER_TYPES = ("remote_typed_param", "admin_typed_param")

@@ -1,0 +1,124 @@
+"""Spellings: libvirt's functions and the operations they stand for.
+
+libvirt has several functions for most behaviours: older ones without flags, counts beside lists, look-ups by each key.
+A spelling says which operation such a function is, with which arguments fixed, and how its arguments and results differ
+from the operation's where they are not the same, in the same order. Since-version, procedure and whether it needs a
+read-write connection are facts of the function (:mod:`virtcore.operations.functions`); a spelling without them fails
+closed: it needs a read-write connection.
+
+The tables are modules of this package, one per part of the API. Of an operation's spellings the first is the canonical
+one: it names the operation in errors. A client sends the first one that has an argument for each that was given.
+
+This package is cheap to import: no codecs, no enumerations, no procedures; the tables are read at the first look-up.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Final
+
+from virtcore.operations.functions import FUNCTIONS
+from virtcore.operations.spellings.declare import VIRTUAL_ARGUMENTS, Form, Row, Spelling
+
+__all__ = [
+    "VIRTUAL_ARGUMENTS",
+    "Form",
+    "Spelling",
+    "all_spellings",
+    "by_procedure",
+    "canonical",
+    "canonical_function",
+    "needs_write",
+    "of_function",
+    "spellings_of",
+]
+
+#: The modules with the tables.
+TABLES: Final = (
+    "connection",
+    "domain",
+    "network",
+    "storage",
+    "secret",
+    "nodedev",
+    "interface",
+    "nwfilter",
+)
+
+
+@functools.cache
+def _table() -> Mapping[str, Sequence[Row]]:
+    """Operation -> its spellings."""
+    joined: dict[str, Sequence[Row]] = {}
+    for name in TABLES:
+        rows: Mapping[str, Sequence[Row]] = import_module(f"{__name__}.{name}").SPELLINGS
+        for operation in rows:
+            if operation in joined:
+                raise TypeError(f"the spellings of {operation} are in two tables")
+        joined.update(rows)
+    return joined
+
+
+@functools.cache
+def spellings_of(operation: str) -> tuple[Spelling, ...]:
+    """Every spelling of an operation, the canonical one first; none for an operation that libvirt does not know."""
+    return tuple(_complete(operation, row) for row in _table().get(operation, ()))
+
+
+def _complete(operation: str, row: Row) -> Spelling:
+    function, arguments, fixed, form, procedure, write_flags = row
+    since, write, carried_by = FUNCTIONS.get(function, ("", True, None))
+    if write == -1 and write is not True:  # it depends, and only the table can say on what
+        write = True if write_flags is None else write_flags
+    return Spelling(function, operation, arguments, fixed, form, procedure or carried_by, since, write)
+
+
+def canonical(operation: str) -> Spelling | None:
+    """The first spelling of an operation, which names it in errors."""
+    found = spellings_of(operation)
+    return found[0] if found else None
+
+
+def canonical_function(operation: str) -> str:
+    """libvirt's name for an operation, as errors give it; the operation's own where libvirt has none."""
+    found = canonical(operation)
+    return operation if found is None else found.function
+
+
+def needs_write(operation: str, arguments: Sequence[object]) -> bool:
+    """Whether an operation with these arguments (declared order, ``flags`` last) needs a read-write connection."""
+    found = canonical(operation)
+    if found is None:
+        return True
+    if isinstance(found.write, bool):
+        return found.write
+    flags = arguments[-1] if arguments else 0
+    return not isinstance(flags, int) or found.forbidden_readonly(flags)
+
+
+def all_spellings() -> list[Spelling]:
+    """Every spelling of every operation."""
+    return [spelling for operation in _table() for spelling in spellings_of(operation)]
+
+
+@functools.cache
+def _indexes() -> tuple[dict[str, Spelling], dict[str, Spelling]]:
+    functions: dict[str, Spelling] = {}
+    procedures: dict[str, Spelling] = {}
+    for spelling in all_spellings():
+        functions[spelling.function] = spelling
+        if spelling.procedure is not None:
+            procedures.setdefault(spelling.procedure, spelling)
+    return functions, procedures
+
+
+def of_function(function: str) -> Spelling | None:
+    """The spelling of a libvirt function."""
+    return _indexes()[0].get(function)
+
+
+def by_procedure(procedure: str) -> Spelling | None:
+    """The spelling that a procedure (``remote.DOMAIN_CREATE``) stands for."""
+    return _indexes()[1].get(procedure)
