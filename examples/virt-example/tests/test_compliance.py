@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
+from virtcore.testing.suite import *  # noqa: F403
+from virtcore.testing.suite import Target, pytest
 
-from virtcore.testing.compliance import DriverCompliance
 
+class Example(Target):
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-class TestExampleDriver(DriverCompliance):
-    @pytest.fixture
-    def uri(self, tmp_path: Path) -> str:
-        return f"example:///embed?root={tmp_path}"
+    def uri(self) -> str:
+        return f"example:///embed?root={self.folder}"
 
-    def document(self, name: str, uuid: str | None = None) -> str:
+    def domain(self, name: str, uuid: str | None = None) -> str:
         identity = f"<uuid>{uuid}</uuid>" if uuid else ""
         return (
             f"<domain type='test'><name>{name}</name>{identity}<memory unit='MiB'>16</memory>"
             "<os><type>hvm</type></os></domain>"
         )
+
+
+@pytest.fixture  # type: ignore[no-redef]
+def target(tmp_path: Path) -> Target:
+    return Example(tmp_path)

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import pytest
-
-from virtcore.testing.compliance import DriverCompliance
-
-
-def document(name: str, uuid: str | None = None) -> str:
-    identity = f"<uuid>{uuid}</uuid>" if uuid else ""
-    return (
-        f"<domain type='test'><name>{name}</name>{identity}<memory unit='MiB'>16</memory>"
-        "<os><type>hvm</type></os></domain>"
-    )
+from virtcore.testing.suite import *  # noqa: F403
+from virtcore.testing.suite import Target, pytest
 
 
-class TestTheTestDriver(DriverCompliance):
-    @pytest.fixture
+class TestHypervisor(Target):
+    __test__ = False  # no test case, whatever its name
+    persistent = False
+
     def uri(self) -> str:
         return "test:///default"
 
-    def document(self, name: str, uuid: str | None = None) -> str:
-        return document(name, uuid)
+    def domain(self, name: str, uuid: str | None = None) -> str:
+        identity = f"<uuid>{uuid}</uuid>" if uuid else ""
+        return (
+            f"<domain type='test'><name>{name}</name>{identity}<memory unit='MiB'>16</memory>"
+            "<os><type>hvm</type></os></domain>"
+        )
+
+
+@pytest.fixture  # type: ignore[no-redef]
+def target() -> Target:
+    return TestHypervisor()

@@ -1,0 +1,55 @@
+"""The driver compliance suite: what every driver must do alike.
+
+A driver's author writes one test module::
+
+    from virtcore.testing.suite import *
+
+    class Toy(Target):
+        def __init__(self, folder):
+            self.folder = folder
+
+        def uri(self):
+            return f"toy:///embed?root={self.folder}"
+
+        def domain(self, name, uuid=None):
+            return f"<domain type='toy'><name>{name}</name>...</domain>"
+
+    @pytest.fixture
+    def target(tmp_path):
+        return Toy(tmp_path)
+
+The suite asks the driver which operations it claims (``connection.supports``), tests those, skips the others with their
+names, and fails where something is claimed that neither it nor ``Target.tested_elsewhere`` tests. A test is replaced by
+subclassing its class under the same name.
+"""
+
+from __future__ import annotations
+
+import pytest as pytest
+
+from virtcore.testing.suite.behaviour import TestConcurrency, TestDeadlines, TestEvents, TestPersistence, TestReadOnly
+from virtcore.testing.suite.claims import TestClaims
+from virtcore.testing.suite.domains import TestDomainDefinitions, TestDomainLife, defined
+from virtcore.testing.suite.hosts import TestConnection
+from virtcore.testing.suite.target import Target, connection, covers, needs, says_what_it_tests, target, uri
+
+__all__ = [
+    "Target",
+    "TestClaims",
+    "TestConcurrency",
+    "TestConnection",
+    "TestDeadlines",
+    "TestDomainDefinitions",
+    "TestDomainLife",
+    "TestEvents",
+    "TestPersistence",
+    "TestReadOnly",
+    "connection",
+    "covers",
+    "defined",
+    "needs",
+    "pytest",
+    "says_what_it_tests",
+    "target",
+    "uri",
+]

@@ -1,0 +1,118 @@
+"""Connections: what every driver does alike, whatever it has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import virtcore
+from virtcore import errors
+from virtcore.testing.suite.target import covers, needs
+
+if TYPE_CHECKING:
+    from virtcore.api.sync import Connection
+    from virtcore.operations.declare import Operation
+
+__all__ = ["TestConnection"]
+
+
+class TestConnection:
+    """The connection itself."""
+
+    @covers("connection_type")
+    def test_it_says_what_it_is(self, connection: Connection) -> None:
+        assert connection.type()
+
+    @covers("connection_version")
+    def test_the_version_is_a_number(self, connection: Connection) -> None:
+        assert connection.version() >= 0
+
+    @covers("connection_lib_version")
+    def test_the_library_version_is_coded(self, connection: Connection) -> None:
+        assert connection.lib_version() >= 1000
+
+    @covers("connection_is_alive")
+    def test_it_is_alive(self, connection: Connection) -> None:
+        assert connection.is_alive() is True
+
+    @covers("connection_is_secure")
+    def test_secure_is_yes_or_no(self, connection: Connection) -> None:
+        assert connection.is_secure() in (True, False)
+
+    @covers("connection_is_encrypted")
+    def test_encrypted_is_yes_or_no(self, connection: Connection) -> None:
+        assert connection.is_encrypted() in (True, False)
+
+    @covers("connection_hostname")
+    def test_the_host_has_a_name(self, connection: Connection) -> None:
+        assert connection.hostname()
+
+    @covers("connection_capabilities")
+    def test_capabilities_are_a_document(self, connection: Connection) -> None:
+        from lxml import etree
+
+        assert etree.fromstring(connection.capabilities()).tag == "capabilities"
+
+    @covers("connection_sysinfo")
+    def test_sysinfo_is_a_document(self, connection: Connection) -> None:
+        from lxml import etree
+
+        assert etree.fromstring(connection.sysinfo()).tag == "sysinfo"
+
+    @covers("connection_node_info")
+    def test_the_host_has_processors_and_memory(self, connection: Connection) -> None:
+        node = connection.node_info()
+        assert node.model
+        assert node.memory > 0
+        assert 0 < node.cpus <= node.nodes * node.sockets * node.cores * node.threads
+
+    @covers("connection_node_free_memory")
+    def test_free_memory_is_a_size(self, connection: Connection) -> None:
+        assert connection.node_free_memory() >= 0
+
+    @covers("connection_security_model")
+    def test_the_security_model_has_a_name_or_none(self, connection: Connection) -> None:
+        model = connection.security_model()
+        assert model.model or not model.doi
+
+    @covers("connection_domain_capabilities")
+    def test_domain_capabilities_are_a_document(self, connection: Connection) -> None:
+        from lxml import etree
+
+        assert etree.fromstring(connection.domain_capabilities()).tag == "domainCapabilities"
+        with pytest.raises(errors.InvalidArg):
+            connection.domain_capabilities(arch="abacus")
+
+    @covers("connection_max_vcpus")
+    def test_guests_may_have_processors(self, connection: Connection) -> None:
+        assert connection.max_vcpus() > 0
+
+    def test_it_closes_for_good(self, uri: str) -> None:
+        connection = virtcore.connect(uri)
+        connection.close()
+        connection.close()
+        with pytest.raises(errors.InvalidConn):
+            connection.type()
+
+    @covers("connection_uri")
+    @needs("connection_list_domains")
+    def test_its_uri_opens_the_same(self, connection: Connection) -> None:
+        with virtcore.connect(connection.uri()) as again:
+            assert again.list_domains() == connection.list_domains()
+
+    def test_what_it_does_not_claim_it_refuses(self, connection: Connection) -> None:
+        from virtcore.operations.declare import all_operations
+
+        claimed = [name for name in all_operations() if connection.supports(name)]
+        assert claimed, "the driver claims nothing"
+        for name, operation in all_operations().items():
+            if operation.family == "connection" and name not in claimed and not _arguments(operation):
+                with pytest.raises(errors.NoSupport):
+                    getattr(connection, operation.face_name)()
+
+
+def _arguments(operation: Operation) -> bool:
+    """Whether an operation must be given something."""
+    parameters = list(operation.signature.parameters.values())[1:]
+    return any(parameter.default is parameter.empty for parameter in parameters)
