@@ -74,6 +74,7 @@ class Field:
     hide_default: bool = False
     inline: bool = False
     point: str | None = None
+    leading: bool = False
     entry: tuple[str, str] | None = None
     value: Callable[..., object] | None = None
     as_: str = "attribute"
@@ -417,10 +418,13 @@ def extras() -> Any:
     return Field("extras", locals())
 
 
-def namespaces(*, point: str, doc: str = "") -> Any:
+def namespaces(*, point: str, leading: bool = False, doc: str = "") -> Any:
     """Where elements of plugin namespaces registered for ``point`` hang (a list, see
     :class:`virtcore.xml.Namespace`); the prefixes
-    in use are declared on this element."""
+    in use are declared on this element.
+
+    :param leading: they are declared before the attributes; else the field's place among them says where.
+    """
     return Field("namespaces", locals())
 
 

@@ -178,7 +178,7 @@ def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: t
 def refused(slot: Slot, node: _Element) -> NoReturn:
     """Refuses a second element where one is allowed."""
     tag = local(str(node.tag))
-    detail = (slot.field.repeated or "only one '{name}' element is supported").format(name=tag, element=tag)
+    detail = filled(slot.field.repeated or "only one '{name}' element is supported", node, name=tag)
     raise error(slot.field.code, detail, path=place(node))
 
 

@@ -307,9 +307,8 @@ class _WriterSource:
             self.element(name, plan.entries, "i", "", plan.declared.empty, self.tag_prefix())
         elif self.part == "attributes":
             code(f"s = {self.tag_prefix()!r}")
-            for entry in plan.entries:
-                if isinstance(entry, Slot):
-                    self.attribute(entry, "s")
+            for slot in attribute_order(plan.entries):
+                self.attribute(slot, "s")
             if self.extra:
                 code("s += x.attributes_of('')")
             code("return s")
@@ -358,9 +357,8 @@ class _WriterSource:
         depth = within.count("/") + 1 if within else 0
         s, j = (f"{letter}{depth}" if depth else letter for letter in "sj")
         code(f"{s} = {constant!r}")
-        for entry in entries:
-            if isinstance(entry, Slot):
-                self.attribute(entry, s)
+        for slot in attribute_order(entries):
+            self.attribute(slot, s)
         if self.extra:
             code(f"{s} += x.attributes_of({within!r})")
         text = next((e for e in entries if isinstance(e, Slot) and e.kind == "text"), None)
@@ -671,6 +669,11 @@ class _WriterSource:
             name = self.prefixed(slot.name)
             text = f"escape({code.bind('t', field.codec.write)}(v))" if field.codec is not None else "escape(str(v))"
             code("if v is not None: w(" + joined(f"{{{indent}}}<{name}>{{{text}}}</{name}>") + ")")
+
+
+def attribute_order(entries: list[Slot | Wrap]) -> list[Slot]:
+    """The fields in the order of their attributes: as declared, but for namespaces that lead."""
+    return sorted((entry for entry in entries if isinstance(entry, Slot)), key=lambda slot: not slot.field.leading)
 
 
 def hidden(slot: Slot, cls: type) -> bool:
