@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from enum import StrEnum
 
 from virtcore.errors import ErrorCode
-from virtcore.xml import ULONG, UUID, YES_NO, Codec, attribute, child, children, element
+from virtcore.model.network.addresses import IP
+from virtcore.xml import ULONG, UUID, YES_NO, attribute, child, children, element
 from virtcore.xml.scalars import number
 
 __all__ = [
@@ -23,14 +23,6 @@ __all__ = [
     "VirtualPortParameters",
     "VirtualPortType",
 ]
-
-
-def _read_ip(text: str) -> str:
-    return str(ipaddress.ip_address(text.strip()))
-
-
-#: An IP address in its canonical spelling.
-IP: Codec[str] = Codec(_read_ip, str, safe=True)
 
 
 class NativeVLANMode(StrEnum):
@@ -81,10 +73,10 @@ class Route:
     """A route through an interface."""
 
     family: str | None = attribute(doc="ipv4 or ipv6")
-    address: str | None = attribute(codec=IP, doc="network")
-    netmask: str | None = attribute(codec=IP, doc="network mask (IPv4)")
+    address: str | None = attribute(doc="network")
+    netmask: str | None = attribute(doc="network mask (IPv4)")
     prefix: int | None = attribute(doc="length of the network's prefix")
-    gateway: str | None = attribute(codec=IP, doc="next hop")
+    gateway: str | None = attribute(doc="next hop")
     metric: int | None = attribute(nonzero=True, doc="lower is preferred")
 
 
@@ -142,10 +134,11 @@ class BandwidthRate:
     burst: int | None = attribute(codec=ULONG, omit=0, doc="KiB in a burst")
 
 
-@element("bandwidth", empty="keep")
+@element("bandwidth", empty="open")
 class Bandwidth:
     """Limits of an interface's throughput."""
 
+    class_id: int | None = attribute("classID", omit=0, doc="traffic class (ports of networks)")
     inbound: BandwidthRate | None = child("inbound")
     outbound: BandwidthRate | None = child("outbound")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, XMLError
+from virtcore.model import metadata
 from virtcore.model.cpu.element import CPUCheck
 from virtcore.model.domain.clock import TickPolicy, TimerName
 from virtcore.model.domain.memory import Memory
@@ -152,24 +153,7 @@ def verify_timers(domain: Domain, context: DomainContext) -> None:
 
 def sanitize_metadata(domain: Domain, context: DomainContext) -> None:
     """Each application has one element in ``<metadata>``, in a namespace of its own; what else is there goes."""
-    if domain.metadata is None:
-        return
-    from lxml import etree
-
-    parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True)
-    root = etree.fromstring(domain.metadata, parser)
-    seen: set[str] = set()
-    removed = False
-    for node in list(root):
-        uri = etree.QName(node).namespace if isinstance(node.tag, str) else None
-        if uri is None or uri in seen:
-            root.remove(node)
-            removed = True
-        else:
-            seen.add(uri)
-    if removed or root.text:
-        root.text = None
-        domain.metadata = etree.tostring(root, encoding="unicode", with_tail=False)
+    domain.metadata = metadata.sanitize_metadata(domain.metadata)
 
 
 def verify_cpu(domain: Domain, context: DomainContext) -> None:

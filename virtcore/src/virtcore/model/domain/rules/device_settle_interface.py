@@ -6,7 +6,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, OverflowDetected, XMLDetail, XMLError
+from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, OverflowDetected, XMLError
 from virtcore.model.domain.interface import (
     DirectInterfaceSource,
     HostdevInterfaceSource,
@@ -23,7 +23,7 @@ from virtcore.model.domain.interface import (
 )
 from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
 from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect
-from virtcore.model.network.port import VirtualPortType
+from virtcore.model.network.port_rules import settle_bandwidth, settle_routes, settle_virtualport, settle_vlan
 from virtcore.model.paths import sanitize_path
 from virtcore.model.storage.settle import settle_secret
 from virtcore.xml import declaration
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import AnyHostdev, Teaming
     from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.rules.context import DomainContext
-    from virtcore.model.network.port import VLAN, Bandwidth, BandwidthRate, IPAddress, Route, VirtualPort
+    from virtcore.model.network.port import IPAddress
 
 __all__ = ["is_known_model", "settle_hostdev", "settle_interface"]
 
@@ -102,22 +102,20 @@ def settle_interface(interface: Interface, context: DomainContext) -> None:
     if interface.virtualport is not None:
         if kind not in _WITH_PORT:
             raise ConfigUnsupported(f"<virtualport> element unsupported for <interface type='{kind}'>")
-        _settle_virtualport(interface.virtualport, context, complete=kind is not InterfaceType.NETWORK)
+        resolved = kind is not InterfaceType.NETWORK
+        settle_virtualport(interface.virtualport, typed=resolved, complete=resolved, new_uuid=context.new_uuid)
     if interface.filterref is not None:
         if kind not in _WITH_FILTER or interface.filterref.filter is None:
             interface.filterref = None
         else:
             interface.filterref.parameters.sort(key=lambda parameter: parameter.name or "")
-    if interface.bandwidth is not None:
-        _verify_bandwidth(interface.bandwidth, floor=kind is InterfaceType.NETWORK)
-        if interface.bandwidth.inbound is None and interface.bandwidth.outbound is None:
-            interface.bandwidth = None
+    interface.bandwidth = settle_bandwidth(interface.bandwidth, floor=kind is InterfaceType.NETWORK)
     if interface.vlan is not None:
-        _settle_vlan(interface.vlan)
+        settle_vlan(interface.vlan)
     _settle_mac(interface, context)
     settle_info(interface, context)
     _settle_ips(interface.ips)
-    _settle_routes(interface.routes, "guest interface")
+    settle_routes(interface.routes, "guest interface")
     target = interface.target
     if target is not None and target.managed is not False and context.inactive and target.is_generated:
         target.dev = None
@@ -189,7 +187,7 @@ def _settle_source(interface: Interface) -> None:
         _settle_ips(ips)
     routes = getattr(source, "routes", None)
     if routes:
-        _settle_routes(routes, "interface host IP")
+        settle_routes(routes, "interface host IP")
 
 
 def _settle_mac(interface: Interface, context: DomainContext) -> None:
@@ -204,82 +202,6 @@ def _settle_mac(interface: Interface, context: DomainContext) -> None:
         )
 
 
-def _settle_virtualport(port: VirtualPort, context: DomainContext, *, complete: bool) -> None:
-    from virtcore.model.network.port import VirtualPortParameters
-
-    if port.type is None and complete:
-        raise XMLError("missing required virtualport type")
-    given = port.parameters
-    if given is not None:
-        for name, highest, message in (
-            ("managerid", 0xFF, "value of managerid out of range"),
-            ("typeid", 0xFFFFFF, "value for typeid out of range"),
-            ("typeidversion", 0xFF, "value of typeidversion out of range"),
-        ):
-            number = getattr(given, name)
-            if number is not None and number > highest:
-                raise XMLError(message)
-        if given.profileid is not None and len(given.profileid.encode()) > 39:
-            raise XMLError("profileid parameter too long")
-    parameters = given or VirtualPortParameters()
-    if parameters.instanceid is None and port.type in (VirtualPortType.QBG, None):
-        parameters.instanceid = str(context.new_uuid())
-    if parameters.interfaceid is None and port.type in (VirtualPortType.OPENVSWITCH, None):
-        parameters.interfaceid = str(context.new_uuid())
-    port.parameters = parameters
-    if port.type is None:
-        return
-    needed, refused = _PORT_PARAMETERS[port.type]
-    if complete:
-        for name in needed:
-            if getattr(parameters, name) in (None, ""):
-                raise XMLError(f"missing {name} in <virtualport type='{port.type}'>")
-    for name in refused:
-        if getattr(parameters, name) not in (None, ""):
-            raise XMLError(f"extra {name} unsupported in <virtualport type='{port.type}'>")
-
-
-_PORT_PARAMETERS = {
-    VirtualPortType.QBG: (("managerid", "typeid", "typeidversion", "instanceid"), ("profileid", "interfaceid")),
-    VirtualPortType.QBH: (("profileid",), ("managerid", "typeid", "typeidversion", "instanceid", "interfaceid")),
-    VirtualPortType.OPENVSWITCH: (("interfaceid",), ("managerid", "typeid", "typeidversion", "instanceid")),
-    VirtualPortType.MIDONET: (("interfaceid",), ()),
-}
-
-
-def _verify_bandwidth(bandwidth: Bandwidth, *, floor: bool) -> None:
-    for rate, allowed in ((bandwidth.inbound, floor), (bandwidth.outbound, False)):
-        if rate is not None:
-            _verify_rate(rate, floor=allowed)
-
-
-def _verify_rate(rate: BandwidthRate, *, floor: bool) -> None:
-    if rate.average is None and rate.floor is None:
-        raise XMLDetail("Missing mandatory average or floor attributes")
-    if (rate.peak is not None or rate.burst is not None) and rate.average is None:
-        raise ConfigUnsupported("'peak' and 'burst' require 'average' attribute")
-    if rate.floor is not None and not floor:
-        raise ConfigUnsupported("floor attribute is not supported for this config")
-
-
-def _settle_vlan(vlan: VLAN) -> None:
-    if not vlan.tags:
-        raise XMLError("missing tag id - each <vlan> must have at least one <tag id='n'/> subelement")
-    native = [tag for tag in vlan.tags if tag.native_mode is not None]
-    for tag in vlan.tags:
-        if tag.id > 4095:
-            raise XMLError(f"vlan tag id {tag.id} too large (maximum 4095)")
-    if len(native) > 1:
-        raise XMLError("duplicate native vlan setting")
-    if vlan.trunk is False:
-        if len(vlan.tags) > 1:
-            raise XMLError("invalid \"trunk='no'\" in <vlan> - trunk='yes' is required for more than one vlan tag")
-        if native:
-            raise XMLError("invalid configuration in <vlan> - \"trunk='no'\" is not allowed with a native vlan id")
-    elif len(vlan.tags) > 1:
-        vlan.trunk = True
-
-
 def _settle_ips(ips: Iterable[IPAddress]) -> None:
     for ip in ips:
         assert ip.address is not None
@@ -289,50 +211,6 @@ def _settle_ips(ips: Iterable[IPAddress]) -> None:
         ip.family = f"ipv{version}"
         if ip.prefix is not None and ip.prefix > (32 if version == 4 else 128):
             raise XMLError(f"Invalid prefix value '{ip.prefix}' in <ip>")
-
-
-def _settle_routes(routes: Iterable[Route], where: str) -> None:
-    for route in routes:
-        for name in ("address", "gateway"):
-            if getattr(route, name) is None:
-                raise XMLError(f"{where}: Missing required {name} attribute in route definition")
-        assert route.address is not None
-        assert route.gateway is not None
-        _verify_route(route, route.address, route.gateway, where)
-
-
-def _verify_route(route: Route, address: str, gateway: str, where: str) -> None:
-    network, hop = ipaddress.ip_address(address), ipaddress.ip_address(gateway)
-    if route.family in (None, "ipv4"):
-        said = "No family" if route.family is None else "IPv4 family"
-        if network.version != 4:
-            raise XMLError(f"{where}: {said} specified for non-IPv4 address '{address}' in route definition")
-        if hop.version != 4:
-            raise XMLError(f"{where}: {said} specified for non-IPv4 gateway '{address}' in route definition")
-        if route.netmask is not None:
-            if ipaddress.ip_address(route.netmask).version != 4:
-                raise XMLError(
-                    f"{where}: Invalid netmask '{route.netmask}' for address '{address}' (both must be IPv4)"
-                )
-            if route.prefix is not None:
-                raise XMLError(f"{where}: Route definition cannot have both a prefix and a netmask")
-        longest = 32
-    elif route.family == "ipv6":
-        if network.version != 6:
-            raise XMLError(f"{where}: ipv6 family specified for non-IPv6 address '{address}' in route definition")
-        if route.netmask is not None:
-            raise XMLError(f"{where}: Specifying netmask invalid for IPv6 address '{address}' in route definition")
-        if hop.version != 6:
-            raise XMLError(f"{where}: ipv6 specified for non-IPv6 gateway address '{gateway}' in route definition")
-        longest = 128
-    else:
-        raise XMLError(f"{where}: Unrecognized family '{route.family}' in route definition")
-    prefix = route.prefix or 0
-    if prefix > longest:
-        raise XMLError(f"{where}: Invalid prefix {prefix} specified in route definition, must be 0 - {longest}")
-    mask = int(ipaddress.ip_address(route.netmask)) if route.netmask is not None else ~((1 << (longest - prefix)) - 1)
-    if int(network) & mask != int(network):
-        raise XMLError(f"{where}: Address '{address}' in route definition is not a network address")
 
 
 def _verify_teaming(teaming: Teaming | None) -> None:
@@ -389,7 +267,7 @@ def settle_hostdev(hostdev: AnyHostdev, context: DomainContext) -> None:
             raise ConfigUnsupported("Missing <address> element")
     elif isinstance(hostdev, NetCapability):
         _settle_ips(hostdev.ips)
-        _settle_routes(hostdev.routes, "Domain hostdev device")
+        settle_routes(hostdev.routes, "Domain hostdev device")
     if isinstance(hostdev, (PCIHostdev, USBHostdev, SCSIHostdev)) and hostdev.model is not None:
         kind = declaration(type(hostdev)).tags[0]
         said = kind[1] if isinstance(kind, tuple) else kind

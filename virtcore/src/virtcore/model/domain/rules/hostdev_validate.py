@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtcore.errors import ConfigUnsupported, InternalError, OverflowDetected, XMLError
+from virtcore.errors import ConfigUnsupported, InternalError, XMLError
 from virtcore.model.domain.address import CCWAddress, DriveAddress, PCIAddress, UnassignedAddress, USBAddress
 from virtcore.model.domain.disk import SGIO
 from virtcore.model.domain.hostdev import (
@@ -28,14 +28,11 @@ if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import AnyHostdev
     from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.rules.context import DomainContext
-    from virtcore.model.network.port import Bandwidth
     from virtcore.model.storage.source import SourcePCIAddress
 
 __all__ = ["validate_hostdev", "validate_hostdevs", "validate_interface"]
 
 # Limits of the kernel's traffic control: rates in KiB a second, sizes in KiB.
-_RATE_LIMIT = 1 << 54
-_SIZE_LIMIT = ((1 << 32) - 1) >> 10
 
 
 def validate_hostdev(device: AnyHostdev, domain: Domain) -> None:
@@ -189,8 +186,6 @@ def validate_interface(device: Interface, domain: Domain) -> None:
     if device.model not in ("virtio", "virtio-transitional", "virtio-non-transitional"):
         refuse_virtio_options(device.driver)
     _validate_passt(device, kind)
-    if device.bandwidth is not None:
-        _validate_bandwidth(device.bandwidth)
 
 
 def _validate_isolation(device: Interface, kind: str) -> None:
@@ -236,20 +231,3 @@ def _validate_passt(device: Interface, kind: str) -> None:
                     "specified",
                     path="portForward/range",
                 )
-
-
-def _validate_bandwidth(bandwidth: Bandwidth) -> None:
-    for rate in (bandwidth.inbound, bandwidth.outbound):
-        if rate is not None:
-            _refuse_too_large(rate.average, "average", _RATE_LIMIT)
-            _refuse_too_large(rate.peak, "peak", _RATE_LIMIT)
-            _refuse_too_large(rate.burst, "burst", _SIZE_LIMIT)
-            _refuse_too_large(rate.floor, "floor", _RATE_LIMIT)
-
-
-def _refuse_too_large(value: int | None, name: str, limit: int) -> None:
-    """A rate or size that the kernel's traffic control cannot take."""
-    if value is not None and value > limit:
-        raise OverflowDetected(
-            f"value '{value}' is too big for '{name}' parameter, maximum is '{limit}'", path=f"bandwidth/@{name}"
-        )
