@@ -26,6 +26,8 @@ def lazy(module: str, function: str) -> Adapter:
 
 ADAPTERS: dict[str, Adapter] = {
     "generic-domain-xml": lazy("suites_domain", "generic"),
+    "network-xml": lazy("suites_network", "network"),
+    "network-xml-update": lazy("suites_network", "network_update"),
     "uri": lazy("suites_uri", "uri"),
     "virconf": lazy("suites_conf", "virconf"),
     "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),

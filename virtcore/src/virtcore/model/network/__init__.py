@@ -1,4 +1,4 @@
-"""What interfaces of domains and virtual networks share; names resolve on first use."""
+"""Virtual networks, and what they share with interfaces of domains; names resolve on first use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,42 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtcore.model.network.dns import (
+        DNS as DNS,
+        DNSForwarder as DNSForwarder,
+        DNSHost as DNSHost,
+        DNSService as DNSService,
+        DNSText as DNSText,
+    )
+    from virtcore.model.network.document import (
+        format_network as format_network,
+        load_network as load_network,
+    )
+    from virtcore.model.network.forward import (
+        NAT as NAT,
+        Forward as Forward,
+        ForwardAddress as ForwardAddress,
+        ForwardInterface as ForwardInterface,
+        ForwardMode as ForwardMode,
+        NATAddress as NATAddress,
+        NATPort as NATPort,
+        PhysicalFunction as PhysicalFunction,
+    )
+    from virtcore.model.network.ip import (
+        DHCP as DHCP,
+        Bootp as Bootp,
+        DHCPHost as DHCPHost,
+        DHCPRange as DHCPRange,
+        Lease as Lease,
+        LeaseUnit as LeaseUnit,
+        NetworkIP as NetworkIP,
+    )
+    from virtcore.model.network.network import (
+        Bridge as Bridge,
+        DomainName as DomainName,
+        Network as Network,
+        PortGroup as PortGroup,
+    )
     from virtcore.model.network.port import (
         VLAN as VLAN,
         Bandwidth as Bandwidth,
@@ -20,21 +56,68 @@ if TYPE_CHECKING:
         VirtualPortType as VirtualPortType,
         VLANTag as VLANTag,
     )
+    from virtcore.model.network.rules import (
+        NetworkRules as NetworkRules,
+    )
+    from virtcore.model.network.update import (
+        update_network as update_network,
+    )
 
-_PORT = (
-    "Bandwidth",
-    "BandwidthRate",
-    "IPAddress",
-    "MACTableManager",
-    "NativeVLANMode",
-    "PortOptions",
-    "Route",
-    "VLAN",
-    "VLANTag",
-    "VirtualPort",
-    "VirtualPortParameters",
-    "VirtualPortType",
-)
+_MODULES = {
+    "port": (
+        "Bandwidth",
+        "BandwidthRate",
+        "IPAddress",
+        "MACTableManager",
+        "NativeVLANMode",
+        "PortOptions",
+        "Route",
+        "VLAN",
+        "VLANTag",
+        "VirtualPort",
+        "VirtualPortParameters",
+        "VirtualPortType",
+    ),
+    "network": (
+        "Bridge",
+        "DomainName",
+        "Network",
+        "PortGroup",
+    ),
+    "forward": (
+        "Forward",
+        "ForwardAddress",
+        "ForwardInterface",
+        "ForwardMode",
+        "NAT",
+        "NATAddress",
+        "NATPort",
+        "PhysicalFunction",
+    ),
+    "ip": (
+        "Bootp",
+        "DHCP",
+        "DHCPHost",
+        "DHCPRange",
+        "Lease",
+        "LeaseUnit",
+        "NetworkIP",
+    ),
+    "dns": (
+        "DNS",
+        "DNSForwarder",
+        "DNSHost",
+        "DNSService",
+        "DNSText",
+    ),
+    "document": (
+        "format_network",
+        "load_network",
+    ),
+    "rules": ("NetworkRules",),
+    "update": ("update_network",),
+}
+_LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Bandwidth",
@@ -49,12 +132,41 @@ __all__ = [
     "VirtualPort",
     "VirtualPortParameters",
     "VirtualPortType",
+    "Bridge",
+    "DomainName",
+    "Network",
+    "PortGroup",
+    "Forward",
+    "ForwardAddress",
+    "ForwardInterface",
+    "ForwardMode",
+    "NAT",
+    "NATAddress",
+    "NATPort",
+    "PhysicalFunction",
+    "Bootp",
+    "DHCP",
+    "DHCPHost",
+    "DHCPRange",
+    "Lease",
+    "LeaseUnit",
+    "NetworkIP",
+    "DNS",
+    "DNSForwarder",
+    "DNSHost",
+    "DNSService",
+    "DNSText",
+    "format_network",
+    "load_network",
+    "NetworkRules",
+    "update_network",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name not in _PORT:
+    module = _LAZY.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.port"), name)
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
