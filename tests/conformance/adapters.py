@@ -37,5 +37,7 @@ ADAPTERS: dict[str, Adapter] = {
     "bhyve-argv": lazy("suites_bhyve", "bhyve_argv"),
     "bhyve-argv2xml": lazy("suites_bhyve", "bhyve_argv2xml"),
     "bhyve-domain-xml": lazy("suites_bhyve", "bhyve_domain_xml"),
+    "vmx2xml": lazy("suites_esx", "vmx2xml"),
+    "xml2vmx": lazy("suites_esx", "xml2vmx"),
     "virsh": lazy("suites_virsh", "virsh"),
 }

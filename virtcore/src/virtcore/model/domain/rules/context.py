@@ -82,6 +82,8 @@ class DomainContext:
     :param capabilities: the driver's description of its emulators; only the driver's own stages look into it.
     :param new_uuid: where generated UUIDs come from.
     :param random_bits: where other generated numbers come from, as parts of MAC addresses.
+    :param parsed: whether the domain was read from XML. What another reader made (of a hypervisor's own format) is
+        completed without what libvirt's XML parser fills in.
     :ivar inactive: whether runtime content is dropped (follows from ``flags``, which do not change any more).
     :ivar status: whether a status document is read.
     """
@@ -94,6 +96,7 @@ class DomainContext:
     capabilities: object | None = None
     new_uuid: Callable[[], uuid.UUID] = uuid.uuid4
     random_bits: Callable[[int], int] = random.getrandbits
+    parsed: bool = True
 
     inactive: bool = field(init=False)
     status: bool = field(init=False)

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["DomainRules"]
 
 
+def _settle(rules: DomainRules, domain: Domain, context: DomainContext) -> None:
+    if context.parsed:
+        settle(domain, context)
+
+
 def _each_device(rules: DomainRules, domain: Domain, context: DomainContext) -> None:
     for device in device_list.iterate_devices(domain, all_consoles=True, missing_info=True):
         rules.complete_device(device, domain, context)
@@ -56,7 +61,7 @@ def _generic(name: str, function: Callable[[Domain, DomainContext], None]) -> St
 
 # libvirt: the parser, then virDomainDefPostParse.
 _COMPLETION = (
-    _generic("settle", settle),
+    Stage("settle", _settle),
     Stage("basic", lambda rules, domain, context: rules.basic(domain, context), driver=True),
     _generic("controller-indexes", devices.assign_controller_indexes),
     Stage("domain", lambda rules, domain, context: rules.domain(domain, context), driver=True),

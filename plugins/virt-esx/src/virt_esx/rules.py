@@ -1,0 +1,47 @@
+"""What VMware's machines may have, and the defaults they get."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtcore.errors import InvalidArg
+from virtcore.model.arch import Arch
+from virtcore.model.domain.domain import VirtType
+from virtcore.model.domain.os import OSType
+from virtcore.model.domain.rules import DomainContext, DomainFeature, DomainRules, ParseFlag
+from virtcore.model.domain.video import Video, VideoModel, VideoType
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.domain import Domain
+
+__all__ = ["VMwareRules"]
+
+_MAC_PREFIX = b"\x00\x0c\x29"
+
+
+class VMwareRules(DomainRules):
+    """Completion and validation of the domains of ESX, vCenter and Desktop."""
+
+    features = (
+        DomainFeature.WIDE_SCSI | DomainFeature.NAME_SLASH | DomainFeature.FW_AUTOSELECT | DomainFeature.NO_BOOT_ORDER
+    )
+
+    def context(
+        self, flags: ParseFlag = ParseFlag.INACTIVE, *, arch: Arch | None = None, security_model: str | None = None
+    ) -> DomainContext:
+        context = super().context(flags, arch=arch or Arch.I686, security_model=security_model)
+        context.mac_prefix = _MAC_PREFIX
+        return context
+
+    def domain(self, domain: Domain, context: DomainContext) -> None:
+        arch, kind = domain.arch, domain.os_type
+        if kind is not OSType.HVM or arch not in (Arch.I686, Arch.X86_64) or domain.type is not VirtType.VMWARE:
+            raise InvalidArg(
+                f"could not find capabilities for ostype={kind} arch={arch} domaintype={domain.type}", path="/domain"
+            )
+
+    def device(self, device: object, domain: Domain, context: DomainContext) -> None:
+        if isinstance(device, Video):
+            device.model = device.model or VideoModel()
+            if device.model.type in (None, VideoType.DEFAULT):
+                device.model.type = VideoType.VMVGA
