@@ -39,5 +39,8 @@ ADAPTERS: dict[str, Adapter] = {
     "bhyve-domain-xml": lazy("suites_bhyve", "bhyve_domain_xml"),
     "vmx2xml": lazy("suites_esx", "vmx2xml"),
     "xml2vmx": lazy("suites_esx", "xml2vmx"),
+    "snapshot-xml": lazy("suites_snapshot", "snapshot"),
+    "checkpoint-xml": lazy("suites_snapshot", "checkpoint"),
+    "backup-xml": lazy("suites_snapshot", "backup"),
     "virsh": lazy("suites_virsh", "virsh"),
 }

@@ -1,4 +1,4 @@
-"""format(parse(format(x))) == format(x) for documents of every element class below <domain>."""
+"""format(parse(format(x))) == format(x) for every kind of document, and every element class below."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from lxml import etree
 
 from virtcore.errors import VirtError
+from virtcore.model.backup import Backup
+from virtcore.model.checkpoint import Checkpoint
 from virtcore.model.domain import Domain
+from virtcore.model.snapshot import Snapshot
 from virtcore.testing.strategies import documents
 from virtcore.xml import Mode, format, parse, schema
 from virtcore.xml.declare import declaration
@@ -20,7 +23,10 @@ MODE = Mode.SECURE | Mode.LIVE
 #: A CPU set that begins with an exclusion may be empty; libvirt prints an empty one and does not read it back.
 EXCLUDING = re.compile(r"[>\"] *\^")
 
-CLASSES = [cls for cls in walk(Domain) if declaration(cls).name]
+#: Every kind of document there is.
+DOCUMENTS: tuple[type, ...] = (Domain, Snapshot, Checkpoint, Backup)
+
+CLASSES = list(dict.fromkeys(cls for document in DOCUMENTS for cls in walk(document) if declaration(cls).name))
 
 
 def check(cls: type, text: str) -> None:
@@ -37,8 +43,9 @@ def check(cls: type, text: str) -> None:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(st.data())
-def test_domains(data: st.DataObject) -> None:
-    check(Domain, data.draw(documents(Domain)))
+def test_documents(data: st.DataObject) -> None:
+    cls = data.draw(st.sampled_from(DOCUMENTS))
+    check(cls, data.draw(documents(cls)))
 
 
 @settings(max_examples=250, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
@@ -57,7 +64,8 @@ def test_every_element(cls: type, data: st.DataObject) -> None:
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
-@given(documents(Domain))
-def test_documents_follow_the_schema(text: str) -> None:
-    grammar = etree.RelaxNG(etree.fromstring(schema(Domain).encode()))
-    grammar.assertValid(etree.fromstring(text))
+@given(st.data())
+def test_documents_follow_the_schema(data: st.DataObject) -> None:
+    cls = data.draw(st.sampled_from(DOCUMENTS))
+    grammar = etree.RelaxNG(etree.fromstring(schema(cls).encode()))
+    grammar.assertValid(etree.fromstring(data.draw(documents(cls))))

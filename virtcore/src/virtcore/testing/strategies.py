@@ -125,7 +125,9 @@ def _data(kind: str, parameters: tuple[tuple[str, str], ...]) -> st.SearchStrate
     given = dict(parameters)
     if kind == "string":
         if "pattern" in given:
-            return st.from_regex(f"(?:{given['pattern']})", fullmatch=True, alphabet=st.characters(codec="ascii"))
+            return st.from_regex(
+                f"(?:{given['pattern']})", fullmatch=True, alphabet=st.characters(codec="ascii", min_codepoint=32)
+            )
         return _TEXT
     low, high = _LIMITS[kind]
     low = max(low, int(given.get("minInclusive", low)))

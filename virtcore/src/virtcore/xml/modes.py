@@ -27,6 +27,8 @@ class Mode(IntFlag):
     ALLOW_BOOT = 1 << 20
     CLOCK_ADJUST = 1 << 21
     VOLUME_TRANSLATED = 1 << 22  #: what a volume source was resolved to
+    REDEFINE = 1 << 23  #: a snapshot or checkpoint that exists is described, not one that is asked for
+    METADATA = 1 << 24  #: the driver's own file about a snapshot
     LIVE = 1 << 32  #: a running object: no INACTIVE
 
     @property

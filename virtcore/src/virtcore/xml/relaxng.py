@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from xml.sax.saxutils import escape, quoteattr
 
 from virtcore.xml.declare import declaration
+from virtcore.xml.modes import Mode
 from virtcore.xml.namespace import Namespace, registered
 from virtcore.xml.plan import Plan, Slot, Wrap, plan_of
 from virtcore.xml.values import plain
@@ -203,6 +204,8 @@ class _Grammar:
         tags: dict[str, list[str]],
     ) -> None:
         """Adds what the entries say; what hangs on an attribute's value goes, with that attribute, into a choice."""
+        # What only the driver's own status files have is no part of the documents that users write.
+        entries = [entry for entry in entries if isinstance(entry, Wrap) or entry.field.read != Mode.STATUS]
         # What is printed twice only matters where no field reads it.
         entries = sorted(entries, key=lambda entry: isinstance(entry, Slot) and entry.kind == "printed")
         slots = [entry for entry in entries if isinstance(entry, Slot)]

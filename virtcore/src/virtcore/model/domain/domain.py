@@ -111,7 +111,7 @@ def _action(name: str, doc: str) -> LifecycleAction | None:
     return action
 
 
-@element("domain", root=True, doc="A virtual machine or container.")
+@element("domain", root=True, tag=frozenset(VirtType), doc="A virtual machine or container.")
 class Domain:
     type: VirtType = attribute(
         required=True,

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtcore.model.storage.location import is_empty as is_empty, source_path as source_path
     from virtcore.model.storage.secret import (
         Auth as Auth,
         AuthType as AuthType,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "location": ("is_empty", "source_path"),
     "source": (
         "BlockSource",
         "DataStore",
@@ -123,6 +125,8 @@ __all__ = [
     "VhostUserSource",
     "VhostVDPASource",
     "VolumeSource",
+    "is_empty",
+    "source_path",
 ]
 
 

@@ -18,6 +18,7 @@ from virtcore.errors import (
 )
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.disk import SGIO, Disk, DiskBus, DiskCache, DiskDevice, DiskTray, SnapshotLocation
+from virtcore.model.storage.location import is_empty, source_path
 from virtcore.model.storage.source import (
     BlockSource,
     DirSource,
@@ -106,18 +107,7 @@ def validate_label_overrides(labels: Sequence[DeviceSeclabel], domain: Domain) -
 
 def disk_path(disk: Disk) -> str | None:
     """Where the image is: a path on the host, or a name on its server."""
-    source = disk.source
-    if isinstance(source, FileSource):
-        return source.file
-    if isinstance(source, BlockSource):
-        return source.dev
-    if isinstance(source, DirSource):
-        return source.dir
-    if isinstance(source, NetworkSource):
-        return source.name
-    if isinstance(source, VhostUserSource):
-        return source.path
-    return None
+    return source_path(disk.source)
 
 
 def validate_disk(disk: Disk, domain: Domain) -> None:
@@ -162,7 +152,7 @@ def validate_disk(disk: Disk, domain: Domain) -> None:
     if disk.wwn is not None and _WWN.fullmatch(disk.wwn) is None:
         raise InternalError(f"Malformed wwn: {disk.wwn}", path="wwn", value=disk.wwn)
     _validate_target_name(disk, target.dev)
-    if disk.device in (DiskDevice.DISK, None) and _is_empty(disk):
+    if disk.device in (DiskDevice.DISK, None) and is_empty(disk.source):
         raise NoSource(target.dev, path="source")
     _validate_driver(disk)
     _validate_throttle_filters(disk, target.dev)
@@ -362,18 +352,6 @@ def _validate_target_name(disk: Disk, name: str) -> None:
         raise InternalError(f"Invalid harddisk device name: {name}", path=path, value=name)
     if disk.device is DiskDevice.FLOPPY and not name.startswith("fd"):
         raise InternalError(f"Invalid floppy device name: {name}", path=path, value=name)
-
-
-def _is_empty(disk: Disk) -> bool:
-    """Whether there is no medium."""
-    source = disk.source
-    if source is None:
-        return True
-    if isinstance(source, NetworkSource):
-        return source.protocol is NetProtocol.NONE
-    if isinstance(source, FileSource):
-        return source.file is None
-    return isinstance(source, (BlockSource, DirSource)) and disk_path(disk) is None
 
 
 def _validate_driver(disk: Disk) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "settle_cpu",
     "settle_cputune",
+    "settle_guest_cpu",
     "settle_iothreads",
     "settle_vcpus",
 ]
@@ -344,9 +345,15 @@ def _monitored(group: _Group, kind: str, vcpus: CpuSet, maximum: int) -> CpuSet:
 
 def settle_cpu(domain: Domain, context: DomainContext) -> None:
     """``<cpu>``: defaults, and what does not go with the mode."""
-    cpu = domain.cpu
-    if cpu is None:
-        return
+    if domain.cpu is not None:
+        settle_guest_cpu(domain.cpu)
+
+
+def settle_guest_cpu(cpu: GuestCPU) -> None:
+    """A description of a guest's processor, wherever it stands.
+
+    :raises VirtError: it contradicts itself.
+    """
     _settle_model(cpu)
     if cpu.topology is not None:
         if cpu.topology.dies is None:
