@@ -18,6 +18,7 @@ from virt_shell.command import GROUPS, Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
 from virtcore.driver.hooks import Specifications
+from virtcore.driver.service import ServiceDriver
 from virtcore.model.domain import Domain
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.functions import FUNCTIONS
@@ -165,12 +166,25 @@ def drivers() -> dict[str, type[Driver]]:
     return found
 
 
+def service_classes() -> dict[str, type[ServiceDriver]]:
+    return {point.name: point.load() for point in sorted(entry_points(group="virtcore.services"))}
+
+
 def support() -> str:
     classes = drivers()
-    rows = [("operation", *classes)]
+    found = service_classes()
+    rows = [("operation", *classes, "service")]
     for name, record in all_operations().items():
-        rows.append((f"``{name}``", *("yes" if driver.implements(record) else "" for driver in classes.values())))
-    return heading("Support matrix") + "Which driver implements which operation.\n\n" + table(*rows)
+        service = found.get(record.service) if record.service is not None else None
+        shared = "yes" if service is not None and service.implements(record) else ""
+        rows.append(
+            (f"``{name}``", *("yes" if driver.implements(record) else "" for driver in classes.values()), shared)
+        )
+    text = (
+        "Which driver implements which operation. What a service of the host has is there for every driver that works "
+        "on this host and does not bring the service itself.\n\n"
+    )
+    return heading("Support matrix") + text + table(*rows)
 
 
 def schemes() -> str:

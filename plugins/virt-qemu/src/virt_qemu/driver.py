@@ -13,7 +13,7 @@ from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.threads import in_thread
-from virtcore.driver.base import OpenRequest
+from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
 from virtcore.enums.domain import (
     DomainConsoleFlags,
@@ -67,6 +67,7 @@ class QemuDriver(StatefulDriver[QemuState]):
     async def open(cls, request: OpenRequest) -> Self:
         uri = request.uri
         privileged = os.geteuid() == 0
+        root = None
         if uri.path == "/embed":
             root = uri.get("root")
             if not root:
@@ -87,7 +88,9 @@ class QemuDriver(StatefulDriver[QemuState]):
         else:
             wanted = "system" if privileged else "session"
             raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
-        return await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, privileged))
+        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, privileged))
+        driver.place = Place(privileged, root)
+        return driver
 
     # -- the connection and its host
 

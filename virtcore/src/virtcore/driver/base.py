@@ -39,7 +39,7 @@ from virtcore.uri import ConnectionURI
 if TYPE_CHECKING:
     from pluggy import PluginManager
 
-__all__ = ["AuthCallback", "Credential", "Driver", "OpenRequest", "Subscription", "inline"]
+__all__ = ["AuthCallback", "Credential", "Driver", "OpenRequest", "Place", "Subscription", "implements", "inline"]
 
 
 class Credential(NamedTuple):
@@ -94,8 +94,30 @@ class Subscription:
             cancel()
 
 
+class Place(NamedTuple):
+    """Where a driver on this host runs, which decides the services that its connections see."""
+
+    #: With the administrator's rights; else as the user.
+    privileged: bool
+    #: Below this folder instead of the usual ones.
+    root: str | None = None
+
+
+def implements(cls: type, operation: Operation) -> bool:
+    """Whether a class overrides what is declared of an operation."""
+    method = getattr(cls, operation.name, None)
+    return method is not None and not hasattr(method, "__operation__")
+
+
 class Driver(AllOperations):
-    """Base class of all drivers. One instance serves one connection; it lives in the core loop."""
+    """Base class of all drivers. One instance serves one connection; it lives in the core loop.
+
+    :ivar place: where it runs, when its connections are to have the host's services
+        (:mod:`virtcore.driver.service`) for what it does not bring itself; None for hypervisors that are elsewhere or
+        have no host around them. Known once it is open.
+    """
+
+    place: Place | None = None
 
     #: Name as ``virConnectGetType`` reports it.
     name: ClassVar[str]
@@ -145,7 +167,7 @@ class Driver(AllOperations):
     @classmethod
     def implements(cls, operation: Operation) -> bool:
         """Whether this driver overrides an operation."""
-        return not hasattr(getattr(cls, operation.name), "__operation__")
+        return implements(cls, operation)
 
     @inline
     def connection_type(self) -> str:

@@ -1,7 +1,8 @@
 """Which class serves a URI: entry points of installed distributions, by URI scheme or transport.
 
-Groups: ``virtcore.drivers`` (scheme to driver class), ``virtcore.transports`` (transport to the driver class that
-reaches a daemon by it), ``virtcore.schemes`` (schemes a distribution will serve), ``virtcore.plugins`` (hooks).
+Groups: ``virtcore.drivers`` (scheme to driver class), ``virtcore.services`` (service to the class that has it on this
+host), ``virtcore.transports`` (transport to the driver class that reaches a daemon by it), ``virtcore.schemes``
+(schemes a distribution will serve), ``virtcore.plugins`` (hooks).
 
 The installed ``entry_points.txt`` files are read directly, which takes about a millisecond; importlib.metadata, which
 takes sixty, is asked for what was not found there. Stevedore loads all of a group to explain what fails; nothing else
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from virtcore.driver.base import Driver
+    from virtcore.driver.service import ServiceDriver
 
 __all__ = [
     "DRIVERS",
     "PLUGINS",
     "SCHEMES",
+    "SERVICES",
     "TRANSPORTS",
     "Installed",
     "Plugin",
@@ -38,11 +41,15 @@ __all__ = [
     "load",
     "register",
     "registered",
+    "registered_service",
     "rescan",
+    "service_for",
+    "service_names",
     "unregister",
 ]
 
 DRIVERS = "virtcore.drivers"
+SERVICES = "virtcore.services"
 TRANSPORTS = "virtcore.transports"
 SCHEMES = "virtcore.schemes"
 PLUGINS = "virtcore.plugins"
@@ -67,6 +74,7 @@ class Installed(NamedTuple):
 
 
 _registered: dict[str, type[Driver]] = {}
+_registered_services: dict[str, type[ServiceDriver]] = {}
 _found: list[Plugin] | None = None
 
 
@@ -88,6 +96,16 @@ def registered(scheme: str, cls: type[Driver]) -> Iterator[None]:
         yield
     finally:
         unregister(scheme)
+
+
+@contextmanager
+def registered_service(name: str, cls: type[ServiceDriver]) -> Iterator[None]:
+    """Have a class of this process be a service, before any installed one, for the length of a ``with`` block."""
+    _registered_services[name] = cls
+    try:
+        yield
+    finally:
+        _registered_services.pop(name, None)
 
 
 # -- finding
@@ -260,6 +278,35 @@ def _unserved(uri: ConnectionURI) -> NoConnect:
     if distribution is not None:
         return NoConnect(f"{subject} needs distribution {distribution}", advice=f"pip install {distribution}")
     return NoConnect(uri.redacted, advice=f"no installed distribution serves scheme '{uri.scheme}'")
+
+
+def service_names() -> frozenset[str]:
+    """The services that are registered or installed."""
+    return frozenset([*_registered_services, *(plugin.name for plugin in installed(SERVICES))])
+
+
+def service_for(name: str) -> type[ServiceDriver]:
+    """The class of a service.
+
+    :raises NoConnect: nothing registered or installed has it.
+    :raises InternalError: the class cannot be loaded; names the distribution and the cause.
+    """
+    from virtcore.driver.service import ServiceDriver
+    from virtcore.operations.declare import services
+
+    cls = _registered_services.get(name)
+    if cls is not None:
+        return cls
+    plugin = _find(SERVICES, name)
+    if plugin is None:
+        raise NoConnect(f"no installed distribution has the service '{name}'")
+    found = load(plugin)
+    declared = services().get(name)
+    if declared is None:
+        raise InternalError(f"'{name}' of distribution {plugin.distribution} is no service that there is")
+    if not isinstance(found, type) or not issubclass(found, ServiceDriver) or not issubclass(found, declared):
+        raise InternalError(f"'{name}' of distribution {plugin.distribution} is not that service: {found!r}")
+    return found
 
 
 def driver_classes() -> list[type[Driver]]:

@@ -14,6 +14,7 @@ from virtcore.runtime.methods import QUERY_DEADLINE
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
+    from virtcore.driver.composition import HostServices
     from virtcore.runtime.conf import ConfFile
     from virtcore.runtime.session import Session
 
@@ -111,7 +112,14 @@ async def open_target(
     from virtcore.runtime.session import Session
 
     driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
-    session = Session(core_loop(), driver, readonly=readonly, deadline=deadline, workers=target.driver.workers)
+    session = Session(
+        core_loop(),
+        driver,
+        readonly=readonly,
+        deadline=deadline,
+        workers=target.driver.workers,
+        services=_services(driver),
+    )
     if loader.installed(loader.PLUGINS):
         try:
             _forward_events(session, target.uri.redacted)
@@ -119,6 +127,16 @@ async def open_target(
             await session.close()
             raise
     return session
+
+
+def _services(driver: Driver) -> HostServices | None:
+    """The services of the place where a driver runs, if any are installed that it does not bring itself."""
+    if driver.place is None or not loader.service_names():
+        return None
+    from virtcore.driver.composition import HostServices
+
+    found = HostServices(type(driver), driver.place)
+    return found if found.names else None
 
 
 def _forward_events(session: Session, uri: str) -> None:
@@ -138,7 +156,7 @@ def _forward_events(session: Session, uri: str) -> None:
             report_failure(deliver)
 
     try:
-        session.subscribe(deliver)
+        session.subscribe(deliver, awaken=False)
     except NoSupport:
         pass  # this driver has no events
 

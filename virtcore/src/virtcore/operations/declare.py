@@ -11,6 +11,7 @@ plain ``def`` (may block, runs in the connection's worker threads). Declared ret
 from __future__ import annotations
 
 import enum
+import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeAlias, TypeVar
@@ -27,6 +28,7 @@ __all__ = [
     "inline",
     "is_inline",
     "operation",
+    "service_of_family",
     "services",
 ]
 
@@ -189,3 +191,12 @@ def services() -> dict[str, type[OperationSet]]:
     import virtcore.operations.sets  # noqa: F401  # registers every one
 
     return dict(_SERVICES)
+
+
+@functools.cache
+def service_of_family(family: str) -> str | None:
+    """The service that an object family belongs to; None for the hypervisor's own."""
+    if family == "connection":
+        return None
+    found = {record.service for record in all_operations().values() if record.family == family}
+    return found.pop() if len(found) == 1 else None

@@ -17,9 +17,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
-from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid
-from virtcore.operations.declare import Operation
+from virtcore.errors import (
+    InternalError,
+    InvalidArg,
+    InvalidConn,
+    NoSupport,
+    OperationDenied,
+    OperationInvalid,
+    VirtError,
+)
+from virtcore.operations.declare import Operation, service_of_family
 from virtcore.operations.events import Event
+from virtcore.operations.families import family_of_reference
 from virtcore.operations.spellings import canonical, canonical_function, needs_write
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
 from virtcore.runtime.events import Kinds, check_kinds, wanted
@@ -37,7 +46,7 @@ from virtcore.runtime.methods import (
 )
 from virtcore.runtime.workers import WorkerPool
 
-__all__ = ["Backend", "Cancellable", "Session", "Subscriber"]
+__all__ = ["Backend", "Cancellable", "Services", "Session", "Subscriber"]
 
 _names = itertools.count(1)
 
@@ -60,6 +69,29 @@ class Backend(Protocol):
 
     def implements(self, operation: Operation) -> bool:
         """Whether an operation is there."""
+
+
+class Services(Protocol):
+    """What a session needs of services beside its driver (see :class:`virtcore.driver.composition.HostServices`)."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The services that are there."""
+
+    def class_of(self, name: str) -> type[Backend]:
+        """The class of one."""
+
+    def implements(self, operation: Operation) -> bool:
+        """Whether an operation of one of them is there."""
+
+    def opened(self, name: str) -> Backend | None:
+        """One's instance, if it is open."""
+
+    async def open(self, name: str) -> Backend:
+        """One's instance."""
+
+    async def close(self) -> None:
+        """The connection ends."""
 
 
 class Subscriber:
@@ -87,6 +119,7 @@ class Session:
     :param readonly: refuse what libvirt refuses on read-only connections.
     :param deadline: seconds for queries whose caller does not say; None for no limit.
     :param workers: threads for plain methods.
+    :param services: what has the operations of services that the driver does not bring.
     """
 
     def __init__(
@@ -97,6 +130,7 @@ class Session:
         readonly: bool = False,
         deadline: float | None = QUERY_DEADLINE,
         workers: int = 4,
+        services: Services | None = None,
     ) -> None:
         self.core = core
         self.driver = driver
@@ -106,7 +140,11 @@ class Session:
         self._methods = methods_of(type(driver))
         self._pool = WorkerPool(workers, f"virtcore-{next(_names)}")
         self._subscribers: list[Subscriber] = []
-        self._registration: Cancellable | None = None
+        #: Where events come from: None is the driver, else a service.
+        self._registrations: dict[str | None, Cancellable] = {}
+        self._services = services
+        self._routes: dict[str, Method] = {}
+        self._awakening: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
     # -- operations
@@ -119,7 +157,43 @@ class Session:
         method = self._methods.get(name)
         if method is None:
             raise self._unknown(name)
+        if self._services is not None and method.operation is not None and method.operation.service is not None:
+            return self._route(method, method.operation.service, self._services)
         return method
+
+    def _route(self, method: Method, service: str, services: Services) -> Method:
+        """A method that a service has: of its instance, which is opened first where it is not open yet.
+
+        A method takes the driver as its first argument; these have a service's instance instead.
+        """
+        if service not in services.names:
+            return method
+        found = self._routes.get(method.name)
+        if found is not None:
+            return found
+        known = methods_of(services.class_of(service))[method.name]
+        instance = services.opened(service)
+        if instance is not None:
+            found = known._replace(function=_with(instance, known.function))
+            self._routes[method.name] = found
+            return found
+        if known.style is Style.PLAIN:
+            return known._replace(function=partial(self._open_and_run, service, known))
+        return known._replace(style=Style.ASYNC, function=partial(self._open_and_await, service, known))
+
+    def _open_and_run(self, service: str, method: Method, driver: Backend, *args: Any, **kwargs: Any) -> Any:
+        instance = wait_here(Call(self.core, _OPEN_SERVICE, (self, service), {}), None)
+        return method.function(instance, *args, **kwargs)
+
+    async def _open_and_await(self, service: str, method: Method, driver: Backend, *args: Any, **kwargs: Any) -> Any:
+        value = method.function(await self._open_service(service), *args, **kwargs)
+        return await value if method.style is Style.ASYNC else value
+
+    async def _open_service(self, service: str) -> Backend:
+        assert self._services is not None
+        instance = await self._services.open(service)
+        self._register(kept=True)
+        return instance
 
     def _unknown(self, name: str) -> InvalidArg:
         import difflib
@@ -128,12 +202,20 @@ class Session:
         return InvalidArg(f"there is no operation '{name}'", value=name, nearest=near[0] if near else None)
 
     def supports(self, name: str) -> bool:
-        """Whether the driver has an operation.
+        """Whether the driver, or the service that stands beside it, has an operation.
 
         :raises InvalidArg: there is no such operation.
+        :raises InternalError: the service cannot be loaded; names the distribution and the cause.
         """
-        operation = self.method(name).operation
-        return operation is not None and self.driver.implements(operation)
+        method = self._methods.get(name)
+        if method is None:
+            raise self._unknown(name)
+        operation = method.operation
+        if operation is None:
+            return False
+        if self._services is not None and operation.service in self._services.names:
+            return self._services.implements(operation)
+        return self.driver.implements(operation)
 
     def _admit(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Method:
         """The method to call, after the checks that every call passes."""
@@ -228,28 +310,82 @@ class Session:
     # -- events; in the core loop
 
     def subscribe(
-        self, deliver: Callable[[Event], object], kinds: Kinds = (), closed: Callable[[], None] | None = None
+        self,
+        deliver: Callable[[Event], object],
+        kinds: Kinds = (),
+        closed: Callable[[], None] | None = None,
+        *,
+        awaken: bool = True,
     ) -> Subscriber:
         """Have ``deliver`` called with every event of these kinds (none given: every event), in the core loop.
 
         :param closed: called when the connection closes.
-        :raises NoSupport: the driver has no events.
+        :param awaken: open the services that have events of these kinds; else they come once something else did.
+        :raises NoSupport: the driver, or the service of one of the kinds, has no events.
+        :raises InternalError: a service cannot be loaded; names the distribution and the cause.
         """
         if self.closed:
             raise InvalidConn("subscribe", advice="the connection was closed")
-        if self._registration is None:
-            self._registration = self.driver.subscribe(self._deliver)
+        sources = self._sources(kinds)
+        if None in sources and None not in self._registrations:
+            self._registrations[None] = self.driver.subscribe(self._deliver)
         subscriber = Subscriber(self, deliver, kinds, closed)
         self._subscribers.append(subscriber)
+        try:
+            self._register(kept=not kinds)
+        except BaseException:
+            self.unsubscribe(subscriber)
+            raise
+        if self._services is not None and awaken:
+            for service in sources:
+                if service is not None and self._services.opened(service) is None:
+                    task = self.core.loop.create_task(self._awaken(service))
+                    self._awakening.add(task)
+                    task.add_done_callback(self._awakening.discard)
         return subscriber
+
+    def _sources(self, kinds: Kinds) -> set[str | None]:
+        """Where events of these kinds come from: None is the driver, else a service."""
+        names: frozenset[str] = self._services.names if self._services is not None else frozenset()
+        if not kinds:
+            return {None, *names}
+        found = {_service_of(kind) for kind in kinds}
+        return {service if service is not None and service in names else None for service in found}
+
+    def _register(self, *, kept: bool) -> None:
+        """Register with the open services whose events somebody waits for.
+
+        :param kept: that one of them has no events is no error.
+        """
+        if self._services is None:
+            return
+        wanted_sources = set().union(*(self._sources(subscriber.kinds) for subscriber in self._subscribers))
+        for service in wanted_sources - self._registrations.keys():
+            instance = self._services.opened(service) if service is not None else None
+            if instance is not None:
+                try:
+                    self._registrations[service] = instance.subscribe(self._deliver)
+                except NoSupport:
+                    if not kept:
+                        raise
+
+    async def _awaken(self, service: str) -> None:
+        """Open a service for the sake of its events. Until it is open, it has none."""
+        try:
+            await self._open_service(service)
+        except VirtError as error:
+            import logging
+
+            logging.getLogger("virtcore").warning("there will be no events of service %s: %s", service, error)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End a registration; unknown ones are ignored."""
         if subscriber in self._subscribers:
             self._subscribers.remove(subscriber)
-        if not self._subscribers and self._registration is not None:
-            registration, self._registration = self._registration, None
-            registration.cancel()
+        if not self._subscribers:
+            registrations, self._registrations = self._registrations, {}
+            for registration in registrations.values():
+                registration.cancel()
 
     def plan_subscription(self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]) -> Call:
         """A call of :meth:`subscribe`."""
@@ -303,6 +439,8 @@ class Session:
         if self.closed:
             return
         self.closed = True
+        for task in self._awakening:
+            task.cancel()
         for subscriber in tuple(self._subscribers):
             if subscriber.closed is not None:
                 subscriber.closed()
@@ -328,11 +466,33 @@ class Session:
 
     async def _close_driver(self) -> None:
         self._pool.close()
-        await self.driver.close()
+        try:
+            await self.driver.close()
+        finally:
+            if self._services is not None:
+                await self._services.close()
 
 
 _SUBSCRIBE = Method("subscribe", False, Style.INLINE, Session.subscribe)
+_OPEN_SERVICE = Method("connection_open", False, Style.ASYNC, Session._open_service)
 _CLOSE = Method("connection_close", True, Style.ASYNC, Session.close)
+
+
+def _with(instance: Backend, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a service's instance, called with the driver."""
+
+    def call(driver: Backend, *args: Any, **kwargs: Any) -> Any:
+        return function(instance, *args, **kwargs)
+
+    return call
+
+
+def _service_of(kind: type[Event]) -> str | None:
+    """The service whose objects a kind of event is about: that of its first field's family."""
+    declared: object = next(iter(vars(kind)["__annotations__"].values()))
+    name: str = getattr(declared, "__forward_arg__", "") or getattr(declared, "__name__", "")
+    family = family_of_reference(name)
+    return None if family is None else service_of_family(family.name)
 
 
 def _function_name(method: Method) -> str:

@@ -1,0 +1,93 @@
+"""What a connection is composed of: beside its hypervisor's driver, the services of the place where that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from virtcore.driver import loader
+from virtcore.driver.base import Driver, Place
+from virtcore.driver.service import ServiceDriver
+from virtcore.driver.toolkit import shared
+from virtcore.errors import InvalidConn
+from virtcore.operations.declare import Operation, services
+
+__all__ = ["HostServices", "brought"]
+
+
+_brought: WeakKeyDictionary[type[Driver], frozenset[str]] = WeakKeyDictionary()
+
+
+def brought(driver: type[Driver]) -> frozenset[str]:
+    """The services that a driver implements itself."""
+    known = _brought.get(driver)
+    if known is not None:
+        return known
+    _brought[driver] = found = frozenset(
+        name
+        for name, declared in services().items()
+        if any(driver.implements(operation) for operation in declared.operations.values())
+    )
+    return found
+
+
+class HostServices:
+    """The services of one connection. Each is opened when it is first asked for; all methods belong to the core loop.
+
+    :ivar names: those that are there and that the driver does not bring itself.
+    """
+
+    def __init__(self, driver: type[Driver], place: Place) -> None:
+        self.names = loader.service_names() - brought(driver)
+        self._place = place
+        self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
+        self._closed = False
+
+    def class_of(self, name: str) -> type[ServiceDriver]:
+        """The class of a service.
+
+        :raises InternalError: it cannot be loaded; names the distribution and the cause.
+        """
+        return loader.service_for(name)
+
+    def implements(self, operation: Operation) -> bool:
+        """Whether an operation of a service is there."""
+        return operation.service is not None and self.class_of(operation.service).implements(operation)
+
+    def opened(self, name: str) -> ServiceDriver | None:
+        """A service's instance, if this connection has opened it."""
+        task = self._opening.get(name)
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        return task.result()
+
+    async def open(self, name: str) -> ServiceDriver:
+        """A service's instance, the same for every connection of the place.
+
+        :raises VirtError: it cannot be loaded or opened.
+        """
+        if self._closed:
+            raise InvalidConn(name, advice="the connection was closed")
+        task = self._opening.get(name)
+        if task is None or (task.done() and self.opened(name) is None):  # one that failed is tried again
+            task = asyncio.get_running_loop().create_task(self._acquire(name))
+            self._opening[name] = task
+        return await asyncio.shield(task)  # whoever waits may give up; others wait, too
+
+    async def _acquire(self, name: str) -> ServiceDriver:
+        cls = self.class_of(name)
+        return await shared.acquire(self._key(name), lambda: cls(self._place))
+
+    def _key(self, name: str) -> tuple[str, ...]:
+        return "service", name, str(self._place.privileged), self._place.root or ""
+
+    async def close(self) -> None:
+        """The connection ends: what it had opened is given back."""
+        self._closed = True
+        for task in self._opening.values():
+            task.cancel()
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        for name in self._opening:
+            if self.opened(name) is not None:
+                await shared.release(self._key(name))
+        self._opening.clear()
