@@ -12,7 +12,10 @@ from virtcore.errors import VirtError
 from virtcore.model.backup import Backup
 from virtcore.model.checkpoint import Checkpoint
 from virtcore.model.domain import Domain
+from virtcore.model.interface import HostInterface
+from virtcore.model.secret import Secret
 from virtcore.model.snapshot import Snapshot
+from virtcore.model.storage import StoragePool, StoragePoolCapabilities, Volume
 from virtcore.testing.strategies import documents
 from virtcore.xml import Mode, format, parse, schema
 from virtcore.xml.declare import declaration
@@ -24,7 +27,17 @@ MODE = Mode.SECURE | Mode.LIVE
 EXCLUDING = re.compile(r"[>\"] *\^")
 
 #: Every kind of document there is.
-DOCUMENTS: tuple[type, ...] = (Domain, Snapshot, Checkpoint, Backup)
+DOCUMENTS: tuple[type, ...] = (
+    Domain,
+    Snapshot,
+    Checkpoint,
+    Backup,
+    StoragePool,
+    StoragePoolCapabilities,
+    Volume,
+    Secret,
+    HostInterface,
+)
 
 CLASSES = list(dict.fromkeys(cls for document in DOCUMENTS for cls in walk(document) if declaration(cls).name))
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtcore.errors import XMLError
 
-__all__ = ["verify_pci"]
+if TYPE_CHECKING:
+    from virtcore.model.storage.source import SourcePCIAddress
+
+__all__ = ["settle_pci", "verify_pci"]
 
 
 def verify_pci(bus: int, slot: int, function: int) -> None:
@@ -18,3 +23,13 @@ def verify_pci(bus: int, slot: int, function: int) -> None:
         raise XMLError(f"Invalid PCI address slot='0x{slot:x}', must be <= 0x1F")
     if function > 7:
         raise XMLError(f"Invalid PCI address function=0x{function:x}, must be <= 7")
+
+
+def settle_pci(address: SourcePCIAddress) -> None:
+    """Completes the address of a function of the host: what is absent is 0.
+
+    :raises XMLError: it is none.
+    """
+    address.domain, address.bus = address.domain or 0, address.bus or 0
+    address.slot, address.function = address.slot or 0, address.function or 0
+    verify_pci(address.bus, address.slot, address.function)
