@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 from virtcore.errors import XMLError
-from virtcore.model.storage import StoragePoolType
 from virtcore.xml import Namespace, attribute, children, element, register_namespace
 
 __all__ = ["FS", "RBD", "MountOption", "MountOptions", "RBDOption", "RBDOptions", "register"]
@@ -25,7 +24,7 @@ class MountOption:
 class MountOptions:
     """Further options when the file system is mounted. What they do is the user's affair."""
 
-    pool_types: ClassVar[frozenset[StoragePoolType]] = frozenset((StoragePoolType.FS, StoragePoolType.NETFS))
+    pool_types: ClassVar[frozenset[str]] = frozenset(("fs", "netfs"))
 
     options: list[MountOption] = children()
 
@@ -49,7 +48,7 @@ class RBDOption:
 class RBDOptions:
     """Settings of the client of a Ceph cluster. What they do is the user's affair."""
 
-    pool_types: ClassVar[frozenset[StoragePoolType]] = frozenset((StoragePoolType.RBD,))
+    pool_types: ClassVar[frozenset[str]] = frozenset(("rbd",))
 
     options: list[RBDOption] = children()
 

@@ -37,10 +37,11 @@ __all__ = ["PoolOptions", "StoragePoolRules", "format_storage_pool", "load_stora
 class PoolOptions(Protocol):
     """An element of a plugin's namespace below ``<pool>``.
 
-    :cvar pool_types: the kinds of pools it is for; in others it is unknown content.
+    :cvar pool_types: the kinds of pools it is for, by name (a plugin registers its elements with the first connection,
+        where the model is not loaded yet); in other pools it is unknown content.
     """
 
-    pool_types: ClassVar[frozenset[StoragePoolType]]
+    pool_types: ClassVar[frozenset[str]]
 
 
 def _source(_rules: StoragePoolRules, pool: StoragePool, context: DefinitionContext) -> None:
