@@ -25,6 +25,7 @@ def lazy(module: str, function: str) -> Adapter:
 
 
 ADAPTERS: dict[str, Adapter] = {
+    "cpu": lazy("suites_cpu", "cpu"),
     "generic-domain-xml": lazy("suites_domain", "generic"),
     "network-xml": lazy("suites_network", "network"),
     "network-xml-update": lazy("suites_network", "network_update"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from virt_qemu.capabilities import flags as known
 from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities, Machine
 from virt_qemu.capabilities.replies import Replies
@@ -10,7 +12,7 @@ from virt_qemu.monitor import JSON
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
 
-__all__ = ["MINIMUM_VERSION", "derive", "expansion_question", "target_arch"]
+__all__ = ["MINIMUM_VERSION", "cpu_definitions", "cpu_expansion", "derive", "expansion_question", "target_arch"]
 
 MINIMUM_VERSION = (6, 2, 0)
 
@@ -159,16 +161,7 @@ def _accelerator(replies: Replies, arch: Arch, flags: set[str], *, accelerated: 
             )
         )
     if "query-cpu-definitions" in flags:
-        for row in replies.rows("query-cpu-definitions"):
-            blockers = row.get("unavailable-features")
-            result.cpus.append(
-                CPUDefinition(
-                    name=str(row["name"]),
-                    type=_text(row.get("typename")),
-                    blockers=[str(name) for name in blockers] if isinstance(blockers, list) else None,
-                    deprecated=bool(row.get("deprecated")),
-                )
-            )
+        result.cpus = cpu_definitions(replies.rows("query-cpu-definitions"))
     result.host_cpu = _host_cpu(replies, arch, "host" if accelerated else "max")
     return result
 
@@ -181,14 +174,36 @@ def expansion_question(arch: Arch, model: str, migratable: bool | None = None) -
     return {"type": "full" if arch.is_arm else "static", "model": described}
 
 
+def cpu_definitions(rows: Iterable[Mapping[str, JSON]]) -> list[CPUDefinition]:
+    """The CPU models that ``query-cpu-definitions`` lists."""
+    found = []
+    for row in rows:
+        blockers = row.get("unavailable-features")
+        found.append(
+            CPUDefinition(
+                name=str(row["name"]),
+                type=_text(row.get("typename")),
+                blockers=[str(name) for name in blockers] if isinstance(blockers, list) else None,
+                deprecated=bool(row.get("deprecated")),
+            )
+        )
+    return found
+
+
+def cpu_expansion(model: Mapping[str, JSON]) -> CPUExpansion:
+    """The model that ``query-cpu-model-expansion`` answers with."""
+    result = CPUExpansion(name=str(model.get("name")))
+    properties = model.get("props")
+    if isinstance(properties, dict):
+        result.properties = {name: value for name, value in properties.items() if isinstance(value, bool | int | str)}
+    return result
+
+
 def _host_cpu(replies: Replies, arch: Arch, model: str) -> CPUExpansion | None:
     answer = replies.table("query-cpu-model-expansion", expansion_question(arch, model)).get("model")
     if not isinstance(answer, dict):
         return None
-    result = CPUExpansion(name=str(answer.get("name")))
-    properties = answer.get("props")
-    if isinstance(properties, dict):
-        result.properties = {name: value for name, value in properties.items() if isinstance(value, bool | int | str)}
+    result = cpu_expansion(answer)
     if arch.is_x86:
         plain = replies.table("query-cpu-model-expansion", expansion_question(arch, model, False)).get("model")
         everything = plain.get("props") if isinstance(plain, dict) else None

@@ -9,7 +9,7 @@ from virtcore.model.cpu.element import CPUCacheMode, CPUFeaturePolicy, CPUMode, 
 from virtcore.model.domain.clock import TimerName
 from virtcore.model.domain.features import HyperVMode
 
-__all__ = ["add_cpu", "qemu_feature"]
+__all__ = ["add_cpu", "libvirt_feature", "qemu_feature"]
 
 #: libvirt's name of a feature -> QEMU's, where they differ.
 _FEATURES = {
@@ -61,6 +61,14 @@ _HYPERV = (
     "emsr_bitmap",
     "xmm_input",
 )
+
+
+_LIBVIRT_FEATURES = {theirs: ours for ours, theirs in _FEATURES.items()}
+
+
+def libvirt_feature(name: str) -> str:
+    """libvirt's name of a processor feature, from QEMU's."""
+    return _LIBVIRT_FEATURES.get(name, name)
 
 
 def qemu_feature(name: str) -> str:

@@ -6,6 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtcore.model.cpu.cpudata import (
+        CPUData as CPUData,
+        CPUDataCPUID as CPUDataCPUID,
+        CPUDataMSR as CPUDataMSR,
+        load_cpu_data as load_cpu_data,
+    )
+    from virtcore.model.cpu.document import (
+        complete_guest_cpu as complete_guest_cpu,
+        complete_host_cpu as complete_host_cpu,
+        load_cpu as load_cpu,
+        load_guest_cpu as load_guest_cpu,
+        load_host_cpu as load_host_cpu,
+    )
     from virtcore.model.cpu.element import (
         CPUCache as CPUCache,
         CPUCacheMode as CPUCacheMode,
@@ -25,6 +38,22 @@ if TYPE_CHECKING:
         MaxPhysAddr as MaxPhysAddr,
         MaxPhysAddrMode as MaxPhysAddrMode,
     )
+    from virtcore.model.cpu.models import (
+        HypervisorModels as HypervisorModels,
+        baseline_cpu as baseline_cpu,
+        canonical_cpu_model as canonical_cpu_model,
+        compare_cpu as compare_cpu,
+        convert_legacy_cpu as convert_legacy_cpu,
+        cpu_has_feature as cpu_has_feature,
+        cpu_models as cpu_models,
+        expand_cpu_features as expand_cpu_features,
+        migratable_cpu as migratable_cpu,
+        translate_cpu as translate_cpu,
+        update_cpu as update_cpu,
+        update_live_cpu as update_live_cpu,
+        validate_cpu_features as validate_cpu_features,
+        vendor_of_cpu_model as vendor_of_cpu_model,
+    )
     from virtcore.model.cpu.numa import (
         NUMA as NUMA,
         NUMABandwidth as NUMABandwidth,
@@ -38,6 +67,24 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
+    "cpudata": ("CPUData", "CPUDataCPUID", "CPUDataMSR", "load_cpu_data"),
+    "document": ("complete_guest_cpu", "complete_host_cpu", "load_cpu", "load_guest_cpu", "load_host_cpu"),
+    "models": (
+        "HypervisorModels",
+        "baseline_cpu",
+        "canonical_cpu_model",
+        "compare_cpu",
+        "convert_legacy_cpu",
+        "cpu_has_feature",
+        "cpu_models",
+        "expand_cpu_features",
+        "migratable_cpu",
+        "translate_cpu",
+        "update_cpu",
+        "update_live_cpu",
+        "validate_cpu_features",
+        "vendor_of_cpu_model",
+    ),
     "element": (
         "CPUCache",
         "CPUCacheMode",

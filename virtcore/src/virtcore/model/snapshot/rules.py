@@ -141,9 +141,9 @@ def _metadata(rules: SnapshotRules, snapshot: Snapshot, context: SnapshotContext
     if is_offline(snapshot, context.flags) or not rules.save_cookies:
         snapshot.cookie = None
     elif snapshot.cookie is not None and snapshot.cookie.cpu is not None:
-        from virtcore.model.domain.rules.settle_cpu import settle_guest_cpu
+        from virtcore.model.cpu.document import complete_guest_cpu
 
-        settle_guest_cpu(snapshot.cookie.cpu)
+        complete_guest_cpu(snapshot.cookie.cpu, "/domainsnapshot/cookie/cpu")
 
 
 class SnapshotRules(Rules[Snapshot, SnapshotContext]):

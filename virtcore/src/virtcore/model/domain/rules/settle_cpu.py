@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, XMLDetail, XMLError
-from virtcore.model.cpu.element import CPUMatch, CPUMode
+from virtcore.model.cpu.document import complete_guest_cpu
 from virtcore.model.domain.cputune import VCPU, CPUPlacement, VCPUMaximum
 from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from virtcore.model.cpu.element import GuestCPU
     from virtcore.model.domain.cputune import (
         Cache,
         CacheTune,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "settle_cpu",
     "settle_cputune",
-    "settle_guest_cpu",
     "settle_iothreads",
     "settle_vcpus",
 ]
@@ -346,79 +344,4 @@ def _monitored(group: _Group, kind: str, vcpus: CpuSet, maximum: int) -> CpuSet:
 def settle_cpu(domain: Domain, context: DomainContext) -> None:
     """``<cpu>``: defaults, and what does not go with the mode."""
     if domain.cpu is not None:
-        settle_guest_cpu(domain.cpu)
-
-
-def settle_guest_cpu(cpu: GuestCPU) -> None:
-    """A description of a guest's processor, wherever it stands.
-
-    :raises VirtError: it contradicts itself.
-    """
-    _settle_model(cpu)
-    if cpu.topology is not None:
-        if cpu.topology.dies is None:
-            cpu.topology.dies = 1
-        if cpu.topology.clusters is None:
-            cpu.topology.clusters = 1
-    if cpu.features:
-        _settle_features(cpu)
-    cache = cpu.cache
-    if cache is not None and cache.level is not None and not 1 <= cache.level <= 3:
-        raise XMLError("invalid CPU cache level, must be in range [1,3]", path="/domain/cpu/cache/@level")
-    address = cpu.maxphysaddr
-    if address is not None and address.limit is not None and address.mode != "passthrough":
-        raise ConfigUnsupported(
-            "attribute 'limit' is only supported for maxphysaddr mode 'passthrough'",
-            path="/domain/cpu/maxphysaddr/@limit",
-        )
-
-
-def _settle_model(cpu: GuestCPU) -> None:
-    mode = cpu.mode or CPUMode.CUSTOM
-    passed_through = mode in (CPUMode.HOST_PASSTHROUGH, CPUMode.MAXIMUM)
-    if cpu.migratable is not None and not passed_through:
-        raise ConfigUnsupported(
-            "Attribute migratable is only allowed for 'host-passthrough' / 'maximum' CPU mode",
-            path="/domain/cpu/@migratable",
-        )
-    model = cpu.model
-    named = model is not None and model.name is not None
-    if model is not None and not passed_through and model.vendor_id is not None:
-        if len(model.vendor_id.encode()) != 12:
-            raise XMLError("vendor_id must be exactly 12 characters long", path="/domain/cpu/model/@vendor_id")
-        if "," in model.vendor_id:
-            raise XMLError("vendor id is invalid", path="/domain/cpu/model/@vendor_id")
-    if cpu.vendor is not None and not named:
-        raise XMLError("CPU vendor specified without CPU model", path="/domain/cpu/vendor")
-    if cpu.features and not named and mode is CPUMode.CUSTOM:
-        raise XMLError("Non-empty feature list specified without CPU model", path="/domain/cpu/feature")
-    if passed_through:
-        cpu.model = cpu.vendor = None
-    elif model is not None and named and model.fallback is None:
-        from virtcore.model.cpu.element import CPUFallback
-
-        model.fallback = CPUFallback.ALLOW
-    if mode is CPUMode.CUSTOM:
-        # A description without model says nothing about the processor itself: only topology, cache and cells count.
-        cpu.mode = mode if named else None
-        cpu.match = (cpu.match or CPUMatch.EXACT) if named else None
-    else:
-        cpu.match = None
-
-
-def _settle_features(cpu: GuestCPU) -> None:
-    from virtcore.model.cpu.element import CPUFeaturePolicy
-
-    names = set()
-    for feature in cpu.features:
-        if not feature.name:
-            raise XMLError("Invalid CPU feature name", path="/domain/cpu/feature/@name")
-        if feature.name in names:
-            raise XMLError(
-                f"CPU feature '{feature.name}' specified more than once",
-                path="/domain/cpu/feature/@name",
-                value=feature.name,
-            )
-        names.add(feature.name)
-        if feature.policy is None:
-            feature.policy = CPUFeaturePolicy.REQUIRE
+        complete_guest_cpu(domain.cpu, "/domain/cpu")

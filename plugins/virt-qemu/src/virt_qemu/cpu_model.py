@@ -1,0 +1,57 @@
+"""QEMU's processor models in libvirt's terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.cpu import libvirt_feature
+from virtcore.model.cpu.x86_data import X86Data
+from virtcore.model.cpu.x86_map import Signature
+
+if TYPE_CHECKING:
+    from virt_qemu.capabilities.model import CPUDefinition, CPUExpansion
+    from virtcore.model.cpu.element import GuestCPU
+
+__all__ = ["hypervisor_models", "x86_data_of", "x86_host_model"]
+
+
+def hypervisor_models(cpus: Iterable[CPUDefinition]) -> Mapping[str, tuple[str, ...]] | None:
+    """Models QEMU knows -> features that keep it from running them here; None where it lists none."""
+    found = {cpu.name: tuple(map(libvirt_feature, cpu.blockers or ())) for cpu in cpus}
+    return found or None
+
+
+def x86_data_of(expansion: CPUExpansion, *, migratable: bool = False) -> X86Data:
+    """What an x86 processor that QEMU expanded says of itself.
+
+    :param migratable: only what survives a migration.
+    :raises InternalError: the vendor is not 12 characters long.
+    """
+    data = X86Data()
+    numbers = {"family": 0, "model": 0, "stepping": 0}
+    for name, value in expansion.properties.items():
+        if value is True:
+            if not migratable or expansion.migratable.get(name, True):
+                data.add_feature(libvirt_feature(name))
+        elif name == "vendor" and isinstance(value, str):
+            data.set_vendor(value)
+        elif name in numbers and isinstance(value, int):
+            numbers[name] = value
+    data.set_signature(Signature(**numbers))
+    return data
+
+
+def x86_host_model(
+    expansion: CPUExpansion, cpus: Iterable[CPUDefinition] = (), *, migratable: bool = False
+) -> GuestCPU:
+    """The processor a guest with ``host-model`` gets.
+
+    :param expansion: what QEMU can give a guest here at most.
+    :param cpus: the models QEMU knows.
+    :param migratable: only what survives a migration.
+    :raises InternalError: no model of QEMU's fits.
+    """
+    from virtcore.model.cpu.x86 import guest_cpu_of
+
+    return guest_cpu_of(x86_data_of(expansion, migratable=migratable), hypervisor_models(cpus))
