@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_bhyve.addresses import assign_addresses
 from virt_bhyve.capabilities import ALL, BhyveCapabilities, BhyveCapability
-from virtcore.errors import ConfigUnsupported, InvalidArg, XMLError
+from virtcore.errors import ConfigUnsupported, XMLError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.chardev import CharacterType, Console, NMDMChardev, NMDMSource, Serial
@@ -18,6 +18,7 @@ from virtcore.model.domain.os import Firmware, OSType
 from virtcore.model.domain.rng import RNG, RandomBackend, RNGModel
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 from virtcore.model.domain.rules.device_list import add_controllers, devices_of, disk_index
+from virtcore.model.domain.rules.support import require_support
 from virtcore.model.domain.video import Video, VideoModel, VideoType
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class BhyveRules(DomainRules):
         self.capabilities = capabilities
 
     def domain(self, domain: Domain, context: DomainContext) -> None:
-        _require_support(domain)
+        require_support(domain, types=[VirtType.BHYVE], os_types=[OSType.HVM], archs=[Arch.X86_64])
         add_controllers(
             domain, PCIController, [0], lambda index: PCIController(index=index, model=PCIControllerModel.PCI_ROOT)
         )
@@ -92,19 +93,6 @@ class BhyveRules(DomainRules):
             ports = _AHCI_PORTS if BhyveCapability.AHCI32SLOT in self.capabilities.bhyve else 1
             controller, unit = divmod(index, ports)
             disk.address = DriveAddress(controller=controller, bus=0, target=0, unit=unit)
-
-
-def _require_support(domain: Domain) -> None:
-    """bhyve runs fully virtual x86 guests only.
-
-    :raises InvalidArg: it is another one.
-    """
-    if domain.type is VirtType.BHYVE and domain.os_type is OSType.HVM and domain.arch in (None, Arch.X86_64):
-        return
-    wanted = f"ostype={domain.os_type}" if domain.os_type is not None else ""
-    if domain.arch is not None:
-        wanted += f" arch={domain.arch}"
-    raise InvalidArg(f"could not find capabilities for {wanted} domaintype={domain.type}")
 
 
 def _needs_isa(domain: Domain) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtcore.errors import InvalidArg
 from virtcore.model.arch import Arch
 from virtcore.model.domain.domain import VirtType
 from virtcore.model.domain.os import OSType
 from virtcore.model.domain.rules import DomainContext, DomainFeature, DomainRules, ParseFlag
+from virtcore.model.domain.rules.support import require_support
 from virtcore.model.domain.video import Video, VideoModel, VideoType
 
 if TYPE_CHECKING:
@@ -34,11 +34,7 @@ class VMwareRules(DomainRules):
         return context
 
     def domain(self, domain: Domain, context: DomainContext) -> None:
-        arch, kind = domain.arch, domain.os_type
-        if kind is not OSType.HVM or arch not in (Arch.I686, Arch.X86_64) or domain.type is not VirtType.VMWARE:
-            raise InvalidArg(
-                f"could not find capabilities for ostype={kind} arch={arch} domaintype={domain.type}", path="/domain"
-            )
+        require_support(domain, types=[VirtType.VMWARE], os_types=[OSType.HVM], archs=[Arch.I686, Arch.X86_64])
 
     def device(self, device: object, domain: Domain, context: DomainContext) -> None:
         if isinstance(device, Video):
