@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from virtcore.enums import NetworkUpdateCommand, NetworkUpdateSection, NetworkXMLFlags
-from virtcore.model.network import format_network, load_network, update_network
+from virtcore.model.network import (
+    format_network,
+    format_network_port,
+    load_network,
+    load_network_port,
+    update_network,
+)
+from virtcore.model.nwfilter import (
+    format_nwfilter,
+    format_nwfilter_binding,
+    load_nwfilter,
+    load_nwfilter_binding,
+)
 
 _FLAGS = {"inactive": NetworkXMLFlags.INACTIVE}
 
@@ -37,3 +49,18 @@ def network_update(case: Any) -> str:
 
 def _enum_name(word: str) -> str:
     return word.upper().replace("-", "_")
+
+
+def network_port(case: Any) -> str:
+    """Round trip of a port of a network."""
+    return format_network_port(load_network_port(case.text("xml")))
+
+
+def nwfilter(case: Any) -> str:
+    """Round trip of a network filter."""
+    return format_nwfilter(load_nwfilter(case.text("xml")))
+
+
+def nwfilter_binding(case: Any) -> str:
+    """Round trip of a filter's binding."""
+    return format_nwfilter_binding(load_nwfilter_binding(case.text("xml")))

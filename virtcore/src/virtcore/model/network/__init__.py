@@ -1,4 +1,4 @@
-"""Virtual networks, and what they share with interfaces of domains; names resolve on first use."""
+"""Virtual networks and their ports, and what they share with interfaces of domains; names resolve on first use."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ if TYPE_CHECKING:
         Network as Network,
         PortGroup as PortGroup,
     )
+    from virtcore.model.network.networkport import (
+        BridgePlug as BridgePlug,
+        DirectPlug as DirectPlug,
+        HostdevPlug as HostdevPlug,
+        NetworkPlug as NetworkPlug,
+        NetworkPort as NetworkPort,
+        NoPlug as NoPlug,
+        format_network_port as format_network_port,
+        load_network_port as load_network_port,
+    )
     from virtcore.model.network.port import (
         VLAN as VLAN,
         Bandwidth as Bandwidth,
@@ -64,25 +74,16 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "port": (
-        "Bandwidth",
-        "BandwidthRate",
-        "IPAddress",
-        "MACTableManager",
-        "NativeVLANMode",
-        "PortOptions",
-        "Route",
-        "VLAN",
-        "VLANTag",
-        "VirtualPort",
-        "VirtualPortParameters",
-        "VirtualPortType",
+    "dns": (
+        "DNS",
+        "DNSForwarder",
+        "DNSHost",
+        "DNSService",
+        "DNSText",
     ),
-    "network": (
-        "Bridge",
-        "DomainName",
-        "Network",
-        "PortGroup",
+    "document": (
+        "format_network",
+        "load_network",
     ),
     "forward": (
         "Forward",
@@ -103,16 +104,35 @@ _MODULES = {
         "LeaseUnit",
         "NetworkIP",
     ),
-    "dns": (
-        "DNS",
-        "DNSForwarder",
-        "DNSHost",
-        "DNSService",
-        "DNSText",
+    "network": (
+        "Bridge",
+        "DomainName",
+        "Network",
+        "PortGroup",
     ),
-    "document": (
-        "format_network",
-        "load_network",
+    "networkport": (
+        "BridgePlug",
+        "DirectPlug",
+        "HostdevPlug",
+        "NetworkPlug",
+        "NetworkPort",
+        "NoPlug",
+        "format_network_port",
+        "load_network_port",
+    ),
+    "port": (
+        "Bandwidth",
+        "BandwidthRate",
+        "IPAddress",
+        "MACTableManager",
+        "NativeVLANMode",
+        "PortOptions",
+        "Route",
+        "VLAN",
+        "VLANTag",
+        "VirtualPort",
+        "VirtualPortParameters",
+        "VirtualPortType",
     ),
     "rules": ("NetworkRules",),
     "update": ("update_network",),
@@ -158,6 +178,14 @@ __all__ = [
     "DNSText",
     "format_network",
     "load_network",
+    "BridgePlug",
+    "DirectPlug",
+    "HostdevPlug",
+    "NetworkPlug",
+    "NetworkPort",
+    "NoPlug",
+    "format_network_port",
+    "load_network_port",
     "NetworkRules",
     "update_network",
 ]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from virtcore.model.domain.interface.device import (
-    FilterParameter,
-    FilterReference,
     GuestOffloads,
     HostOffloads,
     Interface,
@@ -54,8 +52,6 @@ __all__ = [
     "BridgeInterfaceSource",
     "DirectInterfaceSource",
     "EthernetInterfaceSource",
-    "FilterParameter",
-    "FilterReference",
     "GuestOffloads",
     "HostOffloads",
     "HostdevInterfaceSource",

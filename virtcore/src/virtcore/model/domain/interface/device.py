@@ -26,6 +26,7 @@ from virtcore.model.network.port import (
     Route,
     VirtualPort,
 )
+from virtcore.model.nwfilter.reference import FilterReference
 from virtcore.xml import (
     ON_OFF,
     ULONG,
@@ -41,8 +42,6 @@ from virtcore.xml import (
 )
 
 __all__ = [
-    "FilterParameter",
-    "FilterReference",
     "GuestOffloads",
     "HostOffloads",
     "Interface",
@@ -152,22 +151,6 @@ class InterfaceBackend:
     tap: str | None = attribute(doc="path of the tap device")
     vhost: str | None = attribute(doc="path of the vhost device")
     log_file: str | None = attribute("logFile", doc="log of the program", since="9.0.0")
-
-
-@element("parameter")
-class FilterParameter:
-    """A value for a variable of the filter."""
-
-    name: str | None = attribute(doc="name of the variable")
-    value: str | None = attribute(doc="value; several with one name make a list")
-
-
-@element("filterref")
-class FilterReference:
-    """A network filter."""
-
-    filter: str | None = attribute(doc="name of the filter")
-    parameters: list[FilterParameter] = children("parameter", doc="values of its variables")
 
 
 _NOT_HOSTDEV = (*(t for t in InterfaceType if t is not InterfaceType.HOSTDEV), None)

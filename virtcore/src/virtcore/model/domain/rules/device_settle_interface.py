@@ -24,6 +24,7 @@ from virtcore.model.domain.interface import (
 from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
 from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect
 from virtcore.model.network.port_rules import settle_bandwidth, settle_routes, settle_virtualport, settle_vlan
+from virtcore.model.nwfilter.reference import settle_parameters
 from virtcore.model.paths import sanitize_path
 from virtcore.model.storage.settle import settle_secret
 from virtcore.xml import declaration
@@ -108,7 +109,7 @@ def settle_interface(interface: Interface, context: DomainContext) -> None:
         if kind not in _WITH_FILTER or interface.filterref.filter is None:
             interface.filterref = None
         else:
-            interface.filterref.parameters.sort(key=lambda parameter: parameter.name or "")
+            settle_parameters(interface.filterref)
     interface.bandwidth = settle_bandwidth(interface.bandwidth, floor=kind is InterfaceType.NETWORK)
     if interface.vlan is not None:
         settle_vlan(interface.vlan)
