@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     )
     from virtcore.driver.toolkit.jobs import Job as Job, JobKind as JobKind, JobLock as JobLock
     from virtcore.driver.toolkit.lock import StateLock as StateLock
+    from virtcore.driver.toolkit.moments import MomentNode as MomentNode, MomentTree as MomentTree
     from virtcore.driver.toolkit.objects import ManagedObject as ManagedObject, ObjectTable as ObjectTable
+    from virtcore.driver.toolkit.snapshots import (
+        CheckpointKeeper as CheckpointKeeper,
+        SnapshotKeeper as SnapshotKeeper,
+    )
     from virtcore.driver.toolkit.state import DriverState as DriverState
     from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver, check_flags as check_flags
     from virtcore.driver.toolkit.store import (
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "CheckpointKeeper": "snapshots",
     "DefinedObject": "defined",
     "DefinedObjects": "defined",
     "DefinitionStore": "store",
@@ -51,6 +57,9 @@ _HOME = {
     "ManagedObject": "objects",
     "Marks": "store",
     "ObjectTable": "objects",
+    "MomentNode": "moments",
+    "MomentTree": "moments",
+    "SnapshotKeeper": "snapshots",
     "StateFolders": "folders",
     "StateLock": "lock",
     "StatefulDriver": "stateful",
@@ -61,6 +70,7 @@ _HOME = {
 }
 
 __all__ = [
+    "CheckpointKeeper",
     "DefinedObject",
     "DefinedObjects",
     "DefinitionStore",
