@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from virtcore.operations.stream import ByteStream
+from virtcore.errors import NoSupport
+from virtcore.operations.stream import ByteStream, SparseStream
 from virtcore.runtime.methods import Method, Style
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ async def _write(stream: ByteStream, data: bytes) -> None:
     await stream.write(data)
 
 
+async def _read_sparse(stream: ByteStream, size: int) -> bytes | int:
+    return await (stream.read_sparse(size) if isinstance(stream, SparseStream) else stream.read(size))
+
+
+async def _write_hole(stream: ByteStream, length: int) -> None:
+    if not isinstance(stream, SparseStream):
+        raise NoSupport("virStreamSendHole")
+    await stream.write_hole(length)
+
+
 async def _finish(stream: ByteStream) -> None:
     await stream.finish()
 
@@ -36,6 +47,8 @@ async def _abort(stream: ByteStream) -> None:
 
 _READ = Method("stream_read", False, Style.ASYNC, _read)
 _WRITE = Method("stream_write", False, Style.ASYNC, _write)
+_READ_SPARSE = Method("stream_read_sparse", False, Style.ASYNC, _read_sparse)
+_WRITE_HOLE = Method("stream_write_hole", False, Style.ASYNC, _write_hole)
 _FINISH = Method("stream_finish", True, Style.ASYNC, _finish)
 _ABORT = Method("stream_abort", True, Style.ASYNC, _abort)
 
@@ -69,6 +82,24 @@ class Stream:
         :raises VirtError: the stream failed or was aborted.
         """
         self._session.run_here(_WRITE, (self._stream, data), deadline)
+
+    def read_sparse(self, size: int = CHUNK, *, deadline: float | None = None) -> bytes | int:
+        """Up to ``size`` bytes, or the length of the hole that begins here (``virStreamRecvFlags``,
+        ``virStreamRecvHole``); no bytes at the end. Only streams that were asked for with a ``SPARSE_STREAM`` flag have
+        holes.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+        found: bytes | int = self._session.run_here(_READ_SPARSE, (self._stream, size), deadline)
+        return found
+
+    def write_hole(self, length: int, *, deadline: float | None = None) -> None:
+        """Go on after a hole of this many bytes (``virStreamSendHole``).
+
+        :raises NoSupport: the stream was not asked for with a ``SPARSE_STREAM`` flag.
+        :raises VirtError: the stream failed or was aborted.
+        """
+        self._session.run_here(_WRITE_HOLE, (self._stream, length), deadline)
 
     def finish(self, *, deadline: float | None = None) -> None:
         """End it regularly; returns when everything written was taken.
@@ -121,6 +152,24 @@ class AsyncStream:
         :raises VirtError: the stream failed or was aborted.
         """
         await self._session.run_anywhere(_WRITE, (self._stream, data), deadline)
+
+    async def read_sparse(self, size: int = CHUNK, *, deadline: float | None = None) -> bytes | int:
+        """Up to ``size`` bytes, or the length of the hole that begins here (``virStreamRecvFlags``,
+        ``virStreamRecvHole``); no bytes at the end. Only streams that were asked for with a ``SPARSE_STREAM`` flag have
+        holes.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+        found: bytes | int = await self._session.run_anywhere(_READ_SPARSE, (self._stream, size), deadline)
+        return found
+
+    async def write_hole(self, length: int, *, deadline: float | None = None) -> None:
+        """Go on after a hole of this many bytes (``virStreamSendHole``).
+
+        :raises NoSupport: the stream was not asked for with a ``SPARSE_STREAM`` flag.
+        :raises VirtError: the stream failed or was aborted.
+        """
+        await self._session.run_anywhere(_WRITE_HOLE, (self._stream, length), deadline)
 
     async def finish(self, *, deadline: float | None = None) -> None:
         """End it regularly; returns when everything written was taken.

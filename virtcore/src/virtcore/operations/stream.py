@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-__all__ = ["ByteStream"]
+__all__ = ["ByteStream", "SparseStream"]
 
 
 class ByteStream(Protocol):
@@ -30,3 +30,20 @@ class ByteStream(Protocol):
 
     async def abort(self) -> None:
         """End it at once. Never raises; may be called twice."""
+
+
+@runtime_checkable
+class SparseStream(ByteStream, Protocol):
+    """A byte stream that carries holes as such, which are zeros to those who just read (``SPARSE_STREAM`` flags)."""
+
+    async def read_sparse(self, size: int) -> bytes | int:
+        """Up to ``size`` bytes, or the length of the hole that begins here; no bytes at the end.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
+
+    async def write_hole(self, length: int) -> None:
+        """Go on after a hole of this many bytes.
+
+        :raises VirtError: the stream failed or was aborted.
+        """
