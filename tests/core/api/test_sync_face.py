@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import virtcore
-from toydriver import ONLY, REBOOT, World
+from toydriver import ONLY, REBOOT, EchoStream, World
 from virtcore.enums import DomainXMLFlags
 from virtcore.errors import (
     InternalError,
@@ -364,3 +364,35 @@ def test_streams(connection: virtcore.Connection) -> None:
     with pytest.raises(ZeroDivisionError), connection.domain(ONLY).open_console() as stream:
         raise ZeroDivisionError
     assert stream._stream.aborted  # type: ignore[attr-defined]
+
+
+class HoledStream(EchoStream):
+    """Carries holes: a number stands for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[bytes | int] = []
+
+    async def read_sparse(self, size: int) -> bytes | int:
+        return self.parts.pop(0) if self.parts else b""
+
+    async def write_hole(self, length: int) -> None:
+        self.parts.append(length)
+
+    async def write(self, data: bytes) -> None:
+        self.parts.append(data)
+
+
+def test_a_sparse_stream_has_holes(connection: virtcore.Connection) -> None:
+    stream = virtcore.Stream(connection, HoledStream())
+    stream.write(b"data")
+    stream.write_hole(4096)
+    assert [stream.read_sparse(), stream.read_sparse(), stream.read_sparse()] == [b"data", 4096, b""]
+
+
+def test_other_streams_have_none(connection: virtcore.Connection) -> None:
+    stream = virtcore.Stream(connection, EchoStream())
+    stream.write(b"data")
+    assert stream.read_sparse(2) == b"da"
+    with pytest.raises(NoSupport, match="virStreamSendHole"):
+        stream.write_hole(1)

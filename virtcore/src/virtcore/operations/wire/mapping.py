@@ -23,6 +23,7 @@ from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.families import family_of_reference
 from virtcore.operations.procedures import Procedure, procedure, type_record
 from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling, by_procedure, of_function, spellings_of
+from virtcore.operations.stream import ByteStream
 from virtcore.operations.wire.codec import codec
 from virtcore.types import TypedParameters
 
@@ -245,6 +246,8 @@ def _given(at: int, field: str, empty_is_none: bool, arguments: Tuple) -> Any:
 
 def _value_builder(spelling: Spelling, count: int, annotation: object) -> Callable[[Tuple], Any]:
     convert = converter(annotation)
+    if count == 0 and annotation not in (None, ByteStream):
+        raise LookupError(f"{spelling.function} tells too little to stand for its operation")
     if spelling.form in _FIELDS:
         (reference,) = typing.get_args(annotation)
         if reference._fields != (_FIELDS[spelling.form],):
@@ -333,7 +336,7 @@ def _result_annotation(operation: Operation) -> object:
     text = str(operation.signature.return_annotation)
     if not text.startswith("Result[") or not text.endswith("]"):
         raise TypeError(f"{operation.name} declares {text} instead of Result[...]")
-    names = _Names(Sequence=Sequence, ByteStream=object)
+    names = _Names(Sequence=Sequence, ByteStream=ByteStream)
     return eval(text.removeprefix("Result[").removesuffix("]"), {}, names)  # our own declarations
 
 
