@@ -44,6 +44,8 @@ ADAPTERS: dict[str, Adapter] = {
     "bhyve-argv": lazy("suites_bhyve", "bhyve_argv"),
     "bhyve-argv2xml": lazy("suites_bhyve", "bhyve_argv2xml"),
     "bhyve-domain-xml": lazy("suites_bhyve", "bhyve_domain_xml"),
+    "lxc-domain-xml": lazy("suites_lxc", "domain_xml"),
+    "lxc-conf2xml": lazy("suites_lxc", "conf2xml"),
     "vmx2xml": lazy("suites_esx", "vmx2xml"),
     "xml2vmx": lazy("suites_esx", "xml2vmx"),
     "snapshot-xml": lazy("suites_snapshot", "snapshot"),
