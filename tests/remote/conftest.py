@@ -22,7 +22,7 @@ from virtcore.operations.values import DomainInfo, SecurityLabel, StateInfo
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
-from virtcore.types import DomainRef, TypedParameters
+from virtcore.types import DomainRef, NodeDeviceRef, StoragePoolRef, StorageVolRef, TypedParameters
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
 SECOND = DomainRef("second", "11111111-2222-4333-8444-555555555555", -1)
@@ -51,6 +51,27 @@ class EchoStream:
         self.ended = self.ended or "aborted"
 
 
+class HoledStream(EchoStream):
+    """Carries holes too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: asyncio.Queue[bytes | int] = asyncio.Queue()
+
+    async def write(self, data: bytes) -> None:
+        await self.parts.put(data)
+
+    async def write_hole(self, length: int) -> None:
+        await self.parts.put(length)
+
+    async def read(self, size: int) -> bytes:
+        part = await self.read_sparse(size)
+        return bytes(part) if isinstance(part, int) else part
+
+    async def read_sparse(self, size: int) -> bytes | int:
+        return await self.parts.get()
+
+
 class ToyDriver(Driver):
     """Two domains; methods of all three styles."""
 
@@ -59,6 +80,7 @@ class ToyDriver(Driver):
     def __init__(self) -> None:
         self.subscribers: list[Callable[[Event], None]] = []
         self.streams: list[EchoStream] = []
+        self.volume = HoledStream()
         self.release = asyncio.Event()
         self.closed = False
         self.domains = [FIRST, SECOND]
@@ -130,6 +152,34 @@ class ToyDriver(Driver):
     async def domain_open_console(self, domain: DomainRef, device: str | None = None, flags: int = 0) -> EchoStream:
         self.streams.append(EchoStream())
         return self.streams[-1]
+
+    @inline
+    def connection_list_node_devices(self, capability: str | None = None, flags: int = 0) -> Sequence[NodeDeviceRef]:
+        return [NodeDeviceRef(f"{capability}_{int(flags)}")]
+
+    @inline
+    def node_device_xml(self, device: NodeDeviceRef, flags: int = 0) -> str:
+        return f"<device>{device.name}</device>"
+
+    @inline
+    def connection_lookup_storage_pool(
+        self,
+        name: str | None = None,
+        uuid: str | None = None,
+        target_path: str | None = None,
+        volume: StorageVolRef | None = None,
+    ) -> StoragePoolRef:
+        return StoragePoolRef(name or target_path or (volume.pool if volume is not None else ""), uuid or FIRST.uuid)
+
+    @inline
+    def storage_vol_upload(self, volume: StorageVolRef, offset: int = 0, length: int = 0, flags: int = 0) -> EchoStream:
+        return self.volume
+
+    @inline
+    def storage_vol_download(
+        self, volume: StorageVolRef, offset: int = 0, length: int = 0, flags: int = 0
+    ) -> EchoStream:
+        return self.volume
 
 
 class FakeTransport(asyncio.Transport):

@@ -18,7 +18,7 @@ from virt_remote.client.wire import Wire
 from virt_remote.protocol import BODY, ERROR, HEADER, PING, PONG, REPLY, STREAM_CHUNK
 from virt_remote.server.client import Client
 from virtcore.driver.base import OpenRequest
-from virtcore.enums import DomainState
+from virtcore.enums import DomainState, StorageVolDownloadFlags, StorageVolUploadFlags
 from virtcore.errors import (
     RPC,
     AuthUnavailable,
@@ -34,10 +34,11 @@ from virtcore.operations.declare import all_operations
 from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
 from virtcore.operations.procedures import procedure
 from virtcore.operations.spellings import canonical
+from virtcore.operations.stream import SparseStream
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
-from virtcore.types import DomainRef
+from virtcore.types import DomainRef, NodeDeviceRef, StoragePoolRef, StorageVolRef
 from virtcore.uri import ConnectionURI
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
@@ -201,6 +202,56 @@ def test_a_stream(tmp_path: Path) -> None:
             await failing.read(1)
         assert await ends.call("domain_state", FIRST) == (1, 1)
         assert ends.driver.streams[1].ended == "aborted"
+
+    play(scenario, tmp_path)
+
+
+VOLUME = StorageVolRef("pool", "vol", "/pool/vol")
+
+
+def test_other_objects_than_domains(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        assert await ends.call("connection_list_node_devices", None, 2) == [NodeDeviceRef("None_2")]
+        assert await ends.call("connection_list_node_devices", "pci") == [NodeDeviceRef("pci_0")]
+        assert await ends.call("node_device_xml", NodeDeviceRef("pci")) == "<device>pci</device>"
+        lookup = "connection_lookup_storage_pool"
+        assert await ends.session.call(lookup, uuid=SECOND.uuid) == StoragePoolRef("", SECOND.uuid)
+        assert (await ends.session.call(lookup, target_path="/x")).name == "/x"
+        assert (await ends.session.call(lookup, volume=VOLUME)).name == "pool"
+
+    play(scenario, tmp_path)
+
+
+def test_a_stream_with_holes(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        upload = await ends.call("storage_vol_upload", VOLUME, 0, 0, StorageVolUploadFlags.SPARSE_STREAM)
+        await upload.write(b"data")
+        await upload.write_hole(5 * 2**40)
+        await upload.write(b"more")
+        await upload.finish()
+        assert ends.driver.volume.ended == "finished"
+        await ends.driver.volume.write(b"")
+        download = await ends.call("storage_vol_download", VOLUME, 0, 0, StorageVolDownloadFlags.SPARSE_STREAM)
+        assert await download.read_sparse(3) == b"dat"
+        assert await download.read_sparse(3) == b"a"
+        assert await download.read(2) == bytes(2), "who just reads gets zeros"
+        assert await download.read_sparse(3) == 5 * 2**40 - 2
+        assert await download.read_sparse(10) == b"more"
+        assert await download.read_sparse(10) == b""
+        await download.finish()
+
+    play(scenario, tmp_path)
+
+
+def test_a_stream_without_holes_gets_none(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        for part in (b"data", 3, b""):
+            await ends.driver.volume.parts.put(part)
+        download = await ends.call("storage_vol_download", VOLUME)
+        assert not isinstance(download, SparseStream)
+        assert await download.read(10) == b"data"
+        assert await download.read(10) == bytes(3)
+        await download.finish()
 
     play(scenario, tmp_path)
 

@@ -11,10 +11,11 @@ each after its end, with the descriptor attached; whoever reads the socket colle
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from virtcore.operations.procedures import program
+from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import codec
 
 __all__ = [
@@ -25,7 +26,10 @@ __all__ = [
     "Message",
     "ProtocolError",
     "Received",
+    "asks_for_holes",
     "error_body",
+    "hole",
+    "hole_length",
     "pack",
 ]
 
@@ -213,10 +217,10 @@ class ClientState(Generic[T]):
         """Drop what still comes for a stream."""
         self._streams.pop(serial, None)
 
-    def stream_packet(self, serial: int, status: int, data: bytes) -> bytes:
+    def stream_packet(self, serial: int, status: int, data: bytes, kind: int = STREAM) -> bytes:
         """The bytes of a packet of an open stream."""
         program_number, procedure, _ = self._streams[serial]
-        return pack(program_number, 1, procedure, STREAM, serial, status, data)
+        return pack(program_number, 1, procedure, kind, serial, status, data)
 
     def tokens(self) -> list[T]:
         """What every waiting call and open stream was registered with, for telling them that the connection ended."""
@@ -256,6 +260,32 @@ class ClientState(Generic[T]):
 def program_numbers() -> dict[int, str]:
     """Number -> name of every program that serves objects."""
     return {program(name).number: name for name in ("remote", "qemu", "lxc")}
+
+
+def asks_for_holes(row: Procedure, arguments: Sequence[Any]) -> bool:
+    """Whether a call that opens a stream wants holes carried as such. Flags come last wherever there are some."""
+    return bool(row.sparse and arguments[-1] & row.sparse)
+
+
+def hole(length: int) -> bytes:
+    """The body of the packet that stands for a hole in a stream."""
+    return codec("rpc", "virNetStreamHole").encode((length, 0))
+
+
+def hole_length(data: bytes, at: int = BODY) -> int:
+    """The length of a hole.
+
+    :raises ProtocolError: the packet is none, or its length is negative.
+    """
+    from virtcore.operations.wire.codec import WireError
+
+    try:
+        (length, _), _ = codec("rpc", "virNetStreamHole").decode(data, at)
+    except WireError as error:
+        raise ProtocolError(f"unreadable hole: {error}") from None
+    if length < 0:
+        raise ProtocolError(f"a hole of {length} bytes")
+    return int(length)
 
 
 def decode_error(data: bytes, at: int = BODY) -> tuple[Any, ...]:

@@ -6,13 +6,25 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from virt_remote.protocol import BODY, CONTINUE, ERROR, OK, STREAM, STREAM_CHUNK, Message
+from virt_remote.protocol import (
+    BODY,
+    CONTINUE,
+    ERROR,
+    OK,
+    STREAM,
+    STREAM_CHUNK,
+    STREAM_HOLE,
+    Message,
+    ProtocolError,
+    hole,
+    hole_length,
+)
 from virtcore.errors import RPC, ErrorDomain, OperationInvalid, VirtError
 
 if TYPE_CHECKING:
     from virt_remote.client.wire import Wire
 
-__all__ = ["ClientStream"]
+__all__ = ["ClientStream", "SparseClientStream"]
 
 #: Bytes of a stream that may wait for a slow reader before the connection is no longer read.
 WINDOW = 32 * STREAM_CHUNK
@@ -24,7 +36,8 @@ class ClientStream:
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._serial = -1
-        self._received: deque[bytes] = deque()
+        #: What came and was not read: data, and the lengths of holes.
+        self._received: deque[bytes | int] = deque()
         self._waiting = 0
         self._changed = asyncio.Event()
         self._end_of_data = False
@@ -42,7 +55,7 @@ class ClientStream:
             self.fail(self._wire.remote_error(message.data))
             return
         if message.type != STREAM:
-            self.fail(RPC("the daemon sent a hole that was not asked for", domain=ErrorDomain.RPC))
+            self._hole(message)
             return
         if message.status == OK:
             self._confirmed = self._end_of_data = True
@@ -54,6 +67,9 @@ class ClientStream:
         else:
             self._end_of_data = True
         self._changed.set()
+
+    def _hole(self, message: Message) -> None:
+        self.fail(RPC("the daemon sent a hole that was not asked for", domain=ErrorDomain.RPC))
 
     def fail(self, error: VirtError) -> None:
         """The stream cannot go on."""
@@ -68,13 +84,25 @@ class ClientStream:
 
     async def read(self, size: int) -> bytes:
         """Up to ``size`` bytes; empty at the end of data."""
+        part = await self._next()
+        if isinstance(part, int):
+            if part > size:
+                self._received.appendleft(part - size)
+            return bytes(min(part, size))
+        return self._piece(part, size)
+
+    async def _next(self) -> bytes | int:
+        """The next part that came, taken from the queue; no bytes at the end."""
         while not self._received:
             if self._error is not None:
                 raise self._error
             if self._end_of_data or self._finished:
                 return b""
             await self._change()
-        data = self._received.popleft()
+        return self._received.popleft()
+
+    def _piece(self, data: bytes, size: int) -> bytes:
+        """The beginning of a part; its rest goes back into the queue."""
         if len(data) > size:
             self._received.appendleft(data[size:])
             data = data[:size]
@@ -118,3 +146,28 @@ class ClientStream:
         self._wire.send_stream(self._serial, ERROR, b"")
         self._wire.stream_ended(self, self._serial)
         self._changed.set()
+
+
+class SparseClientStream(ClientStream):
+    """A stream that carries holes; a :class:`~virtcore.operations.stream.SparseStream`."""
+
+    def _hole(self, message: Message) -> None:
+        try:
+            length = hole_length(message.data)
+        except ProtocolError as error:
+            self.fail(RPC(str(error), domain=ErrorDomain.RPC))
+            return
+        self._received.append(length)
+        self._changed.set()
+
+    async def read_sparse(self, size: int) -> bytes | int:
+        """Up to ``size`` bytes or the length of the next hole; empty at the end of data."""
+        part = await self._next()
+        return part if isinstance(part, int) else self._piece(part, size)
+
+    async def write_hole(self, length: int) -> None:
+        """Go on after a hole."""
+        self._check()
+        await self._wire.writable()
+        self._check()
+        self._wire.send_stream(self._serial, CONTINUE, hole(length), STREAM_HOLE)

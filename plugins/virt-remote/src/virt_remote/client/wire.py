@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from virt_remote.client.address import Address
-from virt_remote.client.streams import ClientStream
+from virt_remote.client.streams import ClientStream, SparseClientStream
 from virt_remote.flow import FlowControl
 from virt_remote.protocol import (
     BODY,
@@ -15,14 +15,17 @@ from virt_remote.protocol import (
     EVENT,
     KEEPALIVE_PROGRAM,
     REPLY_WITH_FDS,
+    STREAM,
     ClientState,
     Message,
     ProtocolError,
     Received,
+    asks_for_holes,
     decode_error,
 )
 from virtcore.errors import RPC, ErrorDomain, InternalError, SystemError, VirtError
 from virtcore.operations.procedures import Procedure, program
+from virtcore.operations.wire.codec import codec
 
 __all__ = ["Wire"]
 
@@ -167,7 +170,8 @@ class Wire(FlowControl):
 
     async def open_stream(self, row: Procedure, body: bytes) -> tuple[bytes, ClientStream]:
         """Send a call that opens a stream; gives its reply and the stream."""
-        stream = ClientStream(self)
+        arguments = codec(row.program, row.args).decode(body, 0)[0] if row.sparse and row.args is not None else ()
+        stream = (SparseClientStream if asks_for_holes(row, arguments) else ClientStream)(self)
         future, serial = self._start(row, body)
         stream.opened(serial)
         self._state.open_stream(serial, program(row.program).number, row.number, stream)
@@ -178,14 +182,14 @@ class Wire(FlowControl):
             self._state.forget(serial)
             raise
 
-    def send_stream(self, serial: int, status: int, data: bytes) -> None:
+    def send_stream(self, serial: int, status: int, data: bytes, kind: int = STREAM) -> None:
         """Send a packet of a stream.
 
         :raises VirtError: the connection ended.
         """
         if self._transport is None or self._lost is not None:
             raise self._lost or InternalError("client socket is closed", domain=ErrorDomain.RPC)
-        self._transport.write(self._state.stream_packet(serial, status, data))
+        self._transport.write(self._state.stream_packet(serial, status, data, kind))
 
     def stream_ended(self, stream: ClientStream, serial: int) -> None:
         """What still comes for a stream is dropped."""

@@ -292,7 +292,7 @@ class Client(FlowControl):
         if call.procedure.stream is not None:
             self._reply(key, serial, b"")
             stream_key = (*key, serial)
-            self._streams[stream_key] = ServerStream(self, stream_key, value)
+            self._streams[stream_key] = ServerStream(self, stream_key, value, call.procedure, wire)
             return None
         if call.encode is None:
             return b""
