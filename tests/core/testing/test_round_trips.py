@@ -13,6 +13,7 @@ from virtcore.model.backup import Backup
 from virtcore.model.checkpoint import Checkpoint
 from virtcore.model.domain import Domain
 from virtcore.model.interface import HostInterface
+from virtcore.model.nodedev import NodeDevice
 from virtcore.model.secret import Secret
 from virtcore.model.snapshot import Snapshot
 from virtcore.model.storage import StoragePool, StoragePoolCapabilities, Volume
@@ -37,6 +38,7 @@ DOCUMENTS: tuple[type, ...] = (
     Volume,
     Secret,
     HostInterface,
+    NodeDevice,
 )
 
 CLASSES = list(dict.fromkeys(cls for document in DOCUMENTS for cls in walk(document) if declaration(cls).name))
