@@ -128,7 +128,7 @@ def element(
     :param tag: the tag value under which it is a member of unions (a set: several; tuples combine several tags).
     :param empty: ``omit``: an instance that would print neither attributes nor content is left out (libvirt's
         ``virXMLFormatElement``); ``keep``: ``<name/>`` is printed; ``open``: an opening and a closing tag,
-            each on its line.
+            each on its line; ``spaced``: ``<name id='1' />``, as libvirt prints in a few places.
     :param root: it can be a document of its own.
     :param ns: the plugin namespace it belongs to; classes used below it inherit it.
     :param last: (groups) where a subclass does not say ``inherited()``, these fields come last instead of first.

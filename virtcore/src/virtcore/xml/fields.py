@@ -378,7 +378,8 @@ def union(
     :param inline: the member has no element of its own: its attributes and children stand in this element, at this
         position.
     :param missing: message when the tag attribute is absent and there is no default.
-    :param invalid: message for a tag no member has (``{value}``); without it the element is unknown content.
+    :param invalid: message for a tag no member has (``{value}``); without it, or when it is empty, the element is
+        unknown content.
     """
     return Field("union", locals())
 

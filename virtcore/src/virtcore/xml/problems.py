@@ -157,8 +157,8 @@ def missing(slot: Slot, node: _Element) -> NoReturn:
     raise error(code, detail or None, path=place(node, name if slot.kind == "attribute" else None))
 
 
-def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: tuple[str, ...]) -> NoReturn:
-    """Refuses an element whose tag attribute is absent or names no class."""
+def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: tuple[str, ...]) -> None:
+    """Refuses an element whose tag attribute is absent or names no class; does nothing where that is no error."""
     field = slot.field
     tag = local(str(node.tag))
     absent = next((n for n, v in zip(slot.tag_attributes, values, strict=True) if v is None), None)
@@ -168,6 +168,8 @@ def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: t
     if absent is not None:
         detail = f"Missing required attribute '{absent}' in element '{tag}'"
         raise error(lacking, detail, path=place(node, absent))
+    if field.invalid == "":
+        return
     value = "/".join(v or "" for v in values)
     name = slot.tag_attributes[-1]
     template = field.invalid or "Invalid value for attribute '{name}' in element '{element}': '{value}'."

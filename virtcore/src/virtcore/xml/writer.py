@@ -385,6 +385,7 @@ class _WriterSource:
             filled = {
                 "omit": f'L[p{depth}] = f"{{{indent}}}<{name}{{{s}}}/>\\n"',
                 "keep": f'L[p{depth}] = f"{{{indent}}}<{name}{{{s}}}/>\\n"',
+                "spaced": f'L[p{depth}] = f"{{{indent}}}<{name}{{{s}}} />\\n"',
                 "open": f'L[p{depth}] = f"{{{indent}}}<{name}{{{s}}}>\\n{{{indent}}}</{name}>\\n"',
             }[empty]
             if empty == "omit":
@@ -396,6 +397,8 @@ class _WriterSource:
             code(f'if {s}: L.append(f"{{{indent}}}<{name}{{{s}}}/>\\n")')
         elif empty == "keep":
             code(f'L.append(f"{{{indent}}}<{name}{{{s}}}/>\\n")')
+        elif empty == "spaced":
+            code(f'L.append(f"{{{indent}}}<{name}{{{s}}} />\\n")')
         else:
             code(f'L.append(f"{{{indent}}}<{name}{{{s}}}>\\n{{{indent}}}</{name}>\\n")')
 

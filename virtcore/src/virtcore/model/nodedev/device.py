@@ -155,7 +155,7 @@ class SystemCapability:
     firmware: Firmware | None = child()
 
 
-@element("product")
+@element("product", empty="spaced")
 class USBProduct:
     """What the device is."""
 
@@ -163,7 +163,7 @@ class USBProduct:
     name: str | None = text(doc="name for people")
 
 
-@element("vendor")
+@element("vendor", empty="spaced")
 class USBVendor:
     """Who made the device."""
 
@@ -292,7 +292,13 @@ class NodeDevice:
     driver: str | None = leaf(
         "name", within="driver", unless=Mode.INACTIVE, read=Mode.LIVE, doc="kernel's driver of the device"
     )
-    capabilities: list[Capability] = children("capability", tag="@type", doc="what it is")
+    capabilities: list[Capability] = children(
+        "capability",
+        tag="@type",
+        missing="Missing required attribute 'type' in element 'capability'",
+        invalid="Invalid value for attribute 'type' in element 'capability': '{value}'.",
+        doc="what it is",
+    )
     extra: Extras = extras()
 
     def capability(self, kind: type[T]) -> T | None:

@@ -203,7 +203,7 @@ class PCICapability:
         | PCIHeaderCapability
         | MdevTypesCapability
         | VPDCapability
-    ] = children(tag="@type", missing="Missing capability type", doc="what more it is")
+    ] = children(tag="@type", missing="Missing capability type", invalid="", doc="what more it is")
     iommu_group: IOMMUGroup | None = child()
     numa_node: int | None = attribute(
         "node",

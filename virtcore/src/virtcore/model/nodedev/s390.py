@@ -87,7 +87,7 @@ class CCWCapability(_State, CCWAddress):
     """A device with channel command words."""
 
     capabilities: list[CCWGroupMemberCapability] = children(
-        tag="@type", missing="Missing capability type", doc="what more it is"
+        tag="@type", missing="Missing capability type", invalid="", doc="what more it is"
     )
 
 
@@ -97,7 +97,7 @@ class CSSCapability(CCWAddress):
 
     channel_dev_addr: ChannelDeviceAddress | None = child(doc="the device behind it", since="8.4.0")
     capabilities: list[MdevTypesCapability] = children(
-        tag="@type", missing="Missing capability type", doc="what more it is"
+        tag="@type", missing="Missing capability type", invalid="", doc="what more it is"
     )
 
 
@@ -124,7 +124,7 @@ class CCWGroupCapability(_State, CCWAddress):
 
     members: list[CCWDeviceReference] = children("ccw_device", within="members", doc="the devices")
     capabilities: list[QethCapability] = children(
-        tag="@type", missing="Missing capability type", doc="what they are together"
+        tag="@type", missing="Missing capability type", invalid="", doc="what they are together"
     )
 
 
@@ -148,5 +148,5 @@ class APMatrixCapability:
     """The crypto cards and domains that can be given to guests."""
 
     capabilities: list[MdevTypesCapability] = children(
-        tag="@type", missing="Missing capability type", doc="what more it is"
+        tag="@type", missing="Missing capability type", invalid="", doc="what more it is"
     )
