@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, flag, string
 from virt_shell.commands.domain import ACTIVE, DOMAIN, FILE
+from virt_shell.objects import edited
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import read_file, select_xpath, typed_value
@@ -138,19 +135,8 @@ def edit(shell: Shell, args: Arguments) -> bool:
 
     domain = shell.domain(args)
     before = domain.xml(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE)
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with tempfile.NamedTemporaryFile("w", prefix="virsh", suffix=".xml", encoding="utf-8", delete=False) as file:
-        file.write(before)
-    path = Path(file.name)
-    try:
-        # The user's own setting may carry arguments; it is split here, never handed to a shell.
-        status = subprocess.run([*editor.split(), str(path)], check=False).returncode
-        if status:
-            raise CommandError(f"{editor}: the editor ended with status {status}; nothing was changed")
-        after = path.read_text(encoding="utf-8")
-    finally:
-        path.unlink()
-    if after == before:
+    after = edited(before)
+    if after is None:
         shell.extra(f"Domain '{domain.name}' XML configuration not changed.\n")
         return True
     if domain.xml(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE) != before:

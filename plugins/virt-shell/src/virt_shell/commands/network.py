@@ -1,0 +1,571 @@
+"""Commands on virtual networks and their ports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
+from virt_shell.events import Printers, event_options, wait_for_events
+from virt_shell.objects import XPATH, ObjectKind, edited, impact
+from virt_shell.shell import Shell
+from virt_shell.table import Table
+from virt_shell.text import read_file, select_xpath
+
+if TYPE_CHECKING:
+    from virtcore.api.sync import Network, NetworkPort
+
+_IMPACT = {"live": 1, "config": 2}
+
+
+def _networks(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Names of all networks."""
+    return [network.name for network in shell.connection.list_networks()]
+
+
+def _active_networks(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Names of active networks."""
+    from virtcore.enums import ConnectListAllNetworksFlags
+
+    return [network.name for network in shell.connection.list_networks(ConnectListAllNetworksFlags.ACTIVE)]
+
+
+def _inactive_networks(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Names of networks that are not active."""
+    from virtcore.enums import ConnectListAllNetworksFlags
+
+    return [network.name for network in shell.connection.list_networks(ConnectListAllNetworksFlags.INACTIVE)]
+
+
+NETWORK = ObjectKind(
+    option="network",
+    noun="network",
+    group="network",
+    prefix="net-",
+    help="network name or uuid",
+    lookup="lookup_network",
+    keys=("uuid", "name"),
+    completer=_networks,
+)
+
+_VALIDATE = flag("validate", "validate the XML against the schema")
+_FILE = "file containing an XML network description"
+
+NETWORK.making(
+    "define",
+    help="define an inactive persistent virtual network or modify an existing persistent one from an XML file",
+    description="Define a network that stays, or change the definition of one.",
+    done="Network {name} defined from {file}",
+    failed="Failed to define network from {file}",
+    method="define_network",
+    file_help=_FILE,
+    options=[_VALIDATE],
+    flags=lambda args: int("validate" in args),
+)
+NETWORK.making(
+    "create",
+    help="create a network from an XML file",
+    description="Start a network from a document.",
+    done="Network {name} created from {file}",
+    failed="Failed to create network from {file}",
+    method="create_network",
+    file_help=_FILE,
+    options=[_VALIDATE],
+    flags=lambda args: int("validate" in args),
+)
+NETWORK.acting(
+    "start",
+    help="start a (previously defined) inactive network",
+    description="Make a defined network work.",
+    done="Network {name} started",
+    failed="Failed to start network {name}",
+    act=lambda network, args: network.create(),
+    completer=_inactive_networks,
+)
+NETWORK.acting(
+    "destroy",
+    help="destroy (stop) a network",
+    description="Stop a network at once.",
+    done="Network {name} destroyed",
+    failed="Failed to destroy network {name}",
+    act=lambda network, args: network.destroy(),
+    completer=_active_networks,
+)
+NETWORK.acting(
+    "undefine",
+    help="undefine a persistent network",
+    description="Remove the definition of a network.",
+    done="Network {name} has been undefined",
+    failed="Failed to undefine network {name}",
+    act=lambda network, args: network.undefine(),
+)
+NETWORK.dumping(
+    help="network information in XML",
+    description="Print a network's XML.",
+    options=[flag("inactive", "network information of an inactive domain")],
+    flags=lambda args: int("inactive" in args),
+)
+NETWORK.editing(
+    help="edit XML configuration for a network",
+    description="Open a network's definition in the editor and define what was saved.",
+    read=lambda network: _definition(network),
+    method="define_network",
+)
+NETWORK.converting("name", source="uuid", help="convert a network UUID to network name")
+NETWORK.converting("uuid", source="name", help="convert a network name to network UUID")
+
+
+def _definition(network: Network) -> str:
+    """The document that is edited: the definition, or what a transient network runs with."""
+    from virtcore.enums import NetworkXMLFlags
+
+    return network.xml(NetworkXMLFlags.INACTIVE if network.is_persistent() else NetworkXMLFlags(0))
+
+
+@command(
+    "net-autostart",
+    group="network",
+    help="autostart a network",
+    description="Have a network start with the host, or not.",
+    options=[NETWORK.named(), flag("disable", "disable autostarting")],
+)
+def autostart(shell: Shell, args: Arguments) -> bool:
+    network = NETWORK.find(shell, args)
+    prefix = "un" if "disable" in args else ""
+    with shell.failing(f"failed to {prefix}mark network {network.name} as autostarted"):
+        network.set_autostart("disable" not in args)
+    shell.extra(f"Network {network.name} {prefix}marked as autostarted\n")
+    return True
+
+
+#: option of ``net-list`` -> name of the ConnectListAllNetworksFlags member
+_FILTERS = {
+    "persistent": "PERSISTENT",
+    "transient": "TRANSIENT",
+    "autostart": "AUTOSTART",
+    "no-autostart": "NO_AUTOSTART",
+}
+
+
+@command(
+    "net-list",
+    group="network",
+    help="list networks",
+    description="Print the networks there are, the active ones by default.",
+    options=[
+        flag("inactive", "list inactive networks"),
+        flag("all", "list inactive & active networks"),
+        flag("persistent", "list persistent networks"),
+        flag("transient", "list transient networks"),
+        flag("autostart", "list networks with autostart enabled"),
+        flag("no-autostart", "list networks with autostart disabled"),
+        flag("uuid", "list uuid's only"),
+        flag("name", "list network names only"),
+        flag("table", "list table (default)"),
+        flag("title", "show network title"),
+    ],
+)
+def net_list(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import ConnectListAllNetworksFlags as Flags
+
+    flags = args.flags(Flags, _FILTERS)
+    if "inactive" in args:
+        flags |= Flags.INACTIVE
+    elif "all" not in args:
+        flags |= Flags.ACTIVE
+    if sum(option in args for option in ("table", "name", "uuid")) > 1:
+        raise CommandError("Only one argument from --table, --name and --uuid may be specified.")
+    with shell.failing("Failed to list networks"):
+        networks = sorted(shell.connection.list_networks(flags), key=_order)
+    if "name" in args or "uuid" in args:
+        for network in networks:
+            shell.out((network.uuid if "uuid" in args else network.name) + "\n")
+        return True
+    titled = "title" in args
+    table = Table("Name", "State", "Autostart", "Persistent", *(["Title"] if titled else []))
+    for network in networks:
+        table.add(
+            network.name,
+            "active" if network.is_active() else "inactive",
+            "yes" if network.autostart() else "no",
+            "yes" if network.is_persistent() else "no",
+            *([_title(network)] if titled else []),
+        )
+    shell.out(table.render(header=not shell.quiet))
+    return True
+
+
+def _order(network: Network) -> tuple[bool, str]:
+    """Active ones first, then by name whatever its case."""
+    return not network.is_active(), network.name.lower()
+
+
+def _title(network: Network) -> str:
+    from virtcore.enums import NetworkMetadataType
+    from virtcore.errors import NoNetworkMetadata
+
+    try:
+        return network.metadata(NetworkMetadataType.TITLE)
+    except NoNetworkMetadata:
+        return ""
+
+
+@command(
+    "net-info",
+    group="network",
+    help="network information",
+    description="Print what a network is and does.",
+    options=[NETWORK.named()],
+)
+def info(shell: Shell, args: Arguments) -> bool:
+    network = NETWORK.find(shell, args)
+
+    def line(label: str, value: str) -> None:
+        shell.out(f"{label:<15} {value}\n")
+
+    line("Name:", network.name)
+    line("UUID:", network.uuid)
+    line("Active:", "yes" if network.is_active() else "no")
+    line("Persistent:", "yes" if network.is_persistent() else "no")
+    line("Autostart:", "yes" if network.autostart() else "no")
+    bridge = _bridge(network)
+    if bridge is not None:
+        line("Bridge:", bridge)
+    return True
+
+
+def _bridge(network: Network) -> str | None:
+    from virtcore.errors import VirtError
+
+    try:
+        found: str = network.bridge_name()
+    except VirtError:
+        return None  # it has none; libvirt leaves the line out
+    return found
+
+
+_COMMANDS = ("none", "modify", "delete", "add-last", "add-first")
+_SECTIONS = (
+    "none",
+    "bridge",
+    "domain",
+    "ip",
+    "ip-dhcp-host",
+    "ip-dhcp-range",
+    "forward",
+    "forward-interface",
+    "forward-pf",
+    "portgroup",
+    "dns-host",
+    "dns-txt",
+    "dns-srv",
+)
+
+
+@command(
+    "net-update",
+    group="network",
+    help="update parts of an existing network's configuration",
+    description="Change one section of a network, running or defined.",
+    options=[
+        NETWORK.named(),
+        data("command", "type of update (add-first, add-last (add), delete, or modify)"),
+        data("section", "which section of network configuration to update"),
+        data(
+            "xml",
+            "name of file containing xml (or, if it starts with '<', the complete xml element itself) to add/modify,"
+            " or to be matched for search",
+        ),
+        integer("parent-index", "which parent object to search through", unwanted_positional=True),
+        flag("config", "affect next network startup"),
+        flag("live", "affect running network"),
+        flag("current", "affect current state of network"),
+    ],
+)
+def update(shell: Shell, args: Arguments) -> bool:
+    flags = impact(args, _IMPACT)
+    network = NETWORK.find(shell, args)
+    wanted = args.require("command")
+    verb = "add-last" if wanted == "add" else wanted
+    if verb not in _COMMANDS[1:]:
+        raise CommandError(f"unrecognized command name '{wanted}'")
+    section = args.require("section")
+    if section not in _SECTIONS[1:]:
+        raise CommandError(f"unrecognized section name '{section}'")
+    index = args.number("parent-index", -(2**31), 2**31 - 1)
+    xml = args.require("xml")
+    if not xml.startswith("<"):
+        xml = read_file(xml)
+    with shell.failing(f"Failed to update network {network.name}"):
+        network.update(_COMMANDS.index(verb), _SECTIONS.index(section), -1 if index is None else index, xml, flags)
+    live, config = flags & 1, flags & 2
+    if not flags:
+        live, config = (1, 0) if network.is_active() else (0, 2)
+    what = {(True, True): "persistent config and live state", (False, True): "persistent config"}.get(
+        (bool(live), bool(config)), "live state"
+    )
+    shell.extra(f"Updated network {network.name} {what}\n")
+    return True
+
+
+# -- titles, descriptions, metadata
+
+
+@command(
+    "net-desc",
+    group="network",
+    help="show or set network's description or title",
+    description="Print or change the description or title of a network.",
+    options=[
+        NETWORK.named(),
+        flag("live", "modify/get running state"),
+        flag("config", "modify/get persistent configuration"),
+        flag("current", "modify/get current state configuration"),
+        flag("title", "modify/get the title instead of description"),
+        flag("edit", "open an editor to modify the description"),
+        argv("new-desc", "message"),
+    ],
+)
+def describe(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import NetworkMetadataType
+    from virtcore.errors import NoNetworkMetadata
+
+    flags = impact(args, _IMPACT)
+    network = NETWORK.find(shell, args)
+    titled = "title" in args
+    kind = NetworkMetadataType.TITLE if titled else NetworkMetadataType.DESCRIPTION
+    what = "title" if titled else "description"
+    text = " ".join(args.words("new-desc"))
+    if not args.given("edit") and not args.given("new-desc"):
+        try:
+            shell.out(network.metadata(kind, None, flags) + "\n")
+        except NoNetworkMetadata:
+            shell.extra(f"No {what} for network: {network.name}\n")
+        return True
+    if "edit" in args:
+        try:
+            before = text if args.given("new-desc") else network.metadata(kind, None, flags)
+        except NoNetworkMetadata:
+            before = ""
+        changed = edited(before, "")
+        if changed is None and not args.given("new-desc"):
+            shell.extra(f"Network {what} not changed\n")
+            return True
+        text = (before if changed is None else changed).rstrip("\n")
+    with shell.failing(f"Failed to set new network {what}"):
+        network.set_metadata(kind, text or None, None, None, flags)
+    shell.extra(f"Network {what} updated successfully\n")
+    return True
+
+
+@command(
+    "net-metadata",
+    group="network",
+    help="show or set network's custom XML metadata",
+    description="Print or change the custom metadata of a network.",
+    options=[
+        NETWORK.named(),
+        data("uri", "URI of the namespace"),
+        flag("live", "modify/get running state"),
+        flag("config", "modify/get persistent configuration"),
+        flag("current", "modify/get current state configuration"),
+        flag("edit", "use an editor to change the metadata"),
+        string("key", "key to be used as a namespace identifier", unwanted_positional=True),
+        string("set", "new metadata to set", unwanted_positional=True),
+        flag("remove", "remove the metadata corresponding to an uri"),
+    ],
+)
+def metadata(shell: Shell, args: Arguments) -> bool:
+    from virtcore.enums import NetworkMetadataType
+    from virtcore.errors import NoNetworkMetadata
+
+    flags = impact(args, _IMPACT)
+    for first, second in (("edit", "set"), ("remove", "set"), ("remove", "edit")):
+        args.exclusive(first, second)
+    network = NETWORK.find(shell, args)
+    uri, key, new = args.require("uri"), args.get("key"), args.get("set")
+    kind = NetworkMetadataType.ELEMENT
+    if "remove" in args:
+        network.set_metadata(kind, None, None, uri, flags)
+        shell.extra("Metadata removed\n")
+        return True
+    if (new is not None or "edit" in args) and key is None:
+        raise CommandError("namespace key is required when modifying metadata")
+    if "edit" in args:
+        try:
+            before = network.metadata(kind, uri, flags)
+        except NoNetworkMetadata:
+            before = "\n"
+        new = edited(before)
+        if new is None:
+            shell.extra("Metadata not changed\n")
+            return True
+    if new is None:
+        shell.out(network.metadata(kind, uri, flags) + "\n")
+        return True
+    network.set_metadata(kind, new, key, uri, flags)
+    shell.extra("Metadata modified\n")
+    return True
+
+
+# -- leases
+
+
+@command(
+    "net-dhcp-leases",
+    group="network",
+    help="print lease info for a given network",
+    description="Print the leases that a network's DHCP server gave.",
+    options=[NETWORK.named(_active_networks), string("mac", "MAC address", unwanted_positional=True)],
+)
+def dhcp_leases(shell: Shell, args: Arguments) -> bool:
+    import time
+
+    network = NETWORK.find(shell, args)
+    with shell.failing(f"Failed to get leases info for {network.name}"):
+        leases = network.dhcp_leases(args.get("mac"))
+    table = Table("Expiry Time", "MAC address", "Protocol", "IP address", "Hostname", "Client ID or DUID")
+    for lease in sorted(leases, key=lambda lease: (lease.mac or "", lease.ip_address)):
+        table.add(
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lease.expiry_time)),
+            lease.mac or "-",
+            "ipv6" if lease.type == 1 else "ipv4",
+            f"{lease.ip_address}/{lease.prefix}",
+            lease.hostname or "-",
+            lease.client_id or "-",
+        )
+    shell.out(table.render(header=not shell.quiet))
+    return True
+
+
+# -- events
+
+_LIFECYCLE = ("Defined", "Undefined", "Started", "Stopped")
+_METADATA = ("description", "title", "element")
+
+
+def _named(names: Sequence[str], value: int) -> str:
+    return names[value] if 0 <= value < len(names) else "unknown"
+
+
+EVENTS: Printers = {
+    "lifecycle": (
+        "NetworkLifecycleEvent",
+        lambda event: f"event 'lifecycle' for network {event.network.name}: {_named(_LIFECYCLE, event.type)}",
+    ),
+    "metadata-change": (
+        "NetworkMetadataChangeEvent",
+        lambda event: (
+            f"event 'metadata-change' for network {event.network.name}:"
+            f" type {_named(_METADATA, event.type)}, uri {event.uri}"
+        ),
+    ),
+}
+
+
+def _event_names(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Names of network events."""
+    return list(EVENTS)
+
+
+@command(
+    "net-event",
+    group="network",
+    help="Network Events",
+    description="List event types, or wait for network events to occur",
+    options=event_options("network", "filter by network name or uuid", _networks, _event_names, every=False),
+)
+def net_event(shell: Shell, args: Arguments) -> bool:
+    only = NETWORK.find(shell, args).uuid if "network" in args else None
+    return wait_for_events(shell, args, EVENTS, lambda event: only is None or event.network.uuid == only)
+
+
+# -- ports
+
+
+def _ports(shell: Shell, args: Arguments) -> Sequence[str]:
+    """UUIDs of a network's ports."""
+    return [port.uuid for port in NETWORK.find(shell, args).list_ports()]
+
+
+def _port(shell: Shell, args: Arguments) -> tuple[NetworkPort, str]:
+    from virtcore.errors import VirtError
+
+    network = NETWORK.find(shell, args)
+    uuid = args.require("port")
+    try:
+        found: Any = network.lookup_port(uuid)
+    except VirtError as problem:
+        raise CommandError(f"failed to get network port '{uuid}'") from problem
+    return found, uuid
+
+
+PORT = data("port", "port UUID", completer=_ports)
+
+
+@command(
+    "net-port-list",
+    group="network",
+    help="list network ports",
+    description="Print the ports of a network.",
+    options=[NETWORK.named(), flag("uuid", "list uuid's only"), flag("table", "list table (default)")],
+)
+def port_list(shell: Shell, args: Arguments) -> bool:
+    network = NETWORK.find(shell, args)
+    if "uuid" in args and "table" in args:
+        raise CommandError("Only one argument from --table and --uuid may be specified.")
+    ports = sorted(network.list_ports(), key=lambda port: port.uuid)
+    if "uuid" in args:
+        shell.out("".join(f"{port.uuid}\n" for port in ports))
+        return True
+    table = Table("UUID")
+    for port in ports:
+        table.add(port.uuid)
+    shell.out(table.render(header=not shell.quiet))
+    return True
+
+
+@command(
+    "net-port-create",
+    group="network",
+    help="create a network port from an XML file",
+    description="Make a port of a network.",
+    options=[NETWORK.named(), data("file", "file containing an XML network port description"), _VALIDATE],
+)
+def port_create(shell: Shell, args: Arguments) -> bool:
+    network = NETWORK.find(shell, args)
+    path = args.require("file")
+    xml = read_file(path)
+    with shell.failing(f"Failed to create network from {path}"):
+        port = network.create_port(xml, 2 if "validate" in args else 0)
+    shell.extra(f"Network port {port.uuid} created from {os.fspath(path)}\n")
+    return True
+
+
+@command(
+    "net-port-dumpxml",
+    group="network",
+    help="network port information in XML",
+    description="Print a network port's XML.",
+    options=[NETWORK.named(), PORT, *XPATH],
+)
+def port_dumpxml(shell: Shell, args: Arguments) -> bool:
+    port, _ = _port(shell, args)
+    shell.out(select_xpath(port.xml(), args.get("xpath"), wrap="wrap" in args))
+    return True
+
+
+@command(
+    "net-port-delete",
+    group="network",
+    help="delete the specified network port",
+    description="Give a network port back.",
+    options=[NETWORK.named(), PORT],
+)
+def port_delete(shell: Shell, args: Arguments) -> bool:
+    port, uuid = _port(shell, args)
+    with shell.failing(f"Failed to delete network port {uuid}"):
+        port.delete()
+    shell.extra(f"Network port {uuid} deleted\n")
+    return True
