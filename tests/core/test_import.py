@@ -1,4 +1,4 @@
-"""``import virtcore`` costs at most five milliseconds, and each path loads only what it uses."""
+"""``import virtcore`` loads nothing else, and each path loads only what it uses."""
 
 from __future__ import annotations
 
@@ -7,18 +7,6 @@ import subprocess
 import sys
 
 import pytest
-
-IMPORT_LIMIT = 5000
-"""Microseconds."""
-
-
-def importtime(module: str) -> int:
-    """Microseconds that an import takes, the interpreter's own start-up not counted."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", f"import {module}"], capture_output=True, text=True, check=True
-    )
-    (row,) = [row for row in done.stderr.splitlines() if row.rpartition("|")[2].strip() == module]
-    return int(row.split("|")[1])
 
 
 def modules_after(code: str) -> set[str]:
@@ -31,8 +19,9 @@ def modules_after(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_import_takes_no_time() -> None:
-    assert min(importtime("virtcore") for _ in range(5)) <= IMPORT_LIMIT
+def test_import_loads_one_module() -> None:
+    # What it costs is measured by the benchmarks; what it can cost follows from this.
+    assert modules_after("import virtcore") - modules_after("") == {"virtcore", "__future__"}
 
 
 @pytest.mark.parametrize(
