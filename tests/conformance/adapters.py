@@ -47,6 +47,7 @@ ADAPTERS: dict[str, Adapter] = {
     "bhyve-domain-xml": lazy("suites_bhyve", "bhyve_domain_xml"),
     "lxc-domain-xml": lazy("suites_lxc", "domain_xml"),
     "lxc-conf2xml": lazy("suites_lxc", "conf2xml"),
+    "vbox-snapshot": lazy("suites_vbox", "snapshot"),
     "vmx2xml": lazy("suites_esx", "vmx2xml"),
     "xml2vmx": lazy("suites_esx", "xml2vmx"),
     "snapshot-xml": lazy("suites_snapshot", "snapshot"),
