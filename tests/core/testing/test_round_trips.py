@@ -10,8 +10,10 @@ from lxml import etree
 
 from virtcore.errors import VirtError
 from virtcore.model.backup import Backup
+from virtcore.model.capabilities import Capabilities
 from virtcore.model.checkpoint import Checkpoint
 from virtcore.model.domain import Domain
+from virtcore.model.domain_capabilities import DomainCapabilities
 from virtcore.model.interface import HostInterface
 from virtcore.model.nodedev import NodeDevice
 from virtcore.model.secret import Secret
@@ -39,6 +41,8 @@ DOCUMENTS: tuple[type, ...] = (
     Secret,
     HostInterface,
     NodeDevice,
+    Capabilities,
+    DomainCapabilities,
 )
 
 CLASSES = list(dict.fromkeys(cls for document in DOCUMENTS for cls in walk(document) if declaration(cls).name))

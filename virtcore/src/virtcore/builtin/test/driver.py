@@ -7,7 +7,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Self
 
-from virtcore.builtin.test.host import DOMAIN_CAPABILITIES, SYSINFO, capabilities
+from virtcore.builtin.test.host import SYSINFO
 from virtcore.builtin.test.state import TestState
 from virtcore.driver.base import Credential, OpenRequest
 from virtcore.driver.toolkit.domains import DomainObject
@@ -127,8 +127,9 @@ class TestDriver(StatefulDriver[TestState]):
     def connection_security_model(self) -> SecurityModel:
         return SecurityModel("testSecurity", "")
 
-    @inline
-    def connection_capabilities(self) -> str:
+    async def connection_capabilities(self) -> str:
+        from virtcore.builtin.test.capabilities import capabilities
+
         return capabilities(self.state.cells)
 
     @inline
@@ -144,22 +145,10 @@ class TestDriver(StatefulDriver[TestState]):
         virttype: str | None = None,
         flags: ConnectGetDomainCapabilitiesFlags | int = 0,
     ) -> str:
-        from xml.sax.saxutils import escape
-
-        from virtcore.model.arch import Arch
-        from virtcore.model.domain.domain import VirtType
+        from virtcore.builtin.test.capabilities import domain_capabilities
 
         self.check_flags(flags, 0, "connection_domain_capabilities")
-        if arch is not None and arch not in Arch.__members__.values():
-            raise InvalidArg(f"unknown architecture: {arch}")
-        if virttype is not None and virttype not in VirtType.__members__.values():
-            raise InvalidArg(f"unknown virttype: {virttype}")
-        lines = ["<domainCapabilities>"]
-        lines += [f"  <path>{escape(emulator)}</path>"] if emulator else []
-        lines += [f"  <domain>{virttype or 'test'}</domain>"]
-        lines += [f"  <machine>{escape(machine)}</machine>"] if machine else []
-        lines += [f"  <arch>{arch or 'i686'}</arch>"]
-        return "\n".join(lines) + "\n" + DOMAIN_CAPABILITIES
+        return domain_capabilities(emulator, arch, machine, virttype)
 
     # -- finding domains
 
