@@ -48,6 +48,7 @@ ADAPTERS: dict[str, Adapter] = {
     "lxc-domain-xml": lazy("suites_lxc", "domain_xml"),
     "lxc-conf2xml": lazy("suites_lxc", "conf2xml"),
     "vbox-snapshot": lazy("suites_vbox", "snapshot"),
+    "cloud-hypervisor-xml": lazy("suites_ch", "domain_xml"),
     "vmx2xml": lazy("suites_esx", "vmx2xml"),
     "xml2vmx": lazy("suites_esx", "xml2vmx"),
     "snapshot-xml": lazy("suites_snapshot", "snapshot"),

@@ -29,6 +29,7 @@ FOLDERS = {
 OF_THE_PLAN = {
     "virtcore",
     *(f"virt-{name}" for name in ("qemu", "xen", "lxc", "bhyve", "esx", "hyperv", "vbox", "phyp", "vz")),
+    "virt-ch",
     *("virt-host", "virt-remote", "virt-shell", "virt-libvirt", "virt-example"),
 }
 

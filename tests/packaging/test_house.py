@@ -43,5 +43,5 @@ def test_nothing_is_left_for_later(mark: str) -> None:
 def test_every_distribution_has_the_same_licence() -> None:
     licence = (ROOT / "LICENSE").read_bytes()
     copies = [path for pattern in ("virtcore", "plugins/*", "examples/*") for path in ROOT.glob(f"{pattern}/LICENSE")]
-    assert len(copies) == 15
+    assert len(copies) == 16
     assert all(path.read_bytes() == licence for path in copies)

@@ -6,6 +6,7 @@ from typing import Final
 
 DISTRIBUTIONS: Final[dict[str, str]] = {
     "bhyve": "virt-bhyve",
+    "ch": "virt-ch",
     "esx": "virt-esx",
     "gsx": "virt-esx",
     "hyperv": "virt-hyperv",
