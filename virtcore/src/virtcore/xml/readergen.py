@@ -308,8 +308,13 @@ class _ReaderSource:
             made = "" if catch_all.group is None else f"if {catch_all.group.var} is not None: "
             code(f"{made}{self.target_list(catch_all)}.sort(key={order}.__getitem__)")
         for entry in entries:
-            if isinstance(entry, Slot) and entry.field.required and entry.kind not in ("attribute", "text"):
+            if not isinstance(entry, Slot) or not entry.field.required:
+                continue
+            if entry.kind not in ("attribute", "text"):
                 self.require(entry, node)
+            if within:
+                # Where the wrapper itself is absent.
+                self.post.append(partial(self.require, entry, "e"))
 
     def require(self, slot: Slot, node: str) -> None:
         def emit() -> None:
