@@ -15,7 +15,9 @@ from virtcore.model.checkpoint import Checkpoint
 from virtcore.model.domain import Domain
 from virtcore.model.domain_capabilities import DomainCapabilities
 from virtcore.model.interface import HostInterface
+from virtcore.model.network import Network, NetworkPort
 from virtcore.model.nodedev import NodeDevice
+from virtcore.model.nwfilter import Filter, FilterBinding
 from virtcore.model.secret import Secret
 from virtcore.model.snapshot import Snapshot
 from virtcore.model.storage import StoragePool, StoragePoolCapabilities, Volume
@@ -43,6 +45,10 @@ DOCUMENTS: tuple[type, ...] = (
     NodeDevice,
     Capabilities,
     DomainCapabilities,
+    Network,
+    NetworkPort,
+    Filter,
+    FilterBinding,
 )
 
 CLASSES = list(dict.fromkeys(cls for document in DOCUMENTS for cls in walk(document) if declaration(cls).name))

@@ -11,7 +11,7 @@ from virtcore.errors import InternalError
 from virtcore.xml import Codec
 from virtcore.xml.scalars import Unreadable
 
-__all__ = ["IP", "Address", "check_range", "ip_prefix", "network_of", "parse_ip", "read_ip"]
+__all__ = ["IP", "Address", "check_range", "ip_prefix", "network_of", "parse_ip", "read_ip", "spelled"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -68,6 +68,11 @@ def parse_ip(text: str) -> Address:
     return ipaddress.ip_address(text)
 
 
+def spelled(address: Address) -> str:
+    """The canonical spelling of an address."""
+    return socket.inet_ntop(socket.AF_INET if address.version == 4 else socket.AF_INET6, address.packed)
+
+
 def ip_prefix(address: Address, netmask: str | None, prefix: int | None) -> int | None:
     """Length of the prefix that belongs to an address: the one given, the netmask's, or the one of the address' class
     (64 for IPv6); None where the netmask is none or the address has no class.
@@ -96,7 +101,7 @@ def check_range(start: Address, end: Address, within: tuple[Address, int | None]
     :param within: an address of the network and the length of its prefix.
     :raises InternalError: with libvirt's words.
     """
-    span = f"{start} - {end}"
+    span = f"{spelled(start)} - {spelled(end)}"
     if start.version != end.version:
         raise InternalError(f"mismatch of address family in range {span}")
     if within is not None:
@@ -109,17 +114,17 @@ def check_range(start: Address, end: Address, within: tuple[Address, int | None]
 
 
 def _check_inside(start: Address, end: Address, address: Address, prefix: int | None) -> None:
-    span = f"{start} - {end}"
+    span = f"{spelled(start)} - {spelled(end)}"
     if start.version != address.version:
-        raise InternalError(f"mismatch of address family in range {span} for network {address}")
+        raise InternalError(f"mismatch of address family in range {span} for network {spelled(address)}")
     if prefix is None or prefix > address.max_prefixlen:
         shown = -1 if prefix is None else prefix
-        raise InternalError(f"bad prefix {shown} for network {address} when checking range {span}")
-    network = network_of(address, prefix)
+        raise InternalError(f"bad prefix {shown} for network {spelled(address)} when checking range {span}")
+    network, said = network_of(address, prefix), f"{spelled(address)}/{prefix}"
     if network_of(start, prefix) != network or network_of(end, prefix) != network:
-        raise InternalError(f"range {span} is not entirely within network {address}/{prefix}")
+        raise InternalError(f"range {span} is not entirely within network {said}")
     if address.version == 4:
         if start == network:
-            raise InternalError(f"start of range {span} in network {address}/{prefix} is the network address")
+            raise InternalError(f"start of range {span} in network {said} is the network address")
         if int(end) == int(network) | ((1 << (32 - prefix)) - 1):
-            raise InternalError(f"end of range {span} in network {address}/{prefix} is the broadcast address")
+            raise InternalError(f"end of range {span} in network {said} is the broadcast address")

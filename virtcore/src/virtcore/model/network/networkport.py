@@ -111,7 +111,10 @@ class NetworkPort:
         "trustGuest", within="rxfilters", codec=YES_NO, doc="Follow the guest's receive filters."
     )
     plug: NoPlug | BridgePlug | NetworkPlug | DirectPlug | HostdevPlug | None = child(
-        tag="@type", default="none", shown=lambda port: not isinstance(port.plug, NoPlug)
+        tag="@type",
+        default="none",
+        invalid="Invalid value for attribute '{name}' in element '{element}': '{value}'.",
+        shown=lambda port: not isinstance(port.plug, NoPlug),
     )
     extra: Extras = extras()
 

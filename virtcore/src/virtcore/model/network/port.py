@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from virtcore.errors import ErrorCode
 from virtcore.model.network.addresses import IP
-from virtcore.xml import ULONG, UUID, YES_NO, attribute, child, children, element
+from virtcore.xml import ULONG, UUID, YES_NO, Codec, attribute, child, children, element
 from virtcore.xml.scalars import number
 
 __all__ = [
@@ -80,6 +80,14 @@ class Route:
     metric: int | None = attribute(nonzero=True, doc="lower is preferred")
 
 
+def _read_trunk(text: str) -> bool:
+    return {"yes": True, "no": False}[text.lower()]
+
+
+#: Yes or no, of any case.
+_TRUNK: Codec[bool] = Codec(_read_trunk, YES_NO.write, datatype=YES_NO.datatype, safe=True)
+
+
 @element("tag")
 class VLANTag:
     """A VLAN the port carries."""
@@ -94,7 +102,12 @@ class VLANTag:
 class VLAN:
     """VLANs of an interface."""
 
-    trunk: bool | None = attribute(codec=YES_NO, omit=False, doc="the port carries several VLANs")
+    trunk: bool | None = attribute(
+        codec=_TRUNK,
+        omit=False,
+        invalid="invalid \"trunk='{value}'\" in <vlan> - must be yes or no",
+        doc="the port carries several VLANs",
+    )
     tags: list[VLANTag] = children("tag", doc="VLANs")
 
 
@@ -102,9 +115,17 @@ class VLAN:
 class VirtualPortParameters:
     """What the switch is told about the port."""
 
-    managerid: int | None = attribute(codec=number(32, base=0), doc="VSI manager (802.1Qbg)")
-    typeid: int | None = attribute(codec=number(32, base=0), doc="VSI type (802.1Qbg)")
-    typeidversion: int | None = attribute(codec=number(32, base=0), doc="version of the VSI type (802.1Qbg)")
+    managerid: int | None = attribute(
+        codec=number(32, base=0), invalid="cannot parse value of managerid parameter", doc="VSI manager (802.1Qbg)"
+    )
+    typeid: int | None = attribute(
+        codec=number(32, base=0), invalid="cannot parse value of typeid parameter", doc="VSI type (802.1Qbg)"
+    )
+    typeidversion: int | None = attribute(
+        codec=number(32, base=0),
+        invalid="cannot parse value of typeidversion parameter",
+        doc="version of the VSI type (802.1Qbg)",
+    )
     instanceid: str | None = attribute(
         codec=UUID, invalid="cannot parse instanceid parameter as a uuid", doc="VSI instance (802.1Qbg)"
     )

@@ -215,7 +215,7 @@ def validate_routes(network: Network, context: DefinitionContext) -> None:
                 break
         else:
             raise ConfigUnsupported(
-                f"unreachable static route gateway '{gateway}' specified for network '{network.name}'",
+                f"unreachable static route gateway '{route.gateway}' specified for network '{network.name}'",
                 path=f"/network/route[{number}]/@gateway",
             )
 

@@ -14,7 +14,7 @@ from virtcore.model.network.forward import Forward, ForwardInterface, ForwardMod
 from virtcore.model.network.ip import DHCP, DHCPHost, DHCPRange
 from virtcore.model.network.network import PortGroup
 from virtcore.model.network.rules import settle_portgroup
-from virtcore.xml import declaration
+from virtcore.xml import MAC, declaration
 from virtcore.xml.document import document
 from virtcore.xml.reader import read_node
 
@@ -165,7 +165,7 @@ def _update_host(network: Network, command: NetworkUpdateCommand, index: int, no
 
 
 def _same_mac(one: str, two: str) -> bool:
-    return one.lower() == two.lower()
+    return MAC.read(one) == MAC.read(two)
 
 
 def _alike(host: DHCPHost, other: DHCPHost) -> bool:

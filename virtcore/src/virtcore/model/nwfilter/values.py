@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from virtcore.model.network.addresses import parse_ip, read_ip
+from virtcore.model.network.addresses import parse_ip, read_ip, spelled
 from virtcore.xml import MAC, Codec
 from virtcore.xml.scalars import Unreadable, strtol
 
@@ -170,10 +170,12 @@ IP_PROTOCOL = _number(8, names=IP_PROTOCOLS)
 
 def _address(version: int) -> Callable[[str], str]:
     def read(text: str) -> str:
-        address = read_ip(text)
-        if parse_ip(address).version != version:
+        address = parse_ip(read_ip(text))
+        if version == 4 and address.version == 6 and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        if address.version != version:
             raise Unreadable(text)
-        return address
+        return spelled(address)
 
     return read
 
