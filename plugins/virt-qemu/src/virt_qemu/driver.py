@@ -136,7 +136,7 @@ class QemuDriver(StatefulDriver[QemuState]):
             for arch, capabilities in zip(emulators, found, strict=True)
             if not isinstance(capabilities, BaseException)
         }
-        return await in_thread(host_capabilities.format_capabilities, usable, self.state.folders.config)
+        return await in_thread(host_capabilities.host_capabilities, usable, self.state.folders.config)
 
     async def connection_domain_capabilities(
         self,
@@ -152,7 +152,7 @@ class QemuDriver(StatefulDriver[QemuState]):
         if path is None:
             raise InternalError(f"unable to find any emulator to serve '{wanted}' architecture")
         capabilities = await self.state.capabilities.get(path)
-        return host_capabilities.format_domain_capabilities(capabilities, wanted, machine, virttype)
+        return host_capabilities.domain_capabilities(capabilities, wanted, machine, virttype)
 
     # -- life cycle
 

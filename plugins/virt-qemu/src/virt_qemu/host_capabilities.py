@@ -8,25 +8,67 @@ import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 from virtcore.errors import InvalidArg
 from virtcore.model.arch import Arch, host_arch
+from virtcore.model.capabilities import (
+    Capabilities,
+    CellCPU,
+    CellCPUs,
+    CellPages,
+    FeatureToggle,
+    Guest,
+    GuestArch,
+    GuestDomain,
+    GuestFeatures,
+    GuestMachine,
+    Host,
+    HostCell,
+    HostCells,
+    HostIOMMU,
+    HostProcessor,
+    HostTopology,
+    MigrationFeatures,
+    PageSize,
+    PowerManagementFeatures,
+    SecurityModel,
+    format_capabilities,
+)
+from virtcore.model.cpu import NUMASibling
+from virtcore.model.domain import OSType, VirtType
+from virtcore.model.domain_capabilities import (
+    CapabilityEnum,
+    CPUModes,
+    CPUUsable,
+    CustomMode,
+    DeviceCapabilities,
+    DomainCapabilities,
+    EnumeratedCapability,
+    HostModelMode,
+    LoaderCapability,
+    OSCapability,
+    PassthroughMode,
+    SelectableModel,
+    format_domain_capabilities,
+)
 from virtcore.operations.values import NodeInfo
+from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
 
 __all__ = [
-    "format_capabilities",
-    "format_domain_capabilities",
+    "domain_capabilities",
     "free_memory",
+    "host_capabilities",
     "node_info",
     "parse_arch",
 ]
 
 _CPUS = Path("/sys/devices/system/cpu")
 _NODES = Path("/sys/devices/system/node")
+#: What the kernel says where there are no clusters: -1, or the same in 16 bits.
+_NO_CLUSTER = (-1, 0xFFFF)
 
 
 def parse_arch(name: str | None) -> Arch:
@@ -77,6 +119,8 @@ class _Processor:
         self.number = number
         self.socket = int(_read(topology / "physical_package_id") or 0)
         self.die = int(_read(topology / "die_id") or 0)
+        cluster = int(_read(topology / "cluster_id") or 0)
+        self.cluster = 0 if cluster in _NO_CLUSTER else cluster
         self.core = int(_read(topology / "core_id") or 0)
         self.siblings = _read(topology / "thread_siblings_list") or str(number)
 
@@ -140,124 +184,113 @@ def _host_uuid(folder: Path) -> str:
     return kept
 
 
-def _topology() -> Iterable[str]:
+def _topology() -> HostTopology:
     cells = _cells()
-    yield "    <topology>"
-    yield f"      <cells num='{len(cells)}'>"
-    for node, processors in cells.items():
-        meminfo = re.search(r"MemTotal:\s+(\d+)", _read(_NODES / f"node{node}" / "meminfo"))
-        memory = int(meminfo[1]) if meminfo is not None else _meminfo().get("MemTotal", 0)
-        yield f"        <cell id='{node}'>"
-        yield f"          <memory unit='KiB'>{memory}</memory>"
-        for size in _page_sizes():
-            count = memory // size
-            if size != _page_sizes()[0]:
-                folder = _NODES / f"node{node}" / "hugepages" / f"hugepages-{size}kB"
-                count = int(_read(folder / "nr_hugepages") or 0)
-            yield f"          <pages unit='KiB' size='{size}'>{count}</pages>"
-        distances = _read(_NODES / f"node{node}" / "distance").split()
-        if distances:
-            yield "          <distances>"
-            for other, distance in zip(cells, distances, strict=False):
-                yield f"            <sibling id='{other}' value='{distance}'/>"
-            yield "          </distances>"
-        yield f"          <cpus num='{len(processors)}'>"
-        for each in processors:
-            yield (
-                f"            <cpu id='{each.number}' socket_id='{each.socket}' die_id='{each.die}' "
-                f"core_id='{each.core}' siblings='{each.siblings}'/>"
-            )
-        yield "          </cpus>"
-        yield "        </cell>"
-    yield "      </cells>"
-    yield "    </topology>"
+    return HostTopology(cells=HostCells(cells=[_cell(node, list(cells), cells[node]) for node in cells]))
 
 
-def _machines(capabilities: EmulatorCapabilities) -> Iterable[str]:
+def _cell(node: int, nodes: list[int], processors: list[_Processor]) -> HostCell:
+    meminfo = re.search(r"MemTotal:\s+(\d+)", _read(_NODES / f"node{node}" / "meminfo"))
+    memory = int(meminfo[1]) if meminfo is not None else _meminfo().get("MemTotal", 0)
+    small, *huge = _page_sizes()
+    pages = [(small, memory // small)]
+    for size in huge:
+        folder = _NODES / f"node{node}" / "hugepages" / f"hugepages-{size}kB"
+        pages.append((size, int(_read(folder / "nr_hugepages") or 0)))
+    distances = _read(_NODES / f"node{node}" / "distance").split()
+    return HostCell(
+        id=node,
+        memory=memory,
+        pages=[CellPages(unit="KiB", size=size, count=count) for size, count in pages],
+        distances=[
+            NUMASibling(id=other, value=int(distance)) for other, distance in zip(nodes, distances, strict=False)
+        ],
+        cpus=CellCPUs(
+            cpus=[
+                CellCPU(
+                    id=each.number,
+                    socket_id=each.socket,
+                    die_id=each.die,
+                    cluster_id=each.cluster,
+                    core_id=each.core,
+                    siblings=CpuSet(_numbers(each.siblings)),
+                )
+                for each in processors
+            ]
+        ),
+    )
+
+
+def _machines(capabilities: EmulatorCapabilities) -> list[GuestMachine]:
     machines = list(capabilities.accelerator("qemu").machines)
     default = capabilities.default_machine()
     machines.sort(key=lambda machine: machine.name != default)
-    seen: set[str] = set()
+    found: dict[str, GuestMachine] = {}
     for machine in machines:
-        limit = f" maxCpus='{machine.max_cpus}'" if machine.max_cpus else ""
-        deprecated = " deprecated='yes'" if machine.deprecated else ""
-        if machine.name not in seen:
-            seen.add(machine.name)
-            yield f"      <machine{limit}{deprecated}>{escape(machine.name)}</machine>"
-        if machine.alias is not None and machine.alias not in seen:
-            seen.add(machine.alias)
-            canonical = f" canonical='{escape(machine.name)}'"
-            yield f"      <machine{canonical}{limit}{deprecated}>{escape(machine.alias)}</machine>"
+        for name, canonical in ((machine.name, None), (machine.alias, machine.name)):
+            if name is not None and name not in found:
+                found[name] = GuestMachine(
+                    name=name,
+                    canonical=canonical,
+                    max_cpus=machine.max_cpus or None,
+                    deprecated=machine.deprecated or None,
+                )
+    return list(found.values())
 
 
-def _guest(arch: Arch, capabilities: EmulatorCapabilities) -> Iterable[str]:
+def _guest(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
     native = capabilities.has("kvm") and (arch == host_arch() or (arch is Arch.I686 and host_arch() is Arch.X86_64))
-    yield "  <guest>"
-    yield "    <os_type>hvm</os_type>"
-    yield f"    <arch name='{arch}'>"
-    yield f"      <wordsize>{arch.bits}</wordsize>"
-    yield f"      <emulator>{escape(capabilities.binary)}</emulator>"
-    yield from _machines(capabilities)
-    if capabilities.has("tcg"):
-        yield "      <domain type='qemu'/>"
+    kinds = [VirtType.QEMU] if capabilities.has("tcg") else []
     if native:
-        yield "      <domain type='kvm'/>"
-    yield "    </arch>"
-    yield "    <features>"
-    if arch is Arch.I686:
-        yield "      <pae/>"
-        yield "      <nonpae/>"
-    if arch.is_x86 or arch is Arch.AARCH64:
-        yield "      <acpi default='on' toggle='yes'/>"
-    if arch.is_x86:
-        yield "      <apic default='on' toggle='no'/>"
-    yield "      <cpuselection/>"
-    yield "      <deviceboot/>"
-    yield "      <disksnapshot default='on' toggle='no'/>"
-    if arch.is_x86 or arch is Arch.AARCH64:
-        yield "      <externalSnapshot/>"
-    yield "    </features>"
-    yield "  </guest>"
-    yield ""
+        kinds.append(VirtType.KVM)
+    modern = arch.is_x86 or arch is Arch.AARCH64
+    return Guest(
+        os_type=OSType.HVM,
+        arch=GuestArch(
+            name=arch,
+            wordsize=arch.bits,
+            emulator=capabilities.binary,
+            machines=_machines(capabilities),
+            domains=[GuestDomain(type=kind) for kind in kinds],
+        ),
+        features=GuestFeatures(
+            pae=arch is Arch.I686,
+            nonpae=arch is Arch.I686,
+            acpi=FeatureToggle(default=True, toggle=True) if modern else None,
+            apic=FeatureToggle(default=True, toggle=False) if arch.is_x86 else None,
+            cpuselection=True,
+            deviceboot=True,
+            disksnapshot=FeatureToggle(default=True, toggle=False),
+            external_snapshot=modern,
+        ),
+    )
 
 
-def format_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Path) -> str:
+def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Path) -> str:
     """The capabilities document.
 
     :param folder: where this host's UUID is kept when the hardware has none.
     """
-    lines = [
-        "<capabilities>",
-        "",
-        "  <host>",
-        f"    <uuid>{_host_uuid(folder)}</uuid>",
-        "    <cpu>",
-        f"      <arch>{host_arch()}</arch>",
-        *(f"      <pages unit='KiB' size='{size}'/>" for size in _page_sizes()),
-        "    </cpu>",
-        "    <power_management/>",
-        "    <iommu support='no'/>",
-        "    <migration_features>",
-        "      <live/>",
-        "      <uri_transports>",
-        "        <uri_transport>tcp</uri_transport>",
-        "        <uri_transport>rdma</uri_transport>",
-        "      </uri_transports>",
-        "    </migration_features>",
-        *_topology(),
-        "    <secmodel>",
-        "      <model>none</model>",
-        "      <doi>0</doi>",
-        "    </secmodel>",
-        "  </host>",
-        "",
-    ]
-    for arch, capabilities in emulators.items():
-        lines += _guest(arch, capabilities)
-    return "\n".join([*lines, "</capabilities>", ""])
+    host = Host(
+        uuid=_host_uuid(folder),
+        cpu=HostProcessor(arch=host_arch(), pages=[PageSize(unit="KiB", size=size) for size in _page_sizes()]),
+        power_management=PowerManagementFeatures(),
+        iommu=HostIOMMU(support=False),
+        migration_features=MigrationFeatures(live=True, uri_transports=["tcp", "rdma"]),
+        topology=_topology(),
+        secmodels=[SecurityModel(model="none", doi="0")],
+    )
+    guests = [_guest(arch, capabilities) for arch, capabilities in emulators.items()]
+    return format_capabilities(Capabilities(host=host, guests=guests))
 
 
-def format_domain_capabilities(
+def _offered(**enums: Iterable[str]) -> EnumeratedCapability:
+    return EnumeratedCapability(
+        supported=True, enums=[CapabilityEnum(name=name, values=list(values)) for name, values in enums.items()]
+    )
+
+
+def domain_capabilities(
     capabilities: EmulatorCapabilities, arch: Arch, machine: str | None, virttype: str | None
 ) -> str:
     """The domain capabilities document: what this driver gives guests of an emulator.
@@ -273,62 +306,48 @@ def format_domain_capabilities(
     found = capabilities.machine(name or "", kind)
     if found is None:
         raise InvalidArg(f"the machine '{machine}' is not supported by emulator '{capabilities.binary}'")
-
-    def values(enum: str, items: Iterable[str], indent: int = 6) -> list[str]:
-        space = " " * indent
-        return [
-            f"{space}<enum name='{enum}'>",
-            *(f"{space}  <value>{escape(item)}</value>" for item in items),
-            f"{space}</enum>",
-        ]
-
     has = capabilities.has
     models = [cpu for cpu in capabilities.accelerator(kind).cpus if cpu.name not in ("max", "host", "base")]
-    lines = [
-        "<domainCapabilities>",
-        f"  <path>{escape(capabilities.binary)}</path>",
-        f"  <domain>{kind}</domain>",
-        f"  <machine>{escape(found.name)}</machine>",
-        f"  <arch>{arch}</arch>",
-        *([f"  <vcpu max='{found.max_cpus}'/>"] if found.max_cpus else []),
-        "  <iothreads supported='yes'/>",
-        "  <os supported='yes'>",
-        "    <loader supported='yes'>",
-        *values("type", ["rom"]),
-        *values("readonly", ["yes", "no"]),
-        "    </loader>",
-        "  </os>",
-        "  <cpu>",
-        f"    <mode name='host-passthrough' supported='{'yes' if kind == 'kvm' else 'no'}'/>",
-        f"    <mode name='maximum' supported='{'yes' if has('cpu-max') else 'no'}'/>",
-        "    <mode name='host-model' supported='no'/>",
-        "    <mode name='custom' supported='yes'>",
-        *(
-            f"      <model usable='{'unknown' if cpu.blockers is None else 'no' if cpu.blockers else 'yes'}'>"
-            f"{escape(cpu.name)}</model>"
-            for cpu in models
-        ),
-        "    </mode>",
-        "  </cpu>",
-        "  <memoryBacking supported='yes'>",
-        *values("sourceType", ["memfd", "anonymous"], 4),
-        "  </memoryBacking>",
-        "  <devices>",
-        "    <disk supported='yes'>",
-        *values("diskDevice", ["disk", "cdrom", "floppy", "lun"]),
-        *values("bus", ["ide", "fdc", "scsi", "virtio", "usb", "sata"]),
-        "    </disk>",
-        "    <graphics supported='yes'>",
-        *values("type", ["vnc"] if has("vnc") else []),
-        "    </graphics>",
-        "    <rng supported='yes'>",
-        *values("model", ["virtio", "virtio-transitional", "virtio-non-transitional"]),
-        *values("backendModel", ["random", "builtin"]),
-        "    </rng>",
-        "    <console supported='yes'>",
-        *values("type", ["null", "vc", "pty", "dev", "file", "pipe", "stdio", "udp", "tcp", "unix"]),
-        "    </console>",
-        "  </devices>",
-        "</domainCapabilities>",
-    ]
-    return "\n".join([*lines, ""])
+    return format_domain_capabilities(
+        DomainCapabilities(
+            path=capabilities.binary,
+            domain=VirtType(kind),
+            machine=found.name,
+            arch=arch,
+            max_vcpus=found.max_cpus or None,
+            iothreads=True,
+            os=OSCapability(
+                supported=True,
+                loader=LoaderCapability(supported=True, enums=_offered(type=["rom"], readonly=["yes", "no"]).enums),
+            ),
+            cpu=CPUModes(
+                modes=[
+                    PassthroughMode(name="host-passthrough", supported=kind == "kvm"),
+                    PassthroughMode(name="maximum", supported=has("cpu-max")),
+                    HostModelMode(supported=False),
+                    CustomMode(
+                        supported=True,
+                        models=[SelectableModel(name=cpu.name, usable=_usable(cpu.blockers)) for cpu in models],
+                    ),
+                ]
+            ),
+            memory_backing=_offered(sourceType=["memfd", "anonymous"]),
+            devices=DeviceCapabilities(
+                disk=_offered(
+                    diskDevice=["disk", "cdrom", "floppy", "lun"],
+                    bus=["ide", "fdc", "scsi", "virtio", "usb", "sata"],
+                ),
+                graphics=_offered(type=["vnc"] if has("vnc") else []),
+                rng=_offered(
+                    model=["virtio", "virtio-transitional", "virtio-non-transitional"],
+                    backendModel=["random", "builtin"],
+                ),
+            ),
+        )
+    )
+
+
+def _usable(blockers: Iterable[str] | None) -> CPUUsable:
+    if blockers is None:
+        return CPUUsable.UNKNOWN
+    return CPUUsable.NO if list(blockers) else CPUUsable.YES
