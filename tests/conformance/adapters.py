@@ -54,6 +54,7 @@ ADAPTERS: dict[str, Adapter] = {
     "snapshot-xml": lazy("suites_snapshot", "snapshot"),
     "checkpoint-xml": lazy("suites_snapshot", "checkpoint"),
     "backup-xml": lazy("suites_snapshot", "backup"),
+    "libxl-config": lazy("suites_xen", "libxl_config"),
     "xl-config": lazy("suites_xen", "xl_config"),
     "xm-config": lazy("suites_xen", "xm_config"),
     "virsh": lazy("suites_virsh", "virsh"),

@@ -8,6 +8,7 @@ from typing import Any
 from virt_xen.config.xl import format_xl, parse_xl
 from virt_xen.config.xm import format_xm, parse_xm
 from virt_xen.host import XenHost
+from virt_xen.libxl import PlainResources, domain_configuration, format_configuration
 from virt_xen.namespace import register
 from virt_xen.rules import XenRules
 from virtcore.model.arch import Arch
@@ -50,3 +51,20 @@ def xm_config(case: Any) -> str:
     if case.params["direction"] == "xml-to-cfg":
         return format_xm(_load(case))
     return _document(parse_xm(case.text("cfg"), context=_context(ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE)))
+
+
+class _Host(PlainResources):
+    """The host of a case: its ports, and a libxl that wants the same shadow memory for every guest."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        super().__init__()
+        self.nested = params["nested_hvm"]
+        self._port = params["vnc_ports"][0]
+
+    def shadow_memory(self, memory: int, vcpus: int) -> int:
+        return 1234
+
+
+def libxl_config(case: Any) -> str:
+    """What libxl is given for a document."""
+    return format_configuration(domain_configuration(_load(case), _Host(case.params)))
