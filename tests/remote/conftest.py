@@ -162,6 +162,10 @@ class ToyDriver(Driver):
         return f"<device>{device.name}</device>"
 
     @inline
+    def node_device_detach(self, device: NodeDeviceRef, driver: str | None = None, flags: int = 0) -> None:
+        self.calls.append(("detach", device.name, driver))
+
+    @inline
     def connection_lookup_storage_pool(
         self,
         name: str | None = None,

@@ -22,6 +22,7 @@ from virtcore.enums import DomainState, StorageVolDownloadFlags, StorageVolUploa
 from virtcore.errors import (
     RPC,
     AuthUnavailable,
+    ErrorDomain,
     InternalError,
     InvalidArg,
     NoDomain,
@@ -218,6 +219,32 @@ def test_other_objects_than_domains(tmp_path: Path) -> None:
         assert await ends.session.call(lookup, uuid=SECOND.uuid) == StoragePoolRef("", SECOND.uuid)
         assert (await ends.session.call(lookup, target_path="/x")).name == "/x"
         assert (await ends.session.call(lookup, volume=VOLUME)).name == "pool"
+
+    play(scenario, tmp_path)
+
+
+def test_an_older_function_stands_in_for_one_that_the_daemon_has_not_got(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        unknown = {procedure("remote.DOMAIN_REBOOT").number, procedure("remote.NODE_DEVICE_DETACH_FLAGS").number}
+        (client,) = ends.clients
+        find = client._find
+        asked: list[int] = []
+
+        def older(key: tuple[int, int, int]) -> Any:
+            asked.append(key[2])
+            if key[2] in unknown:
+                raise RPC(f"unknown procedure: {key[2]}", domain=ErrorDomain.RPC)
+            return find(key)
+
+        client._find = older  # type: ignore[method-assign]
+        with pytest.raises(RPC, match="unknown procedure"):
+            await ends.call("domain_reboot", FIRST)
+        detach = procedure("remote.NODE_DEVICE_DETACH_FLAGS").number
+        for _ in range(2):
+            await ends.call("node_device_detach", NodeDeviceRef("pci"))
+        assert asked.count(detach) == 1
+        with pytest.raises(NoSupport, match="virNodeDeviceDetachFlags"):
+            await ends.call("node_device_detach", NodeDeviceRef("pci"), "vfio-pci")
 
     play(scenario, tmp_path)
 

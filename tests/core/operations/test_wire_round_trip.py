@@ -182,17 +182,26 @@ def test_old_functions_answer_from_the_list() -> None:
 
 
 def test_a_client_sends_the_function_that_can_say_it() -> None:
-    lookup = client_operation("connection_lookup_storage_pool")
-    assert lookup.call(("pool",), {})[0].spelling.function == "virStoragePoolLookupByName"
-    assert lookup.call((), {"target_path": "/x"})[0].spelling.function == "virStoragePoolLookupByTargetPath"
-    call, wire = client_operation("node_device_detach").call((NodeDeviceRef("pci"),), {})
-    assert (call.spelling.function, wire) == ("virNodeDeviceDetachFlags", ("pci", None, 0))
-    devices = client_operation("connection_list_node_devices")
-    call, wire = devices.call(("pci",), {})
-    assert (call.spelling.function, wire) == ("virNodeListDevices", ("pci", 65536, 0))
-    assert call.value((["a"],)) == [NodeDeviceRef("a")]
+    def calls(operation: str, *arguments: object, **named: object) -> list[tuple[str, tuple[object, ...]]]:
+        found = client_operation(operation).calls(arguments, named)
+        return [(call.spelling.function, wire) for call, wire in found]
+
+    lookup = "connection_lookup_storage_pool"
+    assert calls(lookup, "pool") == [("virStoragePoolLookupByName", ("pool",))]
+    assert calls(lookup, target_path="/x") == [("virStoragePoolLookupByTargetPath", ("/x",))]
+    assert calls("node_device_detach", NodeDeviceRef("pci")) == [
+        ("virNodeDeviceDetachFlags", ("pci", None, 0)),
+        ("virNodeDeviceDettach", ("pci",)),
+    ]
+    assert calls("node_device_detach", NodeDeviceRef("pci"), "vfio-pci") == [
+        ("virNodeDeviceDetachFlags", ("pci", "vfio-pci", 0))
+    ]
+    assert calls("connection_list_node_devices", "pci") == [("virNodeListDevices", ("pci", 65536, 0))]
+    assert client_call("connection_list_node_devices", "virNodeListDevices").value((["a"],)) == [NodeDeviceRef("a")]
     with pytest.raises(virtcore.errors.InvalidArg, match="virStoragePoolLookupByName cannot have these arguments"):
-        lookup.call(("pool", UUID), {})
+        calls(lookup, "pool", UUID)
+    with pytest.raises(TypeError):
+        calls(lookup, nonsense=1)
 
 
 def test_enumerations_of_fixed_flags() -> None:

@@ -10,11 +10,11 @@ from virt_remote.client.address import address_of
 from virt_remote.client.wire import Wire, body_of
 from virt_remote.protocol import BODY, Message
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
-from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport
+from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport, VirtError
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import Event
 from virtcore.operations.procedures import procedure, program
-from virtcore.operations.spellings import spellings_of
+from virtcore.operations.spellings import canonical_function, spellings_of
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.operations.wire.events import DOMAIN_EVENTS, of_procedure
 from virtcore.operations.wire.mapping import ClientCall, client_operation
@@ -35,6 +35,8 @@ class RemoteDriver(Driver):
 
     def __init__(self, request: OpenRequest) -> None:
         self._uri = str(request.uri)
+        #: Functions that the daemon or its driver turned out not to have.
+        self._absent: set[str] = set()
         self._wire: Wire
         self._encrypted = False
         self._local = request.uri.host is None
@@ -150,6 +152,21 @@ class RemoteDriver(Driver):
 
     # -- every other operation
 
+    async def _operate(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Carry out an operation, under the best of its spellings that the daemon and its driver have."""
+        refusal: VirtError | None = None
+        for call, wire_arguments in client_operation(operation).calls(arguments, named):
+            if call.spelling.function in self._absent:
+                continue
+            try:
+                return await self._invoke(call, wire_arguments)
+            except (NoSupport, RPC) as error:
+                if isinstance(error, RPC) and not str(error.detail).startswith("unknown procedure"):
+                    raise
+                refusal = refusal or error
+                self._absent.add(call.spelling.function)
+        raise refusal or NoSupport(canonical_function(operation))
+
     async def _invoke(self, call: ClientCall, wire_arguments: tuple[Any, ...]) -> Any:
         row = call.procedure
         try:
@@ -176,7 +193,7 @@ def _look(reply: asyncio.Future[bytes]) -> None:
 
 def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def method(self: RemoteDriver, *arguments: Any, **named: Any) -> Any:
-        return await self._invoke(*client_operation(operation.name).call(arguments, named))
+        return await self._operate(operation.name, arguments, named)
 
     method.__name__ = operation.name
     method.__qualname__ = f"RemoteDriver.{operation.name}"

@@ -7,7 +7,8 @@ read-write connection are facts of the function (:mod:`virtcore.operations.funct
 closed: it needs a read-write connection.
 
 The tables are modules of this package, one per part of the API. Of an operation's spellings the first is the canonical
-one: it names the operation in errors. A client sends the first one that has an argument for each that was given.
+one: it names the operation in errors. A client sends the first one that has an argument for each that was given, and
+that its peer has.
 
 This package is cheap to import: no codecs, no enumerations, no procedures; the tables are read at the first look-up.
 """

@@ -10,7 +10,7 @@ import enum
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -274,7 +274,7 @@ def client_call(operation: str, function: str) -> ClientCall:
 
 
 class ClientOperation:
-    """How the asking end carries out an operation: under the first of its spellings that can say the arguments."""
+    """How the asking end carries out an operation: under one of its spellings that can say the arguments."""
 
     __slots__ = ("_calls", "_defaults", "_operation", "_required")
 
@@ -292,8 +292,9 @@ class ClientOperation:
         self._defaults = tuple(parameter.default for parameter in _parameters(operation).values())
         self._required = self._defaults.count(inspect.Parameter.empty)
 
-    def call(self, arguments: Tuple, named: Mapping[str, Any]) -> tuple[ClientCall, Tuple]:
-        """The call for arguments as a caller gives them, and its wire arguments.
+    def calls(self, arguments: Tuple, named: Mapping[str, Any]) -> Iterator[tuple[ClientCall, Tuple]]:
+        """The calls that can say arguments as a caller gives them, with their wire arguments; the best one first, the
+        others for peers that do not have it.
 
         :raises TypeError: they are not the operation's.
         :raises InvalidArg: no function of libvirt has all of them.
@@ -304,10 +305,13 @@ class ClientOperation:
             bound = inspect.Signature(list(_parameters(self._operation).values())).bind(*arguments, **named)
             bound.apply_defaults()
             given = bound.args
+        served = False
         for call in self._calls:
             if call.serves(given):
-                return call, call.wire(given)
-        raise InvalidArg(f"{self._calls[0].spelling.function} cannot have these arguments together")
+                served = True
+                yield call, call.wire(given)
+        if not served:
+            raise InvalidArg(f"{self._calls[0].spelling.function} cannot have these arguments together")
 
 
 @functools.cache
