@@ -14,6 +14,7 @@ from virt_shell.command import Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.hooks import Specifications
 from virtcore.operations.declare import all_operations
+from virtcore.operations.families import FAMILIES
 
 
 def test_readme_lists_every_distribution_with_its_schemes() -> None:
@@ -73,6 +74,11 @@ def test_every_operation_hook_and_command_is_documented() -> None:
 
 def undescribed(option: Option) -> bool:
     return not option.help and option.type != "alias"
+
+
+def test_every_object_is_documented() -> None:
+    text = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert {family.face for family in FAMILIES.values()} <= set(re.findall(r"autoclass:: virtcore\.(\w+)", text))
 
 
 def test_every_environment_variable_that_is_read_is_documented() -> None:

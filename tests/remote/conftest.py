@@ -22,7 +22,7 @@ from virtcore.operations.values import DomainInfo, SecurityLabel, StateInfo
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
-from virtcore.types import DomainRef, NodeDeviceRef, StoragePoolRef, StorageVolRef, TypedParameters
+from virtcore.types import DomainRef, NetworkRef, NodeDeviceRef, StoragePoolRef, StorageVolRef, TypedParameters
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
 SECOND = DomainRef("second", "11111111-2222-4333-8444-555555555555", -1)
@@ -160,6 +160,12 @@ class ToyDriver(Driver):
     @inline
     def node_device_xml(self, device: NodeDeviceRef, flags: int = 0) -> str:
         return f"<device>{device.name}</device>"
+
+    @inline
+    def network_update(
+        self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
+    ) -> None:
+        self.calls.append(("update", command, section, parent_index, xml))
 
     @inline
     def node_device_detach(self, device: NodeDeviceRef, driver: str | None = None, flags: int = 0) -> None:

@@ -39,7 +39,7 @@ from virtcore.operations.stream import SparseStream
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
-from virtcore.types import DomainRef, NodeDeviceRef, StoragePoolRef, StorageVolRef
+from virtcore.types import DomainRef, NetworkRef, NodeDeviceRef, StoragePoolRef, StorageVolRef
 from virtcore.uri import ConnectionURI
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
@@ -53,6 +53,11 @@ class Ends:
         self.session = session
         self.driver = driver
         self.clients = clients
+
+    @property
+    def remote(self) -> RemoteDriver:
+        assert isinstance(self.session.driver, RemoteDriver)
+        return self.session.driver
 
     async def call(self, name: str, *arguments: Any) -> Any:
         return await self.session.call(name, *arguments)
@@ -245,6 +250,21 @@ def test_an_older_function_stands_in_for_one_that_the_daemon_has_not_got(tmp_pat
         assert asked.count(detach) == 1
         with pytest.raises(NoSupport, match="virNodeDeviceDetachFlags"):
             await ends.call("node_device_detach", NodeDeviceRef("pci"), "vfio-pci")
+
+    play(scenario, tmp_path)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_network_updates_of_old_daemons_are_the_other_way_round(tmp_path: Path, old: bool) -> None:
+    async def scenario(ends: Ends) -> None:
+        ask = ends.remote._ask
+
+        async def older(name: str, *arguments: object) -> Any:
+            return (0,) if old else await ask(name, *arguments)
+
+        ends.remote._ask = older  # type: ignore[method-assign]
+        await ends.call("network_update", NetworkRef("net", FIRST.uuid), 1, 2, -1, "<x/>")
+        assert ends.driver.calls == [("update", *((2, 1) if old else (1, 2)), -1, "<x/>")]
 
     play(scenario, tmp_path)
 

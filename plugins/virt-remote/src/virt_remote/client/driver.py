@@ -18,6 +18,7 @@ from virtcore.operations.spellings import canonical_function, spellings_of
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.operations.wire.events import DOMAIN_EVENTS, of_procedure
 from virtcore.operations.wire.mapping import ClientCall, client_operation
+from virtcore.types import NetworkRef
 
 __all__ = ["RemoteDriver"]
 
@@ -26,6 +27,7 @@ AUTH_NONE: Final = 0
 AUTH_POLKIT: Final = 2
 FEATURE_KEEPALIVE: Final = 10
 FEATURE_EVENT_CALLBACK: Final = 14
+FEATURE_NETWORK_UPDATE_ORDER: Final = 16
 
 
 class RemoteDriver(Driver):
@@ -103,6 +105,14 @@ class RemoteDriver(Driver):
     async def connection_is_secure(self) -> bool:
         (secure,) = await self._ask("CONNECT_IS_SECURE")
         return bool(secure) and (self._local or self._encrypted)
+
+    async def network_update(
+        self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
+    ) -> None:
+        # Daemons before libvirt 7.2 take the two the other way round.
+        (ordered,) = await self._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_NETWORK_UPDATE_ORDER)
+        first, second = (command, section) if ordered else (section, command)
+        await self._operate("network_update", (network, first, second, parent_index, xml, flags), {})
 
     # -- events
 
