@@ -332,7 +332,42 @@ def test_missing_files_are_refused_where_they_have_to_be_there() -> None:
     head = ('ide0:0.present = "true"',)
     found = devices(*head, 'ide0:0.fileName = "/vmfs/volumes/a/x.iso"', context=context)
     assert "<disk type='file' device='cdrom'>\n  <target" in found
-    for name in ("/vmfs/volumes/a/x.vmdk", "folder/x.vmdk"):
-        with pytest.raises(VirtError, match="Could not handle file name"):
-            devices(*head, f'ide0:0.fileName = "{name}"', context=context)
-    assert "<source file='/elsewhere/x.vmdk'/>" in devices(*head, 'ide0:0.fileName = "/elsewhere/x.vmdk"')
+    with pytest.raises(VirtError, match=r"'/vmfs/volumes/a/x\.vmdk' refers to non-existing datastore 'a'"):
+        devices(*head, 'ide0:0.fileName = "/vmfs/volumes/a/x.vmdk"', context=context)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("x", "[store] dir/x"),
+        ("/vmfs/volumes/4980-ab/a/b", "[san] a/b"),
+        ("/vmfs/volumes/4980-abc/b", "[4980-abc] b"),
+        ("/vmfs/volumes//other//a/b", "[other] /a/b"),
+        ("/usr/lib/x.iso", "/usr/lib/x.iso"),
+        (r"C:\VMs\a\b.vmdk", "[win] a/b.vmdk"),
+        (r"\\nas1\s\a\b.vmdk", "[nas] a/b.vmdk"),
+    ],
+)
+def test_file_names_are_paths_in_datastores(name: str, path: str) -> None:
+    mounts = {"/vmfs/volumes/4980-ab": "san", "C:\\VMs\\": "win", r"\\nas1\s": "nas"}
+    files = DatastoreFiles("store", "dir", mounts)
+    assert files.read(name, optional=False) == path
+    if name.startswith(("C:", "\\")):
+        assert files.write(path) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a/b", "Could not handle file name 'a/b'"),
+        (r"D:\a", r"Could not handle file name 'D:\a'"),
+        (
+            "/vmfs/volumes/a",
+            "File name '/vmfs/volumes/a' doesn't have expected format '/vmfs/volumes/<datastore>/<path>'",
+        ),
+    ],
+)
+def test_file_names_that_mean_nothing(name: str, message: str) -> None:
+    with pytest.raises(VirtError) as caught:
+        DatastoreFiles("store").read(name, optional=True)
+    assert str(caught.value) == f"internal error: {message}"

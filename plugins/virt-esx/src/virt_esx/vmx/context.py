@@ -19,7 +19,8 @@ DESKTOP_HARDWARE_VERSION = 7
 """Version of the virtual hardware that is written for VMware Workstation, Player and Fusion."""
 
 _VOLUMES = "/vmfs/volumes/"
-_DATASTORE_PATH = re.compile(r"\[([^\]]*)\](?: *(.*))?", re.DOTALL)
+_SEPARATORS = "/\\"
+_DATASTORE_PATH = re.compile(r"\[([^\]]+)\] *(.+)", re.DOTALL)
 
 
 class FileNames:
@@ -44,13 +45,15 @@ class FileNames:
 
 @dataclass(slots=True)
 class DatastoreFiles(FileNames):
-    """File names on ESX and vCenter: files are in datastores, domain XML has them as ``[datastore] path``.
+    """File names on ESX, GSX and vCenter: files are in datastores, domain XML has them as ``[datastore] path``.
+
+    Absolute paths elsewhere stay as they are.
 
     :param datastore: name of the datastore the VMX file is in.
     :param directory: its directory there; bare file names are relative to it. Empty: the top.
-    :param mounts: where the host has datastores mounted, as ``/vmfs/volumes/4980...``, to their names. What is mounted
-        elsewhere below ``/vmfs/volumes`` counts as named by the last part of its mount point.
-    :param exists: whether a datastore has a path.
+    :param mounts: where the host has datastores mounted to their names, as ``/vmfs/volumes/4980...`` or, on Windows,
+        ``C:\\Virtual Machines``. Other paths below ``/vmfs/volumes`` have the datastore's name as their next part.
+    :param exists: whether there is such a datastore, and the path in it.
     """
 
     datastore: str
@@ -59,29 +62,29 @@ class DatastoreFiles(FileNames):
     exists: Callable[[str, str], bool] = lambda datastore, path: True
 
     def read(self, name: str, *, optional: bool) -> str | None:
-        if "/" not in name:
+        if "/" not in name and "\\" not in name:
             return f"[{self.datastore}] {self.directory}/{name}" if self.directory else f"[{self.datastore}] {name}"
-        found = self._split(name)
-        if found is None:
-            if name.startswith("/"):
-                return name
-            raise InternalError(f"Could not handle file name '{name}'", value=name)
-        datastore, path = found
+        for mount, datastore in self.mounts.items():
+            rest = name.removeprefix(mount.rstrip(_SEPARATORS))
+            if rest != name and rest.startswith(tuple(_SEPARATORS)):
+                return f"[{datastore}] {rest.lstrip(_SEPARATORS).replace(chr(92), '/')}"
+        if name.startswith(_VOLUMES):
+            return self._below_volumes(name, optional=optional)
+        if name.startswith("/"):
+            return name
+        raise InternalError(f"Could not handle file name '{name}'", value=name)
+
+    def _below_volumes(self, name: str, *, optional: bool) -> str | None:
+        datastore, _, path = name.removeprefix(_VOLUMES).lstrip("/").partition("/")
+        if not datastore or not path:
+            raise InternalError(
+                f"File name '{name}' doesn't have expected format '/vmfs/volumes/<datastore>/<path>'", value=name
+            )
         if self.exists(datastore, path):
             return f"[{datastore}] {path}"
         if optional:
             return None
-        raise InternalError(f"Could not handle file name '{name}'", value=name, advice="the file does not exist")
-
-    def _split(self, name: str) -> tuple[str, str] | None:
-        for mount, datastore in self.mounts.items():
-            if name.startswith(f"{mount.rstrip('/')}/"):
-                return datastore, name[len(mount.rstrip("/")) :].lstrip("/")
-        if name.startswith(_VOLUMES):
-            datastore, slash, path = name.removeprefix(_VOLUMES).lstrip("/").partition("/")
-            if datastore and slash and path:
-                return datastore, path
-        return None
+        raise InternalError(f"File name '{name}' refers to non-existing datastore '{datastore}'", value=name)
 
     def write(self, path: str) -> str:
         if path.startswith("/"):
@@ -89,13 +92,14 @@ class DatastoreFiles(FileNames):
         if not path.startswith("["):
             raise InternalError(f"Could not handle file name '{path}'", value=path)
         found = _DATASTORE_PATH.fullmatch(path)
-        if found is None or not found[1] or not found[2]:
+        if found is None:
             raise InternalError(
                 f"Datastore path '{path}' doesn't have expected format '[<datastore>] <path>'", value=path
             )
-        datastore, rest = found[1], found[2]
+        datastore, rest = found.groups()
         mount = next((mount for mount, name in self.mounts.items() if name == datastore), f"{_VOLUMES}{datastore}")
-        return f"{mount.rstrip('/')}/{rest.lstrip('/')}"
+        separator = "\\" if "\\" in mount else "/"
+        return f"{mount.rstrip(separator)}{separator}{rest.replace('/', separator)}"
 
 
 @dataclass(slots=True, kw_only=True)
