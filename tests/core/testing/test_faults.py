@@ -5,6 +5,7 @@ import time
 import pytest
 
 import virtcore
+from toyservice import toy_networks
 from virtcore.errors import OperationFailed
 from virtcore.runtime.jobs import DeadlineExpired
 from virtcore.testing.faults import Fault, injected
@@ -39,6 +40,15 @@ def test_a_delay() -> None:
         assert time.monotonic() - begun >= 0.2
         with pytest.raises(DeadlineExpired):
             domain.state(deadline=0.02)
+
+
+def test_faults_of_a_service_beside_the_driver() -> None:
+    with toy_networks(), injected("hosted", Fault("network_create", error=OperationFailed("no luck"))) as hits:
+        with virtcore.connect("hosted:///") as connection:
+            (network,) = connection.list_networks()
+            with pytest.raises(OperationFailed, match="no luck"):
+                network.create()
+        assert hits == {"network_create": 1}
 
 
 def test_mistakes_are_told() -> None:

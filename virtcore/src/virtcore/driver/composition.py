@@ -76,10 +76,10 @@ class HostServices:
 
     async def _acquire(self, name: str) -> ServiceDriver:
         cls = self.class_of(name)
-        return await shared.acquire(self._key(name), lambda: cls(self._place))
+        return await shared.acquire(self._key(cls), lambda: cls(self._place))
 
-    def _key(self, name: str) -> tuple[str, ...]:
-        return "service", name, str(self._place.privileged), self._place.root or ""
+    def _key(self, cls: type[ServiceDriver]) -> tuple[str, ...]:
+        return "service", cls.__module__, cls.__qualname__, str(self._place.privileged), self._place.root or ""
 
     async def close(self) -> None:
         """The connection ends: what it had opened is given back."""
@@ -88,6 +88,7 @@ class HostServices:
             task.cancel()
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for name in self._opening:
-            if self.opened(name) is not None:
-                await shared.release(self._key(name))
+            instance = self.opened(name)
+            if instance is not None:
+                await shared.release(self._key(type(instance)))
         self._opening.clear()

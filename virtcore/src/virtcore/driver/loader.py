@@ -101,11 +101,15 @@ def registered(scheme: str, cls: type[Driver]) -> Iterator[None]:
 @contextmanager
 def registered_service(name: str, cls: type[ServiceDriver]) -> Iterator[None]:
     """Have a class of this process be a service, before any installed one, for the length of a ``with`` block."""
+    before = _registered_services.get(name)
     _registered_services[name] = cls
     try:
         yield
     finally:
-        _registered_services.pop(name, None)
+        if before is None:
+            _registered_services.pop(name, None)
+        else:
+            _registered_services[name] = before
 
 
 # -- finding

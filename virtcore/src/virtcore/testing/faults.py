@@ -14,15 +14,13 @@ import asyncio
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple, TypeVar
 
-from virtcore.driver.loader import driver_for, registered
+from virtcore.driver.composition import brought
+from virtcore.driver.loader import driver_for, registered, registered_service, service_for, service_names
 from virtcore.operations.declare import all_operations
 from virtcore.uri import ConnectionURI
-
-if TYPE_CHECKING:
-    from virtcore.driver.base import Driver
 
 __all__ = ["Fault", "injected"]
 
@@ -44,7 +42,7 @@ class Fault(NamedTuple):
 
 @contextmanager
 def injected(scheme: str, *faults: Fault) -> Iterator[Counter[str]]:
-    """Connections to ``scheme`` that are opened in this block have these faults.
+    """Connections to ``scheme`` opened in this block have these faults, also those of the services beside the driver.
 
     Yields how often each operation was hit.
 
@@ -53,19 +51,34 @@ def injected(scheme: str, *faults: Fault) -> Iterator[Counter[str]]:
     base = driver_for(ConnectionURI.parse(f"{scheme}:///"))
     hits: Counter[str] = Counter()
     known = all_operations()
-    methods: dict[str, object] = {}
+    beside = service_names() - brought(base)
+    methods: dict[str | None, dict[str, object]] = {None: {}}
     for fault in faults:
-        if fault.operation not in known or fault.operation in methods:
+        service = known[fault.operation].service if fault.operation in known else None
+        owner = service if service in beside else None
+        mine = methods.setdefault(owner, {})
+        if fault.operation not in known or fault.operation in mine:
             raise ValueError(f"no operation, or twice: {fault.operation}")
-        methods[fault.operation] = _faulty(base, fault, hits)
-    with registered(scheme, type(f"Faulty{base.__name__}", (base,), methods)):
+        mine[fault.operation] = _faulty(base if owner is None else service_for(owner), fault, hits)
+    with ExitStack() as stack:
+        stack.enter_context(registered(scheme, _subclass(base, methods.pop(None))))
+        for name, overridden in methods.items():
+            if name is not None:
+                stack.enter_context(registered_service(name, _subclass(service_for(name), overridden)))
         yield hits
 
 
-def _faulty(base: type[Driver], fault: Fault, hits: Counter[str]) -> Callable[..., object]:
+C = TypeVar("C")
+
+
+def _subclass(base: type[C], methods: dict[str, object]) -> type[C]:
+    return type(f"Faulty{base.__name__}", (base,), methods)
+
+
+def _faulty(base: type[object], fault: Fault, hits: Counter[str]) -> Callable[..., object]:
     behaved = getattr(base, fault.operation)
 
-    async def method(self: Driver, *args: object, **kwargs: object) -> object:
+    async def method(self: object, *args: object, **kwargs: object) -> object:
         if fault.times is None or hits[fault.operation] < fault.times:
             hits[fault.operation] += 1
             await asyncio.sleep(fault.delay)
