@@ -26,6 +26,9 @@ def lazy(module: str, function: str) -> Adapter:
 
 ADAPTERS: dict[str, Adapter] = {
     "cpu": lazy("suites_cpu", "cpu"),
+    "sysinfo": lazy("suites_host", "sysinfo"),
+    "host-cpuinfo": lazy("suites_host", "cpuinfo"),
+    "host-capabilities": lazy("suites_host", "capabilities"),
     "generic-domain-xml": lazy("suites_domain", "generic"),
     "network-xml": lazy("suites_network", "network"),
     "networkport-xml": lazy("suites_network", "network_port"),

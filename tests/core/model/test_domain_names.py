@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from virtcore.model import cpu, domain
+from virtcore.model import capabilities, cpu, domain
 from virtcore.model.domain import _devices
 
 TABLES = {**domain._MODULES, **_devices.MODULES}
@@ -23,6 +23,12 @@ def test_every_public_name_is_listed(module: str) -> None:
 @pytest.mark.parametrize("module", sorted(cpu._MODULES))
 def test_every_public_name_of_processors_is_listed(module: str) -> None:
     assert sorted(cpu._MODULES[module]) == sorted(import_module(f"virtcore.model.cpu.{module}").__all__)
+
+
+@pytest.mark.parametrize("module", sorted(capabilities._MODULES))
+def test_every_public_name_of_capabilities_is_listed(module: str) -> None:
+    public = import_module(f"virtcore.model.capabilities.{module}").__all__
+    assert sorted(capabilities._MODULES[module]) == sorted(public)
 
 
 def test_no_name_twice() -> None:

@@ -1,0 +1,95 @@
+"""A host's memory: how much of it is in which NUMA node, in pages of which size, how far away."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from virt_host.description.tree import HostTree
+
+__all__ = ["HostMemory", "MemoryView", "PageCount"]
+
+
+class PageCount(NamedTuple):
+    """Pages of one size, in KiB, and how many there are."""
+
+    size: int
+    number: int
+
+
+class MemoryView(Protocol):
+    """What can be asked about memory, node by node."""
+
+    def memory(self, node: int) -> int:
+        """A node's memory in KiB."""
+
+    def pages(self, node: int) -> list[PageCount]:
+        """A node's pages of every size, the ordinary ones first."""
+
+    def distances(self, node: int) -> list[tuple[int, int]]:
+        """Other nodes and how far they are."""
+
+
+def _meminfo(text: str | None, name: str) -> int | None:
+    found = re.search(rf"\b{name}:\s+(\d+)", text or "")
+    return int(found[1]) if found else None
+
+
+class HostMemory:
+    """Memory as the kernel's files tell it."""
+
+    def __init__(self, tree: HostTree) -> None:
+        self.tree = tree
+
+    def total(self) -> int:
+        """The host's memory in KiB."""
+        return _meminfo(self.tree.text(self.tree.meminfo), "MemTotal") or 0
+
+    def free(self) -> int:
+        """The host's free memory in KiB."""
+        return _meminfo(self.tree.text(self.tree.meminfo), "MemFree") or 0
+
+    def memory(self, node: int) -> int:
+        """A node's memory in KiB; the host's where the kernel knows no nodes."""
+        folder = self.tree.nodes / f"node{node}"
+        found = _meminfo(self.tree.text(folder / "meminfo"), "MemTotal")
+        return self.total() if found is None and not folder.exists() else found or 0
+
+    def free_in(self, node: int) -> int:
+        """A node's free memory in KiB."""
+        return _meminfo(self.tree.text(self.tree.nodes / f"node{node}" / "meminfo"), "MemFree") or 0
+
+    def page_sizes(self) -> list[int]:
+        """In KiB, the ordinary size first."""
+        return [os.sysconf("SC_PAGE_SIZE") >> 10, *(size for size, _ in self._huge(self.tree.hugepages))]
+
+    def pages(self, node: int) -> list[PageCount]:
+        """A node's pages of every size; what is set aside for huge pages is no ordinary page."""
+        folder = self.tree.nodes / f"node{node}"
+        huge = [
+            PageCount(size, self.tree.require_number(path / "nr_hugepages"))
+            for size, path in self._huge(folder / "hugepages" if folder.exists() else self.tree.hugepages)
+        ]
+        size = os.sysconf("SC_PAGE_SIZE") >> 10
+        ordinary = self.memory(node) - sum(each.size * each.number for each in huge)
+        return [PageCount(size, max(ordinary, 0) // size), *huge]
+
+    def _huge(self, folder: Path) -> list[tuple[int, Path]]:
+        try:
+            entries = list(folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = ((re.fullmatch(r"hugepages-(\d+)kB", entry.name), entry) for entry in entries)
+        return sorted((int(match[1]), entry) for match, entry in found if match)
+
+    def distances(self, node: int) -> list[tuple[int, int]]:
+        """Other nodes and how far they are; 10 is the node itself."""
+        values = (self.tree.text(self.tree.nodes / f"node{node}" / "distance") or "").split()
+        return [
+            (other, int(value))
+            for other, value in zip(self.tree.numbered(self.tree.nodes, "node"), values, strict=False)
+            if int(value)
+        ]

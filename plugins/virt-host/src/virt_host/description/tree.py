@@ -1,0 +1,105 @@
+"""The kernel's files about a host."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtcore.errors import InternalError, InvalidArg
+from virtcore.xml import CpuSet
+
+__all__ = ["HostTree"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostTree:
+    """Where the files are.
+
+    :ivar system: CPUs and NUMA nodes.
+    :ivar resctrl: the resource control file system.
+    :ivar hugepages: pools of huge pages of the whole host.
+    :ivar cpuinfo: what the kernel says of each CPU.
+    :ivar meminfo: what it says of memory.
+    :ivar sysinfo: the machine (s390).
+    :ivar device_tree: the firmware's description (POWER).
+    """
+
+    system: Path = Path("/sys/devices/system")
+    resctrl: Path = Path("/sys/fs/resctrl")
+    hugepages: Path = Path("/sys/kernel/mm/hugepages")
+    cpuinfo: Path = Path("/proc/cpuinfo")
+    meminfo: Path = Path("/proc/meminfo")
+    sysinfo: Path = Path("/proc/sysinfo")
+    device_tree: Path = Path("/proc/device-tree")
+
+    @property
+    def cpus(self) -> Path:
+        """The CPUs."""
+        return self.system / "cpu"
+
+    @property
+    def nodes(self) -> Path:
+        """The NUMA nodes."""
+        return self.system / "node"
+
+    @staticmethod
+    def text(path: Path) -> str | None:
+        """Content of a file without blanks at its end; None where there is no such file.
+
+        :raises InternalError: it cannot be read.
+        """
+        try:
+            return path.read_text(errors="replace").rstrip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            # The kernel answers so for what a CPU that is off cannot say.
+            raise InternalError(f"Failed to read file '{path}': {error.strerror}") from None
+
+    def number(self, path: Path) -> int | None:
+        """A file's number; None where there is no such file.
+
+        :raises InternalError: it holds something else.
+        """
+        text = self.text(path)
+        if text is None:
+            return None
+        try:
+            return int(text)
+        except ValueError:
+            raise InternalError(f"Invalid integer value '{text}' in file '{path}'") from None
+
+    def require_number(self, path: Path) -> int:
+        """A file's number.
+
+        :raises InternalError: there is no such file, or it holds something else.
+        """
+        found = self.number(path)
+        if found is None:
+            raise InternalError(f"File '{path}' does not exist")
+        return found
+
+    def numbers(self, path: Path) -> CpuSet | None:
+        """A file's list such as ``0-3,8``; None where there is no such file.
+
+        :raises InvalidArg: it holds something else.
+        """
+        text = self.text(path)
+        if text is None:
+            return None
+        if not text:
+            return CpuSet()
+        try:
+            return CpuSet.parse(text, limit=1 << 20)
+        except ValueError:
+            raise InvalidArg(f"Failed to parse bitmap '{text}'") from None
+
+    @staticmethod
+    def numbered(folder: Path, prefix: str) -> list[int]:
+        """Numbers of the entries ``PREFIXn`` of a folder, in order; none where there is no such folder."""
+        try:
+            names = [entry.name for entry in folder.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(int(found[1]) for name in names if (found := re.fullmatch(rf"{prefix}(\d+)", name)))
