@@ -43,6 +43,7 @@ ADAPTERS: dict[str, Adapter] = {
     "storage-vol-xml": lazy("suites_storage", "storage_vol_xml"),
     "storage-pool-caps": lazy("suites_storage", "storage_pool_caps"),
     "nodedev-xml": lazy("suites_nodedev", "nodedev_xml"),
+    "storage-backing-chain": lazy("suites_storage_chain", "backing_chain"),
     "secret-xml": lazy("suites_secret", "secret_xml"),
     "interface-xml": lazy("suites_interface", "interface_xml"),
     "bhyve-argv": lazy("suites_bhyve", "bhyve_argv"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from virtcore.model.storage.secret import Auth, Encryption
 
 __all__ = [
+    "DEFAULT_PORTS",
     "BlockSource",
     "DataStore",
     "DeviceSeclabel",
@@ -105,6 +106,22 @@ class NetProtocol(StrEnum):
     SSH = "ssh"
     VXHS = "vxhs"
     NFS = "nfs"
+
+
+#: Port of a server whose port is not named, by protocol.
+DEFAULT_PORTS = {
+    NetProtocol.HTTP: 80,
+    NetProtocol.HTTPS: 443,
+    NetProtocol.FTP: 21,
+    NetProtocol.FTPS: 990,
+    NetProtocol.TFTP: 69,
+    NetProtocol.SHEEPDOG: 7000,
+    NetProtocol.NBD: 10809,
+    NetProtocol.SSH: 22,
+    NetProtocol.ISCSI: 3260,
+    NetProtocol.GLUSTER: 24007,
+    NetProtocol.VXHS: 9999,
+}
 
 
 class HostTransport(StrEnum):

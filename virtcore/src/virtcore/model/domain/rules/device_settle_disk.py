@@ -9,6 +9,7 @@ from virtcore.model.domain.disk import BlockJob, DiskDevice, DiskErrorPolicy
 from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
 from virtcore.model.storage.settle import settle_encryption, settle_secret
 from virtcore.model.storage.source import (
+    DEFAULT_PORTS,
     FileSource,
     HostTransport,
     NetProtocol,
@@ -29,20 +30,6 @@ if TYPE_CHECKING:
     from virtcore.model.storage.source import DeviceSeclabel, NetworkHost, Reconnect, Reservations, Source
 
 __all__ = ["settle_disk", "settle_hosts", "settle_reconnect", "settle_seclabels", "settle_source"]
-
-_DEFAULT_PORTS = {
-    NetProtocol.HTTP: 80,
-    NetProtocol.HTTPS: 443,
-    NetProtocol.FTP: 21,
-    NetProtocol.FTPS: 990,
-    NetProtocol.TFTP: 69,
-    NetProtocol.SHEEPDOG: 7000,
-    NetProtocol.NBD: 10809,
-    NetProtocol.SSH: 22,
-    NetProtocol.ISCSI: 3260,
-    NetProtocol.GLUSTER: 24007,
-    NetProtocol.VXHS: 9999,
-}
 
 # What RFC 6265 leaves out of cookie names and values.
 _COOKIE_VALUE_INVALID = frozenset(
@@ -187,7 +174,7 @@ def settle_hosts(hosts: Iterable[NetworkHost], protocol: NetProtocol) -> None:
             if host.name is None:
                 raise XMLError("missing name for host")
             if host.transport is HostTransport.TCP and not host.port:
-                host.port = _DEFAULT_PORTS.get(protocol)
+                host.port = DEFAULT_PORTS.get(protocol)
 
 
 def _settle_reservations(reservations: Reservations) -> None:
