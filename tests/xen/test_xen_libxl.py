@@ -140,6 +140,10 @@ def test_nested_guests_need_the_host_and_the_domain() -> None:
             {"devices": "<graphics type='vnc'/><video><model type='vga' vram='1024'/></video>"},
             "videoram must be at least 16MB for VGA",
         ),
+        (
+            {"top": "<features><hyperv><spinlocks state='on' retries='4096'/></hyperv></features>"},
+            "unsupported HyperV Enlightenment feature: spinlocks",
+        ),
         ({"devices": "<parallel type='pty'/>"}, "Parallel devices are not supported by libxl"),
         ({"top": "<clock offset='timezone' timezone='UTC'/>"}, "unsupported clock offset 'timezone'"),
         ({"top": "<clock><timer name='rtc'/></clock>"}, "unsupported timer type (name) 'rtc'"),

@@ -29,7 +29,7 @@ from virtcore.model.domain.chardev import (
 from virtcore.model.domain.chardev.source import DevChardev, FileChardev
 from virtcore.model.domain.clock import Clock, ClockBasis, ClockOffset, TimerMode, TimerName
 from virtcore.model.domain.controller import XenbusController
-from virtcore.model.domain.features import Features, HyperV, HyperVMode
+from virtcore.model.domain.features import Features, HyperV, HyperVMode, RequiredState
 from virtcore.model.domain.graphics import MouseMode, SpiceGraphics
 from virtcore.model.domain.input import InputBus, InputType
 from virtcore.model.domain.os import ACPITableType, Firmware, OSType
@@ -257,10 +257,11 @@ def _enlightenments(hyperv: HyperV) -> list[JSON]:
     if hyperv.mode is HyperVMode.PASSTHROUGH:
         return [*range(_EVERY_ENLIGHTENMENT)]
     found = set(_ALWAYS)
-    for name, group in _ENLIGHTENMENTS.items():
-        feature = getattr(hyperv, name)
-        if feature is not None and feature.state:
-            found.add(group)
+    for name, feature in vars(hyperv).items():
+        if isinstance(feature, RequiredState) and feature.state:
+            if name not in _ENLIGHTENMENTS:
+                raise ConfigUnsupported(f"unsupported HyperV Enlightenment feature: {name}", value=name)
+            found.add(_ENLIGHTENMENTS[name])
     return [*sorted(found)]
 
 
