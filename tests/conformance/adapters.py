@@ -34,6 +34,8 @@ ADAPTERS: dict[str, Adapter] = {
     "networkport-xml": lazy("suites_network", "network_port"),
     "nwfilter-xml": lazy("suites_network", "nwfilter"),
     "nwfilterbinding-xml": lazy("suites_network", "nwfilter_binding"),
+    "network-bandwidth": lazy("suites_network", "network_bandwidth"),
+    "network-dnsmasq": lazy("suites_network", "network_dnsmasq"),
     "network-xml-update": lazy("suites_network", "network_update"),
     "uri": lazy("suites_uri", "uri"),
     "virconf": lazy("suites_conf", "virconf"),

@@ -64,3 +64,26 @@ def nwfilter(case: Any) -> str:
 def nwfilter_binding(case: Any) -> str:
     """Round trip of a filter's binding."""
     return format_nwfilter_binding(load_nwfilter_binding(case.text("xml")))
+
+
+def network_dnsmasq(case: Any) -> dict[str, Any]:
+    """What dnsmasq is told about a network."""
+    from virt_host.network.dnsmasq import dnsmasq_files
+
+    files = dnsmasq_files(load_network(case.text("xml")), case.params["config_dir"], pidfile=case.params["pidfile"])
+    return {"conf": files.configuration, "hostsfile": files.hosts}
+
+
+def network_bandwidth(case: Any) -> list[list[str]]:
+    """The commands that limit an interface."""
+    from virt_host.network.bandwidth import ovs_commands, tc_commands
+    from virtcore.model.network import Bandwidth
+    from virtcore.xml import load
+
+    bandwidth = load(case.text("xml"), Bandwidth) if case.has("xml") else None
+    interface, swapped = case.params["interface"], "dir-swapped" in case.params["flags"]
+    if case.params["backend"] == "tc":
+        return tc_commands(interface, bandwidth, swapped=swapped, tc=case.params["binary"])
+    return ovs_commands(
+        interface, bandwidth, vm_uuid=case.params["vm_uuid"], swapped=swapped, ovs_vsctl=case.params["binary"]
+    )

@@ -9,7 +9,11 @@ __all__ = ["virtcore_register_namespaces"]
 
 @hookimpl
 def virtcore_register_namespaces() -> None:
-    """Let every reader of storage pool documents know ``<fs:mount_opts>`` and ``<rbd:config_opts>``."""
-    from virt_host.storage.namespace import register
+    """Let readers of storage pool documents know ``<fs:mount_opts>`` and ``<rbd:config_opts>``, readers of network
+    documents ``<dnsmasq:options>``.
+    """
+    from virt_host.network import namespace as network
+    from virt_host.storage import namespace as storage
 
-    register()
+    network.register()
+    storage.register()

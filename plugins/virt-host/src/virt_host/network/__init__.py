@@ -1,0 +1,1 @@
+"""Virtual networks of a Linux host."""
