@@ -49,7 +49,7 @@ def test_there_and_back_again() -> None:
     plain = (
         "/usr/sbin/bhyveload -m 64 -d '/a b' g\n"
         "/usr/sbin/bhyve -c 1 -m 64 -u -H -P -s 0:0,hostbridge -s 3:0,virtio-net,tap0,mac=52:54:00:00:00:01"
-        " -s '2:0,virtio-blk,/a b' g\n"
+        " -s '2:0,virtio-blk,/a b' g"
     )
     assert virtcore.convert(virtcore.convert(plain, from_format="bhyve-argv"), to_format="bhyve-argv") == plain
 

@@ -88,7 +88,7 @@ def format_command_lines(xml: str, capabilities: BhyveCapabilities = ALL) -> str
         commands.append([_path(load.argv[0]), *load.argv[1:]])
     words = bhyve_command(domain, capabilities, DryRun())
     commands.append([_path(words[0]), *words[1:]])
-    return "\n".join(map(shlex.join, commands)) + "\n"
+    return "\n".join(map(shlex.join, commands))
 
 
 def _path(program: str) -> str:

@@ -43,6 +43,7 @@ from virtcore.model.domain.chardev import (
     XenTarget,
 )
 from virtcore.model.domain.os import OSType
+from virtcore.xml import declaration
 
 if TYPE_CHECKING:
     from virt_xen.config.settings import Output, Settings
@@ -185,26 +186,21 @@ def write_characters(domain: Domain, output: Output, *, several: bool) -> None:
         )
 
 
-def _escape(path: str | None) -> str:
-    return re.sub(r"([\\'])", r"\\\1", path or "")
-
-
-def write_source(source: ChardevSource | None) -> str:
+def write_source(source: ChardevSource | None, *, libxl: bool = False) -> str:
     """The host side of a port.
 
+    :param libxl: as QEMU takes it from libxl, rather than as configurations have it: paths as they are, and a number
+        for every UDP port of ours.
     :raises ConfigUnsupported: Xen has none of this kind.
     """
     if source is None:
         return "pty"
-    for kind in (CharacterType.NULL, CharacterType.STDIO, CharacterType.VC, CharacterType.PTY):
-        if isinstance(source, _PLAIN[kind]):
-            return kind.value
-    if isinstance(source, FileChardev):
-        return f"file:{_escape(source.source.path if source.source is not None else None)}"
-    if isinstance(source, PipeChardev):
-        return f"pipe:{_escape(source.source.path if source.source is not None else None)}"
-    if isinstance(source, DevChardev):
-        return _escape(source.source.path if source.source is not None else None)
+    kind = str(declaration(type(source)).tag)
+    if isinstance(source, NullChardev | StdioChardev | VCChardev | PTYChardev):
+        return kind
+    if isinstance(source, FileChardev | PipeChardev | DevChardev):
+        path = _path(source.source.path if source.source is not None else None, libxl)
+        return path if isinstance(source, DevChardev) else f"{kind}:{path}"
     if isinstance(source, TCPChardev):
         end = source.source or TCPSource()
         name = "tcp" if source.protocol in (None, TCPProtocol.RAW) else "telnet"
@@ -212,12 +208,17 @@ def write_source(source: ChardevSource | None) -> str:
     if isinstance(source, UDPChardev):
         ends = {end.mode or SocketMode.CONNECT: end for end in source.sources}
         there, here = (ends.get(mode, UDPSource()) for mode in (SocketMode.CONNECT, SocketMode.BIND))
-        return f"udp:{there.host or ''}:{there.service or ''}@{here.host or ''}:{here.service or ''}"
+        port = here.service or ("0" if libxl else "")
+        return f"udp:{there.host or ''}:{there.service or ''}@{here.host or ''}:{port}"
     if isinstance(source, UnixChardev):
         socket = source.source or UnixSource()
-        return f"unix:{_escape(socket.path)}{_server(socket.mode)}"
-    kind_name = next((str(kind) for kind, cls in _PLAIN.items() if isinstance(source, cls)), "unknown")
-    raise ConfigUnsupported(f"unsupported chr device type '{kind_name}'", value=kind_name)
+        return f"unix:{_path(socket.path, libxl)}{_server(socket.mode)}"
+    what = "chardev" if libxl else "chr device type"
+    raise ConfigUnsupported(f"unsupported {what} '{kind}'", value=kind)
+
+
+def _path(path: str | None, libxl: bool) -> str:
+    return path or "" if libxl else re.sub(r"([\\'])", r"\\\1", path or "")
 
 
 def _server(mode: SocketMode | None) -> str:

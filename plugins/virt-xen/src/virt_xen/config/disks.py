@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from virt_xen.config.disk_syntax import parse_disk
-from virt_xen.config.rbd import parse_rbd, split_name
+from virt_xen.config.rbd import format_rbd, parse_rbd
 from virt_xen.config.settings import in_list
-from virtcore.errors import ConfigUnsupported, InternalError, NoSupport
+from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.disk import Disk, DiskBus, DiskDevice, DiskDriver, DiskTarget
 from virtcore.model.domain.os import OSType
 from virtcore.model.storage.source import (
     BlockSource,
     DirSource,
     FileSource,
-    NetProtocol,
     NetworkSource,
     Source,
     StorageFormat,
@@ -43,7 +41,7 @@ _FORMATS = {
 _WRITTEN = {format: name for name, format in _FORMATS.items()}
 #: Who serves a disk: what xl calls it, what libvirt does.
 _DRIVERS = {None: "qemu", "qdisk": "qemu", "tap": "tap", "phy": "phy"}
-_BACKENDS = {"qemu": "qdisk", "file": "qdisk", "tap": "tap", "phy": "phy"}
+_BACKENDS = {"qemu": "qdisk", "file": "qdisk", "tap": "tap", "tap2": "tap", "phy": "phy"}
 _TAP = ("tap", "tap2")
 
 
@@ -134,31 +132,17 @@ def _write_xl(disk: Disk) -> str:
     _refuse_transient(disk)
     words = [f"format={name}", f"vdev={in_list(_target(disk), 'vdev')}", f"access={access}"]
     if driver.name is not None:
-        words.append(f"backendtype={_BACKENDS.get(driver.name, '')}")
+        if driver.name not in _BACKENDS:
+            raise ConfigUnsupported(f"libxenlight does not support disk driver {driver.name}", value=driver.name)
+        words.append(f"backendtype={_BACKENDS[driver.name]}")
     if disk.device is DiskDevice.CDROM:
         words.append("devtype=cdrom")
     # By name it takes the rest of the string, whatever stands there.
-    target = _write_rbd(disk.source) if isinstance(disk.source, NetworkSource) else host_path(disk.source)
+    source = disk.source
+    target = format_rbd(source, doubled=True) if isinstance(source, NetworkSource) else host_path(source)
     if target is not None:
         words.append(f"target={target}")
     return ",".join(words)
-
-
-def _write_rbd(source: NetworkSource) -> str:
-    if source.protocol is not NetProtocol.RBD:
-        raise NoSupport(f"Unsupported network block protocol '{source.protocol}'")
-    if source.snapshot is not None:
-        # Without it the guest would get, and write, another image.
-        raise ConfigUnsupported(f"snapshot '{source.snapshot}' of an RBD image cannot be written")
-    text = f"rbd:{split_name(source)}:auth_supported=none"
-    if source.hosts:
-        text += ":mon_host=" + "\\\\;".join(_write_host(host.name or "", host.port) for host in source.hosts)
-    return text
-
-
-def _write_host(name: str, port: int | None) -> str:
-    shown = "[" + re.sub(r"([\\:])", r"\\\1", name) + "]" if ":" in name else name
-    return f"{shown}\\\\:{port}" if port else shown
 
 
 # -- xm

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from virt_xen.config.settings import Output, Settings
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["read_displays", "read_spice", "write_displays", "write_spice"]
+__all__ = ["listen_address", "read_displays", "read_spice", "write_displays", "write_spice"]
 
 _FIRST_PORT = 5900
 _LAST_PORT = 65535
@@ -149,13 +149,14 @@ def _vnc(display: VNCGraphics) -> dict[str, str | None]:
     return {
         "vncunused": str(int(autoport)),
         "vncdisplay": None if autoport else str((display.port or 0) - _FIRST_PORT),
-        "vnclisten": _address(display),
+        "vnclisten": listen_address(display),
         "vncpasswd": display.passwd,
         "keymap": display.keymap,
     }
 
 
-def _address(display: VNCGraphics | SpiceGraphics) -> str | None:
+def listen_address(display: VNCGraphics | SpiceGraphics) -> str | None:
+    """Where a display listens."""
     first = display.listens[0] if display.listens else None
     return first.address if isinstance(first, AddressListen | NetworkListen) else None
 
@@ -169,7 +170,7 @@ def write_spice(domain: Domain, output: Output) -> None:
     output.set("sdl", 0)
     output.set("vnc", 0)
     output.set("spice", 1)
-    output.set("spicehost", _address(spice))
+    output.set("spicehost", listen_address(spice))
     output.set("spiceport", spice.port or 0)
     output.set("spicetls_port", spice.tls_port or 0)
     output.set("spicedisable_ticketing", spice.passwd is None)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from virt_xen.config.settings import Output, Settings
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["NetworkBridge", "plug_into_switches", "read_interfaces", "write_interfaces"]
+__all__ = ["NetworkBridge", "plug_into_switches", "read_interfaces", "switch_port", "write_interfaces"]
 
 NetworkBridge = Callable[[str], str]
 """The bridge of a virtual network."""
@@ -180,6 +180,17 @@ def _write(interface: Interface, paravirtual: str, network_bridge: NetworkBridge
     return ",".join(words)
 
 
+def switch_port(interface: Interface, bridge: str) -> tuple[str, str | None]:
+    """A bridge with the tags of the interface's VLANs, if it is a switch, and the script that connects it."""
+    port, vlan, script = interface.virtualport, interface.vlan, interface.script
+    if port is None or port.type is not VirtualPortType.OPENVSWITCH:
+        return bridge, script
+    if vlan is not None and vlan.tags:
+        tags = vlan.tags if vlan.trunk else vlan.tags[:1]
+        bridge += "".join(f"{':' if vlan.trunk else '.'}{tag.id}" for tag in tags)
+    return bridge, script or _OVS_SCRIPT
+
+
 def _write_connection(interface: Interface, network_bridge: NetworkBridge | None) -> list[str]:
     """What it is connected to, and the script that does so."""
     kind, source, script = interface.type or InterfaceType.USER, interface.source, interface.script
@@ -189,14 +200,7 @@ def _write_connection(interface: Interface, network_bridge: NetworkBridge | None
     if kind is InterfaceType.ETHERNET:
         return ([f"script={script}"] if script is not None else []) + ips
     if isinstance(source, BridgeInterfaceSource):
-        bridge = in_list(source.bridge, "bridge")
-        port = interface.virtualport
-        if port is not None and port.type is VirtualPortType.OPENVSWITCH:
-            script = script or _OVS_SCRIPT
-            vlan = interface.vlan
-            if vlan is not None and vlan.tags:
-                tags = vlan.tags if vlan.trunk else vlan.tags[:1]
-                bridge += "".join(f"{':' if vlan.trunk else '.'}{tag.id}" for tag in tags)
+        bridge, script = switch_port(interface, in_list(source.bridge, "bridge"))
         return [f"bridge={bridge}", *ips, f"script={script or _DEFAULT_SCRIPT}"]
     if isinstance(source, NetworkInterfaceSource):
         if network_bridge is None:

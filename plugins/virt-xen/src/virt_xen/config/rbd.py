@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.errors import ConfigUnsupported, InternalError, NoSupport
 from virtcore.model.storage.secret import Auth, SecretReference
 from virtcore.model.storage.source import NetProtocol, NetworkHost, NetworkSource
 
-__all__ = ["parse_rbd", "split_name"]
+__all__ = ["format_rbd", "parse_rbd"]
 
 _OPTION = re.compile(r"((?:[^\\:]|\\.)*)(?::|$)", re.DOTALL)
 _HOST_END = re.compile(r"\\[,; ]")
@@ -58,13 +58,39 @@ def _host(text: str) -> NetworkHost:
     return NetworkHost(name=name.replace("\\:", ":"), port=int(port) if port else None)
 
 
-def split_name(source: NetworkSource) -> str:
-    """Pool and image.
+def format_rbd(source: NetworkSource, key: str | None = None, *, doubled: bool = False) -> str:
+    """Write a Ceph block device as :func:`parse_rbd` reads it.
 
-    :raises ConfigUnsupported: the image's name has a colon.
+    :param key: what its user logs in with; None: nobody logs in.
+    :param doubled: in configurations the backslashes between servers are doubled, and nothing stands behind these.
+    :raises VirtError: it is something else, or has a name that cannot be written.
     """
+    if source.protocol is not NetProtocol.RBD:
+        raise NoSupport(f"Unsupported network block protocol '{source.protocol}'")
+    if source.snapshot is not None:
+        # Without it the guest would get, and write, another image.
+        raise ConfigUnsupported(f"snapshot '{source.snapshot}' of an RBD image cannot be written")
     name = source.name or ""
     image = name.partition("/")[2] or name
     if ":" in image:
         raise ConfigUnsupported(f"':' not allowed in RBD source volume name '{image}'", value=image)
-    return name
+    slash = "\\\\" if doubled else "\\"
+    words = [f"rbd:{name}"]
+    if source.auth is not None and key is not None:
+        words += [f"id={_escape(source.auth.username)}", f"key={_escape(key)}", "auth_supported=cephx\\;none"]
+    else:
+        words.append("auth_supported=none")
+    hosts = []
+    for host in source.hosts:
+        shown = host.name or ""
+        shown = f"[{_escape(shown)}]" if ":" in shown else shown
+        hosts.append(f"{shown}{slash}:{host.port}" if host.port else shown)
+    if hosts:
+        words.append("mon_host=" + f"{slash};".join(hosts))
+    if source.config is not None and not doubled:
+        words.append(f"conf={_escape(source.config)}")
+    return ":".join(words)
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\:])", r"\\\1", text)

@@ -5,28 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_xen.config.boot import boot_letters
+from virt_xen.config.characters import write_source
 from virt_xen.config.cpu import cells_of, distance
-from virt_xen.libxl.devices import defbool, display_address
+from virt_xen.config.displays import listen_address
+from virt_xen.libxl.devices import defbool
 from virt_xen.namespace import words_of
 from virt_xen.rules import has_old_style_uefi, traditional_device_model
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.cpu.element import CPUFeaturePolicy, CPUMode
-from virtcore.model.domain.chardev import (
-    NullChardev,
-    PipeChardev,
-    PTYChardev,
-    SocketMode,
-    StdioChardev,
-    TCPChardev,
-    TCPProtocol,
-    TCPSource,
-    UDPChardev,
-    UDPSource,
-    UnixChardev,
-    UnixSource,
-    VCChardev,
-)
-from virtcore.model.domain.chardev.source import DevChardev, FileChardev
 from virtcore.model.domain.clock import Clock, ClockBasis, ClockOffset, TimerMode, TimerName
 from virtcore.model.domain.controller import XenbusController
 from virtcore.model.domain.features import Features, HyperV, HyperVMode, RequiredState
@@ -34,11 +20,9 @@ from virtcore.model.domain.graphics import MouseMode, SpiceGraphics
 from virtcore.model.domain.input import InputBus, InputType
 from virtcore.model.domain.os import ACPITableType, Firmware, OSType
 from virtcore.model.domain.video import VideoType
-from virtcore.xml import declaration
 
 if TYPE_CHECKING:
     from virt_xen.libxl.resources import JSON, Resources
-    from virtcore.model.domain.chardev import ChardevSource
     from virtcore.model.domain.domain import Domain
 
 __all__ = ["build_information", "creation_information"]
@@ -323,7 +307,7 @@ def _spice(spice: SpiceGraphics, resources: Resources) -> dict[str, JSON]:
         found["port"] = spice.port
     if spice.tls_port:
         found["tls_port"] = spice.tls_port
-    address = display_address(spice)
+    address = listen_address(spice)
     if address is not None:
         found["host"] = address
     found["disable_ticketing"] = defbool(spice.passwd is None)
@@ -337,38 +321,10 @@ def _spice(spice: SpiceGraphics, resources: Resources) -> dict[str, JSON]:
 
 def _ports(domain: Domain, machine: dict[str, JSON]) -> None:
     assert domain.devices is not None
-    serials = [_port(serial.source) for serial in domain.devices.serials]
+    serials = [write_source(serial.source, libxl=True) for serial in domain.devices.serials]
     if len(serials) == 1:
         machine["serial"] = serials[0]
     elif serials:
         machine["serial_list"] = [*serials]
     if domain.devices.parallels:
         raise ConfigUnsupported("Parallel devices are not supported by libxl")
-
-
-def _port(source: ChardevSource | None) -> str:
-    """The host side of a serial port, as QEMU takes it."""
-    plain = {NullChardev: "null", StdioChardev: "stdio", VCChardev: "vc", PTYChardev: "pty", type(None): "pty"}
-    if type(source) in plain:
-        return plain[type(source)]
-    if isinstance(source, FileChardev | PipeChardev):
-        kind = declaration(type(source)).tag
-        return f"{kind}:{source.source.path if source.source is not None else ''}"
-    if isinstance(source, DevChardev):
-        return (source.source.path if source.source is not None else None) or ""
-    if isinstance(source, UDPChardev):
-        ends = {end.mode or SocketMode.CONNECT: end for end in source.sources}
-        there, here = (ends.get(mode, UDPSource()) for mode in (SocketMode.CONNECT, SocketMode.BIND))
-        return f"udp:{there.host or ''}:{there.service or ''}@{here.host or ''}:{here.service or '0'}"
-    if isinstance(source, TCPChardev):
-        end = source.source or TCPSource()
-        name = "telnet" if source.protocol is TCPProtocol.TELNET else "tcp"
-        return f"{name}:{end.host or ''}:{end.service or ''}{_server(end.mode)}"
-    if isinstance(source, UnixChardev):
-        socket = source.source or UnixSource()
-        return f"unix:{socket.path or ''}{_server(socket.mode)}"
-    raise ConfigUnsupported(f"unsupported chardev '{declaration(type(source)).tag}'")
-
-
-def _server(mode: SocketMode | None) -> str:
-    return ",server,nowait" if mode is SocketMode.BIND else ""

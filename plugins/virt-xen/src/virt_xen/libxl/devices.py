@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from virt_xen.config.disks import host_path
-from virt_xen.config.rbd import split_name
-from virtcore.errors import ConfigUnsupported, NoSupport, OperationInvalid
+from virt_xen.config.displays import listen_address
+from virt_xen.config.interfaces import switch_port
+from virt_xen.config.rbd import format_rbd
+from virtcore.errors import ConfigUnsupported, OperationInvalid
 from virtcore.model.domain.chardev import XenTarget
 from virtcore.model.domain.controller import USBController, USBControllerModel
 from virtcore.model.domain.disk import Disk, DiskDevice, DiskDiscard, DiskDriver
-from virtcore.model.domain.graphics import AddressListen, NetworkListen, SDLGraphics, SpiceGraphics, VNCGraphics
+from virtcore.model.domain.graphics import SDLGraphics, VNCGraphics
 from virtcore.model.domain.hostdev import PCIHostdev, USBHostdev
 from virtcore.model.domain.interface import BridgeInterfaceSource, Interface, InterfaceType, NetworkInterfaceSource
 from virtcore.model.domain.os import OSType
-from virtcore.model.network.port import VirtualPortType
-from virtcore.model.storage.source import NetProtocol, NetworkSource, SourcePCIAddress, StorageFormat
+from virtcore.model.storage.source import NetworkSource, SourcePCIAddress, StorageFormat
 
 if TYPE_CHECKING:
     from virt_xen.libxl.resources import JSON, Resources
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.graphics import Graphics
 
-__all__ = ["FIRST_PORT", "channels", "defbool", "disks", "display_address", "framebuffers", "nics", "pci", "usb"]
+__all__ = ["FIRST_PORT", "channels", "defbool", "disks", "framebuffers", "nics", "pci", "usb"]
 
 FIRST_PORT = 5900
 
@@ -70,7 +70,8 @@ def _disk(disk: Disk, resources: Resources) -> JSON:
     if isinstance(disk.source, NetworkSource):
         if driver.name != "qemu":
             raise OperationInvalid("only the 'qemu' driver can be used with network disks")
-        path: str | None = _network_disk(disk.source, resources)
+        auth = disk.source.auth
+        path: str | None = format_rbd(disk.source, resources.secret(auth) if auth is not None else None)
     else:
         path = host_path(disk.source)
     backend, format_ = _backend(driver)
@@ -115,32 +116,6 @@ def _backend(driver: DiskDriver) -> tuple[str | None, str]:
     raise ConfigUnsupported(f"libxenlight does not support disk format {format_} with disk driver {driver.name}")
 
 
-def _network_disk(source: NetworkSource, resources: Resources) -> str:
-    """A Ceph block device as QEMU's drivers take it."""
-    if source.protocol is not NetProtocol.RBD:
-        raise NoSupport(f"Unsupported network block protocol '{source.protocol}'")
-    words = [f"rbd:{split_name(source)}"]
-    if source.auth is not None:
-        key = _escape(resources.secret(source.auth))
-        words += [f"id={_escape(source.auth.username)}", f"key={key}", "auth_supported=cephx\\;none"]
-    else:
-        words.append("auth_supported=none")
-    if source.hosts:
-        hosts = []
-        for host in source.hosts:
-            name = host.name or ""
-            shown = f"[{_escape(name)}]" if ":" in name else name
-            hosts.append(f"{shown}\\:{host.port}" if host.port else shown)
-        words.append("mon_host=" + "\\;".join(hosts))
-    if source.config is not None:
-        words.append(f"conf={_escape(source.config)}")
-    return ":".join(words)
-
-
-def _escape(text: str) -> str:
-    return re.sub(r"([\\:])", r"\\\1", text)
-
-
 # -- interfaces
 
 
@@ -163,15 +138,9 @@ def _nic(interface: Interface, number: int, resources: Resources, full: bool) ->
     script = interface.script
     if script is not None and kind not in (InterfaceType.BRIDGE, InterfaceType.ETHERNET):
         raise ConfigUnsupported("specifying a script is only supported with interface types bridge and ethernet")
-    bridge = None
+    bridge: str | None = None
     if isinstance(source, BridgeInterfaceSource):
-        bridge = source.bridge
-        if interface.virtualport is not None and interface.virtualport.type is VirtualPortType.OPENVSWITCH:
-            script = script or "vif-openvswitch"
-            if interface.vlan is not None and interface.vlan.tags:
-                trunk = interface.vlan.trunk
-                tags = interface.vlan.tags if trunk else interface.vlan.tags[:1]
-                bridge += "".join(f"{':' if trunk else '.'}{tag.id}" for tag in tags)
+        bridge, script = switch_port(interface, source.bridge)
     elif isinstance(source, NetworkInterfaceSource):
         bridge = resources.network_bridge(source.network)
     elif kind is not InterfaceType.ETHERNET:
@@ -203,12 +172,6 @@ def _nic(interface: Interface, number: int, resources: Resources, full: bool) ->
 # -- displays
 
 
-def display_address(graphics: VNCGraphics | SpiceGraphics) -> str | None:
-    """Where a display listens."""
-    first = graphics.listens[0] if graphics.listens else None
-    return first.address if isinstance(first, AddressListen | NetworkListen) else None
-
-
 def framebuffers(domain: Domain, resources: Resources) -> list[dict[str, JSON]]:
     """A paravirtual frame buffer for each display. Ports left to the host are chosen here, and set in the domain."""
     assert domain.devices is not None
@@ -229,7 +192,7 @@ def _framebuffer(graphics: Graphics, resources: Resources) -> dict[str, JSON]:
         vnc["enable"] = defbool(True)
         display = max((graphics.port or 0) - FIRST_PORT, 0)
         for name, value in (
-            ("listen", display_address(graphics)),
+            ("listen", listen_address(graphics)),
             ("passwd", graphics.passwd),
             ("display", display or None),
             # Free ports are the driver's affair.
