@@ -11,7 +11,8 @@ from virtcore.builtin.test.host import SYSINFO
 from virtcore.builtin.test.state import TestState
 from virtcore.driver.base import Credential, OpenRequest
 from virtcore.driver.toolkit.domains import DomainObject
-from virtcore.driver.toolkit.stateful import StatefulDriver
+from virtcore.driver.toolkit.moment_driver import MomentDriver
+from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
 from virtcore.enums.domain import (
     DomainControlState,
     DomainCreateFlags,
@@ -22,6 +23,7 @@ from virtcore.enums.domain import (
 )
 from virtcore.enums.domain_more import DomainStatsTypes
 from virtcore.enums.host import ConnectCredentialType
+from virtcore.enums.snapshot import DomainSnapshotCreateFlags, DomainSnapshotDeleteFlags
 from virtcore.errors import AuthFailed, InvalidArg, NoDomain
 from virtcore.operations.declare import inline
 from virtcore.operations.values import ControlInfo, DomainInfo, NodeInfo, SecurityLabel, SecurityModel
@@ -43,9 +45,19 @@ _REBOOT_FLAGS = (
     | DomainRebootFlags.SIGNAL
     | DomainRebootFlags.PARAVIRT
 )
+# What would be done to disks and agents costs nothing here.
+_SNAPSHOT_CREATE_FLAGS = int(
+    DomainSnapshotCreateFlags.REDEFINE
+    | DomainSnapshotCreateFlags.CURRENT
+    | DomainSnapshotCreateFlags.HALT
+    | DomainSnapshotCreateFlags.QUIESCE
+    | DomainSnapshotCreateFlags.ATOMIC
+    | DomainSnapshotCreateFlags.LIVE
+    | DomainSnapshotCreateFlags.VALIDATE
+)
 
 
-class TestDriver(StatefulDriver[TestState]):
+class TestDriver(MomentDriver[TestState]):
     """A connection to a host that does not exist."""
 
     __test__ = False  # no test case, whatever its name
@@ -56,6 +68,9 @@ class TestDriver(StatefulDriver[TestState]):
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE
     stats_groups = DomainStatsTypes.STATE | DomainStatsTypes.IOTHREAD
+    snapshot_create_flags = _SNAPSHOT_CREATE_FLAGS
+    snapshot_delete_flags = int(DomainSnapshotDeleteFlags.CHILDREN | DomainSnapshotDeleteFlags.CHILDREN_ONLY)
+    checkpoint_create_flags = int(DomainCheckpointCreateFlags.REDEFINE | DomainCheckpointCreateFlags.QUIESCE)
 
     @classmethod
     async def open(cls, request: OpenRequest) -> Self:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.builtin.test.host import DEFAULT_CELLS, DEFAULT_NODE, Cell
+from virtcore.builtin.test.moments import TestMoments
 from virtcore.driver.toolkit.domains import DomainObject
-from virtcore.driver.toolkit.state import DriverState
 from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainPausedReason,
@@ -83,7 +83,7 @@ DEFAULT_FACTS: Facts = {
 }
 
 
-class TestState(DriverState):
+class TestState(TestMoments):
     """State of the test driver; nothing of it survives.
 
     :param configuration: the host described in a file; None for the default one.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from virtcore.driver.toolkit.jobs import Job as Job, JobKind as JobKind, JobLock as JobLock
     from virtcore.driver.toolkit.lock import StateLock as StateLock
+    from virtcore.driver.toolkit.moment_driver import MomentDriver as MomentDriver
+    from virtcore.driver.toolkit.moment_state import MomentState as MomentState
     from virtcore.driver.toolkit.moments import MomentNode as MomentNode, MomentTree as MomentTree
     from virtcore.driver.toolkit.objects import ManagedObject as ManagedObject, ObjectTable as ObjectTable
     from virtcore.driver.toolkit.snapshots import (
@@ -57,7 +59,9 @@ _HOME = {
     "ManagedObject": "objects",
     "Marks": "store",
     "ObjectTable": "objects",
+    "MomentDriver": "moment_driver",
     "MomentNode": "moments",
+    "MomentState": "moment_state",
     "MomentTree": "moments",
     "SnapshotKeeper": "snapshots",
     "StateFolders": "folders",
