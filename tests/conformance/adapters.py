@@ -35,6 +35,7 @@ ADAPTERS: dict[str, Adapter] = {
     "nwfilter-xml": lazy("suites_network", "nwfilter"),
     "nwfilterbinding-xml": lazy("suites_network", "nwfilter_binding"),
     "network-bandwidth": lazy("suites_network", "network_bandwidth"),
+    "network-firewall": lazy("suites_network", "network_firewall"),
     "network-dnsmasq": lazy("suites_network", "network_dnsmasq"),
     "network-xml-update": lazy("suites_network", "network_update"),
     "uri": lazy("suites_uri", "uri"),

@@ -87,3 +87,11 @@ def network_bandwidth(case: Any) -> list[list[str]]:
     return ovs_commands(
         interface, bandwidth, vm_uuid=case.params["vm_uuid"], swapped=swapped, ovs_vsctl=case.params["binary"]
     )
+
+
+def network_firewall(case: Any) -> list[list[str]]:
+    """The commands that set up a network's firewall."""
+    from virt_host.network.firewall import iptables_commands, nft_commands
+
+    commands = {"iptables": iptables_commands, "nftables": nft_commands}[case.params["backend"]]
+    return commands(load_network(case.text("xml")))
