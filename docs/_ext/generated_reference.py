@@ -20,6 +20,7 @@ from virtcore.driver.base import Driver
 from virtcore.driver.hooks import Specifications
 from virtcore.driver.service import ServiceDriver
 from virtcore.model.domain import Domain
+from virtcore.operations.accounts import absence, counterpart
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings import of_function, spellings_of
@@ -79,13 +80,15 @@ def spelled(record: Operation) -> str:
 
 
 def functions() -> str:
-    rows = [("function", "since", "needs read-write", "procedure", "operation")]
+    rows = [("function", "since", "needs read-write", "procedure", "in virtcore")]
     for name, (since, write, procedure) in sorted(FUNCTIONS.items()):
         spelling = of_function(name)
         needed = "yes" if write is True else "no" if write is False else "by flags or arguments"
-        operation = f"``{spelling.operation}``" if spelling is not None else ""
-        rows.append((f"``{name}``", since, needed, f"``{procedure}``" if procedure else "", operation))
-    text = "libvirt's public functions and the operation each one is; an empty last column is still to come.\n\n"
+        other = counterpart(name)
+        found = f"operation ``{spelling.operation}``" if spelling is not None else f"``virtcore.{other}``"
+        found = absence(name) or found
+        rows.append((f"``{name}``", since, needed, f"``{procedure}``" if procedure else "", found))
+    text = "libvirt's public functions and what each one is here: an operation, something else, or nothing and why.\n\n"
     return heading("libvirt's functions") + text + table(*rows)
 
 
