@@ -14,6 +14,9 @@ if TYPE_CHECKING:
         DomainConsoleFlags,
         DomainCreateFlags,
         DomainDestroyFlags,
+        DomainFDAssociateFlags,
+        DomainLifecycle,
+        DomainLifecycleAction,
         DomainMessageType,
         DomainMetadataType,
         DomainModificationImpact,
@@ -66,6 +69,19 @@ class DomainOperations(OperationSet, family="domain"):
     @operation(Kind.CHANGE)
     def domain_undefine(self, domain: DomainRef, flags: DomainUndefineFlags | int = 0) -> Result[None]:
         """Remove the persistent definition; a running domain becomes transient (``virDomainUndefineFlags``)."""
+
+    @operation(Kind.CHANGE, abortable=True)
+    def domain_create_with_files(
+        self, domain: DomainRef, files: Sequence[int], flags: DomainCreateFlags | int = 0
+    ) -> Result[DomainRef]:
+        """As :meth:`domain_create`; a container's first process gets descriptors (``virDomainCreateWithFiles``).
+
+        :param files: the descriptors; the caller closes them.
+        """
+
+    @operation(Kind.CHANGE)
+    def domain_rename(self, domain: DomainRef, new_name: str | None, flags: int = 0) -> Result[None]:
+        """Give an inactive domain another name (``virDomainRename``)."""
 
     # -- what it is
 
@@ -151,6 +167,51 @@ class DomainOperations(OperationSet, family="domain"):
     @operation(Kind.CHANGE)
     def domain_set_autostart(self, domain: DomainRef, autostart: bool) -> Result[None]:
         """Set whether it starts with the host (``virDomainSetAutostart``)."""
+
+    @operation(Kind.QUERY)
+    def domain_autostart_once(self, domain: DomainRef) -> Result[bool]:
+        """Whether it starts with the host's next boot only (``virDomainGetAutostartOnce``)."""
+
+    @operation(Kind.CHANGE)
+    def domain_set_autostart_once(self, domain: DomainRef, autostart: bool) -> Result[None]:
+        """Set whether it starts with the host's next boot only (``virDomainSetAutostartOnce``)."""
+
+    @operation(Kind.CHANGE)
+    def domain_set_metadata(
+        self,
+        domain: DomainRef,
+        type: DomainMetadataType | int,
+        metadata: str | None,
+        key: str | None = None,
+        uri: str | None = None,
+        flags: DomainModificationImpact | int = 0,
+    ) -> Result[None]:
+        """Set title, description or a custom metadata element (``virDomainSetMetadata``).
+
+        :param metadata: the text or the element; None removes it.
+        :param key: prefix of the custom element's namespace.
+        :param uri: its namespace.
+        """
+
+    @operation(Kind.CHANGE)
+    def domain_set_lifecycle_action(
+        self,
+        domain: DomainRef,
+        type: DomainLifecycle | int,
+        action: DomainLifecycleAction | int,
+        flags: DomainModificationImpact | int = 0,
+    ) -> Result[None]:
+        """Set what happens when the guest powers off, reboots or crashes (``virDomainSetLifecycleAction``)."""
+
+    @operation(Kind.CHANGE)
+    def domain_associate_fds(
+        self, domain: DomainRef, name: str, files: Sequence[int], flags: DomainFDAssociateFlags | int = 0
+    ) -> Result[None]:
+        """Lend a domain descriptors, under a name that its XML uses, for as long as the connection is open
+        (``virDomainFDAssociate``).
+
+        :param files: the descriptors; the caller closes them.
+        """
 
     # -- devices
 
