@@ -112,7 +112,8 @@ class Module:
 
     def methods(self) -> list[Operation]:
         """The family's operations."""
-        return [operation for operation in all_operations().values() if operation.family == self.family.name]
+        family = self.family.name
+        return [one for one in all_operations().values() if one.family == family and not one.internal]
 
     # -- the class
 
@@ -230,6 +231,19 @@ class Module:
                 f"        stream: ByteStream = {call}",
                 f"        return {name}({connection}, stream)",
             ]
+        if declared.endswith("[ByteStream]"):  # a named tuple with a stream
+            name = self.class_of(FAMILIES["stream"])
+            self.names.update(_names_in(declared))
+            kind = declared.partition("[")[0]
+            statements = [
+                *self.local_import(FAMILIES["stream"])[:-1],
+                f"        from {_imports()[kind]} import {kind}",
+                "",
+                f"        value: {declared} = {call}",
+                f"        stream = {name}({connection}, value.stream)",
+                f"        return {kind}(*value[:-1], stream)",
+            ]
+            return declared.replace("ByteStream", name), statements
         if operation.renews:
             self.names.add(declared)
             return "None", [f"        ref: {declared} = {call}", "        self._ref = ref"]
@@ -264,7 +278,7 @@ class Module:
         for name in sorted(self.names - {self.name}):
             home = homes.get(name)
             if home == "collections.abc":
-                runtime[home] = [name]
+                runtime.setdefault(home, []).append(name)
             elif home is not None and name != family.reference:
                 typing_only.setdefault(home, []).append(name)
         if family.reference is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from virtcore.api.async_events import AsyncEventIterator, call_in_loop
 from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, ObjectBase, R
-from virtcore.api.events import EventSubscription
-from virtcore.operations.events import Event
+from virtcore.api.events import EventSubscription, Referring
+from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.events import QUEUE_LIMIT
 
 if TYPE_CHECKING:
@@ -30,25 +30,33 @@ class AsyncConnectionBase(ConnectionBase):
         return await self.session.call_anywhere(name, args, deadline)
 
     async def on_event(
-        self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
+        self,
+        callback: Callable[[Event], object],
+        *kinds: type[Event],
+        of: Referring | EventSubject | None = None,
+        limit: int = QUEUE_LIMIT,
     ) -> EventSubscription:
         """Have a callback called with every event of some kinds, in the loop that runs now, in order.
 
-        :param kinds: classes of events; none for all.
+        :param kinds: classes of events; none for all but those of QEMU's monitor.
+        :param of: a domain, network, ..., or its reference, whose events alone are wanted.
         :param limit: events it may lag behind; a :class:`~virtcore.operations.events.GapEvent` says that it did.
         :raises NoSupport: the driver has no events.
         """
-        return await call_in_loop(self, callback, kinds, limit)
+        return await call_in_loop(self, callback, kinds, of, limit)
 
-    def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> AsyncEventIterator:
+    def events(
+        self, *kinds: type[Event], of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
+    ) -> AsyncEventIterator:
         """The events of some kinds from now on: ``async for event in connection.events(DomainLifecycleEvent): ...``.
 
         That the driver has no events (``NoSupport``) is raised by the first step.
 
-        :param kinds: classes of events; none for all.
+        :param kinds: classes of events; none for all but those of QEMU's monitor.
+        :param of: a domain, network, ..., or its reference, whose events alone are wanted.
         :param limit: events the reader may lag behind.
         """
-        return AsyncEventIterator(self, kinds, limit)
+        return AsyncEventIterator(self, kinds, of, limit)
 
     async def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
         """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.

@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from virtcore.api.events import EventSubscription, call_next
-from virtcore.operations.events import Event
+from virtcore.api.events import EventSubscription, Referring, call_next, reference
+from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.calls import Call, wait_anywhere
 from virtcore.runtime.events import EventQueue, Kinds
 from virtcore.runtime.session import Subscriber
@@ -20,7 +20,11 @@ __all__ = ["AsyncEventIterator", "call_in_loop"]
 
 
 async def call_in_loop(
-    connection: ConnectionBase, callback: Callable[[Event], object], kinds: Kinds, limit: int
+    connection: ConnectionBase,
+    callback: Callable[[Event], object],
+    kinds: Kinds,
+    of: Referring | EventSubject | None,
+    limit: int,
 ) -> EventSubscription:
     """Have a callback called in the running loop."""
     loop = asyncio.get_running_loop()
@@ -36,7 +40,7 @@ async def call_in_loop(
             queue.close()  # the subscriber's loop was closed: nobody listens any more
 
     queue = EventQueue(wake, limit)
-    call = connection.session.plan_subscription(queue.put, kinds, queue.close)
+    call = connection.session.plan_subscription(queue.put, kinds, queue.close, reference(of))
     return EventSubscription(connection, await wait_anywhere(call, None))
 
 
@@ -46,7 +50,9 @@ class AsyncEventIterator:
     Everything that happens after it was made is in it. It ends when the connection closes.
     """
 
-    def __init__(self, connection: ConnectionBase, kinds: Kinds, limit: int) -> None:
+    def __init__(
+        self, connection: ConnectionBase, kinds: Kinds, of: Referring | EventSubject | None, limit: int
+    ) -> None:
         self._connection = connection  # which is closed when nobody holds it any more
         session = connection.session
         self._loop = asyncio.get_running_loop()
@@ -64,7 +70,7 @@ class AsyncEventIterator:
                     pass  # the subscriber's loop was closed: nobody listens any more
 
         self._queue = EventQueue(wake, limit)
-        self._subscribed = session.plan_subscription(self._queue.put, kinds, self._queue.close)
+        self._subscribed = session.plan_subscription(self._queue.put, kinds, self._queue.close, reference(of))
         self._subscribed.watch(self._queue.wake)
         session.core.call_soon(self._subscribed.begin)
         self._end = weakref.finalize(self, _cancel, self._subscribed)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from virtcore.api.events import EventIterator, EventSubscription, call_on_thread
-from virtcore.operations.events import Event
+from virtcore.api.events import EventIterator, EventSubscription, Referring, call_on_thread
+from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
 from virtcore.runtime.methods import DEFAULT, Deadline
@@ -92,26 +92,34 @@ class SyncConnectionBase(ConnectionBase):
         return self.session.call_here(name, args, deadline)
 
     def on_event(
-        self, callback: Callable[[Event], object], *kinds: type[Event], limit: int = QUEUE_LIMIT
+        self,
+        callback: Callable[[Event], object],
+        *kinds: type[Event],
+        of: Referring | EventSubject | None = None,
+        limit: int = QUEUE_LIMIT,
     ) -> EventSubscription:
         """Have a callback called with every event of some kinds, on one thread for the whole connection, in order.
 
         The callback may use the connection. A :class:`~virtcore.operations.events.GapEvent` says that it was too slow.
 
-        :param kinds: classes of events; none for all.
+        :param kinds: classes of events; none for all but those of QEMU's monitor.
+        :param of: a domain, network, ..., or its reference, whose events alone are wanted.
         :param limit: events it may lag behind.
         :raises NoSupport: the driver has no events.
         """
-        return call_on_thread(self, self._dispatcher, callback, kinds, limit)
+        return call_on_thread(self, self._dispatcher, callback, kinds, of, limit)
 
-    def events(self, *kinds: type[Event], limit: int = QUEUE_LIMIT) -> EventIterator:
+    def events(
+        self, *kinds: type[Event], of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
+    ) -> EventIterator:
         """The events of some kinds from now on: ``for event in connection.events(DomainLifecycleEvent): ...``.
 
-        :param kinds: classes of events; none for all.
+        :param kinds: classes of events; none for all but those of QEMU's monitor.
+        :param of: a domain, network, ..., or its reference, whose events alone are wanted.
         :param limit: events the reader may lag behind.
         :raises NoSupport: the driver has no events.
         """
-        return EventIterator(self, kinds, limit)
+        return EventIterator(self, kinds, of, limit)
 
     def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
         """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.

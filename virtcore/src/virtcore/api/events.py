@@ -6,17 +6,30 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from virtcore.errors import OperationInvalid, OperationTimeout
-from virtcore.operations.events import Event
+from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.events import Dispatcher, EventQueue, Kinds, report_failure
 
 if TYPE_CHECKING:
     from virtcore.api.base import ConnectionBase
     from virtcore.runtime.session import Subscriber
 
-__all__ = ["EventIterator", "EventSubscription"]
+__all__ = ["EventIterator", "EventSubscription", "Referring", "reference"]
+
+
+class Referring(Protocol):
+    """An object of either face that events are of, such as a domain."""
+
+    @property
+    def ref(self) -> EventSubject:
+        """Its reference."""
+
+
+def reference(of: Referring | EventSubject | None) -> EventSubject | None:
+    """The reference of an object, given as either."""
+    return of if of is None or isinstance(of, EventSubject) else of.ref
 
 
 class EventSubscription:
@@ -34,7 +47,12 @@ class EventSubscription:
 
 
 def call_on_thread(
-    connection: ConnectionBase, dispatcher: Dispatcher, callback: Callable[[Event], object], kinds: Kinds, limit: int
+    connection: ConnectionBase,
+    dispatcher: Dispatcher,
+    callback: Callable[[Event], object],
+    kinds: Kinds,
+    of: Referring | EventSubject | None,
+    limit: int,
 ) -> EventSubscription:
     """Have a callback called on the dispatcher's thread."""
     queue = EventQueue(nothing, limit)
@@ -44,7 +62,7 @@ def call_on_thread(
         if queue.put(event):
             dispatcher.call(run)
 
-    return EventSubscription(connection, connection.session.subscribe_here(deliver, kinds, nothing))
+    return EventSubscription(connection, connection.session.subscribe_here(deliver, kinds, nothing, reference(of)))
 
 
 def nothing() -> None:
@@ -69,13 +87,15 @@ class EventIterator:
     Leaving its ``with`` block, :meth:`close` or forgetting it ends the subscription.
     """
 
-    def __init__(self, connection: ConnectionBase, kinds: Kinds, limit: int) -> None:
+    def __init__(
+        self, connection: ConnectionBase, kinds: Kinds, of: Referring | EventSubject | None, limit: int
+    ) -> None:
         self._connection = connection  # which is closed when nobody holds it any more
         session = connection.session
         flag = threading.Event()
         self._flag = flag
         self._queue = EventQueue(flag.set, limit)
-        subscriber = session.subscribe_here(self._queue.put, kinds, self._queue.close)
+        subscriber = session.subscribe_here(self._queue.put, kinds, self._queue.close, reference(of))
         self._end = weakref.finalize(self, session.unsubscribe_soon, subscriber)
         self._end.atexit = False
 

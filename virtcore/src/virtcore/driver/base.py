@@ -164,6 +164,16 @@ class Driver(AllOperations):
 
         raise NoSupport("subscribe")
 
+    def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
+        """Register for what QEMU's monitor says, as :class:`~virtcore.operations.events.QemuMonitorEvent`; as
+        :meth:`subscribe`, where these events do not come.
+
+        :raises NoSupport: the driver has no monitor.
+        """
+        from virtcore.errors import NoSupport
+
+        raise NoSupport("virConnectDomainQemuMonitorEventRegister")
+
     @classmethod
     def implements(cls, operation: Operation) -> bool:
         """Whether this driver overrides an operation."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from virtcore.operations.families import FAMILIES, Family
 
-__all__ = ["PLUMBING", "absence", "counterpart"]
+__all__ = ["OBSOLETE", "PLUMBING", "absence", "counterpart"]
 
 #: Function -> what it is in virtcore, by its full name below the package.
 _COUNTERPARTS: Final = {
@@ -62,6 +62,10 @@ _COUNTERPARTS: Final = {
     },
     "virConnectDomainEventRegister": "api.base.SyncConnectionBase.on_event",
     "virConnectDomainEventDeregister": "api.events.EventSubscription.cancel",
+    "virConnectDomainQemuMonitorEventRegister": "api.base.SyncConnectionBase.on_event",
+    "virConnectDomainQemuMonitorEventDeregister": "api.events.EventSubscription.cancel",
+    "virConnectRegisterCloseCallback": "api.base.SyncConnectionBase.on_event",
+    "virConnectUnregisterCloseCallback": "api.events.EventSubscription.cancel",
 }
 
 #: What a function's name has after its family's for a field of the reference.
@@ -84,6 +88,8 @@ _COUNTED = "objects are counted by Python"
 _MEMORY = "memory is freed by Python"
 _RAISED = "errors are raised, not kept for a thread or a connection"
 _LOOP = "events come from virtcore's own loop; a C program's loop has no part in it"
+
+_ENTERING = "it changes the calling process, which has threads of virtcore; domain_lxc_open_namespace opens the way"
 
 #: Function -> why virtcore has nothing for it.
 _ABSENT: Final = {
@@ -127,6 +133,9 @@ _ABSENT: Final = {
         ],
         _LOOP,
     ),
+    **dict.fromkeys(
+        ["virDomainLxcEnterCGroup", "virDomainLxcEnterNamespace", "virDomainLxcEnterSecurityLabel"], _ENTERING
+    ),
 }
 
 _EVENT_GROUPS = (
@@ -158,6 +167,19 @@ PLUMBING: Final = {
     "remote.CONNECT_REGISTER_CLOSE_CALLBACK": "subscribing",
     "remote.CONNECT_UNREGISTER_CLOSE_CALLBACK": "subscribing",
 }
+
+#: Procedures that nobody has called for long, and what took their place.
+OBSOLETE: Final = dict.fromkeys(
+    [
+        "remote.DOMAIN_MIGRATE_PREPARE",
+        "remote.DOMAIN_MIGRATE_PERFORM",
+        "remote.DOMAIN_MIGRATE_FINISH",
+        "remote.DOMAIN_MIGRATE_PREPARE2",
+        "remote.DOMAIN_MIGRATE_FINISH2",
+        "remote.DOMAIN_MIGRATE_PREPARE_TUNNEL",
+    ],
+    "version 3 of migration, since libvirt 0.9.2",
+)
 
 
 def _of_family(function: str) -> tuple[Family, str] | None:

@@ -78,7 +78,7 @@ class GuestOperations(OperationSet, family="connection"):
 
     # -- phases of migration at the destination, called by core and by a peer
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, internal=True)
     def connection_migrate_prepare(
         self, params: TypedParameters, cookie: bytes = b"", flags: DomainMigrateFlags | int = 0
     ) -> Result[MigrationPrepared]:
@@ -87,13 +87,13 @@ class GuestOperations(OperationSet, family="connection"):
         :param cookie: what the source began with.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, internal=True)
     def connection_migrate_prepare_tunnel(
         self, params: TypedParameters, cookie: bytes = b"", flags: DomainMigrateFlags | int = 0
     ) -> Result[MigrationTunnel]:
         """Prepare for a guest whose data comes through the connection."""
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, internal=True)
     def connection_migrate_finish(
         self, params: TypedParameters, cookie: bytes = b"", flags: DomainMigrateFlags | int = 0, cancelled: bool = False
     ) -> Result[MigrationFinished]:

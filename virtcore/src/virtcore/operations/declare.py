@@ -57,12 +57,13 @@ class Operation:
     :ivar kind: query or change.
     :ivar abortable: a running one can be ended through the object's job.
     :ivar secret: parameter names whose values never reach logs.
+    :ivar internal: for core and peers only; the objects a user holds have no method for it.
     :ivar renews: the reference it returns takes the place of the one it was called on.
     :ivar function: the declared method (signature and docstring).
     :ivar service: the service it is part of, e.g. ``storage``; None for what only a hypervisor's driver has.
     """
 
-    __slots__ = ("abortable", "family", "function", "kind", "name", "renews", "secret", "service")
+    __slots__ = ("abortable", "family", "function", "internal", "kind", "name", "renews", "secret", "service")
 
     def __init__(
         self,
@@ -72,6 +73,7 @@ class Operation:
         abortable: bool,
         secret: frozenset[str],
         renews: bool,
+        internal: bool,
     ) -> None:
         self.function = function
         self.name = function.__name__
@@ -80,6 +82,7 @@ class Operation:
         self.abortable = abortable
         self.secret = secret
         self.renews = renews
+        self.internal = internal
         self.service: str | None = None
 
     @property
@@ -97,12 +100,17 @@ class Operation:
 
 
 def operation(
-    kind: Kind, *, abortable: bool = False, secret: tuple[str, ...] = (), renews: bool = False
+    kind: Kind,
+    *,
+    abortable: bool = False,
+    secret: tuple[str, ...] = (),
+    renews: bool = False,
+    internal: bool = False,
 ) -> Callable[[F], F]:
     """Mark a method of an :class:`OperationSet` as the declaration of an operation."""
 
     def mark(function: F) -> F:
-        function.__operation_facts__ = (kind, abortable, frozenset(secret), renews)  # type: ignore[attr-defined]
+        function.__operation_facts__ = (kind, abortable, frozenset(secret), renews, internal)  # type: ignore[attr-defined]
         return function
 
     return mark

@@ -70,7 +70,7 @@ class DomainOperations(OperationSet, family="domain"):
     def domain_undefine(self, domain: DomainRef, flags: DomainUndefineFlags | int = 0) -> Result[None]:
         """Remove the persistent definition; a running domain becomes transient (``virDomainUndefineFlags``)."""
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, renews=True)
     def domain_create_with_files(
         self, domain: DomainRef, files: Sequence[int], flags: DomainCreateFlags | int = 0
     ) -> Result[DomainRef]:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
         DomainBlockJobAbortFlags,
         DomainBlockJobInfoFlags,
         DomainBlockJobSetSpeedFlags,
-        DomainBlockPullFlags,
         DomainBlockRebaseFlags,
     )
     from virtcore.operations.values import BlockJobInfo
@@ -32,15 +31,6 @@ class DomainBlockJobOperations(OperationSet, family="domain"):
     # -- block jobs
 
     @operation(Kind.CHANGE, abortable=True)
-    def domain_block_pull(
-        self, domain: DomainRef, disk: str, bandwidth: int = 0, flags: DomainBlockPullFlags | int = 0
-    ) -> Result[None]:
-        """Copy all of a disk's backing chain into its top image (``virDomainBlockPull``).
-
-        :param bandwidth: most MiB/s, bytes/s with the flag for it; 0 for no limit; so in all block jobs.
-        """
-
-    @operation(Kind.CHANGE, abortable=True)
     def domain_block_rebase(
         self,
         domain: DomainRef,
@@ -49,8 +39,11 @@ class DomainBlockJobOperations(OperationSet, family="domain"):
         bandwidth: int = 0,
         flags: DomainBlockRebaseFlags | int = 0,
     ) -> Result[None]:
-        """Copy the part of a disk's backing chain above ``base`` into its top image, or with flag ``COPY`` mirror
-        the disk to ``base`` (``virDomainBlockRebase``).
+        """Copy the part of a disk's backing chain above ``base`` into its top image, or with flag ``COPY`` mirror the
+        disk to ``base`` (``virDomainBlockRebase``).
+
+        :param base: None for none: the whole chain is copied.
+        :param bandwidth: most MiB/s, bytes/s with the flag for it; 0 for no limit; so in all block jobs.
         """
 
     @operation(Kind.CHANGE, abortable=True)

@@ -74,13 +74,13 @@ class DomainJobOperations(OperationSet, family="domain"):
 
     # -- phases of migration at the source
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, internal=True)
     def domain_migrate_begin(
         self, domain: DomainRef, params: TypedParameters, flags: DomainMigrateFlags | int = 0
     ) -> Result[MigrationBegun]:
         """Begin: the XML to migrate, and what the destination has to know."""
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, internal=True)
     def domain_migrate_perform(
         self,
         domain: DomainRef,
@@ -95,7 +95,7 @@ class DomainJobOperations(OperationSet, family="domain"):
         :param cookie: what the destination answered.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, internal=True)
     def domain_migrate_confirm(
         self,
         domain: DomainRef,

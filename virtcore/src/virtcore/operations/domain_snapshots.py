@@ -22,8 +22,8 @@ __all__ = ["DomainSnapshotOperations"]
 
 
 class DomainSnapshotOperations(OperationSet, family="domain"):
-    """Snapshots and checkpoints of a domain; what is done with one is in :mod:`virtcore.operations.snapshot` and
-    :mod:`virtcore.operations.checkpoint`."""
+    """Snapshots and checkpoints of a domain; what is done with one is in :mod:`virtcore.operations.domain_snapshot` and
+    :mod:`virtcore.operations.domain_checkpoint`."""
 
     # -- snapshots
 

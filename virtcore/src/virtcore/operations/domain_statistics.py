@@ -21,12 +21,12 @@ class DomainStatisticsOperations(OperationSet, family="domain"):
 
     @operation(Kind.QUERY)
     def domain_cpu_stats(
-        self, domain: DomainRef, start_cpu: int = -1, ncpus: int | None = 1, flags: int = 0
+        self, domain: DomainRef, start_cpu: int = -1, ncpus: int = 1, flags: int = 0
     ) -> Result[Sequence[TypedParameters]]:
         """CPU time in ns, one row per host CPU (``virDomainGetCPUStats``).
 
         :param start_cpu: first host CPU; -1 for one row of totals.
-        :param ncpus: how many host CPUs; None for all from the first on.
+        :param ncpus: how many host CPUs; 0 for all from the first on.
         """
 
     @operation(Kind.QUERY)

@@ -12,7 +12,15 @@ from collections import deque
 from collections.abc import Callable
 
 from virtcore.errors import InvalidArg
-from virtcore.operations.events import Event, GapEvent
+from virtcore.operations.events import (
+    ConnectionClosedEvent,
+    Event,
+    EventSubject,
+    GapEvent,
+    QemuMonitorEvent,
+    same_subject,
+    subject_of,
+)
 
 __all__ = ["QUEUE_LIMIT", "Dispatcher", "EventQueue", "Kinds", "check_kinds", "wanted"]
 
@@ -23,9 +31,21 @@ QUEUE_LIMIT = 1024
 Kinds = tuple[type[Event], ...]
 
 
-def wanted(event: Event, kinds: Kinds) -> bool:
-    """Whether a subscriber of these kinds gets an event. Everybody gets gaps."""
-    return not kinds or isinstance(event, (*kinds, GapEvent))
+def wanted(event: Event, kinds: Kinds, subject: EventSubject | None = None) -> bool:
+    """Whether a subscriber gets an event. Everybody gets gaps, whose object is not known.
+
+    :param subject: the one object whose events are wanted; None for all.
+    """
+    if isinstance(event, GapEvent):
+        return True
+    if kinds:
+        if not isinstance(event, kinds):
+            return False
+    elif isinstance(event, QemuMonitorEvent):
+        return False
+    if isinstance(event, ConnectionClosedEvent):
+        return True
+    return subject is None or same_subject(subject_of(event), subject)
 
 
 def check_kinds(kinds: Kinds) -> Kinds:

@@ -15,7 +15,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from virtcore.errors import (
     InternalError,
@@ -27,7 +27,7 @@ from virtcore.errors import (
     VirtError,
 )
 from virtcore.operations.declare import Operation, service_of_family
-from virtcore.operations.events import Event
+from virtcore.operations.events import Event, EventSubject, QemuMonitorEvent
 from virtcore.operations.families import family_of_reference
 from virtcore.operations.spellings import canonical, canonical_function, needs_write
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
@@ -46,9 +46,12 @@ from virtcore.runtime.methods import (
 )
 from virtcore.runtime.workers import WorkerPool
 
-__all__ = ["Backend", "Cancellable", "Services", "Session", "Subscriber"]
+__all__ = ["Backend", "Cancellable", "Hypervisor", "Services", "Session", "Subscriber"]
 
 _names = itertools.count(1)
+
+#: Source of what QEMU's monitors say, which comes only to those who ask for it.
+_MONITOR: Final = "qemu monitor"
 
 
 class Cancellable(Protocol):
@@ -59,16 +62,23 @@ class Cancellable(Protocol):
 
 
 class Backend(Protocol):
-    """What a session needs of a driver beside the operations (see :class:`virtcore.driver.Driver`)."""
+    """What a session needs of a driver or service beside the operations."""
 
     async def close(self) -> None:
         """The connection ends."""
 
     def subscribe(self, deliver: Callable[[Event], None]) -> Cancellable:
-        """Register for every event."""
+        """Register for every event but the monitor's."""
 
     def implements(self, operation: Operation) -> bool:
         """Whether an operation is there."""
+
+
+class Hypervisor(Backend, Protocol):
+    """What a session needs of its driver (see :class:`virtcore.driver.Driver`)."""
+
+    def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Cancellable:
+        """Register for what QEMU's monitor says."""
 
 
 class Services(Protocol):
@@ -95,16 +105,22 @@ class Services(Protocol):
 
 
 class Subscriber:
-    """A registration for events of some kinds with a session; :meth:`cancel` in the core loop."""
+    """A registration for events of some kinds and objects with a session; :meth:`cancel` in the core loop."""
 
-    __slots__ = ("_session", "closed", "deliver", "kinds")
+    __slots__ = ("_session", "closed", "deliver", "kinds", "subject")
 
     def __init__(
-        self, session: Session, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None] | None
+        self,
+        session: Session,
+        deliver: Callable[[Event], object],
+        kinds: Kinds,
+        subject: EventSubject | None,
+        closed: Callable[[], None] | None,
     ) -> None:
         self._session = session
         self.deliver = deliver
         self.kinds = kinds
+        self.subject = subject
         self.closed = closed
 
     def cancel(self) -> None:
@@ -125,7 +141,7 @@ class Session:
     def __init__(
         self,
         core: CoreLoop,
-        driver: Backend,
+        driver: Hypervisor,
         *,
         readonly: bool = False,
         deadline: float | None = QUERY_DEADLINE,
@@ -140,7 +156,7 @@ class Session:
         self._methods = methods_of(type(driver))
         self._pool = WorkerPool(workers, f"virtcore-{next(_names)}")
         self._subscribers: list[Subscriber] = []
-        #: Where events come from: None is the driver, else a service.
+        #: Where events come from: None is the driver, else its monitors or a service.
         self._registrations: dict[str | None, Cancellable] = {}
         self._services = services
         self._routes: dict[str, Method] = {}
@@ -315,11 +331,14 @@ class Session:
         kinds: Kinds = (),
         closed: Callable[[], None] | None = None,
         *,
+        subject: EventSubject | None = None,
         awaken: bool = True,
     ) -> Subscriber:
-        """Have ``deliver`` called with every event of these kinds (none given: every event), in the core loop.
+        """Have ``deliver`` called with every event of these kinds, in the core loop. None given are all but those of
+        QEMU's monitor.
 
         :param closed: called when the connection closes.
+        :param subject: the one object whose events are wanted; None for all.
         :param awaken: open the services that have events of these kinds; else they come once something else did.
         :raises NoSupport: the driver, or the service of one of the kinds, has no events.
         :raises InternalError: a service cannot be loaded; names the distribution and the cause.
@@ -329,7 +348,11 @@ class Session:
         sources = self._sources(kinds)
         if None in sources and None not in self._registrations:
             self._registrations[None] = self.driver.subscribe(self._deliver)
-        subscriber = Subscriber(self, deliver, kinds, closed)
+        if _MONITOR in sources and _MONITOR not in self._registrations:
+            if self.readonly:
+                raise OperationDenied("read only access prevents virConnectDomainQemuMonitorEventRegister")
+            self._registrations[_MONITOR] = self.driver.subscribe_monitor(self._deliver)
+        subscriber = Subscriber(self, deliver, kinds, subject, closed)
         self._subscribers.append(subscriber)
         try:
             self._register(kept=not kinds)
@@ -338,19 +361,19 @@ class Session:
             raise
         if self._services is not None and awaken:
             for service in sources:
-                if service is not None and self._services.opened(service) is None:
+                if service not in (None, _MONITOR) and self._services.opened(service) is None:
                     task = self.core.loop.create_task(self._awaken(service))
                     self._awakening.add(task)
                     task.add_done_callback(self._awakening.discard)
         return subscriber
 
     def _sources(self, kinds: Kinds) -> set[str | None]:
-        """Where events of these kinds come from: None is the driver, else a service."""
+        """Where events of these kinds come from: None is the driver, else its monitors or a service."""
         names: frozenset[str] = self._services.names if self._services is not None else frozenset()
         if not kinds:
             return {None, *names}
         found = {_service_of(kind) for kind in kinds}
-        return {service if service is not None and service in names else None for service in found}
+        return {service if service == _MONITOR or service in names else None for service in found}
 
     def _register(self, *, kept: bool) -> None:
         """Register with the open services whose events somebody waits for.
@@ -361,7 +384,7 @@ class Session:
             return
         wanted_sources = set().union(*(self._sources(subscriber.kinds) for subscriber in self._subscribers))
         for service in wanted_sources - self._registrations.keys():
-            instance = self._services.opened(service) if service is not None else None
+            instance = self._services.opened(service) if service not in (None, _MONITOR) else None
             if instance is not None:
                 try:
                     self._registrations[service] = instance.subscribe(self._deliver)
@@ -386,16 +409,31 @@ class Session:
             registrations, self._registrations = self._registrations, {}
             for registration in registrations.values():
                 registration.cancel()
+        if _MONITOR in self._registrations and not any(
+            _MONITOR in self._sources(one.kinds) for one in self._subscribers
+        ):
+            self._registrations.pop(_MONITOR).cancel()
 
-    def plan_subscription(self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]) -> Call:
+    def plan_subscription(
+        self,
+        deliver: Callable[[Event], object],
+        kinds: Kinds,
+        closed: Callable[[], None],
+        subject: EventSubject | None = None,
+    ) -> Call:
         """A call of :meth:`subscribe`."""
-        return self.plan(_SUBSCRIBE, (self, deliver, check_kinds(kinds), closed))
+        method = Method("subscribe", False, Style.INLINE, partial(Session.subscribe, subject=subject))
+        return self.plan(method, (self, deliver, check_kinds(kinds), closed))
 
     def subscribe_here(
-        self, deliver: Callable[[Event], object], kinds: Kinds, closed: Callable[[], None]
+        self,
+        deliver: Callable[[Event], object],
+        kinds: Kinds,
+        closed: Callable[[], None],
+        subject: EventSubject | None = None,
     ) -> Subscriber:
         """Subscribe in a thread that is not the core loop's."""
-        subscriber: Subscriber = wait_here(self.plan_subscription(deliver, kinds, closed), None)
+        subscriber: Subscriber = wait_here(self.plan_subscription(deliver, kinds, closed, subject), None)
         return subscriber
 
     def unsubscribe_soon(self, subscriber: Subscriber) -> None:
@@ -408,7 +446,7 @@ class Session:
             self.core.call_soon(self._deliver, event)
             return
         for subscriber in tuple(self._subscribers):
-            if wanted(event, subscriber.kinds):
+            if wanted(event, subscriber.kinds, subscriber.subject):
                 subscriber.deliver(event)
 
     # -- the end
@@ -473,7 +511,6 @@ class Session:
                 await self._services.close()
 
 
-_SUBSCRIBE = Method("subscribe", False, Style.INLINE, Session.subscribe)
 _OPEN_SERVICE = Method("connection_open", False, Style.ASYNC, Session._open_service)
 _CLOSE = Method("connection_close", True, Style.ASYNC, Session.close)
 
@@ -489,6 +526,8 @@ def _with(instance: Backend, function: Callable[..., Any]) -> Callable[..., Any]
 
 def _service_of(kind: type[Event]) -> str | None:
     """The service whose objects a kind of event is about: that of its first field's family."""
+    if kind is QemuMonitorEvent:
+        return _MONITOR
     declared: object = next(iter(vars(kind)["__annotations__"].values()))
     name: str = getattr(declared, "__forward_arg__", "") or getattr(declared, "__name__", "")
     family = family_of_reference(name)
@@ -507,9 +546,8 @@ def _denial(method: Method) -> str:
 
 
 def _needs_write(method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a read-only connection refuses a call, which may depend on its flags."""
-    flags = kwargs.get("flags", 0)
+    """Whether a read-only connection refuses a call, which may depend on its arguments."""
+    given = dict(kwargs)
     if method.operation is not None:
-        names = list(method.operation.signature.parameters)[1:]
-        flags = dict(zip(names, args, strict=False)).get("flags", flags)
-    return needs_write(method.name, (flags,))
+        given.update(zip(list(method.operation.signature.parameters)[1:], args, strict=False))
+    return needs_write(method.name, given)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
 from virt_remote.client.address import address_of
+from virt_remote.client.events import EventFeed, event_of, look
 from virt_remote.client.wire import Wire, body_of
-from virt_remote.protocol import BODY, Message
+from virt_remote.protocol import Message
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
+from virtcore.enums import ConnectCloseReason
 from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport, VirtError
 from virtcore.operations.declare import Operation, all_operations
-from virtcore.operations.events import Event
-from virtcore.operations.procedures import procedure, program
+from virtcore.operations.events import ConnectionClosedEvent, Event, QemuMonitorEvent
+from virtcore.operations.procedures import procedure
 from virtcore.operations.spellings import canonical_function, spellings_of
-from virtcore.operations.wire.codec import EncodingError, WireError, codec
-from virtcore.operations.wire.events import DOMAIN_EVENTS, of_procedure
+from virtcore.operations.wire.codec import EncodingError, codec
+from virtcore.operations.wire.events import EVENTS, FAMILIES
 from virtcore.operations.wire.mapping import ClientCall, client_operation
 from virtcore.types import NetworkRef
 
@@ -43,16 +44,17 @@ class RemoteDriver(Driver):
         self._encrypted = False
         self._local = request.uri.host is None
         self._event_callbacks = False
-        self._deliverers: dict[int, Callable[[Event], None]] = {}
-        self._next_deliverer = 0
-        #: Callback ids that the daemon gave, as they come; None while nothing is registered.
-        self._registered: list[asyncio.Future[bytes]] | None = None
+        self._events: EventFeed
+        self._monitor_events: EventFeed
 
     @classmethod
     async def open(cls, request: OpenRequest) -> Self:
         driver = cls(request)
         address = address_of(request.uri, request.readonly)
-        driver._wire = await Wire.connect(address, driver._event)
+        driver._wire = wire = await Wire.connect(address, driver._event, driver._lost)
+        kinds = [(FAMILIES[kind.family], (kind.id, None)) for kind in EVENTS if kind.family not in ("", "qemu")]
+        driver._events = EventFeed(wire, kinds, closing=True)
+        driver._monitor_events = EventFeed(wire, [(FAMILIES["qemu"], (None, None, 0))])
         try:
             await driver._authenticate()
             await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_KEEPALIVE)
@@ -69,7 +71,7 @@ class RemoteDriver(Driver):
     async def close(self) -> None:
         if self._wire.alive:
             reply = self._wire.start(procedure("remote.CONNECT_CLOSE"), b"")
-            reply.add_done_callback(_look)
+            reply.add_done_callback(look)
         await self._wire.close()
 
     async def _ask(self, name: str, *arguments: object) -> Any:
@@ -119,46 +121,20 @@ class RemoteDriver(Driver):
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         if not self._event_callbacks:
             raise NoSupport("virConnectDomainEventRegisterAny", domain=ErrorDomain.REMOTE)
-        if self._registered is None:
-            # Sent at once: whatever is called after this cannot overtake it.
-            row = procedure("remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY")
-            encode = codec("remote", row.args or "").encode
-            self._registered = [self._wire.start(row, encode((kind.id, None))) for kind in DOMAIN_EVENTS]
-            for reply in self._registered:
-                reply.add_done_callback(_look)
-        key = self._next_deliverer
-        self._next_deliverer += 1
-        self._deliverers[key] = deliver
-        return Subscription(lambda: self._unsubscribe(key))
+        return self._events.subscribe(deliver)
 
-    def _unsubscribe(self, key: int) -> None:
-        self._deliverers.pop(key, None)
-        if not self._deliverers and self._registered is not None:
-            registered, self._registered = self._registered, None
-            for reply in registered:
-                reply.add_done_callback(self._deregister)
-
-    def _deregister(self, reply: asyncio.Future[bytes]) -> None:
-        if reply.cancelled() or reply.exception() is not None or not self._wire.alive:
-            return
-        registration = procedure("remote.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY")
-        (callback_id,) = body_of(reply.result(), codec("remote", registration.ret or "").decode)
-        row = procedure("remote.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY")
-        body = codec("remote", row.args or "").encode((callback_id,))
-        self._wire.start(row, body).add_done_callback(_look)
+    def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
+        return self._monitor_events.subscribe(deliver)
 
     def _event(self, message: Message) -> None:
-        if message.program != program("remote").number:
-            return
-        kind = of_procedure(message.procedure)
-        if kind is None:
-            return  # a kind that virtcore does not know yet, and did not ask for
-        try:
-            event, _ = kind.decode(message.data, BODY)
-        except WireError:
-            return  # as libvirt's client does: an event that cannot be read is no reason to end the connection
-        for deliver in list(self._deliverers.values()):
-            deliver(event)
+        event = event_of(message)
+        if isinstance(event, QemuMonitorEvent):
+            self._monitor_events.deliver(event)
+        elif event is not None:
+            self._events.deliver(event)
+
+    def _lost(self, ended: bool) -> None:
+        self._events.deliver(ConnectionClosedEvent(ConnectCloseReason.EOF if ended else ConnectCloseReason.ERROR))
 
     # -- every other operation
 
@@ -182,23 +158,18 @@ class RemoteDriver(Driver):
         try:
             body = call.encode(wire_arguments) if call.encode is not None else b""
             if row.stream is not None:
-                _, stream = await self._wire.open_stream(row, body)
-                return stream
+                reply, stream = await self._wire.open_stream(row, body)
+                return call.value((*body_of(reply, call.decode), stream))
             results = body_of(await self._wire.call(row, body), call.decode)
-            if call.repeat is not None and call.encode is not None:
-                again = list(wire_arguments)
-                again[call.repeat] = results[-1]
-                if results[-1]:
-                    results = body_of(await self._wire.call(row, call.encode(tuple(again))), call.decode)
+            while call.again is not None and call.encode is not None:
+                more = call.again(wire_arguments, results)
+                if more is None:
+                    break
+                wire_arguments = more
+                results = body_of(await self._wire.call(row, call.encode(wire_arguments)), call.decode)
         except EncodingError as error:
             raise RPC(f"Unable to encode message payload: {error}", domain=ErrorDomain.RPC) from None
         return call.value(results) if call.decode is not None else None
-
-
-def _look(reply: asyncio.Future[bytes]) -> None:
-    """Nobody waits for this reply; an error in it is looked at, so that asyncio does not report it."""
-    if not reply.cancelled():
-        reply.exception()
 
 
 def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -36,27 +36,35 @@ CLOSE_WAIT = 3.0
 Token = asyncio.Future[bytes] | ClientStream
 
 
+def _unheard(ended: bool) -> None:
+    """Nobody wants to know that the connection was lost."""
+
+
 class Wire(FlowControl):
     """One socket to a daemon.
 
     :param on_event: called with the message of every event.
+    :param on_lost: called when the connection is lost: with True when the daemon ended it, False when it broke.
     """
 
-    def __init__(self, on_event: Callable[[Message], None]) -> None:
+    def __init__(self, on_event: Callable[[Message], None], on_lost: Callable[[bool], None] = _unheard) -> None:
         super().__init__()
         self._on_event = on_event
+        self._on_lost = on_lost
         self._state: ClientState[Token] = ClientState()
         self._lost: VirtError | None = None
         self._closed = asyncio.Event()
 
     @classmethod
-    async def connect(cls, address: Address, on_event: Callable[[Message], None]) -> Wire:
+    async def connect(
+        cls, address: Address, on_event: Callable[[Message], None], on_lost: Callable[[bool], None] = _unheard
+    ) -> Wire:
         """Connect to a daemon.
 
         :raises SystemError: nothing answers there (libvirt's message).
         """
         loop = asyncio.get_running_loop()
-        wire = cls(on_event)
+        wire = cls(on_event, on_lost)
         try:
             if address.path is not None:
                 await loop.create_unix_connection(lambda: wire, address.path)
@@ -83,6 +91,7 @@ class Wire(FlowControl):
         if self._lost is None:
             reason = _reason(exc) if isinstance(exc, OSError) else "Input/output error"
             self._lost = SystemError(f"End of file while reading data: {reason}", domain=ErrorDomain.RPC)
+            self._on_lost(exc is None)
         for token in self._state.tokens():
             self._fail(token, self._lost)
 
@@ -107,6 +116,8 @@ class Wire(FlowControl):
             outgoing.clear()
 
     def _break(self, error: VirtError) -> None:
+        if self._lost is None:
+            self._on_lost(False)
         self._lost = error
         if self._transport is not None:
             self._transport.abort()

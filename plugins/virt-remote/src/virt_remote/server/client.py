@@ -29,7 +29,8 @@ from virt_remote.protocol import (
     program_numbers,
     unpack,
 )
-from virt_remote.server.procedures import SESSION_PROCEDURES, Callbacks
+from virt_remote.server.events import Callbacks
+from virt_remote.server.procedures import SESSION_PROCEDURES
 from virt_remote.server.replies import as_libvirt, error_reply_body, function_of
 from virt_remote.server.streams import ServerStream
 from virtcore.errors import RPC, ErrorDomain, InternalError, NoSupport, OperationDenied, VirtError
@@ -253,12 +254,12 @@ class Client(FlowControl):
         """
         decode, build, encode, result = call.decode, call.arguments, call.encode, call.result
         spelling = call.spelling
-        flags_at = call.flags_at if self.readonly and spelling.write is not False else None
+        guard_at = call.guard_at if self.readonly and spelling.write is not False else None
         function, driver = guarded(session.method(call.operation.name)).function, session.driver
 
         def answer(frame: bytes, serial: int) -> bytes:
             wire: tuple[Any, ...] = decode(frame, BODY)[0] if decode is not None else ()
-            if flags_at is not None and spelling.forbidden_readonly(wire[flags_at]):
+            if guard_at is not None and spelling.forbidden_readonly(wire[guard_at]):
                 raise OperationDenied(spelling.refusal)
             try:
                 value = function(driver, *(wire if build is None else build(wire)))
@@ -272,7 +273,7 @@ class Client(FlowControl):
 
     def _arguments(self, call: ServerCall, frame: bytes) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         wire: tuple[Any, ...] = call.decode(frame, BODY)[0] if call.decode is not None else ()
-        if self.readonly and call.flags_at is not None and call.spelling.forbidden_readonly(wire[call.flags_at]):
+        if self.readonly and call.guard_at is not None and call.spelling.forbidden_readonly(wire[call.guard_at]):
             raise OperationDenied(call.spelling.refusal)
         return (wire if call.arguments is None else call.arguments(wire)), wire
 
@@ -290,9 +291,12 @@ class Client(FlowControl):
         except NoSupport as error:
             raise as_libvirt(error, call.spelling) from None
         if call.procedure.stream is not None:
-            self._reply(key, serial, b"")
+            stream, body = value, b""
+            if call.encode is not None and call.result is not None:  # it gives something beside the stream
+                stream, body = value[-1], call.encode(call.result(value, wire))
+            self._reply(key, serial, body)
             stream_key = (*key, serial)
-            self._streams[stream_key] = ServerStream(self, stream_key, value, call.procedure, wire)
+            self._streams[stream_key] = ServerStream(self, stream_key, stream, call.procedure, wire)
             return None
         if call.encode is None:
             return b""

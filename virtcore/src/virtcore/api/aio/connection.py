@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from virtcore.api.async_base import DEFAULT, AsyncConnectionBase, Deadline
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from virtcore.api.aio.storage_pool import AsyncStoragePool
     from virtcore.api.aio.storage_vol import AsyncStorageVol
     from virtcore.enums import (
+        ConnectBaselineCPUFlags,
+        ConnectCompareCPUFlags,
         ConnectGetAllDomainStatsFlags,
         ConnectGetDomainCapabilitiesFlags,
         ConnectListAllDomainsFlags,
@@ -29,14 +31,19 @@ if TYPE_CHECKING:
         ConnectListAllNodeDeviceFlags,
         ConnectListAllSecretsFlags,
         ConnectListAllStoragePoolsFlags,
+        CPUCompareResult,
         DomainCreateFlags,
         DomainDefineFlags,
+        DomainSaveImageXMLFlags,
+        DomainSaveRestoreFlags,
         DomainStatsTypes,
         InterfaceDefineFlags,
         NetworkCreateFlags,
         NetworkDefineFlags,
+        NodeAllocPagesFlags,
         NodeDeviceCreateXMLFlags,
         NodeDeviceDefineXMLFlags,
+        NodeSuspendTarget,
         NWFilterBindingCreateFlags,
         NWFilterDefineFlags,
         SecretDefineFlags,
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
         StoragePoolCreateFlags,
         StoragePoolDefineFlags,
     )
-    from virtcore.operations.values import DomainStats, NodeInfo, SecurityModel
+    from virtcore.operations.values import DomainStats, NodeCpuMap, NodeInfo, SecurityModel
     from virtcore.types import (
         DomainCheckpointRef,
         DomainRef,
@@ -296,6 +303,226 @@ class AsyncConnection(AsyncConnectionBase):
             deadline,
         )
         return result
+
+    async def restore(
+        self,
+        file: str | None = None,
+        dxml: str | None = None,
+        parallel_channels: int | None = None,
+        flags: DomainSaveRestoreFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Start a guest from a file that it was saved into (``virDomainRestoreParams``).
+
+        :param file: path on the host.
+        :param dxml: XML to use in place of the saved one; differs only where the guest cannot see it.
+        :param parallel_channels: how many threads read.
+        """
+        await self._call("connection_restore", (file, dxml, parallel_channels, flags), deadline)
+
+    async def save_image_xml(
+        self, file: str, flags: DomainSaveImageXMLFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> str:
+        """The XML in a file that a guest was saved into (``virDomainSaveImageGetXMLDesc``)."""
+        result: str = await self._call("connection_save_image_xml", (file, flags), deadline)
+        return result
+
+    async def save_image_define_xml(
+        self, file: str, dxml: str, flags: DomainSaveRestoreFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Replace the XML in a file that a guest was saved into (``virDomainSaveImageDefineXML``)."""
+        await self._call("connection_save_image_define_xml", (file, dxml, flags), deadline)
+
+    async def xml_from_native(
+        self, native_format: str, native_config: str, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> str:
+        """The domain that a hypervisor's own configuration describes, as XML (``virConnectDomainXMLFromNative``).
+
+        :param native_format: such as ``qemu-argv``, ``xen-xl``, ``vmware-vmx``.
+        """
+        result: str = await self._call("connection_xml_from_native", (native_format, native_config, flags), deadline)
+        return result
+
+    async def xml_to_native(self, native_format: str, xml: str, flags: int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """A domain in a hypervisor's own format (``virConnectDomainXMLToNative``)."""
+        result: str = await self._call("connection_xml_to_native", (native_format, xml, flags), deadline)
+        return result
+
+    async def create_domain_with_files(
+        self, xml: str, files: Sequence[int], flags: DomainCreateFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> AsyncDomain:
+        """As :meth:`connection_create_domain`; a container's first process gets descriptors
+        (``virDomainCreateXMLWithFiles``).
+
+        :param files: the descriptors; the caller closes them.
+        """
+        from virtcore.api.aio.domain import AsyncDomain
+
+        ref: DomainRef = await self._call("connection_create_domain_with_files", (xml, files, flags), deadline)
+        return AsyncDomain(self, ref)
+
+    async def qemu_attach(self, pid: int, flags: int = 0, *, deadline: Deadline = DEFAULT) -> AsyncDomain:
+        """Take over a QEMU process that others started (``virDomainQemuAttach``)."""
+        from virtcore.api.aio.domain import AsyncDomain
+
+        ref: DomainRef = await self._call("connection_qemu_attach", (pid, flags), deadline)
+        return AsyncDomain(self, ref)
+
+    async def node_cpu_stats(self, cpu: int = -1, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Mapping[str, int]:
+        """Times of a host CPU in ns: ``kernel``, ``user``, ``idle``, ``iowait``, ``intr``; or ``utilization`` in
+        percent (``virNodeGetCPUStats``).
+
+        :param cpu: its number; -1 for all together.
+        """
+        result: Mapping[str, int] = await self._call("connection_node_cpu_stats", (cpu, flags), deadline)
+        return result
+
+    async def node_cpu_map(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> NodeCpuMap:
+        """Which of the host's CPUs are there and online (``virNodeGetCPUMap``)."""
+        result: NodeCpuMap = await self._call("connection_node_cpu_map", (flags,), deadline)
+        return result
+
+    async def cpu_model_names(self, arch: str, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Sequence[str]:
+        """Names of CPU models of an architecture (``virConnectGetCPUModelNames``)."""
+        result: Sequence[str] = await self._call("connection_cpu_model_names", (arch, flags), deadline)
+        return result
+
+    async def compare_cpu(
+        self, xml: str, flags: ConnectCompareCPUFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> CPUCompareResult:
+        """Compare a CPU with the host's (``virConnectCompareCPU``).
+
+        :param xml: the ``cpu`` element, or capabilities with one.
+        """
+        result: CPUCompareResult = await self._call("connection_compare_cpu", (xml, flags), deadline)
+        return result
+
+    async def compare_hypervisor_cpu(
+        self,
+        emulator: str | None,
+        arch: str | None,
+        machine: str | None,
+        virttype: str | None,
+        xml: str,
+        flags: ConnectCompareCPUFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> CPUCompareResult:
+        """Compare a CPU with what a hypervisor can give its guests here (``virConnectCompareHypervisorCPU``); None
+        chooses the default of each.
+        """
+        result: CPUCompareResult = await self._call(
+            "connection_compare_hypervisor_cpu", (emulator, arch, machine, virttype, xml, flags), deadline
+        )
+        return result
+
+    async def baseline_cpu(
+        self, xml_cpus: Sequence[str], flags: ConnectBaselineCPUFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> str:
+        """The CPU that all of some hosts can give their guests, as XML (``virConnectBaselineCPU``).
+
+        :param xml_cpus: ``cpu`` elements, or capabilities with one.
+        """
+        result: str = await self._call("connection_baseline_cpu", (xml_cpus, flags), deadline)
+        return result
+
+    async def baseline_hypervisor_cpu(
+        self,
+        emulator: str | None,
+        arch: str | None,
+        machine: str | None,
+        virttype: str | None,
+        xml_cpus: Sequence[str],
+        flags: ConnectBaselineCPUFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> str:
+        """As :meth:`connection_baseline_cpu`, of what a hypervisor can give (``virConnectBaselineHypervisorCPU``)."""
+        result: str = await self._call(
+            "connection_baseline_hypervisor_cpu", (emulator, arch, machine, virttype, xml_cpus, flags), deadline
+        )
+        return result
+
+    async def node_memory_stats(
+        self, cell: int = -1, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> Mapping[str, int]:
+        """Memory of the host in KiB: ``total``, ``free``, ``buffers``, ``cached`` (``virNodeGetMemoryStats``).
+
+        :param cell: number of a NUMA cell; -1 for all together.
+        """
+        result: Mapping[str, int] = await self._call("connection_node_memory_stats", (cell, flags), deadline)
+        return result
+
+    async def node_cells_free_memory(
+        self, start_cell: int = 0, max_cells: int = 1024, *, deadline: Deadline = DEFAULT
+    ) -> Sequence[int]:
+        """Free memory of NUMA cells in bytes (``virNodeGetCellsFreeMemory``)."""
+        result: Sequence[int] = await self._call("connection_node_cells_free_memory", (start_cell, max_cells), deadline)
+        return result
+
+    async def node_free_pages(
+        self,
+        pages: Sequence[int],
+        start_cell: int = -1,
+        cell_count: int = 1,
+        flags: int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> Sequence[int]:
+        """Numbers of free pages: for each cell one per page size (``virNodeGetFreePages``).
+
+        :param pages: page sizes in KiB.
+        :param start_cell: first NUMA cell; -1 for all together.
+        """
+        result: Sequence[int] = await self._call(
+            "connection_node_free_pages", (pages, start_cell, cell_count, flags), deadline
+        )
+        return result
+
+    async def node_alloc_pages(
+        self,
+        page_sizes: Sequence[int],
+        page_counts: Sequence[int],
+        start_cell: int = -1,
+        cell_count: int = 1,
+        flags: NodeAllocPagesFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> int:
+        """Reserve huge pages, or set how many are reserved; returns how many were (``virNodeAllocPages``).
+
+        :param page_sizes: page sizes in KiB.
+        :param page_counts: how many of each.
+        """
+        result: int = await self._call(
+            "connection_node_alloc_pages", (page_sizes, page_counts, start_cell, cell_count, flags), deadline
+        )
+        return result
+
+    async def node_set_memory_parameters(
+        self, params: TypedParameters, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set parameters of the host's page sharing (``virNodeSetMemoryParameters``)."""
+        await self._call("connection_node_set_memory_parameters", (params, flags), deadline)
+
+    async def node_suspend(
+        self, target: NodeSuspendTarget | int, duration: int, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Have the host sleep (``virNodeSuspendForDuration``).
+
+        :param duration: seconds until it wakes up, at least 60.
+        """
+        await self._call("connection_node_suspend", (target, duration, flags), deadline)
+
+    async def node_sev_info(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> TypedParameters:
+        """The host's memory encryption for guests (``virNodeGetSEVInfo``)."""
+        result: TypedParameters = await self._call("connection_node_sev_info", (flags,), deadline)
+        return result
+
+    async def set_identity(self, params: TypedParameters, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Say on whose behalf a daemon calls (``virConnectSetIdentity``)."""
+        await self._call("connection_set_identity", (params, flags), deadline)
 
     async def list_interfaces(
         self, flags: ConnectListAllInterfacesFlags | int = 0, *, deadline: Deadline = DEFAULT

@@ -2,30 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
 from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
+    from virtcore.api.aio.domain_checkpoint import AsyncDomainCheckpoint
+    from virtcore.api.aio.domain_snapshot import AsyncDomainSnapshot
     from virtcore.api.streams import AsyncStream
     from virtcore.enums import (
+        DomainAbortJobFlags,
+        DomainAuthorizedSSHKeysSetFlags,
+        DomainBackupBeginFlags,
+        DomainBlockCommitFlags,
+        DomainBlockCopyFlags,
+        DomainBlockJobAbortFlags,
+        DomainBlockJobInfoFlags,
+        DomainBlockJobSetSpeedFlags,
+        DomainBlockRebaseFlags,
+        DomainBlockResizeFlags,
+        DomainChannelFlags,
+        DomainCheckpointCreateFlags,
+        DomainCheckpointListFlags,
         DomainConsoleFlags,
+        DomainCoreDumpFlags,
+        DomainCoreDumpFormat,
         DomainCreateFlags,
         DomainDestroyFlags,
+        DomainDeviceModifyFlags,
+        DomainDirtyRateCalcFlags,
+        DomainFDAssociateFlags,
+        DomainGetHostnameFlags,
+        DomainGetJobStatsFlags,
+        DomainGraphicsReloadType,
+        DomainGuestInfoTypes,
+        DomainInterfaceAddressesSource,
+        DomainLifecycle,
+        DomainLifecycleAction,
+        DomainMemoryFlags,
+        DomainMemoryModFlags,
+        DomainMemoryStatTags,
         DomainMessageType,
         DomainMetadataType,
+        DomainMigrateMaxSpeedFlags,
         DomainModificationImpact,
+        DomainOpenGraphicsFlags,
+        DomainProcessSignal,
+        DomainQemuMonitorCommandFlags,
         DomainRebootFlags,
+        DomainSaveImageXMLFlags,
+        DomainSaveRestoreFlags,
+        DomainSetTimeFlags,
+        DomainSetUserPasswordFlags,
         DomainShutdownFlags,
+        DomainSnapshotCreateFlags,
+        DomainSnapshotListFlags,
         DomainUndefineFlags,
         DomainVcpuFlags,
         DomainXMLFlags,
+        KeycodeSet,
+        NodeSuspendTarget,
     )
     from virtcore.operations.stream import ByteStream
-    from virtcore.operations.values import ControlInfo, DomainInfo, SecurityLabel, StateInfo
-    from virtcore.types import TypedParameters
+    from virtcore.operations.values import (
+        BlockInfo,
+        BlockJobInfo,
+        ControlInfo,
+        DiskError,
+        DomainInfo,
+        DomainInterface,
+        FSInfo,
+        GuestTime,
+        InterfaceStats,
+        IOThreadInfo,
+        JobStats,
+        MonitorReply,
+        SchedulerType,
+        Screenshot,
+        SecurityLabel,
+        StateInfo,
+        VcpuInfo,
+    )
+    from virtcore.types import CpuMap, DomainCheckpointRef, DomainSnapshotRef, TypedParameters
 
 __all__ = ["AsyncDomain"]
 
@@ -86,6 +146,20 @@ class AsyncDomain(AsyncObjectBase[DomainRef]):
     async def undefine(self, flags: DomainUndefineFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
         """Remove the persistent definition; a running domain becomes transient (``virDomainUndefineFlags``)."""
         await self._call("domain_undefine", (flags,), deadline)
+
+    async def create_with_files(
+        self, files: Sequence[int], flags: DomainCreateFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """As :meth:`domain_create`; a container's first process gets descriptors (``virDomainCreateWithFiles``).
+
+        :param files: the descriptors; the caller closes them.
+        """
+        ref: DomainRef = await self._call("domain_create_with_files", (files, flags), deadline)
+        self._ref = ref
+
+    async def rename(self, new_name: str | None, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Give an inactive domain another name (``virDomainRename``)."""
+        await self._call("domain_rename", (new_name, flags), deadline)
 
     async def state(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> StateInfo:
         """State and the reason for it (``virDomainGetState``)."""
@@ -186,6 +260,54 @@ class AsyncDomain(AsyncObjectBase[DomainRef]):
         """Set whether it starts with the host (``virDomainSetAutostart``)."""
         await self._call("domain_set_autostart", (autostart,), deadline)
 
+    async def autostart_once(self, *, deadline: Deadline = DEFAULT) -> bool:
+        """Whether it starts with the host's next boot only (``virDomainGetAutostartOnce``)."""
+        result: bool = await self._call("domain_autostart_once", (), deadline)
+        return result
+
+    async def set_autostart_once(self, autostart: bool, *, deadline: Deadline = DEFAULT) -> None:
+        """Set whether it starts with the host's next boot only (``virDomainSetAutostartOnce``)."""
+        await self._call("domain_set_autostart_once", (autostart,), deadline)
+
+    async def set_metadata(
+        self,
+        type: DomainMetadataType | int,
+        metadata: str | None,
+        key: str | None = None,
+        uri: str | None = None,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Set title, description or a custom metadata element (``virDomainSetMetadata``).
+
+        :param metadata: the text or the element; None removes it.
+        :param key: prefix of the custom element's namespace.
+        :param uri: its namespace.
+        """
+        await self._call("domain_set_metadata", (type, metadata, key, uri, flags), deadline)
+
+    async def set_lifecycle_action(
+        self,
+        type: DomainLifecycle | int,
+        action: DomainLifecycleAction | int,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Set what happens when the guest powers off, reboots or crashes (``virDomainSetLifecycleAction``)."""
+        await self._call("domain_set_lifecycle_action", (type, action, flags), deadline)
+
+    async def associate_fds(
+        self, name: str, files: Sequence[int], flags: DomainFDAssociateFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Lend a domain descriptors, under a name that its XML uses, for as long as the connection is open
+        (``virDomainFDAssociate``).
+
+        :param files: the descriptors; the caller closes them.
+        """
+        await self._call("domain_associate_fds", (name, files, flags), deadline)
+
     async def open_console(
         self, device: str | None = None, flags: DomainConsoleFlags | int = 0, *, deadline: Deadline = DEFAULT
     ) -> AsyncStream:
@@ -197,3 +319,877 @@ class AsyncDomain(AsyncObjectBase[DomainRef]):
 
         stream: ByteStream = await self._call("domain_open_console", (device, flags), deadline)
         return AsyncStream(self.connection, stream)
+
+    async def block_rebase(
+        self,
+        disk: str,
+        base: str | None = None,
+        bandwidth: int = 0,
+        flags: DomainBlockRebaseFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Copy the part of a disk's backing chain above ``base`` into its top image, or with flag ``COPY`` mirror the
+        disk to ``base`` (``virDomainBlockRebase``).
+
+        :param base: None for none: the whole chain is copied.
+        :param bandwidth: most MiB/s, bytes/s with the flag for it; 0 for no limit; so in all block jobs.
+        """
+        await self._call("domain_block_rebase", (disk, base, bandwidth, flags), deadline)
+
+    async def block_copy(
+        self,
+        disk: str,
+        xml: str,
+        params: TypedParameters,
+        flags: DomainBlockCopyFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Mirror a disk to another place (``virDomainBlockCopy``).
+
+        :param xml: the destination as a ``disk`` element.
+        """
+        await self._call("domain_block_copy", (disk, xml, params, flags), deadline)
+
+    async def block_commit(
+        self,
+        disk: str,
+        base: str | None = None,
+        top: str | None = None,
+        bandwidth: int = 0,
+        flags: DomainBlockCommitFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Merge images of a disk's backing chain downwards (``virDomainBlockCommit``).
+
+        :param base: the image that takes the data; None for the lowest.
+        :param top: the topmost image that is merged; None for the one in use.
+        """
+        await self._call("domain_block_commit", (disk, base, top, bandwidth, flags), deadline)
+
+    async def block_job_info(
+        self, disk: str, flags: DomainBlockJobInfoFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> BlockJobInfo | None:
+        """The block job of a disk; None when there is none (``virDomainGetBlockJobInfo``)."""
+        result: BlockJobInfo | None = await self._call("domain_block_job_info", (disk, flags), deadline)
+        return result
+
+    async def block_job_set_speed(
+        self, disk: str, bandwidth: int, flags: DomainBlockJobSetSpeedFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Limit the speed of a block job (``virDomainBlockJobSetSpeed``)."""
+        await self._call("domain_block_job_set_speed", (disk, bandwidth, flags), deadline)
+
+    async def block_job_abort(
+        self, disk: str, flags: DomainBlockJobAbortFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """End a block job, or complete one that is ready (``virDomainBlockJobAbort``)."""
+        await self._call("domain_block_job_abort", (disk, flags), deadline)
+
+    async def backup_begin(
+        self,
+        backup_xml: str,
+        checkpoint_xml: str | None = None,
+        flags: DomainBackupBeginFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Begin a backup of disks of a running guest (``virDomainBackupBegin``). It goes on as the domain's job.
+
+        :param checkpoint_xml: the checkpoint to make at the same moment.
+        """
+        await self._call("domain_backup_begin", (backup_xml, checkpoint_xml, flags), deadline)
+
+    async def backup_xml(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The running backup as XML (``virDomainBackupGetXMLDesc``).
+
+        :raises NoDomainBackup: there is none.
+        """
+        result: str = await self._call("domain_backup_xml", (flags,), deadline)
+        return result
+
+    async def attach_device(
+        self, xml: str, flags: DomainDeviceModifyFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Add a device (``virDomainAttachDeviceFlags``).
+
+        :param xml: the element of the device.
+        :raises XMLError: the document is refused; nothing changed.
+        """
+        await self._call("domain_attach_device", (xml, flags), deadline)
+
+    async def detach_device(
+        self, xml: str, flags: DomainDeviceModifyFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Remove the device that the XML describes (``virDomainDetachDeviceFlags``). A guest may take its time: the
+        device is gone when :class:`~virtcore.operations.events.DomainDeviceRemovedEvent` comes.
+        """
+        await self._call("domain_detach_device", (xml, flags), deadline)
+
+    async def detach_device_alias(
+        self, alias: str, flags: DomainDeviceModifyFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Remove a device by its alias (``virDomainDetachDeviceAlias``); as :meth:`domain_detach_device`."""
+        await self._call("domain_detach_device_alias", (alias, flags), deadline)
+
+    async def update_device(
+        self, xml: str, flags: DomainDeviceModifyFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Change a device: the medium of a CD drive, the link of an interface, ... (``virDomainUpdateDeviceFlags``)."""
+        await self._call("domain_update_device", (xml, flags), deadline)
+
+    async def block_info(self, disk: str, flags: int = 0, *, deadline: Deadline = DEFAULT) -> BlockInfo:
+        """Sizes of a disk in bytes (``virDomainGetBlockInfo``).
+
+        :param disk: its target, e.g. ``vda``, or the path of its source; so in all operations on disks.
+        """
+        result: BlockInfo = await self._call("domain_block_info", (disk, flags), deadline)
+        return result
+
+    async def block_stats(self, disk: str, flags: int = 0, *, deadline: Deadline = DEFAULT) -> TypedParameters:
+        """Counters of a disk: bytes, requests, ns (``virDomainBlockStatsFlags``); empty for all disks together."""
+        result: TypedParameters = await self._call("domain_block_stats", (disk, flags), deadline)
+        return result
+
+    async def block_peek(
+        self, disk: str, offset: int, size: int, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> bytes:
+        """Bytes of a disk as the guest sees them (``virDomainBlockPeek``). For guests that are off: a running one
+        writes meanwhile.
+
+        :param size: bytes, at most 4 MiB.
+        """
+        result: bytes = await self._call("domain_block_peek", (disk, offset, size, flags), deadline)
+        return result
+
+    async def block_resize(
+        self, disk: str, size: int, flags: DomainBlockResizeFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Change the size of a running guest's disk (``virDomainBlockResize``).
+
+        :param size: in KiB, in bytes with flag ``BYTES``.
+        """
+        await self._call("domain_block_resize", (disk, size, flags), deadline)
+
+    async def block_iotune(
+        self, disk: str | None = None, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Limits of a disk's I/O (``virDomainGetBlockIoTune``)."""
+        result: TypedParameters = await self._call("domain_block_iotune", (disk, flags), deadline)
+        return result
+
+    async def set_block_iotune(
+        self,
+        disk: str,
+        params: TypedParameters,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Set limits of a disk's I/O; 0 lifts one (``virDomainSetBlockIoTune``)."""
+        await self._call("domain_set_block_iotune", (disk, params, flags), deadline)
+
+    async def set_throttle_group(
+        self,
+        group: str,
+        params: TypedParameters,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Make or change a group of limits that disks share (``virDomainSetThrottleGroup``)."""
+        await self._call("domain_set_throttle_group", (group, params, flags), deadline)
+
+    async def del_throttle_group(
+        self, group: str, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Remove a group of limits that no disk uses (``virDomainDelThrottleGroup``)."""
+        await self._call("domain_del_throttle_group", (group, flags), deadline)
+
+    async def set_block_threshold(
+        self, dev: str, threshold: int, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Have an event come once a disk's host storage grows past a size (``virDomainSetBlockThreshold``).
+
+        :param dev: target of the disk, with ``[index]`` for one of its backing images.
+        :param threshold: bytes; 0 for none.
+        """
+        await self._call("domain_set_block_threshold", (dev, threshold, flags), deadline)
+
+    async def disk_errors(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Sequence[DiskError]:
+        """Disks whose I/O is stopped by an error (``virDomainGetDiskErrors``)."""
+        result: Sequence[DiskError] = await self._call("domain_disk_errors", (flags,), deadline)
+        return result
+
+    async def interface_stats(self, device: str, *, deadline: Deadline = DEFAULT) -> InterfaceStats:
+        """Traffic of a network interface (``virDomainInterfaceStats``).
+
+        :param device: target or MAC address of the interface.
+        """
+        result: InterfaceStats = await self._call("domain_interface_stats", (device,), deadline)
+        return result
+
+    async def interface_parameters(
+        self, device: str, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Limits of an interface's bandwidth in KiB/s, bursts in KiB (``virDomainGetInterfaceParameters``)."""
+        result: TypedParameters = await self._call("domain_interface_parameters", (device, flags), deadline)
+        return result
+
+    async def set_interface_parameters(
+        self,
+        device: str,
+        params: TypedParameters,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Set limits of an interface's bandwidth; 0 lifts one (``virDomainSetInterfaceParameters``)."""
+        await self._call("domain_set_interface_parameters", (device, params, flags), deadline)
+
+    async def interface_addresses(
+        self, source: DomainInterfaceAddressesSource | int = 0, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> Sequence[DomainInterface]:
+        """Addresses of the guest's interfaces (``virDomainInterfaceAddresses``).
+
+        :param source: who is asked: leases of networks, the guest's agent, or the host's ARP table.
+        """
+        result: Sequence[DomainInterface] = await self._call("domain_interface_addresses", (source, flags), deadline)
+        return result
+
+    async def fs_freeze(
+        self, mountpoints: Sequence[str] | None = None, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> int:
+        """Stop writing to file systems in the guest; returns how many (``virDomainFSFreeze``).
+
+        :param mountpoints: which; None for all.
+        """
+        result: int = await self._call("domain_fs_freeze", (mountpoints, flags), deadline)
+        return result
+
+    async def fs_thaw(
+        self, mountpoints: Sequence[str] | None = None, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> int:
+        """Let frozen file systems go on; returns how many (``virDomainFSThaw``)."""
+        result: int = await self._call("domain_fs_thaw", (mountpoints, flags), deadline)
+        return result
+
+    async def fs_trim(
+        self, mountpoint: str | None = None, minimum: int = 0, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Give unused blocks of file systems back to the host (``virDomainFSTrim``).
+
+        :param mountpoint: which; None for all.
+        :param minimum: shortest run of free bytes that is given back.
+        """
+        await self._call("domain_fs_trim", (mountpoint, minimum, flags), deadline)
+
+    async def fs_info(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Sequence[FSInfo]:
+        """File systems mounted in the guest (``virDomainGetFSInfo``)."""
+        result: Sequence[FSInfo] = await self._call("domain_fs_info", (flags,), deadline)
+        return result
+
+    async def guest_info(
+        self, types: DomainGuestInfoTypes | int = 0, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Users, operating system, time zone, host name, file systems, disks, interfaces, load
+        (``virDomainGetGuestInfo``).
+
+        :param types: which groups; 0 for all that the agent knows.
+        """
+        result: TypedParameters = await self._call("domain_guest_info", (types, flags), deadline)
+        return result
+
+    async def hostname(self, flags: DomainGetHostnameFlags | int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The guest's host name (``virDomainGetHostname``)."""
+        result: str = await self._call("domain_hostname", (flags,), deadline)
+        return result
+
+    async def time(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> GuestTime:
+        """The guest's clock (``virDomainGetTime``)."""
+        result: GuestTime = await self._call("domain_time", (flags,), deadline)
+        return result
+
+    async def set_time(
+        self, seconds: int, nseconds: int = 0, flags: DomainSetTimeFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set the guest's clock (``virDomainSetTime``)."""
+        await self._call("domain_set_time", (seconds, nseconds, flags), deadline)
+
+    async def guest_vcpus(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> TypedParameters:
+        """Virtual CPUs as the guest sees them: ``vcpus``, ``online``, ``offlinable`` (``virDomainGetGuestVcpus``)."""
+        result: TypedParameters = await self._call("domain_guest_vcpus", (flags,), deadline)
+        return result
+
+    async def set_guest_vcpus(self, cpumap: str, state: bool, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Have the guest take virtual CPUs into use or out of it (``virDomainSetGuestVcpus``).
+
+        :param cpumap: their numbers, e.g. ``2-3``.
+        """
+        await self._call("domain_set_guest_vcpus", (cpumap, state, flags), deadline)
+
+    async def set_user_password(
+        self, user: str, password: str, flags: DomainSetUserPasswordFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set a user's password in the guest (``virDomainSetUserPassword``)."""
+        await self._call("domain_set_user_password", (user, password, flags), deadline)
+
+    async def authorized_ssh_keys(self, user: str, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Sequence[str]:
+        """A user's authorized SSH keys in the guest (``virDomainAuthorizedSSHKeysGet``)."""
+        result: Sequence[str] = await self._call("domain_authorized_ssh_keys", (user, flags), deadline)
+        return result
+
+    async def set_authorized_ssh_keys(
+        self,
+        user: str,
+        keys: Sequence[str] = (),
+        flags: DomainAuthorizedSSHKeysSetFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Replace, add or remove a user's authorized SSH keys in the guest (``virDomainAuthorizedSSHKeysSet``)."""
+        await self._call("domain_set_authorized_ssh_keys", (user, keys, flags), deadline)
+
+    async def set_agent_timeout(self, timeout: int, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Set how long the agent is waited for (``virDomainAgentSetResponseTimeout``).
+
+        :param timeout: seconds, or a ``DomainAgentResponseTimeoutValues``.
+        """
+        await self._call("domain_set_agent_timeout", (timeout, flags), deadline)
+
+    async def send_key(
+        self,
+        codeset: KeycodeSet | int,
+        holdtime: int,
+        keycodes: Sequence[int],
+        flags: int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Press keys together (``virDomainSendKey``).
+
+        :param holdtime: how long, in ms.
+        :param keycodes: numbers of the keys in the code set, at most 16.
+        """
+        await self._call("domain_send_key", (codeset, holdtime, keycodes, flags), deadline)
+
+    async def send_process_signal(
+        self, pid: int, signum: DomainProcessSignal | int, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Send a signal to a process in the guest (``virDomainSendProcessSignal``).
+
+        :param pid: its number in the guest; negative for a process group.
+        """
+        await self._call("domain_send_process_signal", (pid, signum, flags), deadline)
+
+    async def inject_nmi(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Send the guest a non-maskable interrupt (``virDomainInjectNMI``)."""
+        await self._call("domain_inject_nmi", (flags,), deadline)
+
+    async def pm_suspend(
+        self, target: NodeSuspendTarget | int, duration: int = 0, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Have the guest go to sleep (``virDomainPMSuspendForDuration``).
+
+        :param duration: seconds until it wakes up by itself; 0 for never.
+        """
+        await self._call("domain_pm_suspend", (target, duration, flags), deadline)
+
+    async def pm_wakeup(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Wake a sleeping guest (``virDomainPMWakeup``)."""
+        await self._call("domain_pm_wakeup", (flags,), deadline)
+
+    async def screenshot(
+        self, screen: int = 0, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> Screenshot[AsyncStream]:
+        """Take a picture of a screen of the guest (``virDomainScreenshot``)."""
+        from virtcore.api.streams import AsyncStream
+        from virtcore.operations.values import Screenshot
+
+        value: Screenshot[ByteStream] = await self._call("domain_screenshot", (screen, flags), deadline)
+        stream = AsyncStream(self.connection, value.stream)
+        return Screenshot(*value[:-1], stream)
+
+    async def open_channel(
+        self, name: str | None = None, flags: DomainChannelFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> AsyncStream:
+        """Connect to a channel of the guest (``virDomainOpenChannel``).
+
+        :param name: name or alias of the channel; None for the first.
+        """
+        from virtcore.api.streams import AsyncStream
+
+        stream: ByteStream = await self._call("domain_open_channel", (name, flags), deadline)
+        return AsyncStream(self.connection, stream)
+
+    async def open_graphics(
+        self, idx: int, fd: int, flags: DomainOpenGraphicsFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Connect a graphics server of the guest to a socket (``virDomainOpenGraphics``).
+
+        :param idx: which of the domain's graphics devices.
+        :param fd: one end of a socket pair, whose other end the caller keeps. The caller closes it.
+        """
+        await self._call("domain_open_graphics", (idx, fd, flags), deadline)
+
+    async def open_graphics_fd(
+        self, idx: int, flags: DomainOpenGraphicsFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> int:
+        """A new socket that is connected to a graphics server of the guest (``virDomainOpenGraphicsFD``); the
+        caller's to close.
+
+        :param idx: which of the domain's graphics devices.
+        """
+        result: int = await self._call("domain_open_graphics_fd", (idx, flags), deadline)
+        return result
+
+    async def graphics_reload(
+        self, type: DomainGraphicsReloadType | int = 0, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Have graphics servers read their certificates again (``virDomainGraphicsReload``)."""
+        await self._call("domain_graphics_reload", (type, flags), deadline)
+
+    async def job_stats(self, flags: DomainGetJobStatsFlags | int = 0, *, deadline: Deadline = DEFAULT) -> JobStats:
+        """Progress of the running job, or of the last one (``virDomainGetJobStats``). Answered while the job runs."""
+        result: JobStats = await self._call("domain_job_stats", (flags,), deadline)
+        return result
+
+    async def abort_job(self, flags: DomainAbortJobFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """End the running job; what it began is rolled back (``virDomainAbortJobFlags``)."""
+        await self._call("domain_abort_job", (flags,), deadline)
+
+    async def migrate_set_max_downtime(self, downtime: int, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Set for how long the guest may stand still at the end of its migration (``virDomainMigrateSetMaxDowntime``).
+
+        :param downtime: ms.
+        """
+        await self._call("domain_migrate_set_max_downtime", (downtime, flags), deadline)
+
+    async def migrate_max_downtime(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> int:
+        """For how long it may stand still, in ms (``virDomainMigrateGetMaxDowntime``)."""
+        result: int = await self._call("domain_migrate_max_downtime", (flags,), deadline)
+        return result
+
+    async def migrate_set_compression_cache(
+        self, cache_size: int, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set the size of the cache that compressed migration uses, in bytes
+        (``virDomainMigrateSetCompressionCache``).
+        """
+        await self._call("domain_migrate_set_compression_cache", (cache_size, flags), deadline)
+
+    async def migrate_compression_cache(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> int:
+        """Size of that cache in bytes (``virDomainMigrateGetCompressionCache``)."""
+        result: int = await self._call("domain_migrate_compression_cache", (flags,), deadline)
+        return result
+
+    async def migrate_set_max_speed(
+        self, bandwidth: int, flags: DomainMigrateMaxSpeedFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Limit the bandwidth of migration, in MiB/s (``virDomainMigrateSetMaxSpeed``)."""
+        await self._call("domain_migrate_set_max_speed", (bandwidth, flags), deadline)
+
+    async def migrate_max_speed(
+        self, flags: DomainMigrateMaxSpeedFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> int:
+        """The limit of migration's bandwidth in MiB/s (``virDomainMigrateGetMaxSpeed``)."""
+        result: int = await self._call("domain_migrate_max_speed", (flags,), deadline)
+        return result
+
+    async def migrate_start_post_copy(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Let the guest go on at the destination and fetch the rest of its memory there
+        (``virDomainMigrateStartPostCopy``).
+        """
+        await self._call("domain_migrate_start_post_copy", (flags,), deadline)
+
+    async def save(
+        self,
+        file: str | None = None,
+        dxml: str | None = None,
+        image_format: str | None = None,
+        parallel_channels: int | None = None,
+        flags: DomainSaveRestoreFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Save the running guest into a file, and end it (``virDomainSaveParams``).
+
+        :param file: path on the host.
+        :param dxml: XML to keep in place of the guest's own; differs only where the guest cannot see it.
+        :param image_format: ``raw``, ``gzip``, ``zstd``, ``sparse``, ...; None as configured.
+        :param parallel_channels: how many threads write; only with format ``sparse``.
+        """
+        await self._call("domain_save", (file, dxml, image_format, parallel_channels, flags), deadline)
+
+    async def managed_save(self, flags: DomainSaveRestoreFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Save the running guest where the driver keeps it, and end it: its next start goes on from there
+        (``virDomainManagedSave``).
+        """
+        await self._call("domain_managed_save", (flags,), deadline)
+
+    async def managed_save_remove(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Remove the managed save image (``virDomainManagedSaveRemove``)."""
+        await self._call("domain_managed_save_remove", (flags,), deadline)
+
+    async def managed_save_xml(self, flags: DomainSaveImageXMLFlags | int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The XML in the managed save image (``virDomainManagedSaveGetXMLDesc``)."""
+        result: str = await self._call("domain_managed_save_xml", (flags,), deadline)
+        return result
+
+    async def managed_save_define_xml(
+        self, dxml: str | None, flags: DomainSaveRestoreFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Replace the XML in the managed save image (``virDomainManagedSaveDefineXML``)."""
+        await self._call("domain_managed_save_define_xml", (dxml, flags), deadline)
+
+    async def core_dump(
+        self,
+        to: str,
+        dumpformat: DomainCoreDumpFormat | int = 0,
+        flags: DomainCoreDumpFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Write the guest's memory into a file for a debugger (``virDomainCoreDumpWithFormat``).
+
+        :param to: path on the host.
+        """
+        await self._call("domain_core_dump", (to, dumpformat, flags), deadline)
+
+    async def create_snapshot(
+        self, xml: str, flags: DomainSnapshotCreateFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> AsyncDomainSnapshot:
+        """Take a snapshot (``virDomainSnapshotCreateXML``).
+
+        :raises XMLError: the document is refused; nothing changed.
+        """
+        from virtcore.api.aio.domain_snapshot import AsyncDomainSnapshot
+
+        ref: DomainSnapshotRef = await self._call("domain_create_snapshot", (xml, flags), deadline)
+        return AsyncDomainSnapshot(self.connection, ref)
+
+    async def list_snapshots(
+        self, flags: DomainSnapshotListFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> list[AsyncDomainSnapshot]:
+        """Snapshots that pass every group of filter flags; 0 for all (``virDomainListAllSnapshots``)."""
+        from virtcore.api.aio.domain_snapshot import AsyncDomainSnapshot
+
+        refs: Sequence[DomainSnapshotRef] = await self._call("domain_list_snapshots", (flags,), deadline)
+        return [AsyncDomainSnapshot(self.connection, ref) for ref in refs]
+
+    async def lookup_snapshot(self, name: str, flags: int = 0, *, deadline: Deadline = DEFAULT) -> AsyncDomainSnapshot:
+        """The snapshot of a name (``virDomainSnapshotLookupByName``).
+
+        :raises NoDomainSnapshot: there is none.
+        """
+        from virtcore.api.aio.domain_snapshot import AsyncDomainSnapshot
+
+        ref: DomainSnapshotRef = await self._call("domain_lookup_snapshot", (name, flags), deadline)
+        return AsyncDomainSnapshot(self.connection, ref)
+
+    async def has_current_snapshot(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> bool:
+        """Whether it has a current snapshot (``virDomainHasCurrentSnapshot``)."""
+        result: bool = await self._call("domain_has_current_snapshot", (flags,), deadline)
+        return result
+
+    async def current_snapshot(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> AsyncDomainSnapshot:
+        """The current snapshot (``virDomainSnapshotCurrent``).
+
+        :raises NoDomainSnapshot: there is none.
+        """
+        from virtcore.api.aio.domain_snapshot import AsyncDomainSnapshot
+
+        ref: DomainSnapshotRef = await self._call("domain_current_snapshot", (flags,), deadline)
+        return AsyncDomainSnapshot(self.connection, ref)
+
+    async def create_checkpoint(
+        self, xml: str, flags: DomainCheckpointCreateFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> AsyncDomainCheckpoint:
+        """Make a checkpoint (``virDomainCheckpointCreateXML``).
+
+        :raises XMLError: the document is refused; nothing changed.
+        """
+        from virtcore.api.aio.domain_checkpoint import AsyncDomainCheckpoint
+
+        ref: DomainCheckpointRef = await self._call("domain_create_checkpoint", (xml, flags), deadline)
+        return AsyncDomainCheckpoint(self.connection, ref)
+
+    async def list_checkpoints(
+        self, flags: DomainCheckpointListFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> list[AsyncDomainCheckpoint]:
+        """Checkpoints that pass every group of filter flags; 0 for all (``virDomainListAllCheckpoints``)."""
+        from virtcore.api.aio.domain_checkpoint import AsyncDomainCheckpoint
+
+        refs: Sequence[DomainCheckpointRef] = await self._call("domain_list_checkpoints", (flags,), deadline)
+        return [AsyncDomainCheckpoint(self.connection, ref) for ref in refs]
+
+    async def lookup_checkpoint(
+        self, name: str, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> AsyncDomainCheckpoint:
+        """The checkpoint of a name (``virDomainCheckpointLookupByName``).
+
+        :raises NoDomainCheckpoint: there is none.
+        """
+        from virtcore.api.aio.domain_checkpoint import AsyncDomainCheckpoint
+
+        ref: DomainCheckpointRef = await self._call("domain_lookup_checkpoint", (name, flags), deadline)
+        return AsyncDomainCheckpoint(self.connection, ref)
+
+    async def cpu_stats(
+        self, start_cpu: int = -1, ncpus: int = 1, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> Sequence[TypedParameters]:
+        """CPU time in ns, one row per host CPU (``virDomainGetCPUStats``).
+
+        :param start_cpu: first host CPU; -1 for one row of totals.
+        :param ncpus: how many host CPUs; 0 for all from the first on.
+        """
+        result: Sequence[TypedParameters] = await self._call("domain_cpu_stats", (start_cpu, ncpus, flags), deadline)
+        return result
+
+    async def memory_stats(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Mapping[DomainMemoryStatTags, int]:
+        """Memory use as guest and host see it, in KiB; page faults; time of the last update in s
+        (``virDomainMemoryStats``).
+        """
+        result: Mapping[DomainMemoryStatTags, int] = await self._call("domain_memory_stats", (flags,), deadline)
+        return result
+
+    async def memory_peek(
+        self, start: int, size: int, flags: DomainMemoryFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> bytes:
+        """Content of the guest's memory (``virDomainMemoryPeek``).
+
+        :param start: address.
+        :param size: bytes, at most 4 MiB.
+        """
+        result: bytes = await self._call("domain_memory_peek", (start, size, flags), deadline)
+        return result
+
+    async def start_dirty_rate_calc(
+        self, seconds: int, flags: DomainDirtyRateCalcFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Begin to measure how fast the guest changes its memory (``virDomainStartDirtyRateCalc``). The result comes
+        with the statistics of group ``DIRTYRATE``.
+
+        :param seconds: how long, 1 to 60.
+        """
+        await self._call("domain_start_dirty_rate_calc", (seconds, flags), deadline)
+
+    async def set_vcpus(self, nvcpus: int, flags: DomainVcpuFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Set the number of virtual CPUs (``virDomainSetVcpusFlags``)."""
+        await self._call("domain_set_vcpus", (nvcpus, flags), deadline)
+
+    async def set_vcpu(
+        self, vcpumap: str, state: bool, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Plug or unplug virtual CPUs by number (``virDomainSetVcpu``).
+
+        :param vcpumap: their numbers, e.g. ``2-3``.
+        """
+        await self._call("domain_set_vcpu", (vcpumap, state, flags), deadline)
+
+    async def vcpus(self, *, deadline: Deadline = DEFAULT) -> Sequence[VcpuInfo]:
+        """The running guest's virtual CPUs (``virDomainGetVcpus``)."""
+        result: Sequence[VcpuInfo] = await self._call("domain_vcpus", (), deadline)
+        return result
+
+    async def vcpu_pin_info(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> Sequence[CpuMap]:
+        """Host CPUs that each virtual CPU may be on (``virDomainGetVcpuPinInfo``)."""
+        result: Sequence[CpuMap] = await self._call("domain_vcpu_pin_info", (flags,), deadline)
+        return result
+
+    async def pin_vcpu(
+        self, vcpu: int, cpumap: CpuMap, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set the host CPUs that a virtual CPU may be on (``virDomainPinVcpuFlags``)."""
+        await self._call("domain_pin_vcpu", (vcpu, cpumap, flags), deadline)
+
+    async def emulator_pin_info(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> CpuMap:
+        """Host CPUs that the emulator's own threads may be on (``virDomainGetEmulatorPinInfo``)."""
+        result: CpuMap = await self._call("domain_emulator_pin_info", (flags,), deadline)
+        return result
+
+    async def pin_emulator(
+        self, cpumap: CpuMap, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set the host CPUs that the emulator's own threads may be on (``virDomainPinEmulator``)."""
+        await self._call("domain_pin_emulator", (cpumap, flags), deadline)
+
+    async def iothreads(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> Sequence[IOThreadInfo]:
+        """I/O threads and the host CPUs they may be on (``virDomainGetIOThreadInfo``)."""
+        result: Sequence[IOThreadInfo] = await self._call("domain_iothreads", (flags,), deadline)
+        return result
+
+    async def pin_iothread(
+        self,
+        iothread_id: int,
+        cpumap: CpuMap,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Set the host CPUs that an I/O thread may be on (``virDomainPinIOThread``)."""
+        await self._call("domain_pin_iothread", (iothread_id, cpumap, flags), deadline)
+
+    async def add_iothread(
+        self, iothread_id: int, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Add an I/O thread (``virDomainAddIOThread``)."""
+        await self._call("domain_add_iothread", (iothread_id, flags), deadline)
+
+    async def del_iothread(
+        self, iothread_id: int, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Remove an I/O thread that nothing uses (``virDomainDelIOThread``)."""
+        await self._call("domain_del_iothread", (iothread_id, flags), deadline)
+
+    async def set_iothread_parameters(
+        self,
+        iothread_id: int,
+        params: TypedParameters,
+        flags: DomainModificationImpact | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> None:
+        """Set polling and pool size of an I/O thread (``virDomainSetIOThreadParams``)."""
+        await self._call("domain_set_iothread_parameters", (iothread_id, params, flags), deadline)
+
+    async def set_memory(
+        self, memory: int, flags: DomainMemoryModFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set how much memory the guest has, or with flag ``MAXIMUM`` may have (``virDomainSetMemoryFlags``).
+
+        :param memory: in KiB.
+        """
+        await self._call("domain_set_memory", (memory, flags), deadline)
+
+    async def set_memory_stats_period(
+        self, period: int, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set how often the balloon collects statistics (``virDomainSetMemoryStatsPeriod``).
+
+        :param period: seconds; 0 for never.
+        """
+        await self._call("domain_set_memory_stats_period", (period, flags), deadline)
+
+    async def set_memory_parameters(
+        self, params: TypedParameters, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set memory limits in KiB (``virDomainSetMemoryParameters``)."""
+        await self._call("domain_set_memory_parameters", (params, flags), deadline)
+
+    async def numa_parameters(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Mode and host nodes of memory placement (``virDomainGetNumaParameters``)."""
+        result: TypedParameters = await self._call("domain_numa_parameters", (flags,), deadline)
+        return result
+
+    async def set_numa_parameters(
+        self, params: TypedParameters, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set mode and host nodes of memory placement (``virDomainSetNumaParameters``)."""
+        await self._call("domain_set_numa_parameters", (params, flags), deadline)
+
+    async def scheduler_type(self, *, deadline: Deadline = DEFAULT) -> SchedulerType:
+        """The scheduler that gives it CPU time (``virDomainGetSchedulerType``)."""
+        result: SchedulerType = await self._call("domain_scheduler_type", (), deadline)
+        return result
+
+    async def scheduler_parameters(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Shares and limits of CPU time (``virDomainGetSchedulerParametersFlags``)."""
+        result: TypedParameters = await self._call("domain_scheduler_parameters", (flags,), deadline)
+        return result
+
+    async def set_scheduler_parameters(
+        self, params: TypedParameters, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set shares and limits of CPU time (``virDomainSetSchedulerParametersFlags``)."""
+        await self._call("domain_set_scheduler_parameters", (params, flags), deadline)
+
+    async def blkio_parameters(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Weights and limits of I/O on host devices (``virDomainGetBlkioParameters``)."""
+        result: TypedParameters = await self._call("domain_blkio_parameters", (flags,), deadline)
+        return result
+
+    async def set_blkio_parameters(
+        self, params: TypedParameters, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set weights and limits of I/O on host devices (``virDomainSetBlkioParameters``)."""
+        await self._call("domain_set_blkio_parameters", (params, flags), deadline)
+
+    async def perf_events(
+        self, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> TypedParameters:
+        """Performance events that are counted (``virDomainGetPerfEvents``)."""
+        result: TypedParameters = await self._call("domain_perf_events", (flags,), deadline)
+        return result
+
+    async def set_perf_events(
+        self, params: TypedParameters, flags: DomainModificationImpact | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Set which performance events are counted (``virDomainSetPerfEvents``)."""
+        await self._call("domain_set_perf_events", (params, flags), deadline)
+
+    async def launch_security_info(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> TypedParameters:
+        """Measurement of a protected guest's start (``virDomainGetLaunchSecurityInfo``)."""
+        result: TypedParameters = await self._call("domain_launch_security_info", (flags,), deadline)
+        return result
+
+    async def set_launch_security_state(
+        self, params: TypedParameters, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> None:
+        """Give a protected guest, which is paused at its start, a secret (``virDomainSetLaunchSecurityState``)."""
+        await self._call("domain_set_launch_security_state", (params, flags), deadline)
+
+    async def lxc_open_namespace(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> Sequence[int]:
+        """Descriptors of the container's namespaces (``virDomainLxcOpenNamespace``); the caller's to close."""
+        result: Sequence[int] = await self._call("domain_lxc_open_namespace", (flags,), deadline)
+        return result
+
+    async def qemu_monitor_command(
+        self, cmd: str, flags: DomainQemuMonitorCommandFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> str:
+        """Send the monitor a command, and return its answer (``virDomainQemuMonitorCommand``).
+
+        :param cmd: JSON, or a human command with flag ``HMP``.
+        """
+        result: str = await self._call("domain_qemu_monitor_command", (cmd, flags), deadline)
+        return result
+
+    async def qemu_monitor_command_with_files(
+        self,
+        cmd: str,
+        files: Sequence[int] = (),
+        flags: DomainQemuMonitorCommandFlags | int = 0,
+        *,
+        deadline: Deadline = DEFAULT,
+    ) -> MonitorReply:
+        """As :meth:`domain_qemu_monitor_command`, with descriptors both ways
+        (``virDomainQemuMonitorCommandWithFiles``).
+
+        :param files: descriptors for the monitor; the caller closes them.
+        """
+        result: MonitorReply = await self._call("domain_qemu_monitor_command_with_files", (cmd, files, flags), deadline)
+        return result
+
+    async def qemu_agent_command(
+        self, cmd: str, timeout: int = -1, flags: int = 0, *, deadline: Deadline = DEFAULT
+    ) -> str | None:
+        """Send the guest agent a command, and return its answer (``virDomainQemuAgentCommand``).
+
+        :param timeout: seconds, or a ``DomainQemuAgentCommandTimeoutValues``.
+        """
+        result: str | None = await self._call("domain_qemu_agent_command", (cmd, timeout, flags), deadline)
+        return result

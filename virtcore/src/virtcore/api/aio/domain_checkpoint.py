@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.async_base import AsyncObjectBase
+from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
 from virtcore.types import DomainCheckpointRef
 
 if TYPE_CHECKING:
     from virtcore.api.aio.domain import AsyncDomain
+    from virtcore.enums import DomainCheckpointDeleteFlags, DomainCheckpointListFlags, DomainCheckpointXMLFlags
 
 __all__ = ["AsyncDomainCheckpoint"]
 
@@ -33,3 +35,27 @@ class AsyncDomainCheckpoint(AsyncObjectBase[DomainCheckpointRef]):
     @property
     def _key(self) -> object:
         return (self._ref.domain.uuid, self._ref.name)
+
+    async def xml(self, flags: DomainCheckpointXMLFlags | int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The checkpoint's XML (``virDomainCheckpointGetXMLDesc``)."""
+        result: str = await self._call("domain_checkpoint_xml", (flags,), deadline)
+        return result
+
+    async def parent(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> AsyncDomainCheckpoint:
+        """The checkpoint made before it (``virDomainCheckpointGetParent``).
+
+        :raises NoDomainCheckpoint: it is a root.
+        """
+        ref: DomainCheckpointRef = await self._call("domain_checkpoint_parent", (flags,), deadline)
+        return AsyncDomainCheckpoint(self.connection, ref)
+
+    async def list_children(
+        self, flags: DomainCheckpointListFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> list[AsyncDomainCheckpoint]:
+        """Checkpoints made after it that pass every group of filter flags (``virDomainCheckpointListAllChildren``)."""
+        refs: Sequence[DomainCheckpointRef] = await self._call("domain_checkpoint_list_children", (flags,), deadline)
+        return [AsyncDomainCheckpoint(self.connection, ref) for ref in refs]
+
+    async def delete(self, flags: DomainCheckpointDeleteFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Remove it (``virDomainCheckpointDelete``)."""
+        await self._call("domain_checkpoint_delete", (flags,), deadline)

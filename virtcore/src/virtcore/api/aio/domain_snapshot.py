@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.async_base import AsyncObjectBase
+from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
 from virtcore.types import DomainSnapshotRef
 
 if TYPE_CHECKING:
     from virtcore.api.aio.domain import AsyncDomain
+    from virtcore.enums import (
+        DomainSnapshotDeleteFlags,
+        DomainSnapshotListFlags,
+        DomainSnapshotRevertFlags,
+        DomainSnapshotXMLFlags,
+    )
 
 __all__ = ["AsyncDomainSnapshot"]
 
@@ -33,3 +40,41 @@ class AsyncDomainSnapshot(AsyncObjectBase[DomainSnapshotRef]):
     @property
     def _key(self) -> object:
         return (self._ref.domain.uuid, self._ref.name)
+
+    async def xml(self, flags: DomainSnapshotXMLFlags | int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The snapshot's XML (``virDomainSnapshotGetXMLDesc``)."""
+        result: str = await self._call("domain_snapshot_xml", (flags,), deadline)
+        return result
+
+    async def parent(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> AsyncDomainSnapshot:
+        """The snapshot it was taken after (``virDomainSnapshotGetParent``).
+
+        :raises NoDomainSnapshot: it is a root.
+        """
+        ref: DomainSnapshotRef = await self._call("domain_snapshot_parent", (flags,), deadline)
+        return AsyncDomainSnapshot(self.connection, ref)
+
+    async def list_children(
+        self, flags: DomainSnapshotListFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> list[AsyncDomainSnapshot]:
+        """Snapshots taken after it that pass every group of filter flags (``virDomainSnapshotListAllChildren``)."""
+        refs: Sequence[DomainSnapshotRef] = await self._call("domain_snapshot_list_children", (flags,), deadline)
+        return [AsyncDomainSnapshot(self.connection, ref) for ref in refs]
+
+    async def is_current(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> bool:
+        """Whether it is its domain's current one (``virDomainSnapshotIsCurrent``)."""
+        result: bool = await self._call("domain_snapshot_is_current", (flags,), deadline)
+        return result
+
+    async def has_metadata(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> bool:
+        """Whether the driver keeps metadata of it (``virDomainSnapshotHasMetadata``)."""
+        result: bool = await self._call("domain_snapshot_has_metadata", (flags,), deadline)
+        return result
+
+    async def revert(self, flags: DomainSnapshotRevertFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Take the domain back to it (``virDomainRevertToSnapshot``)."""
+        await self._call("domain_snapshot_revert", (flags,), deadline)
+
+    async def delete(self, flags: DomainSnapshotDeleteFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Remove it (``virDomainSnapshotDelete``)."""
+        await self._call("domain_snapshot_delete", (flags,), deadline)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import SyncObjectBase
+from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase
 from virtcore.types import DomainCheckpointRef
 
 if TYPE_CHECKING:
     from virtcore.api.sync.domain import Domain
+    from virtcore.enums import DomainCheckpointDeleteFlags, DomainCheckpointListFlags, DomainCheckpointXMLFlags
 
 __all__ = ["DomainCheckpoint"]
 
@@ -33,3 +35,27 @@ class DomainCheckpoint(SyncObjectBase[DomainCheckpointRef]):
     @property
     def _key(self) -> object:
         return (self._ref.domain.uuid, self._ref.name)
+
+    def xml(self, flags: DomainCheckpointXMLFlags | int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The checkpoint's XML (``virDomainCheckpointGetXMLDesc``)."""
+        result: str = self._call("domain_checkpoint_xml", (flags,), deadline)
+        return result
+
+    def parent(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> DomainCheckpoint:
+        """The checkpoint made before it (``virDomainCheckpointGetParent``).
+
+        :raises NoDomainCheckpoint: it is a root.
+        """
+        ref: DomainCheckpointRef = self._call("domain_checkpoint_parent", (flags,), deadline)
+        return DomainCheckpoint(self.connection, ref)
+
+    def list_children(
+        self, flags: DomainCheckpointListFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> list[DomainCheckpoint]:
+        """Checkpoints made after it that pass every group of filter flags (``virDomainCheckpointListAllChildren``)."""
+        refs: Sequence[DomainCheckpointRef] = self._call("domain_checkpoint_list_children", (flags,), deadline)
+        return [DomainCheckpoint(self.connection, ref) for ref in refs]
+
+    def delete(self, flags: DomainCheckpointDeleteFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Remove it (``virDomainCheckpointDelete``)."""
+        self._call("domain_checkpoint_delete", (flags,), deadline)

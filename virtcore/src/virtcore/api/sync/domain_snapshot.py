@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import SyncObjectBase
+from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase
 from virtcore.types import DomainSnapshotRef
 
 if TYPE_CHECKING:
     from virtcore.api.sync.domain import Domain
+    from virtcore.enums import (
+        DomainSnapshotDeleteFlags,
+        DomainSnapshotListFlags,
+        DomainSnapshotRevertFlags,
+        DomainSnapshotXMLFlags,
+    )
 
 __all__ = ["DomainSnapshot"]
 
@@ -33,3 +40,41 @@ class DomainSnapshot(SyncObjectBase[DomainSnapshotRef]):
     @property
     def _key(self) -> object:
         return (self._ref.domain.uuid, self._ref.name)
+
+    def xml(self, flags: DomainSnapshotXMLFlags | int = 0, *, deadline: Deadline = DEFAULT) -> str:
+        """The snapshot's XML (``virDomainSnapshotGetXMLDesc``)."""
+        result: str = self._call("domain_snapshot_xml", (flags,), deadline)
+        return result
+
+    def parent(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> DomainSnapshot:
+        """The snapshot it was taken after (``virDomainSnapshotGetParent``).
+
+        :raises NoDomainSnapshot: it is a root.
+        """
+        ref: DomainSnapshotRef = self._call("domain_snapshot_parent", (flags,), deadline)
+        return DomainSnapshot(self.connection, ref)
+
+    def list_children(
+        self, flags: DomainSnapshotListFlags | int = 0, *, deadline: Deadline = DEFAULT
+    ) -> list[DomainSnapshot]:
+        """Snapshots taken after it that pass every group of filter flags (``virDomainSnapshotListAllChildren``)."""
+        refs: Sequence[DomainSnapshotRef] = self._call("domain_snapshot_list_children", (flags,), deadline)
+        return [DomainSnapshot(self.connection, ref) for ref in refs]
+
+    def is_current(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> bool:
+        """Whether it is its domain's current one (``virDomainSnapshotIsCurrent``)."""
+        result: bool = self._call("domain_snapshot_is_current", (flags,), deadline)
+        return result
+
+    def has_metadata(self, flags: int = 0, *, deadline: Deadline = DEFAULT) -> bool:
+        """Whether the driver keeps metadata of it (``virDomainSnapshotHasMetadata``)."""
+        result: bool = self._call("domain_snapshot_has_metadata", (flags,), deadline)
+        return result
+
+    def revert(self, flags: DomainSnapshotRevertFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Take the domain back to it (``virDomainRevertToSnapshot``)."""
+        self._call("domain_snapshot_revert", (flags,), deadline)
+
+    def delete(self, flags: DomainSnapshotDeleteFlags | int = 0, *, deadline: Deadline = DEFAULT) -> None:
+        """Remove it (``virDomainSnapshotDelete``)."""
+        self._call("domain_snapshot_delete", (flags,), deadline)

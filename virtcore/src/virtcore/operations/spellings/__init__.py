@@ -40,6 +40,11 @@ __all__ = [
 TABLES: Final = (
     "connection",
     "domain",
+    "domain_devices",
+    "domain_tuning",
+    "domain_jobs",
+    "domain_inside",
+    "snapshot",
     "network",
     "storage",
     "secret",
@@ -69,11 +74,25 @@ def spellings_of(operation: str) -> tuple[Spelling, ...]:
 
 
 def _complete(operation: str, row: Row) -> Spelling:
-    function, arguments, fixed, form, procedure, write_flags = row
-    since, write, carried_by = FUNCTIONS.get(function, ("", True, None))
+    since, write, carried_by = FUNCTIONS.get(row.function, ("", True, None))
     if write == -1 and write is not True:  # it depends, and only the table can say on what
-        write = True if write_flags is None else write_flags
-    return Spelling(function, operation, arguments, fixed, form, procedure or carried_by, since, write)
+        write = True if row.write_flags is None else row.write_flags
+    return Spelling(
+        row.function,
+        operation,
+        row.arguments,
+        row.fixed,
+        row.form,
+        row.procedure or carried_by,
+        since,
+        write,
+        row.write_on,
+        row.results,
+        row.missing,
+        row.files,
+        row.stream,
+        row.internal,
+    )
 
 
 def canonical(operation: str) -> Spelling | None:
@@ -88,15 +107,15 @@ def canonical_function(operation: str) -> str:
     return operation if found is None else found.function
 
 
-def needs_write(operation: str, arguments: Sequence[object]) -> bool:
-    """Whether an operation with these arguments (declared order, ``flags`` last) needs a read-write connection."""
+def needs_write(operation: str, arguments: Mapping[str, object]) -> bool:
+    """Whether an operation with these arguments needs a read-write connection."""
     found = canonical(operation)
     if found is None:
         return True
     if isinstance(found.write, bool):
         return found.write
-    flags = arguments[-1] if arguments else 0
-    return not isinstance(flags, int) or found.forbidden_readonly(flags)
+    bits = arguments.get(found.write_on, 0)
+    return not isinstance(bits, int) or found.forbidden_readonly(bits)
 
 
 def all_spellings() -> list[Spelling]:

@@ -46,6 +46,10 @@ SPELLINGS: dict[str, list[Row]] = {  # -- finding and making domains
     "domain_resume": [spell("virDomainResume")],
     "domain_destroy": [spell("virDomainDestroyFlags"), spell("virDomainDestroy")],
     "domain_undefine": [spell("virDomainUndefineFlags"), spell("virDomainUndefine")],
+    # -- with descriptors
+    "connection_create_domain_with_files": [spell("virDomainCreateXMLWithFiles", files=True)],
+    "domain_create_with_files": [spell("virDomainCreateWithFiles", files=True)],
+    "domain_associate_fds": [spell("virDomainFDAssociate", files=True)],
     # -- what it is
     "domain_state": [spell("virDomainGetState")],
     "domain_info": [spell("virDomainGetInfo")],
@@ -71,5 +75,10 @@ SPELLINGS: dict[str, list[Row]] = {  # -- finding and making domains
     # -- settings and devices
     "domain_autostart": [spell("virDomainGetAutostart")],
     "domain_set_autostart": [spell("virDomainSetAutostart")],
+    "domain_autostart_once": [spell("virDomainGetAutostartOnce")],
+    "domain_set_autostart_once": [spell("virDomainSetAutostartOnce")],
+    "domain_set_metadata": [spell("virDomainSetMetadata")],
+    "domain_set_lifecycle_action": [spell("virDomainSetLifecycleAction")],
+    "domain_rename": [spell("virDomainRename")],
     "domain_open_console": [spell("virDomainOpenConsole")],
 }

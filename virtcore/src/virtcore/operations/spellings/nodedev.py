@@ -22,7 +22,7 @@ SPELLINGS: dict[str, list[Row]] = {
     "node_device_xml": [spell("virNodeDeviceGetXMLDesc", "device.name flags")],
     "node_device_parent": [spell("virNodeDeviceGetParent", "device.name")],
     "node_device_capabilities": [
-        spell("virNodeDeviceListCaps", "device.name limit", form="texts"),
+        spell("virNodeDeviceListCaps", "device.name limit", form="limited"),
         spell("virNodeDeviceNumOfCaps", "device.name", form="length"),
     ],
     "node_device_is_active": [spell("virNodeDeviceIsActive", "device.name")],

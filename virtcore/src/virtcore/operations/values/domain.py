@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from virtcore.enums.domain import DomainDiskErrorCode, DomainState, VcpuState
 from virtcore.enums.network import IPAddrType
-from virtcore.operations.stream import ByteStream
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 __all__ = [
@@ -27,6 +26,9 @@ __all__ = [
     "StateInfo",
     "VcpuInfo",
 ]
+
+#: What carries bytes: a driver's stream, or one that a user holds.
+S = TypeVar("S")
 
 
 class StateInfo(NamedTuple):
@@ -150,8 +152,8 @@ class GuestTime(NamedTuple):
     nseconds: int
 
 
-class Screenshot(NamedTuple):
+class Screenshot(NamedTuple, Generic[S]):
     """A picture of a guest's screen (``virDomainScreenshot``): its MIME type, and its bytes."""
 
     mime: str | None
-    stream: ByteStream
+    stream: S

@@ -16,29 +16,31 @@ if TYPE_CHECKING:
 __all__ = ["CheckpointOperations"]
 
 
-class CheckpointOperations(OperationSet, family="checkpoint"):
+class CheckpointOperations(OperationSet, family="domain_checkpoint"):
     """What a driver offers on a checkpoint. Every method raises ``NoDomainCheckpoint`` when it is not (any more)
     known."""
 
     @operation(Kind.QUERY)
-    def checkpoint_xml(self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointXMLFlags | int = 0) -> Result[str]:
+    def domain_checkpoint_xml(
+        self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointXMLFlags | int = 0
+    ) -> Result[str]:
         """The checkpoint's XML (``virDomainCheckpointGetXMLDesc``)."""
 
     @operation(Kind.QUERY)
-    def checkpoint_parent(self, checkpoint: DomainCheckpointRef, flags: int = 0) -> Result[DomainCheckpointRef]:
+    def domain_checkpoint_parent(self, checkpoint: DomainCheckpointRef, flags: int = 0) -> Result[DomainCheckpointRef]:
         """The checkpoint made before it (``virDomainCheckpointGetParent``).
 
         :raises NoDomainCheckpoint: it is a root.
         """
 
     @operation(Kind.QUERY)
-    def checkpoint_list_children(
+    def domain_checkpoint_list_children(
         self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointListFlags | int = 0
     ) -> Result[Sequence[DomainCheckpointRef]]:
         """Checkpoints made after it that pass every group of filter flags (``virDomainCheckpointListAllChildren``)."""
 
     @operation(Kind.CHANGE)
-    def checkpoint_delete(
+    def domain_checkpoint_delete(
         self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointDeleteFlags | int = 0
     ) -> Result[None]:
         """Remove it (``virDomainCheckpointDelete``)."""

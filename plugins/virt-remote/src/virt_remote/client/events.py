@@ -1,0 +1,103 @@
+"""The client's registrations for a daemon's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from virt_remote.client.wire import Wire, body_of
+from virt_remote.protocol import BODY, Message
+from virtcore.driver.base import Subscription
+from virtcore.operations.events import Event
+from virtcore.operations.procedures import procedure, program
+from virtcore.operations.wire.codec import WireError, codec
+from virtcore.operations.wire.events import EventFamily, of_procedure
+
+__all__ = ["EventFeed", "event_of", "look"]
+
+#: Programs with events, by number.
+_PROGRAMS: Final = {program(name).number: name for name in ("remote", "qemu")}
+
+
+def event_of(message: Message) -> Event | None:
+    """The event that a message carries; None for what cannot be read, or is of a kind that virtcore does not know."""
+    owner = _PROGRAMS.get(message.program)
+    kind = None if owner is None else of_procedure(owner, message.procedure)
+    if kind is None:
+        return None
+    try:
+        event, _ = kind.decode(message.data, BODY)
+    except WireError:
+        return None  # as libvirt's client does: that is no reason to end the connection
+    return event
+
+
+def look(reply: asyncio.Future[bytes]) -> None:
+    """Nobody waits for this reply; an error in it is looked at, so that asyncio does not report it."""
+    if not reply.cancelled():
+        reply.exception()
+
+
+class EventFeed:
+    """Events of some families, registered for at the daemon while somebody listens.
+
+    :param wanted: families, each with the arguments of its registrations.
+    :param closing: whether to ask for the end of the daemon's own connection, too.
+    """
+
+    __slots__ = ("_closing", "_deliverers", "_next", "_registered", "_wanted", "_wire")
+
+    def __init__(
+        self, wire: Wire, wanted: Sequence[tuple[EventFamily, tuple[object, ...]]], closing: bool = False
+    ) -> None:
+        self._wire = wire
+        self._wanted = wanted
+        self._closing = closing
+        self._deliverers: dict[int, Callable[[Event], None]] = {}
+        self._next = 0
+        #: Callback ids that the daemon gave, as they come.
+        self._registered: list[tuple[EventFamily, asyncio.Future[bytes]]] = []
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
+        """Have every event delivered until the subscription is cancelled."""
+        if not self._deliverers:
+            # Sent at once: whatever is called after this cannot overtake it.
+            if self._closing:
+                self._call("remote.CONNECT_REGISTER_CLOSE_CALLBACK")
+            for family, arguments in self._wanted:
+                row = procedure(family.register)
+                reply = self._wire.start(row, codec(row.program, row.args or "").encode(arguments))
+                reply.add_done_callback(look)
+                self._registered.append((family, reply))
+        key, self._next = self._next, self._next + 1
+        self._deliverers[key] = deliver
+        return Subscription(lambda: self._unsubscribe(key))
+
+    def deliver(self, event: Event) -> None:
+        """Deliver an event to everyone subscribed now."""
+        for deliver in list(self._deliverers.values()):
+            deliver(event)
+
+    def _unsubscribe(self, key: int) -> None:
+        self._deliverers.pop(key, None)
+        if not self._deliverers:
+            if self._closing and self._wire.alive:
+                self._call("remote.CONNECT_UNREGISTER_CLOSE_CALLBACK")
+            registered, self._registered = self._registered, []
+            for family, reply in registered:
+                reply.add_done_callback(partial(self._deregister, family))
+
+    def _call(self, name: str) -> None:
+        """Call a procedure without arguments whose refusal is no harm."""
+        self._wire.start(procedure(name), b"").add_done_callback(look)
+
+    def _deregister(self, family: EventFamily, reply: asyncio.Future[bytes]) -> None:
+        if reply.cancelled() or reply.exception() is not None or not self._wire.alive:
+            return
+        registration = procedure(family.register)
+        (callback_id,) = body_of(reply.result(), codec(registration.program, registration.ret or "").decode)
+        row = procedure(family.deregister)
+        body = codec(row.program, row.args or "").encode((callback_id,))
+        self._wire.start(row, body).add_done_callback(look)
