@@ -112,6 +112,28 @@ def test_what_bhyve_cannot_run(document: dict[str, Any], message: str) -> None:
         words(load(**document))
 
 
+@pytest.mark.parametrize(
+    ("devices", "what"),
+    [
+        (DISK.replace("/a.img", "/a,ro"), "disk paths"),
+        ("<filesystem><source dir='/a,ro'/><target dir='t'/></filesystem>", "shared paths"),
+        ("<filesystem><source dir='/a'/><target dir='t,ro'/></filesystem>", "share names"),
+        ("<serial type='nmdm'><source master='/dev/a,b' slave='/dev/b'/></serial>", "null modem names"),
+        ("<sound model='ich7'><audio id='1'/></sound><audio type='oss' id='1'><input dev='a,b'/></audio>", "sound"),
+    ],
+)
+def test_nothing_smuggles_options_in(devices: str, what: str) -> None:
+    with pytest.raises(ConfigUnsupported, match=rf"Commas \(','\) are not allowed in {what}"):
+        words(load(devices))
+
+
+def test_a_name_is_no_option() -> None:
+    domain = load(DISK)
+    domain.name = "-x"
+    with pytest.raises(ConfigUnsupported, match="name '-x' would be taken for an option"):
+        words(domain)
+
+
 VNC = "<graphics type='vnc' port='{port}' {more}><listen type='address' address='{host}'/></graphics>"
 UEFI = "<loader readonly='yes' type='pflash'>/f.fd</loader>"
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.sound import Sound
     from virtcore.model.domain.video import Video
 
-__all__ = ["DryRun", "Resources", "bhyve_command", "disk_path", "megabytes", "null_modem"]
+__all__ = ["DryRun", "Resources", "bhyve_command", "disk_path", "guest_name", "megabytes", "null_modem"]
 
 _FIRST_VNC_PORT, _LAST_PORT = 5900, 65535
 _MOST_SERIAL_PORTS = 2
@@ -101,7 +101,27 @@ def null_modem(domain: Domain) -> str | None:
     source = serials[0].source
     if not isinstance(source, NMDMChardev) or source.source is None or source.source.master is None:
         raise ConfigUnsupported("only nmdm console types are supported")
-    return source.source.master
+    return part(source.source.master, "null modem names")
+
+
+def part(value: str, what: str) -> str:
+    """A part of a device's words, which commas part from each other.
+
+    :raises ConfigUnsupported: it has a comma, and what follows would be taken for an option.
+    """
+    if "," in value:
+        raise ConfigUnsupported(f"Commas (',') are not allowed in {what}", value=value)
+    return value
+
+
+def guest_name(domain: Domain) -> str:
+    """The guest's name as the last word of a command.
+
+    :raises ConfigUnsupported: it would be taken for an option.
+    """
+    if domain.name.startswith("-"):
+        raise ConfigUnsupported(f"name '{domain.name}' would be taken for an option", value=domain.name)
+    return domain.name
 
 
 def disk_path(disk: Disk, resources: Resources) -> str | None:
@@ -111,10 +131,10 @@ def disk_path(disk: Disk, resources: Resources) -> str | None:
     """
     source = disk.source
     if isinstance(source, VolumeSource):
-        return resources.volume(source)
+        return part(resources.volume(source), "disk paths")
     if source is not None and not isinstance(source, FileSource):
         raise ConfigUnsupported("unsupported disk type")
-    return source.file if source is not None else None
+    return part(source.file, "disk paths") if source is not None and source.file is not None else None
 
 
 def _place(device: Any) -> str:
@@ -145,7 +165,7 @@ class _Builder:
         assert domain.os is not None
         if domain.bootloader is None and domain.os.loader is not None:
             self.require(BhyveCapability.LPC_BOOTROM, "Installed bhyve binary does not support UEFI loader")
-            yield from ("-l", f"bootrom,{domain.os.loader.path or ''}")
+            yield from ("-l", f"bootrom,{part(domain.os.loader.path or '', 'loader paths')}")
         for device in self.on_bus(devices):
             yield from ("-s", device)
         master = null_modem(domain)
@@ -156,7 +176,7 @@ class _Builder:
                 raise ConfigUnsupported("only two serial ports are supported")
             yield from ("-l", f"com{port + 1},{master}")
         yield from extra_arguments(domain)
-        yield domain.name
+        yield guest_name(domain)
 
     def on_bus(self, devices: Devices) -> Iterator[str]:
         yield from self.controllers()
@@ -310,7 +330,7 @@ class _Builder:
             raise ConfigUnsupported("Unsupported listen type")
         if not graphics.autoport and not _FIRST_VNC_PORT <= (graphics.port or 0) <= _LAST_PORT:
             raise ConfigUnsupported("vnc port must be in range [5900,65535]")
-        host = listen.address or ""
+        host = part(listen.address or "", "listen addresses")
         if ":" in host:
             host = f"[{host}]"
         words = [f"{_place(video)},fbuf", f"tcp={host}:{self.resources.vnc_port(graphics)}"]
@@ -343,7 +363,8 @@ class _Builder:
         if filesystem.accessmode not in (None, AccessMode.PASSTHROUGH):
             raise ConfigUnsupported(f"unsupported filesystem accessmode '{filesystem.accessmode}'")
         readonly = ",ro" if filesystem.readonly else ""
-        return f"{_place(filesystem)},virtio-9p,{filesystem.target}={source.dir}{readonly}"
+        tag, path = part(filesystem.target or "", "share names"), part(source.dir or "", "shared paths")
+        return f"{_place(filesystem)},virtio-9p,{tag}={path}{readonly}"
 
 
 def _oss(audio: Audio) -> str:
@@ -352,8 +373,16 @@ def _oss(audio: Audio) -> str:
         raise ConfigUnsupported(f"unsupported audio backend '{declaration(type(audio)).tag}'")
     if any(map(_is_tuned, (audio.input, audio.output))):
         raise ConfigUnsupported("cannot set common audio backend settings")
-    play = f",play={audio.input.dev}" if audio.input is not None and audio.input.dev is not None else ""
-    record = f",rec={audio.output.dev}" if audio.output is not None and audio.output.dev is not None else ""
+    play = (
+        f",play={part(audio.input.dev, 'sound devices')}"
+        if audio.input is not None and audio.input.dev is not None
+        else ""
+    )
+    record = (
+        f",rec={part(audio.output.dev, 'sound devices')}"
+        if audio.output is not None and audio.output.dev is not None
+        else ""
+    )
     return play + record
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_bhyve.capabilities import GrubCapability
-from virt_bhyve.command import disk_path, megabytes, null_modem
+from virt_bhyve.command import disk_path, guest_name, megabytes, null_modem
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.os import BootDevice
@@ -60,7 +60,7 @@ def _bhyveload(domain: Domain, resources: Resources) -> LoaderCommand:
     path = disk_path(disk, resources)
     if path is None:
         raise ConfigUnsupported("unsupported disk type")
-    return LoaderCommand(["bhyveload", "-m", str(megabytes(domain)), "-d", path, domain.name])
+    return LoaderCommand(["bhyveload", "-m", str(megabytes(domain)), "-d", path, guest_name(domain)])
 
 
 def _grub(domain: Domain, capabilities: BhyveCapabilities, resources: Resources, device_map: str) -> LoaderCommand:
@@ -79,7 +79,7 @@ def _grub(domain: Domain, capabilities: BhyveCapabilities, resources: Resources,
         if console is not None:
             words += ["--cons-dev", console]
     lines = [f"({'cd' if _is_cd(disk) else 'hd0'}) {disk_path(disk, resources) or ''}\n" for disk in chosen]
-    return LoaderCommand([*words, domain.name], "".join(lines))
+    return LoaderCommand([*words, guest_name(domain)], "".join(lines))
 
 
 def _is_cd(disk: Disk) -> bool:
