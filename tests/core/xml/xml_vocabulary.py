@@ -308,3 +308,9 @@ FULL = """\
   </t:commandline>
 </machine>
 """
+
+
+@element("demanding", root=True, empty="keep")
+class Demanding:
+    name: str | None = leaf(demanded=True)
+    hosts: list[Host] = children(demanded=True)
