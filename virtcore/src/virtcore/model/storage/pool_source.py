@@ -31,6 +31,7 @@ __all__ = [
     "Named",
     "NetFSFormat",
     "NetFSPoolSource",
+    "OwnDevices",
     "PartitionTable",
     "PoolDevice",
     "PoolHost",
@@ -145,7 +146,7 @@ class PoolDevice:
 class Hosts:
     """A pool on servers."""
 
-    hosts: list[PoolHost] = children("host", doc="servers")
+    hosts: list[PoolHost] = children("host", demanded=True, doc="servers")
 
 
 @element(None)
@@ -153,6 +154,13 @@ class Devices:
     """A pool on devices."""
 
     devices: list[PoolDevice] = children("device", doc="devices")
+
+
+@element(None)
+class OwnDevices(Devices):
+    """A pool on devices of its own: there is at least one."""
+
+    devices: list[PoolDevice] = children("device", demanded=True, doc="devices")
 
 
 @element(None)
@@ -166,7 +174,7 @@ class Directory:
 class Named:
     """A pool the backing storage knows by a name of its own."""
 
-    name: str | None = leaf(doc="name in the storage system; the pool's by default")
+    name: str | None = leaf(demanded=True, doc="name in the storage system; the pool's by default")
 
 
 @element(None)
@@ -206,7 +214,7 @@ class DirectoryPoolSource(PoolSource):
 
 
 @element("source", tag=StoragePoolType.FS, empty="open")
-class FileSystemPoolSource(Devices, PoolSource):
+class FileSystemPoolSource(OwnDevices, PoolSource):
     """A block device with a file system."""
 
     format: FileSystemFormat | None = _format("file system")
@@ -223,23 +231,24 @@ class NetFSPoolSource(Hosts, Directory, PoolSource):
 class LogicalPoolSource(Devices, Named, PoolSource):
     """A volume group."""
 
+    name: str | None = leaf(doc="name of the group; the pool's by default")
     format: LogicalFormat | None = _format("volume manager")
 
 
 @element("source", tag=StoragePoolType.DISK, empty="open")
-class DiskPoolSource(Devices, PoolSource):
+class DiskPoolSource(OwnDevices, PoolSource):
     """A disk with a partition table."""
 
     format: PartitionTable | None = _format("partition table")
 
 
 @element("source", tag=StoragePoolType.ISCSI, empty="open")
-class ISCSIPoolSource(Hosts, Devices, Initiator, PoolSource):
+class ISCSIPoolSource(Hosts, OwnDevices, Initiator, PoolSource):
     """An iSCSI target that the host logs in to."""
 
 
 @element("source", tag=StoragePoolType.ISCSI_DIRECT, empty="open")
-class ISCSIDirectPoolSource(Hosts, Devices, Initiator, PoolSource):
+class ISCSIDirectPoolSource(Hosts, OwnDevices, Initiator, PoolSource):
     """An iSCSI target that is used without the host's devices."""
 
 
