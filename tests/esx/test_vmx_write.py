@@ -127,16 +127,16 @@ def test_where_a_mac_address_comes_from(mac: str, rows: list[str | None]) -> Non
     [
         (
             disk("<source file='[store] a.img'/>"),
-            "Image file for ide disk 'hda' has unsupported suffix, expecting '.vmdk'",
+            "Image file for ide none 'hda' has unsupported suffix, expecting '.vmdk'",
         ),
         (disk("<source file='a.vmdk'/>"), "Could not handle file name 'a.vmdk'"),
         (disk("<source file='[] a.vmdk'/>"), "Datastore path '[] a.vmdk' doesn't have expected format"),
         (disk("<source file='[store] a.vmdk'/>", dev="sda", bus="sata"), "Unsupported bus type 'sata'"),
         (disk("<source file='[store] a.vmdk'/>", dev="vda", bus="virtio"), "Unsupported disk address type 'none'"),
-        (disk("<source dev='/dev/sda'/>", kind="block"), "ide disk 'hda' has an unsupported type 'block'"),
+        (disk("<source dev='/dev/sda'/>", kind="block"), "ide none 'hda' has an unsupported type 'lease'"),
         (
             disk("<source dir='/d'/>", kind="dir"),
-            "ide disk 'hda' has unsupported type 'dir', expecting 'file' or 'block'",
+            "ide none 'hda' has unsupported type 'filesystem', expecting 'file' or 'block'",
         ),
         (
             disk("<source file='[store] a.vmdk'/>").replace("</disk>", "<address type='drive' unit='1'/></disk>"),

@@ -18,7 +18,7 @@ from virtcore.model.domain.domain import Domain, GenerationId, LifecycleAction, 
 from virtcore.model.domain.memory import Memory, Memtune
 from virtcore.model.domain.os import OS, Firmware, OSType, OSVariant, SMBIOSMode
 from virtcore.model.domain.rules import ParseFlag
-from virtcore.xml import ULONG, CpuSet
+from virtcore.xml import CpuSet, number
 
 if TYPE_CHECKING:
     from virt_esx.vmx.context import VMXContext
@@ -28,6 +28,7 @@ __all__ = ["SHARES", "read_vmx"]
 SHARES = {"low": 500, "normal": 1000, "high": 2000}
 """Levels of CPU shares and what they are for each vCPU."""
 
+_NUMBER = number(64, wraps=True)
 _CONFIG_VERSION = 8
 _OLDEST_HARDWARE = 4
 # From this version on a SCSI adapter has 64 units rather than 16.
@@ -205,7 +206,7 @@ def _shares(settings: VMXSettings, vcpus: int) -> CPUTune | None:
     if level is not None:
         return CPUTune(shares=level * vcpus)
     try:
-        return CPUTune(shares=ULONG.read(written))
+        return CPUTune(shares=_NUMBER.read(written))
     except ValueError:
         raise InternalError(
             "Expecting VMX entry 'sched.cpu.shares' to be an unsigned integer or 'low', 'normal' or 'high' "

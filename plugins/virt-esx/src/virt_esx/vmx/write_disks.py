@@ -28,6 +28,24 @@ _ADAPTER_UNIT = 7
 _MODEL_NAMES = {model: name for name, model in SCSI_MODELS.items()}
 _PATH = "/domain/devices/disk"
 
+# In three messages libvirt looks words for the kind of disk and of its source up in its table of devices.
+_DEVICE_WORDS = {
+    DiskDevice.DISK: "none",
+    DiskDevice.CDROM: "disk",
+    DiskDevice.FLOPPY: "lease",
+    DiskDevice.LUN: "filesystem",
+}
+_TYPE_WORDS = {
+    StorageType.FILE: "disk",
+    StorageType.BLOCK: "lease",
+    StorageType.DIR: "filesystem",
+    StorageType.NETWORK: "interface",
+    StorageType.VOLUME: "input",
+    StorageType.NVME: "sound",
+    StorageType.VHOSTUSER: "video",
+    StorageType.VHOSTVDPA: "hostdev",
+}
+
 
 def write_disks(devices: Devices, context: VMXContext, lines: VMXLines) -> bool:
     """SCSI adapters with disks, disks, and which floppy drives are absent.
@@ -191,20 +209,22 @@ def _adapter_model(
 
 
 def _write_disk(disk: Disk, context: VMXContext, lines: VMXLines) -> None:
-    """A hard disk or CD-ROM drive.
-
-    In its errors libvirt looks the words for the kinds of disk and source up in the wrong table; these are right.
-    """
+    """A hard disk or CD-ROM drive."""
     bus, name, device = _bus(disk), _name(disk), disk.device or DiskDevice.DISK
     source, kind = disk.source, disk.type or StorageType.FILE
+    called, advice = f"{bus} {_DEVICE_WORDS[device]} '{name}'", f"it is a {device} of type {kind}"
     if kind not in (StorageType.FILE, StorageType.BLOCK):
         raise ConfigUnsupported(
-            f"{bus} {device} '{name}' has unsupported type '{kind}', expecting 'file' or 'block'", path=f"{_PATH}/@type"
+            f"{called} has unsupported type '{_TYPE_WORDS[kind]}', expecting 'file' or 'block'",
+            path=f"{_PATH}/@type",
+            advice=advice,
         )
     slot = _slot(disk)
     device_type = _device_type(disk, device, kind)
     if device_type is None:
-        raise ConfigUnsupported(f"{bus} {device} '{name}' has an unsupported type '{kind}'", path=f"{_PATH}/@type")
+        raise ConfigUnsupported(
+            f"{called} has an unsupported type '{_TYPE_WORDS[kind]}'", path=f"{_PATH}/@type", advice=advice
+        )
     lines.add(f"{slot}.present", True)
     lines.add(f"{slot}.deviceType", device_type)
     if kind is StorageType.FILE:
@@ -213,8 +233,9 @@ def _write_disk(disk: Disk, context: VMXContext, lines: VMXLines) -> None:
             suffix = ".vmdk" if device is DiskDevice.DISK else ".iso"
             if not path.lower().endswith(suffix):
                 raise InternalError(
-                    f"Image file for {bus} {device} '{name}' has unsupported suffix, expecting '{suffix}'",
+                    f"Image file for {called} has unsupported suffix, expecting '{suffix}'",
                     path=f"{_PATH}/source/@file",
+                    advice=advice,
                 )
             lines.add(f"{slot}.fileName", context.files.write(path))
         elif device is DiskDevice.CDROM:
