@@ -26,7 +26,7 @@ def _tree(case: Any) -> HostTree:
     files = {"cpuinfo": Path(case.path("cpuinfo"))} if case.has("cpuinfo") else {}
     if "/sys/fs/resctrl" in mounts:
         files["resctrl"] = mounts["/sys/fs/resctrl"]
-    return HostTree(system=mounts["/sys/devices/system"], **files)
+    return HostTree(system=mounts["/sys/devices/system"], iommu_groups=Path("/nonexistent"), **files)
 
 
 def cpuinfo(case: Any) -> dict[str, str | None]:

@@ -14,23 +14,49 @@ if TYPE_CHECKING:
     from virt_host.description.memory import MemoryView
     from virt_host.description.tree import HostTree
     from virtcore.model.arch import Arch
+    from virtcore.model.cpu.element import HostCPU
 
 __all__ = ["host_capabilities"]
 
 
-def host_capabilities(tree: HostTree, arch: Arch, memory: MemoryView | None = None) -> Host:
+def host_capabilities(tree: HostTree, arch: Arch, memory: MemoryView | None = None, cpu: HostCPU | None = None) -> Host:
     """What the kernel's files tell about the host; the caller adds what only it knows.
 
     :param memory: what is known of memory; by default what the tree tells.
+    :param cpu: the processor, where its model is known (:func:`virt_host.description.cpu_model.host_cpu`).
     :raises InternalError: the kernel's files make no sense.
     """
     control = resource_control(tree)
     caches = host_caches(tree, control)
     return Host(
-        cpu=HostProcessor(arch=arch),
+        cpu=_processor(arch, cpu),
         power_management=PowerManagementFeatures(),
-        iommu=HostIOMMU(support=False),
+        iommu=HostIOMMU(support=_has_entries(tree)),
         topology=host_topology(tree, arch, memory or HostMemory(tree)),
         cache=caches,
         memory_bandwidth=memory_bandwidth(caches, control),
+    )
+
+
+def _has_entries(tree: HostTree) -> bool:
+    """Whether there is an IOMMU: then devices are in groups."""
+    try:
+        return any(tree.iommu_groups.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _processor(arch: Arch, cpu: HostCPU | None) -> HostProcessor:
+    if cpu is None:
+        return HostProcessor(arch=arch)
+    return HostProcessor(
+        arch=arch,
+        model=cpu.model,
+        vendor=cpu.vendor,
+        microcode=cpu.microcode,
+        signature=cpu.signature,
+        counter=cpu.counter,
+        topology=cpu.topology,
+        maxphysaddr=cpu.maxphysaddr,
+        features=cpu.features,
     )

@@ -22,7 +22,7 @@ class HostTree:
     :ivar cpuinfo: what the kernel says of each CPU.
     :ivar meminfo: what it says of memory.
     :ivar sysinfo: the machine (s390).
-    :ivar device_tree: the firmware's description (POWER).
+    :ivar iommu_groups: groups of devices an IOMMU tells apart.
     """
 
     system: Path = Path("/sys/devices/system")
@@ -31,7 +31,7 @@ class HostTree:
     cpuinfo: Path = Path("/proc/cpuinfo")
     meminfo: Path = Path("/proc/meminfo")
     sysinfo: Path = Path("/proc/sysinfo")
-    device_tree: Path = Path("/proc/device-tree")
+    iommu_groups: Path = Path("/sys/kernel/iommu_groups")
 
     @property
     def cpus(self) -> Path:
