@@ -90,9 +90,9 @@ def test_devices_without_a_place_are_left_out(caplog: pytest.LogCaptureFixture) 
 
 def test_only_libvirt_errors_come_out_of_broken_text() -> None:
     chaos = random.Random(1)
-    for end in range(len(TEXT)):
+    for end in range(0, len(TEXT), 3):
         _survive(TEXT[:end])
-    for _ in range(1000):
+    for _ in range(300):
         text = list(TEXT)
         for _ in range(chaos.randint(1, 6)):
             text[chaos.randrange(len(text))] = chaos.choice("'\"\\\n\r\t ,:=-/\x00\x07\ud800\ufffeé9A")
