@@ -28,7 +28,7 @@ Everything it does not override answers "this function is not supported by the c
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from virtcore.operations.declare import Operation, inline
@@ -38,6 +38,8 @@ from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
     from pluggy import PluginManager
+
+    from virtcore.driver.service import DriverService
 
 __all__ = ["AuthCallback", "Credential", "Driver", "OpenRequest", "Place", "Subscription", "implements", "inline"]
 
@@ -131,6 +133,10 @@ class Driver(AllOperations):
     #: It serves ``/embed?root=...``.
     embeddable: ClassVar[bool] = False
 
+    #: Services that it brings in modules of their own: name -> ``module:class``, a
+    #: :class:`virtcore.driver.service.DriverService`, loaded when somebody asks for it.
+    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {}
+
     #: Most plain methods of one connection that run at the same time.
     workers: ClassVar[int] = 4
 
@@ -176,8 +182,20 @@ class Driver(AllOperations):
 
     @classmethod
     def implements(cls, operation: Operation) -> bool:
-        """Whether this driver overrides an operation."""
-        return implements(cls, operation)
+        """Whether this driver, or a service that it brings in a module of its own, has an operation."""
+        own = None if operation.service is None else cls.own_service(operation.service)
+        return implements(own or cls, operation)
+
+    @classmethod
+    def own_service(cls, name: str) -> type[DriverService] | None:
+        """The class of a service in :attr:`own_services`, loaded now; None for others."""
+        own = cls.own_services.get(name)
+        if isinstance(own, str):
+            from importlib import import_module
+
+            module, _, attribute = own.partition(":")
+            own = getattr(import_module(module), attribute)
+        return own
 
     @inline
     def connection_type(self) -> str:

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from virtcore.driver import loader
 from virtcore.driver.base import Driver, Place
-from virtcore.driver.service import ServiceDriver
+from virtcore.driver.service import DriverService, ServiceDriver
 from virtcore.driver.toolkit import shared
 from virtcore.errors import InvalidConn
 from virtcore.operations.declare import Operation, services
@@ -32,14 +32,17 @@ def brought(driver: type[Driver]) -> frozenset[str]:
 
 
 class HostServices:
-    """The services of one connection. Each is opened when it is first asked for; all methods belong to the core loop.
+    """The services of one connection: those that the driver brings as classes of their own, and for what it does not
+    bring those of its place. Each is opened when it is first asked for; all methods belong to the core loop.
 
-    :ivar names: those that are there and that the driver does not bring itself.
+    :ivar names: those that are there and that the driver's class does not implement itself.
     """
 
-    def __init__(self, driver: type[Driver], place: Place) -> None:
-        self.names = loader.service_names() - brought(driver)
-        self._place = place
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._place = driver.place
+        elsewhere = frozenset() if driver.place is None else loader.service_names() - brought(type(driver))
+        self.names = elsewhere | type(driver).own_services.keys()
         self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
         self._closed = False
 
@@ -48,7 +51,7 @@ class HostServices:
 
         :raises InternalError: it cannot be loaded; names the distribution and the cause.
         """
-        return loader.service_for(name)
+        return type(self._driver).own_service(name) or loader.service_for(name)
 
     def implements(self, operation: Operation) -> bool:
         """Whether an operation of a service is there."""
@@ -76,10 +79,17 @@ class HostServices:
 
     async def _acquire(self, name: str) -> ServiceDriver:
         cls = self.class_of(name)
-        return await shared.acquire(self._key(cls), lambda: cls(self._place))
+        if issubclass(cls, DriverService):
+            instance = cls(self._driver)
+            await instance.open()
+            return instance
+        assert self._place is not None  # names has only the driver's own without
+        place = self._place
+        return await shared.acquire(self._key(cls, place), lambda: cls(place))
 
-    def _key(self, cls: type[ServiceDriver]) -> tuple[str, ...]:
-        return "service", cls.__module__, cls.__qualname__, str(self._place.privileged), self._place.root or ""
+    @staticmethod
+    def _key(cls: type[ServiceDriver], place: Place) -> tuple[str, ...]:
+        return "service", cls.__module__, cls.__qualname__, str(place.privileged), place.root or ""
 
     async def close(self) -> None:
         """The connection ends: what it had opened is given back."""
@@ -89,6 +99,8 @@ class HostServices:
         await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for name in self._opening:
             instance = self.opened(name)
-            if instance is not None:
-                await shared.release(self._key(type(instance)))
+            if isinstance(instance, DriverService):
+                await instance.close()
+            elif instance is not None:
+                await shared.release(self._key(type(instance), instance.place))
         self._opening.clear()

@@ -130,12 +130,13 @@ async def open_target(
 
 
 def _services(driver: Driver) -> HostServices | None:
-    """The services of the place where a driver runs, if any are installed that it does not bring itself."""
-    if driver.place is None or not loader.service_names():
+    """The services that a driver brings in modules of their own, and those of the place where it runs, if any are
+    installed that it does not bring."""
+    if not driver.own_services and (driver.place is None or not loader.service_names()):
         return None
     from virtcore.driver.composition import HostServices
 
-    found = HostServices(type(driver), driver.place)
+    found = HostServices(driver)
     return found if found.names else None
 
 

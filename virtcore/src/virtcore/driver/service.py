@@ -32,9 +32,10 @@ from virtcore.errors import NoSupport
 from virtcore.operations.declare import Operation, OperationSet, inline
 
 if TYPE_CHECKING:
+    from virtcore.driver.base import Driver
     from virtcore.operations.events import Event
 
-__all__ = ["Place", "ServiceDriver", "Subscription", "inline"]
+__all__ = ["DriverService", "Place", "ServiceDriver", "Subscription", "inline"]
 
 
 class ServiceDriver(OperationSet):
@@ -73,3 +74,15 @@ class ServiceDriver(OperationSet):
     def implements(cls, operation: Operation) -> bool:
         """Whether this service has an operation."""
         return implements(cls, operation)
+
+
+class DriverService(ServiceDriver):
+    """Base of services that a hypervisor's driver brings itself, in a module of their own that is loaded when somebody
+    asks for them (:attr:`virtcore.driver.Driver.own_services`). One instance a connection, over the driver's state.
+
+    :ivar driver: the connection's driver.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__(driver.place or Place(privileged=False))
+        self.driver = driver

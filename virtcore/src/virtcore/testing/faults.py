@@ -15,12 +15,16 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from virtcore.driver.composition import brought
 from virtcore.driver.loader import driver_for, registered, registered_service, service_for, service_names
 from virtcore.operations.declare import all_operations
 from virtcore.uri import ConnectionURI
+
+if TYPE_CHECKING:
+    from virtcore.driver.base import Driver
+    from virtcore.driver.service import ServiceDriver
 
 __all__ = ["Fault", "injected"]
 
@@ -51,7 +55,7 @@ def injected(scheme: str, *faults: Fault) -> Iterator[Counter[str]]:
     base = driver_for(ConnectionURI.parse(f"{scheme}:///"))
     hits: Counter[str] = Counter()
     known = all_operations()
-    beside = service_names() - brought(base)
+    beside = (service_names() - brought(base)) | base.own_services.keys()
     methods: dict[str | None, dict[str, object]] = {None: {}}
     for fault in faults:
         service = known[fault.operation].service if fault.operation in known else None
@@ -59,13 +63,20 @@ def injected(scheme: str, *faults: Fault) -> Iterator[Counter[str]]:
         mine = methods.setdefault(owner, {})
         if fault.operation not in known or fault.operation in mine:
             raise ValueError(f"no operation, or twice: {fault.operation}")
-        mine[fault.operation] = _faulty(base if owner is None else service_for(owner), fault, hits)
+        mine[fault.operation] = _faulty(base if owner is None else _service(base, owner), fault, hits)
     with ExitStack() as stack:
-        stack.enter_context(registered(scheme, _subclass(base, methods.pop(None))))
-        for name, overridden in methods.items():
-            if name is not None:
-                stack.enter_context(registered_service(name, _subclass(service_for(name), overridden)))
+        overridden = methods.pop(None)
+        faulty = {name: _subclass(_service(base, name), mine) for name, mine in methods.items() if name is not None}
+        own = {name: faulty.get(name, mine) for name, mine in base.own_services.items()}
+        stack.enter_context(registered(scheme, _subclass(base, {**overridden, "own_services": own})))
+        for name, beside_it in faulty.items():
+            if name not in own:
+                stack.enter_context(registered_service(name, beside_it))
         yield hits
+
+
+def _service(driver: type[Driver], name: str) -> type[ServiceDriver]:
+    return driver.own_service(name) or service_for(name)
 
 
 C = TypeVar("C")
