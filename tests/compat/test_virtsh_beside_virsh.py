@@ -22,6 +22,14 @@ GUEST = """<domain type='test'>
 </domain>
 """
 
+NETWORK = """<network>
+  <name>second</name>
+  <uuid>21111111-2222-3333-4444-555555555555</uuid>
+  <bridge name='virbr7'/>
+  <ip address='10.7.0.1' prefix='24'/>
+</network>
+"""
+
 LINES = [
     "list --all",
     "list --all --title --uuid",
@@ -66,6 +74,18 @@ LINES = [
     "echo 'a  b' --shell; echo --xml '<&>'; echo --split a,,b,c",
     "pwd extra",
     "ttyconsole test",
+    "net-list --all; net-info default; net-dumpxml default; net-uuid default",
+    "net-list --name --uuid; net-event; net-event --event nope",
+    "net-name dd8fe884-6c02-601e-7551-cca97df1c5df; net-start default; net-undefine default",
+    "net-destroy default; net-list; net-list --inactive; net-info default; net-start default; net-list",
+    "net-define @NETWORK@; net-list --all; net-autostart second; net-start second; net-info second; net-dumpxml second",
+    "net-create @NETWORK@; net-list --transient; net-destroy second; net-list --all; net-destroy second",
+    (
+        "net-update default add-last ip-dhcp-host \"<host mac='52:54:00:00:00:02' ip='192.168.122.9'/>\"; "
+        "net-dumpxml default"
+    ),
+    "net-update default frob ip; net-update default add nope x; net-dumpxml default --xpath //range",
+    "net-destroy nope",
     "event --all --list",
     "event --event nope",
     "event",
@@ -90,5 +110,7 @@ def test_virtsh_prints_what_virsh_prints(line: str, tmp_path: Path) -> None:
     assert VIRSH is not None
     guest = tmp_path / "guest.xml"
     guest.write_text(GUEST)
-    line = line.replace("@GUEST@", str(guest))
+    network = tmp_path / "network.xml"
+    network.write_text(NETWORK)
+    line = line.replace("@GUEST@", str(guest)).replace("@NETWORK@", str(network))
     assert run([sys.executable, "-m", "virt_shell"], line) == run([VIRSH], line)

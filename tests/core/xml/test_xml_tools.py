@@ -232,17 +232,3 @@ def test_failures_can_be_tolerated() -> None:
             return stage.name == "source"
 
     assert load("<box/>", v.Box, Lenient(), []).type is v.BoxType.FILE
-
-
-def test_the_schema_may_demand_more_than_the_parser() -> None:
-    grammar = etree.RelaxNG(etree.fromstring(schema(v.Demanding).encode()))
-    assert parse("<demanding/>", v.Demanding) == v.Demanding()
-    assert grammar.validate(etree.fromstring("<demanding><name>a</name><host name='h'/></demanding>"))
-    assert not grammar.validate(etree.fromstring("<demanding><host name='h'/></demanding>"))
-    assert not grammar.validate(etree.fromstring("<demanding><name>a</name></demanding>"))
-
-
-def test_units_of_sizes() -> None:
-    grammar = etree.RelaxNG(etree.fromstring(schema(v.Box).encode()))
-    for unit, fits in (("KiB", True), ("bytes", True), ("mile", False), ("", False)):
-        assert grammar.validate(etree.fromstring(f"<box><limit unit='{unit}'>1</limit></box>")) is fits

@@ -308,9 +308,3 @@ FULL = """\
   </t:commandline>
 </machine>
 """
-
-
-@element("demanding", root=True, empty="keep")
-class Demanding:
-    name: str | None = leaf(demanded=True)
-    hosts: list[Host] = children(demanded=True)

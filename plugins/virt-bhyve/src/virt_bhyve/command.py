@@ -131,10 +131,10 @@ def disk_path(disk: Disk, resources: Resources) -> str | None:
     """
     source = disk.source
     if isinstance(source, VolumeSource):
-        return resources.volume(source)
+        return part(resources.volume(source), "disk paths")
     if source is not None and not isinstance(source, FileSource):
         raise ConfigUnsupported("unsupported disk type")
-    return source.file if source is not None else None
+    return part(source.file, "disk paths") if source is not None and source.file is not None else None
 
 
 def _place(device: Any) -> str:
@@ -269,7 +269,6 @@ class _Builder:
                 raise ConfigUnsupported("unsupported disk device")
             if path is None:
                 raise ConfigUnsupported("unsupported disk type")
-            part(path, "disk paths")
             several = BhyveCapability.AHCI32SLOT in self.known
             words.append(f",{kinds[disk.device]}:{path}" if several else f"-{kinds[disk.device]},{path}")
         return "".join(words)
@@ -311,7 +310,7 @@ class _Builder:
         path = disk_path(disk, self.resources)
         if path is None:
             raise ConfigUnsupported("unsupported disk type")
-        return f"{_place(disk)},virtio-blk,{part(path, 'disk paths')}"
+        return f"{_place(disk)},virtio-blk,{path}"
 
     def framebuffer(self, graphics: Graphics, video: Video) -> str:
         assert self.domain.os is not None
@@ -374,12 +373,17 @@ def _oss(audio: Audio) -> str:
         raise ConfigUnsupported(f"unsupported audio backend '{declaration(type(audio)).tag}'")
     if any(map(_is_tuned, (audio.input, audio.output))):
         raise ConfigUnsupported("cannot set common audio backend settings")
-    ends = (("play", audio.input), ("rec", audio.output))
-    return "".join(
-        f",{name}={part(stream.dev, 'sound devices')}"
-        for name, stream in ends
-        if stream is not None and stream.dev is not None
+    play = (
+        f",play={part(audio.input.dev, 'sound devices')}"
+        if audio.input is not None and audio.input.dev is not None
+        else ""
     )
+    record = (
+        f",rec={part(audio.output.dev, 'sound devices')}"
+        if audio.output is not None and audio.output.dev is not None
+        else ""
+    )
+    return play + record
 
 
 def _is_tuned(stream: OSSStream | None) -> bool:

@@ -17,7 +17,7 @@ from virt_shell.command import Arguments, CommandError, Option, command, data, f
 from virt_shell.text import read_file, select_xpath
 
 if TYPE_CHECKING:
-    from virt_shell.command import Completer
+    from virt_shell.command import Completer, Handler
     from virt_shell.shell import Shell
 
 __all__ = ["ObjectKind", "XPATH", "edited", "impact"]
@@ -32,6 +32,7 @@ XPATH = (
 class ObjectKind(NamedTuple):
     """A kind of object that commands are about.
 
+    :ivar module: ``__name__`` of the module that declares its commands.
     :ivar option: name of the option that names one, e.g. ``network``.
     :ivar noun: what messages call it: ``network``; with a capital: ``Network``.
     :ivar group: help group of its commands.
@@ -43,6 +44,7 @@ class ObjectKind(NamedTuple):
     :ivar completer: names of all.
     """
 
+    module: str
     option: str
     noun: str
     group: str
@@ -109,13 +111,6 @@ class ObjectKind(NamedTuple):
         :param done, failed: what is printed, with ``{title}``, ``{noun}`` and ``{name}``.
         """
 
-        @command(
-            self.prefix + verb,
-            group=self.group,
-            help=help,
-            description=description,
-            options=[self.named(completer), *options],
-        )
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args)
             words = {"title": self.title, "noun": self.noun, "name": self.shown(found)}
@@ -123,6 +118,8 @@ class ObjectKind(NamedTuple):
                 act(found, args)
             shell.extra(done.format(**words) + "\n")
             return True
+
+        self._declare(verb, handler, help, description, [self.named(completer), *options])
 
     def making(
         self,
@@ -139,13 +136,6 @@ class ObjectKind(NamedTuple):
     ) -> None:
         """Declare a command that makes an object from a file."""
 
-        @command(
-            self.prefix + verb,
-            group=self.group,
-            help=help,
-            description=description,
-            options=[data("file", file_help), *options],
-        )
         def handler(shell: Shell, args: Arguments) -> bool:
             path = args.require("file")
             xml = read_file(path)
@@ -154,6 +144,8 @@ class ObjectKind(NamedTuple):
                 made = getattr(shell.connection, method)(xml, flags(args))
             shell.extra(done.format(name=self.shown(made), **words) + "\n")
             return True
+
+        self._declare(verb, handler, help, description, [data("file", file_help), *options])
 
     def dumping(
         self,
@@ -166,22 +158,16 @@ class ObjectKind(NamedTuple):
     ) -> None:
         """Declare ``...dumpxml``."""
 
-        @command(
-            f"{self.prefix}dumpxml",
-            group=self.group,
-            help=help,
-            description=description,
-            options=[self.named(), *options, *(XPATH if xpath else ())],
-        )
         def handler(shell: Shell, args: Arguments) -> bool:
             xml = self.find(shell, args).xml(flags(args))
             shell.out(select_xpath(xml, args.get("xpath"), wrap="wrap" in args) if xpath else xml)
             return True
 
+        self._declare("dumpxml", handler, help, description, [self.named(), *options, *(XPATH if xpath else ())])
+
     def editing(self, *, help: str, description: str, read: Callable[[Any], str], method: str) -> None:
         """Declare ``...edit``: the document goes to the editor, and what was saved is defined."""
 
-        @command(f"{self.prefix}edit", group=self.group, help=help, description=description, options=[self.named()])
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args)
             after = edited(read(found))
@@ -192,19 +178,22 @@ class ObjectKind(NamedTuple):
             shell.extra(f"{self.title} {self.shown(changed)} XML configuration edited.\n")
             return True
 
+        self._declare("edit", handler, help, description, [self.named()])
+
     def converting(self, target: str, *, source: str, help: str, value: Callable[[Any], str] | None = None) -> None:
         """Declare a command that prints one key of the object of another."""
 
-        @command(
-            self.prefix + target,
-            group=self.group,
-            help=help,
-            options=[data(self.option, f"{self.noun} {source}", completer=self.completer)],
-        )
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args, by=source.split(" or "))
             shell.out((value(found) if value is not None else str(getattr(found, target))) + "\n")
             return True
+
+        option = data(self.option, f"{self.noun} {source}", completer=self.completer)
+        self._declare(target, handler, help, "", [option])
+
+    def _declare(self, verb: str, handler: Handler, help: str, description: str, options: Sequence[Option]) -> None:
+        handler.__module__ = self.module  # where it is declared, not where it is written
+        command(self.prefix + verb, group=self.group, help=help, description=description, options=options)(handler)
 
     def shown(self, found: Any) -> str:
         """What messages call an object."""

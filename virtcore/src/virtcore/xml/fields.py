@@ -46,7 +46,6 @@ class Field:
     owner: type | None = None
     name: str | None = None
     required: bool = False
-    demanded: bool = False
     codec: Codec[Any] | None = None
     within: str | None = None
     when: Mode | None = None
@@ -163,7 +162,6 @@ def leaf(
     name: str | None = None,
     *,
     required: bool = False,
-    demanded: bool = False,
     codec: Codec[Any] | None = None,
     within: str | None = None,
     when: Mode | None = None,
@@ -195,7 +193,6 @@ def leaf(
 
     Options as in :func:`attribute`; in addition
 
-    :param demanded: the schema demands it, although the parser does without it.
     :param blank: an empty element is the value ``""``; by default it counts as absent, as in libvirt's XPath readers.
     :param repeat: which one counts when there are several: ``first``, ``last`` or ``refuse``.
     :param repeated: message when refused.
@@ -277,7 +274,6 @@ def child(
     name: str | None = None,
     *,
     required: bool = False,
-    demanded: bool = False,
     within: str | None = None,
     when: Mode | None = None,
     unless: Mode | None = None,
@@ -302,7 +298,6 @@ def child(
 
     ``child(tag="@type")`` is ``union(tag="@type")``.
 
-    :param demanded: the schema demands it, although the parser does without it.
     :param repeat: which one counts when there are several: ``first`` (libvirt's XPath readers), ``last`` (its loops
         over
         children) or ``refuse`` with the message ``repeated``.
@@ -313,7 +308,6 @@ def child(
 def children(
     name: str | None = None,
     *,
-    demanded: bool = False,
     within: str | None = None,
     when: Mode | None = None,
     unless: Mode | None = None,
@@ -337,7 +331,6 @@ def children(
     The annotation names one class, or several that are told apart by element name, and further by ``tag`` where they
     share one.
 
-    :param demanded: the schema demands at least one, although the parser does without it.
     :param within: name of a wrapper element that has no class of its own; printed only when the list is not empty.
     :param tag: ``"@type"`` or ``("@mode", "@type")``: the attribute(s) of each element that select(s) its class
         (:func:`union`).

@@ -77,12 +77,6 @@ def values(words: Iterable[str]) -> str:
     return choice(f"<value>{escape(word)}</value>" for word in words)
 
 
-#: Unit of a size.
-UNIT = (
-    '<data type="string"><param name="pattern">([bB]([yY][tT][eE][sS]?)?)|([kKmMgGtTpPeE]([iI]?[bB])?)</param></data>'
-)
-
-
 def scalar(slot: Slot) -> str:
     """What the text of a scalar may be."""
     field = slot.field
@@ -312,7 +306,7 @@ class _Grammar:
     ) -> None:
         """Adds one field that hangs on nothing."""
         field = slot.field
-        required = field.required or field.demanded or needed
+        required = field.required or needed
         add: dict[str, Callable[[], None]] = {
             "attribute": lambda: self.add_attribute(content, slot, ns, tags, required),
             "text": lambda: self.add_text(content, slot),
@@ -342,12 +336,12 @@ class _Grammar:
         for name in slot.names:
             content.attribute(name, pattern, required and len(slot.names) == 1)
         if slot.size is not None:
-            content.attribute(slot.size.unit_name, UNIT)
+            content.attribute(slot.size.unit_name, "<text/>")
 
     def add_text(self, content: _Content, slot: Slot) -> None:
         pattern = scalar(slot)
         if slot.size is not None:
-            content.attribute(slot.size.unit_name, UNIT)
+            content.attribute(slot.size.unit_name, "<text/>")
         content.text = pattern if slot.field.required or pattern == "<text/>" else choice([pattern, EMPTY])
 
     def add_leaf(self, content: _Content, slot: Slot, ns: Namespace | None, required: bool) -> None:
@@ -356,7 +350,7 @@ class _Grammar:
             pattern = choice([pattern, EMPTY])
         parts = [pattern]
         if slot.size is not None:
-            parts.insert(0, optional(named_attribute(slot.size.unit_name, UNIT)))
+            parts.insert(0, optional(named_attribute(slot.size.unit_name, "<text/>")))
         if slot.field.entry is not None:
             name, value = slot.field.entry
             parts.insert(0, named_attribute(name, values([value])))

@@ -39,6 +39,7 @@ def _inactive_networks(shell: Shell, args: Arguments) -> Sequence[str]:
 
 
 NETWORK = ObjectKind(
+    module=__name__,
     option="network",
     noun="network",
     group="network",

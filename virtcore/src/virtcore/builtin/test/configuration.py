@@ -32,10 +32,14 @@ class ConfiguredDomain(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """What a file says. ``users`` maps names to passwords; None needs no password."""
+    """What a file says: the host, its domains, the documents of its other objects, who may connect.
+
+    ``users`` maps names to passwords; None needs no password.
+    """
 
     node: NodeInfo
     domains: list[ConfiguredDomain]
+    networks: list[str]
     users: dict[str, str | None]
 
 
@@ -48,6 +52,7 @@ def read(path: str) -> Configuration:
     return Configuration(
         _node(root),
         [_domain(_included(element, path)) for element in root.iterfind("domain")],
+        _documents(root, path, "network"),
         dict(_user(element) for element in root.iterfind("auth/user")),
     )
 
@@ -71,6 +76,13 @@ def _included(element: _Element, path: str) -> _Element:
     if file is None:
         return element
     return _parse(os.path.join(os.path.dirname(path), file), str(element.tag))
+
+
+def _documents(root: _Element, path: str, name: str) -> list[str]:
+    from lxml import etree
+
+    found = [_included(element, path) for element in root.iterfind(name)]
+    return [etree.tostring(element, encoding="unicode", with_tail=False) for element in found]
 
 
 def _number(root: _Element, path: str, default: int, complaint: str) -> int:

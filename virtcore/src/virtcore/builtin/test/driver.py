@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import socket
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from virtcore.builtin.test.host import SYSINFO
 from virtcore.builtin.test.state import TestState
@@ -65,6 +66,9 @@ class TestDriver(MomentDriver[TestState]):
     name = "TEST"
     function_prefix = "test"
     local_only = True
+    own_services: ClassVar[Mapping[str, str]] = {
+        "network": "virtcore.builtin.test.networks:TestNetworks",
+    }
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE
     stats_groups = DomainStatsTypes.STATE | DomainStatsTypes.IOTHREAD

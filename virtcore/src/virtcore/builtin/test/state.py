@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from virtcore.builtin.test.host import DEFAULT_CELLS, DEFAULT_NODE, Cell
@@ -27,6 +28,7 @@ from virtcore.operations.values import NodeInfo
 
 if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
+    from virtcore.builtin.test.networks import TestNetworkTable
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.domain import LifecycleAction
@@ -133,6 +135,13 @@ class TestState(TestMoments):
                 self.activate(obj, domain)
             self.set_state(obj, found.state, 0)
             self.domains.publish(obj)
+
+    @cached_property
+    def networks(self) -> TestNetworkTable:
+        """The host's networks."""
+        from virtcore.builtin.test.networks import TestNetworkTable
+
+        return TestNetworkTable(None if self._configuration is None else self._configuration.networks)
 
     # -- hooks
 

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit.checks import check_flags as check_flags
     from virtcore.driver.toolkit.defined import (
         DefinedObject as DefinedObject,
         DefinedObjects as DefinedObjects,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
         SnapshotKeeper as SnapshotKeeper,
     )
     from virtcore.driver.toolkit.state import DriverState as DriverState
-    from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver, check_flags as check_flags
+    from virtcore.driver.toolkit.stateful import StatefulDriver as StatefulDriver
     from virtcore.driver.toolkit.store import (
         DefinitionStore as DefinitionStore,
         Facts as Facts,
@@ -67,7 +68,7 @@ _HOME = {
     "StateFolders": "folders",
     "StateLock": "lock",
     "StatefulDriver": "stateful",
-    "check_flags": "stateful",
+    "check_flags": "checks",
     "Transition": "defined",
     "file_name": "folders",
     "use_root": "folders",

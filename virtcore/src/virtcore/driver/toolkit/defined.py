@@ -225,6 +225,18 @@ class DefinedObjects(Generic[T, D]):
                     await self._marks.mark(obj.uuid, autostart)
                 obj.autostart = autostart
 
+    def adopt(self, document: D, *, active: bool, persistent: bool = True) -> T:
+        """Take over an object that is there already, in memory only and telling nobody: what a host begins with."""
+        from copy import deepcopy
+
+        obj = self.table.claim(*self.identity(document))
+        if active:
+            obj.live = deepcopy(document) if persistent else document
+        if persistent:
+            obj.definition = document
+        self.table.publish(obj)
+        return obj
+
     # -- activity
 
     async def create(self, obj: T) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from virtcore.driver.toolkit.checks import select
 from virtcore.driver.toolkit.jobs import JobLock
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
@@ -163,8 +164,7 @@ class DomainTable(ObjectTable[DomainObject]):
 
     def select(self, flags: int = 0) -> list[DomainObject]:
         """The domains that pass every group of ``ConnectListAllDomainsFlags``."""
-        wanted = [(group & flags, test) for group, test in _FILTERS if group & flags]
-        return [obj for obj in self if all(test(obj) & flags for flags, test in wanted)]
+        return select(self, flags, _FILTERS)
 
     # -- changes
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
 from virtcore.driver.base import Driver, OpenRequest, Subscription
 from virtcore.driver.toolkit import shared
+from virtcore.driver.toolkit.checks import canonical_uuid, check_flags
 from virtcore.driver.toolkit.domains import LIST_FILTERS, DomainObject
 from virtcore.driver.toolkit.state import DriverState
 from virtcore.enums.common import TypedParameterType
@@ -23,10 +24,9 @@ from virtcore.enums.domain import (
     DomainXMLFlags,
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
-from virtcore.errors import ArgumentUnsupported, ErrorCode, InvalidArg, NoDomainMetadata, VirtError
+from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
 from virtcore.operations.declare import inline
 from virtcore.operations.events import Event
-from virtcore.operations.spellings import canonical_function
 from virtcore.operations.values import DomainInfo, DomainStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
 
-__all__ = ["StatefulDriver", "check_flags", "memory_parameters"]
+__all__ = ["StatefulDriver", "memory_parameters"]
 
 S = TypeVar("S", bound=DriverState)
 
@@ -50,21 +50,6 @@ _LIST_FILTERS = int(
 )
 #: What ``virDomainGetMemoryParameters`` reports for "no limit", in KiB.
 MEMORY_UNLIMITED = 9007199254740991
-
-
-def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir") -> None:
-    """Refuse flags that an operation does not know.
-
-    :param prefix: what libvirt's driver has before its functions' names in place of ``vir``.
-    :raises InvalidArg: there are any.
-    """
-    if not flags:
-        return
-    unknown = int(flags) & ~int(supported)
-    if unknown:
-        function = prefix + canonical_function(operation).removeprefix("vir")
-        # libvirt reports this one without "invalid argument".
-        raise VirtError.from_message(ErrorCode.INVALID_ARG, f"unsupported flags (0x{unknown:x}) in function {function}")
 
 
 class StatefulDriver(Driver, Generic[S]):
@@ -186,7 +171,7 @@ class StatefulDriver(Driver, Generic[S]):
         if name is not None:
             return self.state.domains.by_name(name).ref
         if uuid is not None:
-            return self.state.domains.by_uuid(_canonical(uuid)).ref
+            return self.state.domains.by_uuid(canonical_uuid(uuid, "virDomainLookupByUUIDString")).ref
         assert id is not None
         return self.state.domains.by_id(id).ref
 
@@ -287,6 +272,8 @@ class StatefulDriver(Driver, Generic[S]):
         self.check_flags(flags, 3, "domain_metadata")
         if type not in (0, 1, 2):
             raise InvalidArg(f"unknown metadata type '{int(type)}'")
+        from virtcore.model.metadata import find_metadata
+
         config = self.state.config(self.domain(domain), int(flags))
         value: str | None
         if type == DomainMetadataType.DESCRIPTION:
@@ -294,7 +281,7 @@ class StatefulDriver(Driver, Generic[S]):
         elif type == DomainMetadataType.TITLE:
             value = config.title
         else:
-            value = _metadata_element(config.metadata, uri)
+            value = find_metadata(config.metadata, uri)
         if value is None:
             raise NoDomainMetadata("Requested metadata element is not present")
         return value
@@ -353,20 +340,6 @@ class StatefulDriver(Driver, Generic[S]):
         return row
 
 
-def _canonical(uuid: str) -> str:
-    """A UUID as it is stored, from any spelling that libvirt takes.
-
-    :raises VirtError: it is none (``INVALID_ARG``).
-    """
-    from virtcore.xml.scalars import Unreadable, read_uuid
-
-    try:
-        return read_uuid(uuid)
-    except Unreadable:
-        message = "uuidstr in virDomainLookupByUUIDString must be a valid UUID"
-        raise VirtError.from_message(ErrorCode.INVALID_ARG, message) from None
-
-
 def _number(facts: Facts, name: str) -> int:
     value = facts.get(name)
     return value if isinstance(value, int) else 0
@@ -380,19 +353,3 @@ def memory_parameters(domain: Domain) -> TypedParameters:
         limit = getattr(tune, name) if tune is not None else None
         rows.add(name, TypedParameterType.ULLONG, MEMORY_UNLIMITED if limit is None else limit)
     return rows
-
-
-def _metadata_element(metadata: str | None, uri: str | None) -> str | None:
-    """The custom metadata element of a namespace, as text."""
-    if metadata is None or uri is None:
-        return None
-    from lxml import etree
-
-    for element in etree.fromstring(metadata):
-        if isinstance(element.tag, str) and etree.QName(element).namespace == uri:
-            # libvirt hands it out without the namespace that it was asked for by.
-            for inner in element.iter(f"{{{uri}}}*"):
-                inner.tag = etree.QName(inner).localname
-            etree.cleanup_namespaces(element)
-            return etree.tostring(element, encoding="unicode", with_tail=False)
-    return None

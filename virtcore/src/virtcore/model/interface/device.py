@@ -44,12 +44,6 @@ __all__ = [
 ]
 
 
-#: What MAC addresses, IP addresses and names of interfaces look like (the schema's).
-_MAC = "[a-fA-F0-9]{2}(:[a-fA-F0-9]{2}){5}"
-_ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F]*:[0-9a-fA-F:.]+"
-_NAME = r"[a-zA-Z0-9_.\-\\:/]+"
-
-
 class InterfaceType(StrEnum):
     """Kind of interface."""
 
@@ -112,7 +106,7 @@ class DHCP:
 class InterfaceAddress:
     """A fixed address."""
 
-    address: str | None = attribute(pattern=_ADDRESS, doc="address")
+    address: str | None = attribute(doc="address")
     prefix: int | None = attribute(
         codec=number(32, signed=True, base=0),
         omit=0,
@@ -134,9 +128,7 @@ class InterfaceProtocol:
     autoconf: bool = flag(only={"family": (ProtocolFamily.IPV6,)}, doc="stateless autoconfiguration")
     dhcp: DHCP | None = child()
     ips: list[InterfaceAddress] = children("ip", doc="fixed addresses")
-    gateway: str | None = attribute(
-        "gateway", within="route", blank=False, pattern=_ADDRESS, doc="router of the default route"
-    )
+    gateway: str | None = attribute("gateway", within="route", blank=False, doc="router of the default route")
 
 
 @element("miimon")
@@ -181,11 +173,7 @@ class ARPMonitor:
         doc="milliseconds between two requests",
     )
     target: str = attribute(
-        required=True,
-        blank=False,
-        pattern=_ADDRESS,
-        missing="bond interface arpmon target missing",
-        doc="who is asked",
+        required=True, blank=False, missing="bond interface arpmon target missing", doc="address that is asked for"
     )
     validate: ARPValidation | None = attribute(
         blank=False, invalid="unknown arp bonding validate {value}", doc="whose traffic counts"
@@ -201,16 +189,8 @@ def _require_interface(vlan: VLANInterface) -> None:
 class VLANInterface:
     """A tagged part of another interface's traffic."""
 
-    tag: str = attribute(
-        required=True,
-        blank=False,
-        pattern="[0-9]{1,3}|[1-3][0-9]{3}|40[0-8][0-9]|409[0-6]",
-        missing="vlan interface misses the tag attribute",
-        doc="VLAN tag",
-    )
-    interface: str | None = attribute(
-        "name", within="interface", blank=False, pattern=_NAME, doc="interface whose traffic it is"
-    )
+    tag: str = attribute(required=True, blank=False, missing="vlan interface misses the tag attribute", doc="VLAN tag")
+    interface: str | None = attribute("name", within="interface", blank=False, doc="interface whose traffic it is")
 
 
 @element("bond", empty="open")
@@ -230,7 +210,7 @@ class Bridge:
     stp: bool | None = attribute(
         codec=ON_OFF, invalid="bridge interface stp should be on or off got {value}", doc="spanning tree protocol"
     )
-    delay: str | None = attribute(pattern=r"[0-9]*(\.[0-9]+)?", doc="forwarding delay in seconds")
+    delay: str | None = attribute(doc="forwarding delay in seconds")
     interfaces: list[BridgeMember] = children("interface", doc="the ports")
 
 
@@ -239,7 +219,7 @@ class _Interface:
     """What every interface has."""
 
     type: InterfaceType = attribute(required=True, doc="kind of interface")
-    name: str = attribute(required=True, missing="interface has no name", pattern=_NAME, doc="name of the device")
+    name: str = attribute(required=True, missing="interface has no name", doc="name of the device")
 
 
 @element(None, last=True)
@@ -248,7 +228,7 @@ class _Parts:
 
     link: InterfaceLink | None = child(only={"type": (InterfaceType.ETHERNET, InterfaceType.BOND, InterfaceType.VLAN)})
     mac: str | None = attribute(
-        "address", within="mac", blank=False, pattern=_MAC, only={"type": (InterfaceType.ETHERNET,)}, doc="MAC address"
+        "address", within="mac", blank=False, only={"type": (InterfaceType.ETHERNET,)}, doc="MAC address"
     )
     bond: Bond | None = child(
         only={"type": (InterfaceType.BOND,)}, required=True, missing="bond interface misses the bond element"
@@ -270,7 +250,7 @@ class BondMember(_Interface):
     ALLOWED = (InterfaceType.ETHERNET,)
 
     link: InterfaceLink | None = child()
-    mac: str | None = attribute("address", within="mac", blank=False, pattern=_MAC, doc="MAC address")
+    mac: str | None = attribute("address", within="mac", blank=False, doc="MAC address")
 
 
 @element("interface", empty="open", after_parse=_refuse_nesting)

@@ -152,7 +152,7 @@ class SystemCapability:
     hardware: Hardware | None = child(
         required=True, missing="no system UUID supplied for '{document}'", code=ErrorCode.INTERNAL_ERROR
     )
-    firmware: Firmware | None = child(demanded=True)
+    firmware: Firmware | None = child()
 
 
 @element("product", empty="spaced")
@@ -285,7 +285,7 @@ class ParentDevice:
 
 @element("device", root=True, doc="A device of the host.")
 class NodeDevice:
-    name: str | None = leaf(demanded=True, doc="unique on its host")
+    name: str | None = leaf(doc="unique on its host")
     path: str | None = leaf(unless=Mode.INACTIVE, doc="path in sysfs")
     devnodes: list[Devnode] = children("devnode", doc="paths in /dev", since="3.9.0")
     parent: ParentDevice | None = child()

@@ -41,13 +41,12 @@ def identifier(what: str) -> Any:
     )
 
 
-def s390_number(name: str, form: str, pattern: str, doc: str, *, base: int = 0) -> Any:
+def s390_number(name: str, form: str, doc: str, *, base: int = 0) -> Any:
     """A number of s390's channel subsystem or crypto cards, in hexadecimal."""
     return leaf(
         name,
         codec=HEX(form, base=base),
         required=True,
-        pattern=pattern,
         missing=f"missing {name} value for '{{document}}'",
         invalid=f"invalid {name} value '{{value}}' for '{{document}}'",
         code=ErrorCode.CONFIG_UNSUPPORTED,

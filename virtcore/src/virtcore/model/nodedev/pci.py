@@ -34,10 +34,6 @@ __all__ = [
 ]
 
 
-#: What a field of vital product data may hold (the schema's).
-_VPD = "[0-9a-zA-F -_,.:;=]{0,255}"
-
-
 class PCIHeaderType(StrEnum):
     """Kind of a PCI device that is no endpoint."""
 
@@ -109,26 +105,26 @@ class PCIHeaderCapability:
 class VendorField:
     """A field whose meaning the vendor knows."""
 
-    index: str | None = attribute(blank=False, pattern="[0-9A-Z]", doc="one letter or digit")
-    value: str | None = text(pattern=_VPD, doc="content")
+    index: str | None = attribute(blank=False, doc="one letter or digit")
+    value: str | None = text(doc="content")
 
 
 @element("system_field")
 class SystemField:
     """A field for the system."""
 
-    index: str | None = attribute(blank=False, pattern="[0-9B-Z]", doc="one letter or digit")
-    value: str | None = text(pattern=_VPD, doc="content")
+    index: str | None = attribute(blank=False, doc="one letter or digit")
+    value: str | None = text(doc="content")
 
 
 @element("fields", tag="readonly", empty="open")
 class ReadOnlyFields:
     """What the vendor wrote."""
 
-    change_level: str | None = leaf(pattern=_VPD, doc="engineering change level")
-    manufacture_id: str | None = leaf(pattern=_VPD, doc="further identifier of the vendor")
-    part_number: str | None = leaf(pattern=_VPD, doc="part number")
-    serial_number: str | None = leaf(pattern=_VPD, doc="serial number")
+    change_level: str | None = leaf(doc="engineering change level")
+    manufacture_id: str | None = leaf(doc="further identifier of the vendor")
+    part_number: str | None = leaf(doc="part number")
+    serial_number: str | None = leaf(doc="serial number")
     vendor_fields: list[VendorField] = children("vendor_field", doc="the vendor's own")
 
 
@@ -136,7 +132,7 @@ class ReadOnlyFields:
 class ReadWriteFields:
     """What the owner may write."""
 
-    asset_tag: str | None = leaf(pattern=_VPD, doc="the owner's identifier")
+    asset_tag: str | None = leaf(doc="the owner's identifier")
     vendor_fields: list[VendorField] = children("vendor_field", doc="the vendor's own")
     system_fields: list[SystemField] = children("system_field", doc="the system's")
 
@@ -158,7 +154,7 @@ class IOMMUGroup:
     """The devices that cannot be kept apart from this one."""
 
     number: int = attribute(required=True, doc="number of the group")
-    addresses: list[SourcePCIAddress] = children("address", demanded=True, doc="the devices, this one among them")
+    addresses: list[SourcePCIAddress] = children("address", doc="the devices, this one among them")
 
 
 @element("link", tag={LinkValidity.CAP, LinkValidity.STA})
@@ -186,7 +182,6 @@ class PCICapability:
         "class",
         codec=HEX("0x%06x", base=16),
         maximum=0xFFFFFF,
-        pattern="0x[0-9a-fA-F]{6}",
         invalid="invalid PCI class supplied for '{document}'",
         code=ErrorCode.INTERNAL_ERROR,
         doc="class, subclass and programming interface",

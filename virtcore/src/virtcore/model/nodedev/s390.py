@@ -29,14 +29,6 @@ __all__ = [
 ]
 
 
-# Numbers as they may be written (the schema's).
-_BYTE = "[0-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]"
-_CSSID = f"0x[0-9a-fA-F]{{1,2}}|{_BYTE}"
-_DEVNO = "0x[0-9a-fA-F]{1,4}|[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
-_ADAPTER = f"0x[0-9a-fA-F]{{1,2}}|{_BYTE}"
-_DOMAIN = f"0x[0-9a-fA-F]{{1,4}}|{_BYTE}"
-
-
 class CCWState(StrEnum):
     """Whether a device is in use by the host."""
 
@@ -56,9 +48,9 @@ class CCWGroupType(StrEnum):
 class CCWAddress:
     """A place in the channel subsystem."""
 
-    cssid: int = s390_number("cssid", "0x%x", _CSSID, "channel subsystem")
-    ssid: int = s390_number("ssid", "0x%x", "(0x)?[0-3]", "subchannel set")
-    devno: int = s390_number("devno", "0x%04x", _DEVNO, "number of the device", base=16)
+    cssid: int = s390_number("cssid", "0x%x", "channel subsystem")
+    ssid: int = s390_number("ssid", "0x%x", "subchannel set")
+    devno: int = s390_number("devno", "0x%04x", "number of the device", base=16)
 
 
 @element("channel_dev_addr")
@@ -140,15 +132,15 @@ class CCWGroupCapability(_State, CCWAddress):
 class APCardCapability:
     """A crypto card."""
 
-    adapter: int = s390_number("ap-adapter", "0x%02x", _ADAPTER, "number of the card")
+    adapter: int = s390_number("ap-adapter", "0x%02x", "number of the card")
 
 
 @element("capability", tag="ap_queue", empty="open", since="7.0.0")
 class APQueueCapability:
     """A domain of a crypto card."""
 
-    adapter: int = s390_number("ap-adapter", "0x%02x", _ADAPTER, "number of the card")
-    domain: int = s390_number("ap-domain", "0x%04x", _DOMAIN, "number of the domain")
+    adapter: int = s390_number("ap-adapter", "0x%02x", "number of the card")
+    domain: int = s390_number("ap-domain", "0x%04x", "number of the domain")
 
 
 @element("capability", tag="ap_matrix", empty="open", since="7.0.0")

@@ -31,7 +31,6 @@ __all__ = [
     "Named",
     "NetFSFormat",
     "NetFSPoolSource",
-    "OwnDevices",
     "PartitionTable",
     "PoolDevice",
     "PoolHost",
@@ -146,7 +145,7 @@ class PoolDevice:
 class Hosts:
     """A pool on servers."""
 
-    hosts: list[PoolHost] = children("host", demanded=True, doc="servers")
+    hosts: list[PoolHost] = children("host", doc="servers")
 
 
 @element(None)
@@ -154,13 +153,6 @@ class Devices:
     """A pool on devices."""
 
     devices: list[PoolDevice] = children("device", doc="devices")
-
-
-@element(None)
-class OwnDevices(Devices):
-    """A pool on devices of its own: there is at least one."""
-
-    devices: list[PoolDevice] = children("device", demanded=True, doc="devices")
 
 
 @element(None)
@@ -174,7 +166,7 @@ class Directory:
 class Named:
     """A pool the backing storage knows by a name of its own."""
 
-    name: str | None = leaf(demanded=True, doc="name in the storage system; the pool's by default")
+    name: str | None = leaf(doc="name in the storage system; the pool's by default")
 
 
 @element(None)
@@ -214,7 +206,7 @@ class DirectoryPoolSource(PoolSource):
 
 
 @element("source", tag=StoragePoolType.FS, empty="open")
-class FileSystemPoolSource(OwnDevices, PoolSource):
+class FileSystemPoolSource(Devices, PoolSource):
     """A block device with a file system."""
 
     format: FileSystemFormat | None = _format("file system")
@@ -231,24 +223,23 @@ class NetFSPoolSource(Hosts, Directory, PoolSource):
 class LogicalPoolSource(Devices, Named, PoolSource):
     """A volume group."""
 
-    name: str | None = leaf(doc="name of the group; the pool's by default")
     format: LogicalFormat | None = _format("volume manager")
 
 
 @element("source", tag=StoragePoolType.DISK, empty="open")
-class DiskPoolSource(OwnDevices, PoolSource):
+class DiskPoolSource(Devices, PoolSource):
     """A disk with a partition table."""
 
     format: PartitionTable | None = _format("partition table")
 
 
 @element("source", tag=StoragePoolType.ISCSI, empty="open")
-class ISCSIPoolSource(Hosts, OwnDevices, Initiator, PoolSource):
+class ISCSIPoolSource(Hosts, Devices, Initiator, PoolSource):
     """An iSCSI target that the host logs in to."""
 
 
 @element("source", tag=StoragePoolType.ISCSI_DIRECT, empty="open")
-class ISCSIDirectPoolSource(Hosts, OwnDevices, Initiator, PoolSource):
+class ISCSIDirectPoolSource(Hosts, Devices, Initiator, PoolSource):
     """An iSCSI target that is used without the host's devices."""
 
 

@@ -48,7 +48,7 @@ class EncryptionEngine(StrEnum):
 class SecretReference:
     """A secret named by UUID or by usage, never its value."""
 
-    type: str | None = attribute(pattern="passphrase|ceph|iscsi", doc="what the secret is for")
+    type: str | None = attribute(doc="what the secret is for")
     uuid: str | None = attribute(
         codec=UUID, exclusive="lookup", invalid="invalid secret uuid '{value}'", doc="UUID of the secret"
     )

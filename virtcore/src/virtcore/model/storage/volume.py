@@ -38,11 +38,6 @@ __all__ = [
 
 #: A file is no larger than this.
 _LIMIT = (1 << 63) - 1
-#: Formats of volumes of any kind of pool (the schema's).
-_FORMATS = (
-    "unknown|none|auto|ext2|ext3|ext4|ufs|iso9660|udf|gfs|gfs2|vfat|hfs[+]|xfs|ocfs2|vmfs|raw|dir|bochs|cloop|dmg|iso"
-    "|vpc|vdi|fat|vhd|ploop|cow|qcow|qcow2|qed|vmdk|linux|fat16|fat32|linux-swap|linux-lvm|linux-raid|extended"
-)
 #: What a qcow2 compatibility level looks like.
 COMPAT = re.compile("[0-9]{1,9}[.][0-9]{1,9}")
 
@@ -90,11 +85,7 @@ class _Image:
 
     path: str | None = leaf(doc="where it is")
     format: str | None = attribute(
-        "type",
-        within="format",
-        blank=False,
-        pattern=_FORMATS,
-        doc="format; the pool's kind says which there are",
+        "type", within="format", blank=False, doc="format; the pool's kind says which there are"
     )
     permissions: Permissions | None = child()
     timestamps: Timestamps | None = child(read=Mode.LIVE, doc="as found out")
@@ -114,7 +105,7 @@ class VolumeTarget(_Image):
     """Where the volume is on the host, and how it is made."""
 
     encryption: Encryption | None = child()
-    compat: str | None = leaf(pattern="[0-9]+[.][0-9]+", doc="level of a qcow2 image, as 1.1", since="1.1.0")
+    compat: str | None = leaf(doc="compatibility level of a qcow2 image, as 1.1", since="1.1.0")
     # Told when a volume is made; libvirt never prints it.
     nocow: bool = flag(when=Mode.INACTIVE, doc="no copy-on-write in a btrfs", since="1.2.7")
     cluster_size: int | None = leaf(
@@ -151,6 +142,6 @@ class Volume:
     physical: int | None = leaf(
         codec=scaled("B", printed="bytes"), read=Mode.LIVE, omit=0, doc="bytes of the host it takes", since="3.0.0"
     )
-    target: VolumeTarget | None = child(demanded=True)
+    target: VolumeTarget | None = child()
     backing_store: VolumeBackingStore | None = child()
     extra: Extras = extras()

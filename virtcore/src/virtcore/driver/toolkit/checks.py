@@ -1,0 +1,52 @@
+"""What every operation of a driver over objects of its own checks first: flags, UUIDs, filters of lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from virtcore.errors import ErrorCode, VirtError
+from virtcore.operations.spellings import canonical_function
+
+__all__ = ["canonical_uuid", "check_flags", "select"]
+
+T = TypeVar("T")
+
+
+def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir") -> None:
+    """Refuse flags that an operation does not know.
+
+    :param prefix: what libvirt's driver has before its functions' names in place of ``vir``.
+    :raises InvalidArg: there are any.
+    """
+    if not flags:
+        return
+    unknown = int(flags) & ~int(supported)
+    if unknown:
+        function = prefix + canonical_function(operation).removeprefix("vir")
+        # libvirt reports this one without "invalid argument".
+        raise VirtError.from_message(ErrorCode.INVALID_ARG, f"unsupported flags (0x{unknown:x}) in function {function}")
+
+
+def canonical_uuid(uuid: str, function: str) -> str:
+    """A UUID as it is stored, from any spelling that libvirt takes.
+
+    :param function: libvirt's, as its message names it.
+    :raises VirtError: it is none (``INVALID_ARG``).
+    """
+    from virtcore.xml.scalars import Unreadable, read_uuid
+
+    try:
+        return read_uuid(uuid)
+    except Unreadable:
+        message = f"uuidstr in {function} must be a valid UUID"
+        raise VirtError.from_message(ErrorCode.INVALID_ARG, message) from None
+
+
+def select(objects: Iterable[T], flags: int, filters: Sequence[tuple[int, Callable[[T], int]]]) -> list[T]:
+    """The objects that pass every group of filter flags.
+
+    :param filters: per group all its bits, and which of them an object has.
+    """
+    wanted = [(int(group) & int(flags), test) for group, test in filters if int(group) & int(flags)]
+    return [obj for obj in objects if all(int(test(obj)) & bits for bits, test in wanted)]
