@@ -117,7 +117,7 @@ def test_files_of_hosts() -> None:
         pidfile="/run/p",
     )
     assert files.hosts == "h,10.0.0.2,2m\n"
-    assert files.names == "10.0.0.7\ta\tb\n"
+    assert files.names == "10.0.0.7\ta\tb\t\n"
     assert "pid-file=/run/p\n" in files.configuration
 
 

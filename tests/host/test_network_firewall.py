@@ -76,3 +76,8 @@ def test_a_bridge_needs_its_name() -> None:
     unnamed = load_network("<network><name>n</name></network>")
     with pytest.raises(VirtError, match="network 'n' does not have a bridge name"):
         iptables_commands(unnamed)
+
+
+def test_a_range_of_one_port_is_none() -> None:
+    with pytest.raises(VirtError, match="Invalid port range '7-7'"):
+        iptables(f"<forward><nat><port start='7' end='7'/></nat></forward>{V4}")

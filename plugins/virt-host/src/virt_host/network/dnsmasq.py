@@ -95,7 +95,12 @@ def dnsmasq_files(network: Network, folder: str, *, pidfile: str | None = None) 
     lines += options_of(network)
     _refuse_line_ends(network, lines)
     hosts = [_host(host, ip) for ip in served if ip is not None and ip.dhcp is not None for host in ip.dhcp.hosts]
-    names = ["\t".join((str(host.ip), *host.hostnames)) for host in network.dns.hosts] if network.dns else []
+    # Each word ends with a tab, as in libvirt's own files.
+    names = (
+        ["".join(f"{word}\t" for word in (host.ip, *host.hostnames)) for host in network.dns.hosts]
+        if network.dns
+        else []
+    )
     _refuse_line_ends(network, hosts + names)
     return DnsmasqFiles(
         configuration=_HEAD.format(name=network.name) + "".join(f"{line}\n" for line in lines),

@@ -32,6 +32,7 @@ def iptables_commands(network: Network) -> list[Command]:
     """The commands that set up a network's rules with iptables and ip6tables.
 
     :param network: complete and valid, its bridge with a name.
+    :raises InternalError: the network's addresses or ports cannot be told to a firewall.
     """
     return list(_commands(network, _IPTables(_bridge(network), _device(network))))
 
@@ -43,6 +44,7 @@ def nft_commands(network: Network) -> list[Command]:
     next one, which adds it, to be run.
 
     :param network: complete and valid, its bridge with a name.
+    :raises InternalError: the network's addresses or ports cannot be told to a firewall.
     """
     return list(_commands(network, _NFT(_bridge(network), _device(network))))
 
@@ -159,7 +161,9 @@ def _translating(ip: NetworkIP, nat: NAT | None, backend: _Backend) -> Iterator[
     first, last = _PORTS
     if nat is not None and nat.port is not None and (nat.port.start or nat.port.end):
         first, last = nat.port.start, nat.port.end
-    ports = f"{first}-{last}" if first < last else None
+    if first >= last:
+        raise InternalError(f"Invalid port range '{first}-{last}'.")
+    ports = f"{first}-{last}"
     yield backend.translated(version, _Translation(network, addresses, None, None))
     for protocol in ("udp", "tcp"):
         yield backend.translated(version, _Translation(network, addresses, protocol, ports))
