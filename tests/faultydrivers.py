@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 from virtcore.builtin.test.driver import TestDriver
 from virtcore.driver import Subscription, inline
+from virtcore.enums import DomainSnapshotDeleteFlags
 from virtcore.errors import InvalidArg
-from virtcore.types import DomainRef
+from virtcore.types import DomainCheckpointRef, DomainRef, DomainSnapshotRef
 
 
 class Faulty(TestDriver):
@@ -123,6 +124,25 @@ class Boaster(Faulty):
         return True
 
 
+class Orphanage(Faulty):
+    """Takes the children of a snapshot along when it is to go alone."""
+
+    caught_by = "TestSnapshots"
+
+    async def domain_snapshot_delete(self, snapshot: DomainSnapshotRef, flags: Any = 0) -> None:
+        await super().domain_snapshot_delete(snapshot, DomainSnapshotDeleteFlags.CHILDREN)
+
+
+class OwnParent(Faulty):
+    """Does not know which checkpoint another one follows."""
+
+    caught_by = "TestCheckpoints"
+
+    @inline
+    def domain_checkpoint_parent(self, checkpoint: DomainCheckpointRef, flags: int = 0) -> DomainCheckpointRef:
+        return checkpoint
+
+
 FAULTY: list[type[Faulty]] = [
     UntruthfulVersion,
     WrongMissing,
@@ -134,4 +154,6 @@ FAULTY: list[type[Faulty]] = [
     Impatient,
     Racing,
     Boaster,
+    Orphanage,
+    OwnParent,
 ]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+import virtcore
 from virtcore.builtin.test.driver import TestDriver
 from virtcore.builtin.test.state import TestState
 from virtcore.driver.base import OpenRequest
@@ -85,25 +86,25 @@ def test_a_chain_of_snapshots() -> None:
         assert host.names() == ["a", "b"]
         assert host.names(List.ROOTS) == ["a"]
         assert driver.domain_current_snapshot(host.ref) == second
-        assert driver.snapshot_parent(second) == first
-        assert driver.snapshot_list_children(first) == [second]
-        assert driver.snapshot_is_current(second)
-        assert driver.snapshot_has_metadata(first)
-        text = await driver.snapshot_xml(second)
+        assert driver.domain_snapshot_parent(second) == first
+        assert driver.domain_snapshot_list_children(first) == [second]
+        assert driver.domain_snapshot_is_current(second)
+        assert driver.domain_snapshot_has_metadata(first)
+        text = await driver.domain_snapshot_xml(second)
         assert text.startswith("<domainsnapshot>\n  <name>b</name>\n  <state>running</state>\n  <parent>\n")
         assert "  <memory snapshot='internal'/>\n  <disks>\n    <disk name='vda' snapshot='internal'/>\n" in text
         assert "  <domain type='test'>\n    <name>test</name>\n" in text
         assert host.obj.snapshots == 2
         with pytest.raises(OperationFailed, match="domain moment a already exists"):
             await host.take("a")
-        with pytest.raises(InvalidArg, match=r"unsupported flags \(0x10\) in function test"):
+        with pytest.raises(InvalidArg, match=r"unsupported flags \(0x10\) in function testDomainSnapshotCreateXML"):
             await host.take("c", Create.DISK_ONLY)
-        await driver.snapshot_delete(first)
+        await driver.domain_snapshot_delete(first)
         assert driver.domain_lookup_snapshot(host.ref, "b") == second
-        assert "<parent>" not in await driver.snapshot_xml(second)
+        assert "<parent>" not in await driver.domain_snapshot_xml(second)
         with pytest.raises(NoDomainSnapshot, match="no domain snapshot with matching name 'a'"):
-            await driver.snapshot_delete(first)
-        await driver.snapshot_delete(second, Delete.CHILDREN)
+            await driver.domain_snapshot_delete(first)
+        await driver.domain_snapshot_delete(second, Delete.CHILDREN)
         assert host.obj.snapshots == 0
 
     on_host(test)
@@ -114,7 +115,7 @@ def test_a_redefinition_keeps_the_domain_that_it_does_not_repeat() -> None:
         made = await host.take("a")
         content = "<state>paused</state><creationTime>7</creationTime>"
         await host.take("a", Create.REDEFINE, content)
-        text = await host.driver.snapshot_xml(made)
+        text = await host.driver.domain_snapshot_xml(made)
         assert "<state>paused</state>\n  <creationTime>7</creationTime>\n" in text
         assert "<domain type='test'>" in text
         with pytest.raises(InvalidArg, match="cannot change between online and offline snapshot state"):
@@ -136,9 +137,9 @@ def test_there_and_back() -> None:
         halted = await host.take("halted", Create.HALT)
         assert (host.obj.state, host.obj.reason) == (DomainState.SHUTOFF, 7)
         off = await host.take("off")
-        assert "<memory snapshot='no'/>" in await host.driver.snapshot_xml(off)
+        assert "<memory snapshot='no'/>" in await host.driver.domain_snapshot_xml(off)
         host.told.clear()
-        revert = host.driver.snapshot_revert
+        revert = host.driver.domain_snapshot_revert
         await revert(running)
         assert (host.obj.state, host.told) == (DomainState.RUNNING, ["STARTED 3"])
         assert host.driver.domain_current_snapshot(host.ref).name == "running"
@@ -182,21 +183,36 @@ def test_checkpoints() -> None:
         with pytest.raises(OperationUnsupported, match="cannot create snapshot while checkpoint exists"):
             await host.take("s")
         one, two = driver.domain_list_checkpoints(host.ref)
-        assert (one.name, two.name, driver.checkpoint_parent(two)) == ("a", "b", one)
-        assert driver.checkpoint_list_children(one) == [two]
-        text = await driver.checkpoint_xml(two, DomainCheckpointXMLFlags.SIZE | DomainCheckpointXMLFlags.NO_DOMAIN)
+        assert (one.name, two.name, driver.domain_checkpoint_parent(two)) == ("a", "b", one)
+        assert driver.domain_checkpoint_list_children(one) == [two]
+        text = await driver.domain_checkpoint_xml(
+            two, DomainCheckpointXMLFlags.SIZE | DomainCheckpointXMLFlags.NO_DOMAIN
+        )
         assert "    <disk name='vda' checkpoint='bitmap' bitmap='b' size='1024'/>\n" in text
         assert "<domain " not in text
-        assert "size=" not in await driver.checkpoint_xml(two)
+        assert "size=" not in await driver.domain_checkpoint_xml(two)
         await make("a", DomainCheckpointCreateFlags.REDEFINE, "<creationTime>7</creationTime>")
-        assert driver.checkpoint_list_children(one) == [two]
-        assert "<creationTime>7<" in await driver.checkpoint_xml(driver.domain_lookup_checkpoint(host.ref, "a"))
-        await driver.checkpoint_delete(one)
+        assert driver.domain_checkpoint_list_children(one) == [two]
+        assert "<creationTime>7<" in await driver.domain_checkpoint_xml(driver.domain_lookup_checkpoint(host.ref, "a"))
+        await driver.domain_checkpoint_delete(one)
         assert [found.name for found in driver.domain_list_checkpoints(host.ref)] == ["b"]
         await host.state.destroy(host.obj)
         with pytest.raises(OperationInvalid, match="domain is not running"):
-            await driver.checkpoint_xml(two, DomainCheckpointXMLFlags.SIZE)
+            await driver.domain_checkpoint_xml(two, DomainCheckpointXMLFlags.SIZE)
         with pytest.raises(OperationUnsupported, match="cannot create checkpoint for inactive domain"):
             await make("c")
 
     on_host(test)
+
+
+def test_through_the_objects_of_the_api() -> None:
+    with virtcore.connect("test:///default") as connection:
+        assert connection.supports("domain_create_snapshot")
+        domain = connection.lookup_domain(name="test")
+        made = domain.create_snapshot("<domainsnapshot><name>a</name></domainsnapshot>")
+        assert domain.current_snapshot().name == "a"
+        assert [found.name for found in domain.list_snapshots(List.LEAVES)] == ["a"]
+        assert "<name>a</name>" in made.xml()
+        made.revert(Revert.PAUSED)
+        made.delete()
+        assert not domain.has_current_snapshot()

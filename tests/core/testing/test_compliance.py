@@ -20,6 +20,10 @@ class TestHypervisor(Target):
             "<os><type>hvm</type></os></domain>"
         )
 
+    def domain_with_disk(self, name: str) -> str:
+        disk = "<devices><disk type='file'><source file='/image'/><target dev='vda'/></disk></devices>"
+        return self.domain(name).replace("</domain>", f"{disk}</domain>")
+
 
 @pytest.fixture  # type: ignore[no-redef]
 def target() -> Target:

@@ -26,6 +26,10 @@ class Suspect(Target):
         rest = "<memory>16384</memory><os><type>hvm</type></os></domain>"
         return f"<domain type='test'><name>{{name}}</name>{{identity}}{{rest}}"
 
+    def domain_with_disk(self, name):
+        disk = "<devices><disk type='file'><source file='/image'/><target dev='vda'/></disk></devices>"
+        return self.domain(name).replace("</domain>", disk + "</domain>")
+
 @pytest.fixture
 def target():
     with registered("test", {name}):

@@ -86,44 +86,48 @@ class MomentDriver(StatefulDriver[M]):
         obj = self.domain(snapshot.domain)
         return obj, self.state.snapshots(obj).tree.lookup(snapshot.name)
 
-    async def snapshot_xml(self, snapshot: DomainSnapshotRef, flags: DomainSnapshotXMLFlags | int = 0) -> str:
-        self.check_flags(flags, DomainSnapshotXMLFlags.SECURE, "snapshot_xml")
+    async def domain_snapshot_xml(self, snapshot: DomainSnapshotRef, flags: DomainSnapshotXMLFlags | int = 0) -> str:
+        self.check_flags(flags, DomainSnapshotXMLFlags.SECURE, "domain_snapshot_xml")
         obj, node = self._snapshot(snapshot)
         return self.state.snapshots(obj).shown(node, bool(int(flags) & DomainSnapshotXMLFlags.SECURE))
 
     @inline
-    def snapshot_parent(self, snapshot: DomainSnapshotRef, flags: int = 0) -> DomainSnapshotRef:
-        self.check_flags(flags, 0, "snapshot_parent")
+    def domain_snapshot_parent(self, snapshot: DomainSnapshotRef, flags: int = 0) -> DomainSnapshotRef:
+        self.check_flags(flags, 0, "domain_snapshot_parent")
         obj, node = self._snapshot(snapshot)
         return DomainSnapshotRef(obj.ref, self.state.snapshots(obj).tree.parent(node).name)
 
     @inline
-    def snapshot_list_children(
+    def domain_snapshot_list_children(
         self, snapshot: DomainSnapshotRef, flags: DomainSnapshotListFlags | int = 0
     ) -> list[DomainSnapshotRef]:
-        self.check_flags(flags, SNAPSHOTS.list_flags, "snapshot_list_children")
+        self.check_flags(flags, SNAPSHOTS.list_flags, "domain_snapshot_list_children")
         obj, node = self._snapshot(snapshot)
         nodes = self.state.snapshots(obj).tree.select(int(flags), node)
         return [DomainSnapshotRef(obj.ref, found.name) for found in nodes]
 
     @inline
-    def snapshot_is_current(self, snapshot: DomainSnapshotRef, flags: int = 0) -> bool:
-        self.check_flags(flags, 0, "snapshot_is_current")
+    def domain_snapshot_is_current(self, snapshot: DomainSnapshotRef, flags: int = 0) -> bool:
+        self.check_flags(flags, 0, "domain_snapshot_is_current")
         obj, node = self._snapshot(snapshot)
         return self.state.snapshots(obj).tree.current is node
 
     @inline
-    def snapshot_has_metadata(self, snapshot: DomainSnapshotRef, flags: int = 0) -> bool:
-        self.check_flags(flags, 0, "snapshot_has_metadata")
+    def domain_snapshot_has_metadata(self, snapshot: DomainSnapshotRef, flags: int = 0) -> bool:
+        self.check_flags(flags, 0, "domain_snapshot_has_metadata")
         self._snapshot(snapshot)
         return True  # none is known otherwise
 
-    async def snapshot_revert(self, snapshot: DomainSnapshotRef, flags: DomainSnapshotRevertFlags | int = 0) -> None:
-        self.check_flags(flags, self.snapshot_revert_flags, "snapshot_revert")
+    async def domain_snapshot_revert(
+        self, snapshot: DomainSnapshotRef, flags: DomainSnapshotRevertFlags | int = 0
+    ) -> None:
+        self.check_flags(flags, self.snapshot_revert_flags, "domain_snapshot_revert")
         await self.state.revert(self.domain(snapshot.domain), snapshot.name, int(flags))
 
-    async def snapshot_delete(self, snapshot: DomainSnapshotRef, flags: DomainSnapshotDeleteFlags | int = 0) -> None:
-        self.check_flags(flags, self.snapshot_delete_flags, "snapshot_delete")
+    async def domain_snapshot_delete(
+        self, snapshot: DomainSnapshotRef, flags: DomainSnapshotDeleteFlags | int = 0
+    ) -> None:
+        self.check_flags(flags, self.snapshot_delete_flags, "domain_snapshot_delete")
         await self.state.delete_snapshot(self.domain(snapshot.domain), snapshot.name, int(flags))
 
     # -- checkpoints of a domain
@@ -155,9 +159,11 @@ class MomentDriver(StatefulDriver[M]):
         obj = self.domain(checkpoint.domain)
         return obj, self.state.checkpoints(obj).tree.lookup(checkpoint.name)
 
-    async def checkpoint_xml(self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointXMLFlags | int = 0) -> str:
+    async def domain_checkpoint_xml(
+        self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointXMLFlags | int = 0
+    ) -> str:
         known = DomainCheckpointXMLFlags
-        self.check_flags(flags, sum(known), "checkpoint_xml")
+        self.check_flags(flags, sum(known), "domain_checkpoint_xml")
         return self.state.checkpoint_text(
             self.domain(checkpoint.domain),
             checkpoint.name,
@@ -167,22 +173,22 @@ class MomentDriver(StatefulDriver[M]):
         )
 
     @inline
-    def checkpoint_parent(self, checkpoint: DomainCheckpointRef, flags: int = 0) -> DomainCheckpointRef:
-        self.check_flags(flags, 0, "checkpoint_parent")
+    def domain_checkpoint_parent(self, checkpoint: DomainCheckpointRef, flags: int = 0) -> DomainCheckpointRef:
+        self.check_flags(flags, 0, "domain_checkpoint_parent")
         obj, node = self._checkpoint(checkpoint)
         return DomainCheckpointRef(obj.ref, self.state.checkpoints(obj).tree.parent(node).name)
 
     @inline
-    def checkpoint_list_children(
+    def domain_checkpoint_list_children(
         self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointListFlags | int = 0
     ) -> list[DomainCheckpointRef]:
-        self.check_flags(flags, CHECKPOINTS.list_flags, "checkpoint_list_children")
+        self.check_flags(flags, CHECKPOINTS.list_flags, "domain_checkpoint_list_children")
         obj, node = self._checkpoint(checkpoint)
         nodes = self.state.checkpoints(obj).tree.select(int(flags), node)
         return [DomainCheckpointRef(obj.ref, found.name) for found in nodes]
 
-    async def checkpoint_delete(
+    async def domain_checkpoint_delete(
         self, checkpoint: DomainCheckpointRef, flags: DomainCheckpointDeleteFlags | int = 0
     ) -> None:
-        self.check_flags(flags, self.checkpoint_delete_flags, "checkpoint_delete")
+        self.check_flags(flags, self.checkpoint_delete_flags, "domain_checkpoint_delete")
         await self.state.delete_checkpoint(self.domain(checkpoint.domain), checkpoint.name, int(flags))

@@ -288,7 +288,7 @@ class MomentState(DriverState):
         async def discard(node: MomentNode) -> None:
             await self.discard_snapshot(obj, self.snapshot(obj, node))
 
-        async with obj.job.modify("snapshot_delete"):
+        async with obj.job.modify("domain_snapshot_delete"):
             try:
                 await keeper.delete(
                     keeper.tree.lookup(name),
@@ -302,7 +302,7 @@ class MomentState(DriverState):
     async def revert(self, obj: DomainObject, name: str, flags: int = 0) -> None:
         """Take the domain back to a snapshot."""
         keeper = self.snapshots(obj)
-        async with obj.job.modify("snapshot_revert"):
+        async with obj.job.modify("domain_snapshot_revert"):
             node = keeper.tree.lookup(name)
             await self.revert_snapshot(obj, self.snapshot(obj, node), DomainSnapshotRevertFlags(flags))
             await keeper.make_current(node)
@@ -367,7 +367,7 @@ class MomentState(DriverState):
         async def discard(node: MomentNode) -> None:
             await self.discard_checkpoint(obj, keeper.parsed(keeper.text(node)))
 
-        async with obj.job.modify("checkpoint_delete"):
+        async with obj.job.modify("domain_checkpoint_delete"):
             try:
                 await keeper.delete(
                     keeper.tree.lookup(name),

@@ -31,10 +31,12 @@ from virtcore.testing.suite.behaviour import TestConcurrency, TestDeadlines, Tes
 from virtcore.testing.suite.claims import TestClaims
 from virtcore.testing.suite.domains import TestDomainDefinitions, TestDomainLife, defined
 from virtcore.testing.suite.hosts import TestConnection
+from virtcore.testing.suite.moments import TestCheckpoints, TestSnapshots
 from virtcore.testing.suite.target import Target, connection, covers, needs, says_what_it_tests, target, uri
 
 __all__ = [
     "Target",
+    "TestCheckpoints",
     "TestClaims",
     "TestConcurrency",
     "TestConnection",
@@ -44,6 +46,7 @@ __all__ = [
     "TestEvents",
     "TestPersistence",
     "TestReadOnly",
+    "TestSnapshots",
     "connection",
     "covers",
     "defined",

@@ -42,6 +42,10 @@ class Target:
         """To override: the XML of a small domain that the driver can define and start."""
         raise NotImplementedError("the target has no domain()")
 
+    def domain_with_disk(self, name: str) -> str:
+        """To override where checkpoints are claimed: the XML of one with a writable disk that can have them."""
+        raise NotImplementedError("the target has no domain_with_disk()")
+
 
 def covers(*operations: str) -> Callable[[F], F]:
     """Mark a test: it tests these operations. It is skipped where the driver does not claim them all."""
