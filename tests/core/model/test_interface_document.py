@@ -50,7 +50,7 @@ def test_only_the_outermost_has_addresses() -> None:
 
 def test_what_counts_for_nothing_is_dropped() -> None:
     given = ETHERNET.format(
-        "<mtu size='0'/><protocol family='ipv4'><autoconf/><ip prefix='3'/><ip address='a' prefix='0'/></protocol>"
+        "<mtu size=''/><protocol family='ipv4'><autoconf/><ip prefix='3'/><ip address='a' prefix='0'/></protocol>"
         "<link speed='0' state=''/><bond/>"
     )
     assert format_interface(load_interface(given)) == (
@@ -81,7 +81,11 @@ def test_links_are_watched_in_one_way() -> None:
         ),
         ("<interface type='ethernet'/>", "interface has no name", "/interface/@name"),
         (ETHERNET.format("<start mode='never'/>"), "unknown interface startmode never", "/interface/start/@mode"),
-        (ETHERNET.format("<mtu size='100001'/>"), "interface mtu value is improper", "/interface/mtu/@size"),
+        (
+            ETHERNET.format("<mtu size='100001'/>"),
+            "value of the 'size' attribute of 'mtu' element must be at most 100000",
+            "/interface/mtu/@size",
+        ),
         (ETHERNET.format("<protocol/>"), "protocol misses the family attribute", "/interface/protocol/@family"),
         (
             ETHERNET.format("<protocol family='ipx'/>"),

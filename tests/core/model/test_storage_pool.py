@@ -157,6 +157,11 @@ def test_permissions() -> None:
             "/pool/source/auth/@type",
         ),
         (
+            NETFS.format("<auth type='' username='u'><secret usage='s'/></auth>"),
+            "unsupported configuration: storage pool missing auth type",
+            "/pool/source/auth/@type",
+        ),
+        (
             pool("rbd", "<host name='h'/>"),
             "XML error: element 'name' is mandatory for RBD pool",
             "/pool/source",

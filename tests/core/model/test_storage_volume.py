@@ -158,6 +158,16 @@ def test_the_capacity_may_be_absent_on_request() -> None:
             "/volume/target/clusterSize",
         ),
         (
+            VOLUME.format("<target><encryption format=''/></target>"),
+            "XML error: unknown volume encryption format",
+            "/volume/target/encryption/@format",
+        ),
+        (
+            VOLUME.format("<target><encryption format='rot13'/></target>"),
+            "unsupported configuration: unknown volume encryption format type rot13",
+            "/volume/target/encryption/@format",
+        ),
+        (
             VOLUME.format("<target><encryption format='luks'><secret type='passphrase'/></encryption></target>"),
             "XML error: missing secret uuid or usage attribute",
             None,

@@ -265,15 +265,7 @@ class HostInterface(_Interface, _Parts):
     start: StartMode | None = attribute(
         "mode", within="start", blank=False, invalid="unknown interface startmode {value}", doc="when it is brought up"
     )
-    mtu: int | None = attribute(
-        "size",
-        within="mtu",
-        blank=False,
-        omit=0,
-        maximum=100000,
-        invalid="interface mtu value is improper",
-        doc="largest packet, in bytes",
-    )
+    mtu: int | None = attribute("size", within="mtu", blank=False, omit=0, doc="largest packet, in bytes")
     protocols: list[InterfaceProtocol] = children("protocol", doc="addresses, by family")
     bridge: Bridge | None = child(
         only={"type": (InterfaceType.BRIDGE,)}, required=True, missing="bridge interface misses the bridge element"

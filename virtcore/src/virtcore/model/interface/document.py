@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from virtcore.errors import ErrorDomain
+from virtcore.errors import ErrorDomain, XMLError
 from virtcore.model.definition import DefinitionContext, DefinitionRules
 from virtcore.model.interface.device import Bond, HostInterface
 from virtcore.xml import Mode, Stage
 
 __all__ = ["InterfaceRules", "format_interface", "load_interface"]
 
+_LARGEST_PACKET = 100000
+
 
 def _settle(_rules: InterfaceRules, interface: HostInterface, context: DefinitionContext) -> None:
+    if interface.mtu is not None and interface.mtu > _LARGEST_PACKET:
+        raise XMLError(
+            f"value of the 'size' attribute of 'mtu' element must be at most {_LARGEST_PACKET}",
+            path="/interface/mtu/@size",
+        )
     for protocol in interface.protocols:
         protocol.ips = [ip for ip in protocol.ips if ip.address is not None]
     bonds: list[Bond | None] = [interface.bond]

@@ -60,6 +60,7 @@ class Auth:
     """Credentials for a networked image: a user and a secret."""
 
     type: AuthType | None = attribute(
+        blank=False,
         omit=AuthType.NONE,
         invalid="unknown auth type '{value}'",
         code=ErrorCode.CONFIG_UNSUPPORTED,
@@ -89,14 +90,17 @@ class IVGenerator:
     hash: str | None = attribute(doc="hash, where the generator takes one")
 
 
-@element("encryption", empty="keep")
+@element("encryption", empty="open")
 class Encryption:
     """How an image is encrypted and where its passphrases come from."""
 
     format: EncryptionFormat = attribute(
         required=True,
+        blank=False,
         missing="unknown volume encryption format",
+        missing_code=ErrorCode.XML_ERROR,
         invalid="unknown volume encryption format type {value}",
+        code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="format on disk",
     )
     engine: EncryptionEngine | None = attribute(doc="who decrypts")
