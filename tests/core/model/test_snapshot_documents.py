@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virtcore.errors import ConfigUnsupported, ErrorDomain, InvalidArg, VirtError
+from virtcore.errors import ConfigUnsupported, ErrorDomain, InvalidArg, VirtError, XMLDetail
 from virtcore.model.domain import Domain, DomainRules, SnapshotLocation, load_domain
 from virtcore.model.snapshot import (
     Snapshot,
@@ -248,6 +248,13 @@ def test_refused_alignments(disks: str, message: str) -> None:
     with pytest.raises(ConfigUnsupported) as caught:
         aligned(disks)
     assert str(caught.value) == f"unsupported configuration: {message}"
+
+
+def test_names_of_files_stay_beside_the_image() -> None:
+    snapshot = load_snapshot("<domainsnapshot><name>../../etc/x</name></domainsnapshot>")
+    snapshot.domain = domain()
+    with pytest.raises(XMLDetail, match=r"invalid snapshot name '../../etc/x': name can't contain '/'"):
+        align_snapshot_disks(snapshot, SnapshotLocation.EXTERNAL, is_regular_file=lambda path: True)
 
 
 def test_an_internal_snapshot_is_of_all_disks_or_none() -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError, InvalidArg
+from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError, InvalidArg, XMLDetail
 from virtcore.model.domain.disk import SnapshotLocation
 from virtcore.model.domain.domain import Domain
 from virtcore.model.moment import disks_of, match_disks, target_of
@@ -113,6 +113,8 @@ def _name_external_files(
                     domain=_DOMAIN,
                     path=_PLACE,
                 )
+            if "/" in (snapshot.name or ""):
+                raise XMLDetail(f"invalid snapshot name '{snapshot.name}': name can't contain '/'", domain=_DOMAIN)
             folder, slash, file = original.rpartition("/")
             stem = file.rpartition(".")[0] if "." in file else file
             path = f"{folder}{slash}{stem}.{snapshot.name}"
