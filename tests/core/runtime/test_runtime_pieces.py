@@ -110,6 +110,53 @@ def test_work_that_has_not_begun_can_be_withdrawn() -> None:
     pool.close()
 
 
+def test_work_on_one_object_never_takes_the_last_thread() -> None:
+    pool = WorkerPool(3, "test")
+    release, entered, ran = threading.Event(), threading.Semaphore(0), threading.Semaphore(0)
+
+    def stuck() -> None:
+        entered.release()
+        release.wait(10)
+        ran.release()
+
+    for _ in range(5):
+        pool.submit(stuck, "one")
+    assert entered.acquire(timeout=5)
+    assert entered.acquire(timeout=5)
+    assert not entered.acquire(timeout=0.05), "the third waits, though a thread is free"
+    for name in ("other", "third", None):
+        ended = threading.Event()
+        pool.submit(ended.set, name)
+        assert ended.wait(5)
+    release.set()
+    for _ in range(5):
+        assert ran.acquire(timeout=5)
+    pool.close()
+    deadline = time.monotonic() + 5
+    while pool._threads and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert pool._threads == 0, "all of them end"
+    assert not pool._busy
+
+
+def test_an_abandoned_call_no_longer_holds_up_its_own_object() -> None:
+    pool = WorkerPool(2, "test")
+    release, entered, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def stuck() -> None:
+        entered.set()
+        release.wait(10)
+
+    work = pool.submit(stuck, "one")
+    assert entered.wait(5)
+    pool.submit(ended.set, "one")
+    assert not ended.wait(0.05)
+    assert not pool.abandon(work)
+    assert ended.wait(5)
+    release.set()
+    pool.close()
+
+
 # -- the event queue
 
 

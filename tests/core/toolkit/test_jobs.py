@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from virtcore.driver.toolkit import JobKind, JobLock
-from virtcore.errors import NoDomain, OperationAborted, OperationTimeout
+from virtcore.enums.domain_more import DomainJobOperation, DomainJobType
+from virtcore.errors import ArgumentUnsupported, NoDomain, OperationAborted, OperationInvalid, OperationTimeout
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -259,5 +260,88 @@ def test_two_destroys_and_a_holder_that_hangs(monkeypatch: pytest.MonkeyPatch) -
         release.set()
         await asyncio.wait([task])
         assert lock.holder is None
+
+    run(test)
+
+
+def test_progress_is_told_without_waiting() -> None:
+    async def test() -> None:
+        lock, go = JobLock(), asyncio.Event()
+        assert lock.progress() is None
+
+        async def save() -> None:
+            async with lock.asynchronous("domain_save", DomainJobOperation.SAVE) as job:
+                await go.wait()
+                go.clear()
+                job.report({"data_total": 200, "data_remaining": 150})
+                await go.wait()
+                go.clear()
+                job.report({"data_remaining": 50})
+                async with lock.nested("domain_save"):  # the lock is never free here
+                    await go.wait()
+
+        task = asyncio.create_task(save())
+        await asyncio.sleep(0)
+        stats = lock.progress()
+        assert stats is not None
+        assert (stats.type, stats.percent) == (DomainJobType.UNBOUNDED, None)
+        assert stats.params["operation"] == DomainJobOperation.SAVE
+        for percent in (25, 75):
+            go.set()
+            await asyncio.sleep(0.01)
+            stats = lock.progress()
+            assert stats is not None
+            assert (stats.type, stats.percent) == (DomainJobType.BOUNDED, percent)
+        go.set()
+        await task
+        assert lock.progress() is None
+        ended = lock.completed(keep=True)
+        assert ended is not None
+        assert (ended.type, ended.params["success"]) == (DomainJobType.COMPLETED, True)
+        assert ended.params["time_elapsed"] >= 20  # type: ignore[operator]
+        assert lock.completed() == ended
+        assert lock.completed() is None
+
+    run(test)
+
+
+def test_what_is_reported_has_to_be_declared() -> None:
+    async def test() -> None:
+        lock = JobLock()
+        with pytest.raises(ArgumentUnsupported, match="parameter 'bogus' not supported"):
+            async with lock.asynchronous("domain_save") as job:
+                job.report({"bogus": 1})
+        ended = lock.completed()
+        assert ended is not None
+        assert (ended.type, ended.params["success"]) == (DomainJobType.FAILED, False)
+        assert "bogus" in str(ended.params["errmsg"])
+
+    run(test)
+
+
+def test_an_abort_reaches_the_holder() -> None:
+    async def test() -> None:
+        lock, undone = JobLock(), []
+        with pytest.raises(OperationInvalid, match="no job is active on the domain"):
+            lock.abort()
+
+        async def migrate() -> None:
+            async with lock.asynchronous("domain_migrate_perform"):
+                try:
+                    await asyncio.sleep(60)
+                finally:
+                    undone.append(lock.asynchronous_holder is not None)
+
+        task = asyncio.create_task(migrate())
+        await asyncio.sleep(0)
+        lock.abort()
+        with pytest.raises(OperationAborted, match="'domain_migrate_perform' was aborted"):
+            await task
+        assert undone == [True], "it rolls back with its job held"
+        ended = lock.completed()
+        assert ended is not None
+        assert ended.type is DomainJobType.CANCELLED
+        async with lock.modify("domain_resume", limit=0):
+            pass
 
     run(test)

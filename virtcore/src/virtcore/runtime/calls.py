@@ -9,6 +9,7 @@ may give up at any time: a query is then cancelled, a change goes on and can be 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import enum
 import itertools
 import os
@@ -16,15 +17,18 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from virtcore.errors import InternalError, InvalidConn, OperationAborted, OperationInvalid, VirtError
 from virtcore.operations.spellings import canonical_function
 from virtcore.runtime import loop as core_loops
-from virtcore.runtime.jobs import DeadlineExpired, Job
+from virtcore.runtime.jobs import DeadlineExpired, Job, current_call
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.methods import Method, Style
 from virtcore.runtime.workers import Work, WorkerPool, in_worker
+
+if TYPE_CHECKING:
+    from virtcore.operations.values import JobStats
 
 __all__ = [
     "Call",
@@ -74,6 +78,7 @@ class Call:
     """
 
     __slots__ = (
+        "_abort",
         "_began",
         "_given_up",
         "_pool",
@@ -88,6 +93,7 @@ class Call:
         "method",
         "number",
         "owner",
+        "progress",
         "since",
         "value",
     )
@@ -111,7 +117,10 @@ class Call:
         self.done = False
         self.number = 0
         self.since = 0.0
+        #: How far it is, as the driver last said.
+        self.progress: JobStats | None = None
         self._pool = pool
+        self._abort: VirtError | None = None
         self._task: asyncio.Task[Any] | None = None
         self._work: Work | None = None
         self._watchers: list[Callable[[], None]] = []
@@ -156,7 +165,10 @@ class Call:
             return
         _running.add(self)
         try:
-            self._task = self.core.loop.create_task(self.method.function(*self.args, **self.kwargs))
+            context = contextvars.copy_context()
+            context.run(current_call.set, self)
+            work = self.method.function(*self.args, **self.kwargs)
+            self._task = self.core.loop.create_task(work, context=context)
         except Exception as error:  # noqa: BLE001  # wrong arguments: the caller gets it
             self._end(None, error)
             return
@@ -170,11 +182,12 @@ class Call:
             self.since = time.monotonic()
         _running.add(self)
         try:
-            self._work = self._pool.submit(self._run)
+            self._work = self._pool.submit(self._run, self.subject)
         except VirtError as error:
             self._end(None, error)
 
     def _run(self) -> None:
+        token = current_call.set(self)
         try:
             value = self.method.function(*self.args, **self.kwargs)
             if isinstance(value, Awaitable):
@@ -188,6 +201,8 @@ class Call:
                 raise  # an interrupt in the core loop's own thread ends that, too
         else:
             self._end(value, None)
+        finally:
+            current_call.reset(token)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
@@ -240,11 +255,31 @@ class Call:
         finally:
             del error  # no cycle through the traceback's frame
 
+    @property
+    def abortable(self) -> bool:
+        """Whether its job may be aborted: the operation says so, and there is a coroutine to cancel, or a method in a
+        thread that looks up from its work."""
+        operation = self.method.operation
+        if operation is None or not operation.abortable:
+            return False
+        return self.method.style is Style.ASYNC or self.progress is not None
+
     def cancel(self, reason: VirtError) -> None:
-        """End an asynchronous call by cancelling it; in the core loop."""
-        if self._task is not None and not self._task.done():
+        """End a call: an asynchronous one by cancelling it, one in a thread when it next reports; in the core loop."""
+        if self._task is None:
+            self._abort = reason
+        elif not self._task.done():
             self.error = reason
             self._task.cancel()
+
+    def reported(self, stats: JobStats) -> None:
+        """The driver says how far it is.
+
+        :raises VirtError: why it is to end, if it is.
+        """
+        self.progress = stats
+        if self._abort is not None:
+            raise self._abort
 
     # -- those who wait
 

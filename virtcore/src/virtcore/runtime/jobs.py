@@ -5,14 +5,34 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from virtcore.operations.values import JobStats
     from virtcore.runtime.calls import Call
 
-__all__ = ["DeadlineExpired", "Job"]
+__all__ = ["DeadlineExpired", "Job", "report"]
+
+#: The call that the running code belongs to.
+current_call: ContextVar[Call | None] = ContextVar("virtcore_call", default=None)
+
+
+def report(stats: JobStats) -> None:
+    """Say how far the running operation is, for those who watch its :class:`Job`; for drivers, in any of their methods
+    and the tasks they start. Outside of a call it does nothing.
+
+    A plain method that reports can be aborted: it is told so here.
+
+    :raises OperationAborted: the job was aborted, and the method, which runs in a thread, is to give up.
+    """
+    call = current_call.get()
+    if call is not None:
+        call.reported(stats)
 
 
 class Job:
@@ -44,6 +64,22 @@ class Job:
         return time.monotonic() - self._call.since
 
     @property
+    def since(self) -> datetime:
+        """When it began."""
+        from datetime import UTC, datetime, timedelta
+
+        return datetime.now(UTC) - timedelta(seconds=self.seconds)
+
+    @property
+    def progress(self) -> JobStats | None:
+        """How far it is, as its driver last said; None when it says nothing.
+
+        ``progress.percent`` is a number from 0 to 100, the fields of ``progress.params`` are those of
+        :data:`~virtcore.operations.parameters.JOB`. What runs in a daemon is asked there: ``domain.job_stats()``.
+        """
+        return self._call.progress
+
+    @property
     def done(self) -> bool:
         """Whether it ended."""
         return self._call.done
@@ -56,7 +92,7 @@ class Job:
     @property
     def abortable(self) -> bool:
         """Whether :meth:`abort` may end it."""
-        return self._call.method.abortable
+        return self._call.abortable
 
     def wait(self, deadline: float | None = None) -> None:
         """Block until it ends, at most ``deadline`` seconds.

@@ -71,11 +71,6 @@ class Method(NamedTuple):
     function: Callable[..., Any]
     operation: Operation | None = None
 
-    @property
-    def abortable(self) -> bool:
-        """Whether its job may be aborted: the operation says so, and there is a coroutine to cancel."""
-        return self.operation is not None and self.operation.abortable and self.style is Style.ASYNC
-
 
 _methods: dict[type, dict[str, Method]] = {}
 

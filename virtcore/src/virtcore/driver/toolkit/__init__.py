@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         file_name as file_name,
         use_root as use_root,
     )
+    from virtcore.driver.toolkit.job_driver import JobDriver as JobDriver
     from virtcore.driver.toolkit.jobs import Job as Job, JobKind as JobKind, JobLock as JobLock
     from virtcore.driver.toolkit.lock import StateLock as StateLock
     from virtcore.driver.toolkit.moment_driver import MomentDriver as MomentDriver
@@ -55,6 +56,7 @@ _HOME = {
     "Facts": "store",
     "IndexEntry": "store",
     "Job": "jobs",
+    "JobDriver": "job_driver",
     "JobKind": "jobs",
     "JobLock": "jobs",
     "ManagedObject": "objects",
@@ -87,6 +89,7 @@ __all__ = [
     "Facts",
     "IndexEntry",
     "Job",
+    "JobDriver",
     "JobKind",
     "JobLock",
     "ManagedObject",

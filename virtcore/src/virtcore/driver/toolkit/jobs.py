@@ -2,7 +2,8 @@
 
 A *job* is the right to change an object, or to ask its hypervisor something, over several steps. There is one at a
 time. A long job (migration, save) is *asynchronous*: while it is held, short jobs of chosen kinds may run between its
-own steps, which it takes with :meth:`JobLock.nested`.
+own steps, which it takes with :meth:`JobLock.nested`. Its holder tells how far it is (:meth:`Job.report`), and whoever
+asks is told without waiting for it (:meth:`JobLock.progress`).
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import asyncio
 import enum
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import ClassVar
 
-from virtcore.errors import OperationAborted, OperationTimeout, VirtError
+from virtcore.enums.domain_more import DomainJobOperation, DomainJobType
+from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout, VirtError
+from virtcore.operations.parameters import JOB
+from virtcore.operations.values import JobStats
+from virtcore.runtime.jobs import report
+from virtcore.types import TypedParameters, TypedValue
 
 __all__ = ["Job", "JobKind", "JobLock"]
 
@@ -39,9 +45,12 @@ class Job:
     :ivar allows: kinds that may run while it is held; only asynchronous jobs allow any.
     :ivar endable: destroy may break it off: its holder can undo what it did, or what it did ends with the guest.
     :ivar ended_others: a destroy job that has broken another one off.
+    :ivar does: what an asynchronous job does, as ``virDomainGetJobStats`` calls it.
     """
 
     def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, endable: bool) -> None:
+        self.does = DomainJobOperation.UNKNOWN
+        self._reported: dict[str, TypedValue] = {}
         self.kind = kind
         self.operation = operation
         self.allows = JobKind(0)
@@ -59,6 +68,27 @@ class Job:
         """Seconds since it was begun."""
         return time.monotonic() - self.since
 
+    def report(self, values: Mapping[str, TypedValue]) -> None:
+        """The holder of an asynchronous job tells how far it is.
+
+        :param values: parameters of :data:`~virtcore.operations.parameters.JOB`; those told earlier stay.
+        :raises ArgumentUnsupported: there is no such parameter.
+        :raises InvalidArg: a value does not fit its type.
+        """
+        JOB.typed(values)  # what cannot be told changes nothing
+        self._reported.update(values)
+        report(self.stats())
+
+    def stats(self, type: DomainJobType | None = None) -> JobStats:
+        """How far it is.
+
+        :param type: how it ended; None while it is held.
+        """
+        values = {"operation": int(self.does), "time_elapsed": int(self.age * 1000), **self._reported}
+        if type is None:
+            type = DomainJobType.BOUNDED if "data_total" in values else DomainJobType.UNBOUNDED
+        return JobStats(type, JOB.typed(values))
+
     async def __aenter__(self) -> Job:
         task = asyncio.current_task()
         assert task is not None
@@ -74,6 +104,8 @@ class Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock._release(self)
+        if self.kind is JobKind.ASYNC:
+            self._lock._complete(self, self._ended or error)
         if self._ended is not None:
             task = self._task
             assert task is not None
@@ -106,6 +138,7 @@ class JobLock:
         self._short: Job | None = None
         self._long: Job | None = None
         self._waiting: deque[tuple[Job, asyncio.Future[None]]] = deque()
+        self._completed: JobStats | None = None
 
     @property
     def holder(self) -> Job | None:
@@ -133,15 +166,62 @@ class JobLock:
         return self._job(JobKind.MODIFY, operation, limit, endable)
 
     def asynchronous(
-        self, operation: str, *, allows: JobKind = JobKind.QUERY | JobKind.DESTROY, limit: float | None = None
+        self,
+        operation: str,
+        does: DomainJobOperation = DomainJobOperation.UNKNOWN,
+        *,
+        allows: JobKind = JobKind.QUERY | JobKind.DESTROY,
+        limit: float | None = None,
     ) -> Job:
         """A long change that lets others in between its steps. As :meth:`query`.
 
+        :param does: what :meth:`progress` calls it.
         :param allows: kinds of short jobs that others may hold meanwhile.
         """
         job = self._job(JobKind.ASYNC, operation, limit)
         job.allows = allows
+        job.does = does
         return job
+
+    def progress(self) -> JobStats | None:
+        """How far the asynchronous job is; None without one. Waits for nothing."""
+        return None if self._long is None else self._long.stats()
+
+    def completed(self, *, keep: bool = False) -> JobStats | None:
+        """How the last asynchronous job ended; None when that was told before, or there was none.
+
+        :param keep: do not forget it now.
+        """
+        found = self._completed
+        if not keep:
+            self._completed = None
+        return found
+
+    def abort(self) -> None:
+        """Break the asynchronous job off: its holder rolls back, and its caller gets ``OperationAborted``.
+
+        :raises OperationInvalid: there is none, or it must not be broken off.
+        """
+        job = self._long
+        if job is None:
+            raise OperationInvalid("no job is active on the domain")
+        if not job.endable:
+            raise OperationInvalid(f"'{job.operation}' cannot be aborted")
+        job._end(OperationAborted(f"'{job.operation}' was aborted"))
+
+    def _complete(self, job: Job, error: BaseException | None) -> None:
+        """An asynchronous job ends."""
+        if error is None:
+            type = DomainJobType.COMPLETED
+        else:
+            aborted = isinstance(error, OperationAborted | asyncio.CancelledError)
+            type = DomainJobType.CANCELLED if aborted else DomainJobType.FAILED
+        stats = job.stats(type)
+        params = TypedParameters(stats.params.rows())
+        ended = {"success": error is None} | ({} if error is None else {"errmsg": str(error)})
+        for row in JOB.typed(ended).rows():
+            params.add(*row)
+        self._completed = JobStats(type, params)
 
     def nested(self, operation: str, *, limit: float | None = None) -> Job:
         """A step of the asynchronous job, taken by its holder. As :meth:`query`."""
