@@ -190,7 +190,7 @@ def test_refused(devices: str, message: str) -> None:
         (domain_xml(os="<smbios mode='sysinfo'/>"), "Unsupported SMBIOS mode 'sysinfo'"),
         (
             domain_xml().replace("x86_64", "ppc64"),
-            "could not find capabilities for ostype=hvm arch=ppc64 domaintype=vmware",
+            "could not find capabilities for arch=ppc64 domaintype=vmware ",
         ),
         (domain_xml(vcpu="<vcpu cpuset='1'>2</vcpu>"), "of entry 'vcpu' to contain at least 2 CPU(s)"),
     ],

@@ -157,7 +157,7 @@ def test_resources() -> None:
         ("lxc.net.0.mtu = 1500", "unhandled network setting 'lxc.net.0.mtu'"),
         ("lxc.net.x.type = veth", "unhandled network setting 'lxc.net.x.type'"),
         ("lxc.network.link = br0", "unhandled network setting 'lxc.network.link'"),
-        ("lxc.arch = s390x", "could not find capabilities for ostype=exe arch=s390x domaintype=lxc"),
+        ("lxc.arch = s390x", "could not find capabilities for ostype=exe arch=s390x domaintype=lxc "),
     ],
 )
 def test_refused(line: str, message: str) -> None:

@@ -75,15 +75,15 @@ def test_shared_namespaces_are_refused_in_libvirts_words(inside: str, message: s
         (container(os="<type>exe</type>"), "XML error: init binary must be specified"),
         (
             container(os="<type arch='x86_64'>hvm</type>"),
-            "invalid argument: could not find capabilities for ostype=hvm arch=x86_64 domaintype=lxc",
+            "invalid argument: could not find capabilities for arch=x86_64 domaintype=lxc ",
         ),
         (
             container(os="<type arch='s390x'>exe</type><init>/i</init>"),
-            "invalid argument: could not find capabilities for ostype=exe arch=s390x domaintype=lxc",
+            "invalid argument: could not find capabilities for ostype=exe arch=s390x domaintype=lxc ",
         ),
         (
             container(kind="kvm"),
-            "invalid argument: could not find capabilities for ostype=exe arch=x86_64 domaintype=kvm",
+            "invalid argument: could not find capabilities for ostype=exe arch=x86_64 domaintype=kvm ",
         ),
         (container("<filesystem type='ram'><source/><target dir='/x'/></filesystem>"), "usage"),
     ],

@@ -65,7 +65,7 @@ def test_disks_are_raw_and_networked_ones_are_qemus() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"type": "kvm"}, "could not find capabilities for ostype=hvm arch=x86_64 domaintype=kvm"),
+        ({"type": "kvm"}, "could not find capabilities for arch=x86_64 domaintype=kvm "),
         ({"os": "<acpi><table type='msdm'>/t</table></acpi>"}, "ACPI table type 'msdm' is not supported"),
         (
             {"os": "<loader readonly='yes' secure='yes' type='pflash'>/f</loader>"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtcore.errors import ConfigUnsupported, InvalidArg
+from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.domain.chardev import CharacterType, Console, ConsoleTarget, ConsoleTargetType, PTYChardev
 from virtcore.model.domain.controller import XenbusController
@@ -17,6 +17,7 @@ from virtcore.model.domain.memballoon import Memballoon, MemballoonModel
 from virtcore.model.domain.os import ACPITableType, Firmware, FirmwareFeatureName, LoaderType, OSType
 from virtcore.model.domain.rules import DomainContext, DomainFeature, DomainRules, ParseFlag
 from virtcore.model.domain.rules.device_list import add_controllers, devices_of
+from virtcore.model.domain.rules.support import require_support
 from virtcore.model.domain.video import Video, VideoModel, VideoType
 from virtcore.model.storage.source import NetworkSource, StorageFormat
 
@@ -27,6 +28,7 @@ __all__ = ["XenRules", "has_old_style_uefi", "traditional_device_model"]
 
 _MAC_PREFIX = b"\x00\x16\x3e"
 _MIB = 1024
+_KINDS = (OSType.HVM, OSType.XEN, OSType.LINUX, OSType.XENPVH)
 #: Video memory in KiB that a fully virtual guest's card gets: from QEMU, from Xen's old fork of it.
 _VIDEO_MEMORY = {
     VideoType.VGA: (16 * _MIB, 8 * _MIB),
@@ -94,7 +96,7 @@ class XenRules(DomainRules):
             driver.type = driver.type or StorageFormat.RAW
 
     def validate_domain(self, domain: Domain, context: DomainContext) -> None:
-        _require_support(domain)
+        require_support(domain, types=[VirtType.XEN], os_types=_KINDS, archs=list(Arch))
         assert domain.os is not None
         for table in domain.os.acpi_tables:
             if table.type is not ACPITableType.RAWSET:
@@ -132,17 +134,3 @@ def _complete_video(video: Video, domain: Domain) -> None:
             model.type = VideoType.VGA if ppc else VideoType.CIRRUS
     if domain.os_type is OSType.HVM and not model.vram and model.type in _VIDEO_MEMORY:
         model.vram = _VIDEO_MEMORY[model.type][traditional_device_model(domain)]
-
-
-def _require_support(domain: Domain) -> None:
-    """Xen runs its own three kinds of guests.
-
-    :raises InvalidArg: it is another one.
-    """
-    kinds = (OSType.HVM, OSType.XEN, OSType.LINUX, OSType.XENPVH)
-    if domain.type is VirtType.XEN and domain.os_type in kinds:
-        return
-    wanted = f"ostype={domain.os_type}" if domain.os_type is not None else ""
-    if domain.arch is not None:
-        wanted += f" arch={domain.arch}"
-    raise InvalidArg(f"could not find capabilities for {wanted} domaintype={domain.type}")

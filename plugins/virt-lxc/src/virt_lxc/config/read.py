@@ -132,7 +132,8 @@ def _idmap(settings: LXCSettings) -> IDMap | None:
             )
         entries = idmap.uids if kind == "u" else idmap.gids
         entries.append(IDMapEntry(start=start, target=target, count=count))
-    return idmap if idmap.uids or idmap.gids else None
+    # Groups alone libvirt keeps to itself.
+    return idmap if idmap.uids else None
 
 
 def _capabilities(settings: LXCSettings) -> ProcessCapabilities:

@@ -8,20 +8,23 @@ from virtcore.model.domain.cputune import CPUTune
 from virtcore.model.domain.domain import Domain
 from virtcore.model.domain.memory import Memory, Memtune, NUMAMemory, NUMAMode, Numatune
 from virtcore.model.domain.resources import BlkioDevice, Blkiotune
-from virtcore.xml import CPU_SET, LONG, UINT, ULONG, CpuSet
+from virtcore.xml import CPU_SET, LONG, CpuSet, number
 
 __all__ = ["read_blkiotune", "read_cpuset", "read_cputune", "read_memtune"]
 
 # That many KiB mean no limit (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
 _UNLIMITED = 9007199254740991
+# Negative numbers count from the other end, as C reads them.
+_UINT = number(32, wraps=True)
+_ULONG = number(64, wraps=True)
 _BLKIO = "lxc.cgroup.blkio."
 # Limits of block devices by the name of the field, with how they are read and what libvirt's errors call them.
 _LIMITS = {
-    "device_weight": ("weight", UINT, "device weight"),
-    "throttle.read_bps_device": ("read_bytes_sec", ULONG, "read_bps_device"),
-    "throttle.write_bps_device": ("write_bytes_sec", ULONG, "write_bps_device"),
-    "throttle.read_iops_device": ("read_iops_sec", UINT, "read_iops_device"),
-    "throttle.write_iops_device": ("write_iops_sec", UINT, "write_iops_device"),
+    "device_weight": ("weight", _UINT, "device weight"),
+    "throttle.read_bps_device": ("read_bytes_sec", _ULONG, "read_bps_device"),
+    "throttle.write_bps_device": ("write_bytes_sec", _ULONG, "write_bps_device"),
+    "throttle.read_iops_device": ("read_iops_sec", _UINT, "read_iops_device"),
+    "throttle.write_iops_device": ("write_iops_sec", _UINT, "write_iops_device"),
 }
 
 
@@ -42,9 +45,9 @@ def read_cputune(settings: LXCSettings, domain: Domain) -> None:
     """Share and quota of processor time."""
     tune = CPUTune()
     for name, attribute, codec in (
-        ("shares", "shares", ULONG),
+        ("shares", "shares", _ULONG),
         ("cfs_quota_us", "quota", LONG),
-        ("cfs_period_us", "period", ULONG),
+        ("cfs_period_us", "period", _ULONG),
     ):
         written = settings.get(f"lxc.cgroup.cpu.{name}")
         if written is not None:
@@ -74,7 +77,7 @@ def _bitmap(text: str) -> CpuSet:
 def read_blkiotune(settings: LXCSettings, domain: Domain) -> None:
     """Weights and limits of block I/O. Devices are named by their numbers."""
     weight = settings.get(f"{_BLKIO}weight")
-    tune = Blkiotune(weight=parse_number(weight, UINT, "failed to parse integer") if weight is not None else None)
+    tune = Blkiotune(weight=parse_number(weight, _UINT, "failed to parse integer") if weight is not None else None)
     devices: dict[str, BlkioDevice] = {}
     for name, value in settings.each(_BLKIO):
         setting = name.removeprefix(_BLKIO)
@@ -87,7 +90,8 @@ def read_blkiotune(settings: LXCSettings, domain: Domain) -> None:
             attribute, codec, what = _LIMITS[setting]
             path = f"/dev/block/{words[0]}"
             device = devices.setdefault(path, BlkioDevice(path=path))
-            setattr(device, attribute, parse_number(words[1], codec, f"failed to parse {what}"))
-    tune.devices = list(devices.values())
+            setattr(device, attribute, parse_number(words[1], codec, f"failed to parse {what}") or None)
+    # A device without any limit says nothing.
+    tune.devices = [device for device in devices.values() if device != BlkioDevice(path=device.path)]
     if tune.weight or tune.devices:
         domain.blkiotune = tune
