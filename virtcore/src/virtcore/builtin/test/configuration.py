@@ -40,6 +40,7 @@ class Configuration(NamedTuple):
     node: NodeInfo
     domains: list[ConfiguredDomain]
     networks: list[str]
+    interfaces: list[str]
     users: dict[str, str | None]
 
 
@@ -53,6 +54,7 @@ def read(path: str) -> Configuration:
         _node(root),
         [_domain(_included(element, path)) for element in root.iterfind("domain")],
         _documents(root, path, "network"),
+        _documents(root, path, "interface"),
         dict(_user(element) for element in root.iterfind("auth/user")),
     )
 

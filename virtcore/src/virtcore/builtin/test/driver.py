@@ -67,7 +67,10 @@ class TestDriver(MomentDriver[TestState]):
     function_prefix = "test"
     local_only = True
     own_services: ClassVar[Mapping[str, str]] = {
+        "interface": "virtcore.builtin.test.interfaces:TestInterfaces",
         "network": "virtcore.builtin.test.networks:TestNetworks",
+        "nwfilter": "virtcore.builtin.test.secrets:TestFilters",
+        "secret": "virtcore.builtin.test.secrets:TestSecrets",
     }
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE

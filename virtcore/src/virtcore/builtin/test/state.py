@@ -28,7 +28,10 @@ from virtcore.operations.values import NodeInfo
 
 if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
+    from virtcore.builtin.test.interfaces import TestInterfaceTable
     from virtcore.builtin.test.networks import TestNetworkTable
+    from virtcore.driver.toolkit.nwfilters import Filters
+    from virtcore.driver.toolkit.secrets import Secrets
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.domain import LifecycleAction
@@ -142,6 +145,27 @@ class TestState(TestMoments):
         from virtcore.builtin.test.networks import TestNetworkTable
 
         return TestNetworkTable(None if self._configuration is None else self._configuration.networks)
+
+    @cached_property
+    def interfaces(self) -> TestInterfaceTable:
+        """The host's interfaces."""
+        from virtcore.builtin.test.interfaces import TestInterfaceTable
+
+        return TestInterfaceTable(None if self._configuration is None else self._configuration.interfaces)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The host's secrets; none at first."""
+        from virtcore.driver.toolkit.secrets import Secrets
+
+        return Secrets()
+
+    @cached_property
+    def filters(self) -> Filters:
+        """The host's network filters; none at first."""
+        from virtcore.driver.toolkit.nwfilters import Filters
+
+        return Filters()
 
     # -- hooks
 

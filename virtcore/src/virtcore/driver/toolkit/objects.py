@@ -32,6 +32,8 @@ class ManagedObject:
     #: What messages call it; where they look for one, and where its identity is taken.
     noun: ClassVar[str]
     taken_noun: ClassVar[str]
+    #: What refuses a definition whose UUID belongs to an object of another name.
+    uuid_taken: ClassVar[str] = "{noun} '{name}' is already defined with uuid {uuid}"
     #: The error that says there is none.
     missing: ClassVar[type[VirtError]]
 
@@ -132,7 +134,7 @@ class ObjectTable(Generic[T]):
         noun = self._kind.taken_noun
         if obj is not None:
             if obj.name != name:
-                raise OperationFailed(f"{noun} '{obj.name}' is already defined with uuid {uuid}")
+                raise OperationFailed(self._kind.uuid_taken.format(noun=noun, name=obj.name, uuid=uuid))
             if running:
                 obj.check_startable()
             return obj
