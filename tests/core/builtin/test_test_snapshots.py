@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -216,3 +217,35 @@ def test_through_the_objects_of_the_api() -> None:
         made.revert(Revert.PAUSED)
         made.delete()
         assert not domain.has_current_snapshot()
+
+
+def test_snapshots_of_a_described_host(tmp_path: Path) -> None:
+    def snapshot(name: str, parent: str, active: int) -> str:
+        above = f"<parent><name>{parent}</name></parent>" if parent else ""
+        return (
+            f"<name>{name}</name>{above}<creationTime>1</creationTime><state>running</state><active>{active}</active>"
+        )
+
+    def describe(*contents: str) -> str:
+        inside = "".join(f"<test:domainsnapshot>{content}</test:domainsnapshot>" for content in contents)
+        path = tmp_path / "host.xml"
+        path.write_text(
+            "<node><domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'><name>guest</name>"
+            f"<memory>4096</memory><os><type>hvm</type></os>{inside}<test:domainsnapshot file='s.xml'/></domain></node>"
+        )
+        return f"test://{path}"
+
+    (tmp_path / "s.xml").write_text(f"<domainsnapshot>{snapshot('a', '', 0)}</domainsnapshot>")
+    with virtcore.connect(describe(snapshot("b", "a", 1))) as connection:
+        domain = connection.lookup_domain(name="guest")
+        assert [found.name for found in domain.list_snapshots(List.TOPOLOGICAL)] == ["a", "b"]
+        assert domain.current_snapshot().name == "b"
+        assert "<active>" not in domain.current_snapshot().xml()
+    for contents, message in (
+        ((snapshot("b", "q", 0),), "Snapshots have inconsistent relations for domain guest"),
+        ((snapshot("b", "a", 1), snapshot("c", "a", 1)), "more than one snapshot claims to be active"),
+        ((snapshot("a", "", 0),), "domain moment a already exists"),
+        (("<name>b</name>",), "missing creationTime from existing snapshot"),
+    ):
+        with pytest.raises(VirtError, match=message):
+            virtcore.connect(describe(*contents))

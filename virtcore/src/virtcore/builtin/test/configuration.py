@@ -23,12 +23,13 @@ NAMESPACE = "http://libvirt.org/schemas/domain/test/1.0"
 
 
 class ConfiguredDomain(NamedTuple):
-    """A domain of the file: its document and the state it is in."""
+    """A domain of the file: its document, the state it is in, the documents of its snapshots."""
 
     xml: str
     state: DomainState
     transient: bool
     managed_save: bool
+    snapshots: list[str]
 
 
 class Configuration(NamedTuple):
@@ -52,7 +53,7 @@ def read(path: str) -> Configuration:
     root = _parse(path, "node")
     return Configuration(
         _node(root),
-        [_domain(_included(element, path)) for element in root.iterfind("domain")],
+        [_domain(_included(element, path), path) for element in root.iterfind("domain")],
         _documents(root, path, "network"),
         _documents(root, path, "interface"),
         dict(_user(element) for element in root.iterfind("auth/user")),
@@ -119,7 +120,7 @@ def _node(root: _Element) -> NodeInfo:
     )
 
 
-def _domain(element: _Element) -> ConfiguredDomain:
+def _domain(element: _Element, path: str) -> ConfiguredDomain:
     from lxml import etree
 
     text = element.findtext(f"{{{NAMESPACE}}}runstate")
@@ -136,11 +137,24 @@ def _domain(element: _Element) -> ConfiguredDomain:
         raise XMLError("transient domain cannot have runstate 'shutoff'")
     if managed_save and state != DomainState.SHUTOFF:
         raise XMLError("domain with managedsave data can only have runstate 'shutoff'")
+    snapshots = [_snapshot(found, path) for found in element.findall(f"{{{NAMESPACE}}}domainsnapshot")]
     for foreign in element.findall(f"{{{NAMESPACE}}}*"):
         element.remove(foreign)
     return ConfiguredDomain(
-        etree.tostring(element, encoding="unicode", with_tail=False), state, transient, managed_save
+        etree.tostring(element, encoding="unicode", with_tail=False), state, transient, managed_save, snapshots
     )
+
+
+def _snapshot(element: _Element, path: str) -> str:
+    """A snapshot's document, in a file of its own or in place, where only its outermost element has the namespace."""
+    from lxml import etree
+
+    file = element.get("file")
+    if file is not None:
+        element = _parse(os.path.join(os.path.dirname(path), file), "domainsnapshot")
+    else:
+        element.tag = "domainsnapshot"
+    return etree.tostring(element, encoding="unicode", with_tail=False)
 
 
 def _user(element: _Element) -> tuple[str, str | None]:

@@ -110,7 +110,7 @@ class TestState(TestMoments):
         if self._configuration is None:
             self._add_default()
         else:
-            self._add_configured(self._configuration)
+            await self._add_configured(self._configuration)
 
     def _add_default(self) -> None:
         obj = self.domains.claim(_NAME, _UUID)
@@ -122,7 +122,7 @@ class TestState(TestMoments):
         self.set_state(obj, DomainState.RUNNING, DomainRunningReason.UNKNOWN)
         self.domains.publish(obj)
 
-    def _add_configured(self, configuration: Configuration) -> None:
+    async def _add_configured(self, configuration: Configuration) -> None:
         from virtcore.builtin.test.taint import messages
         from virtcore.model.domain.rules import ParseFlag
 
@@ -138,6 +138,8 @@ class TestState(TestMoments):
                 self.activate(obj, domain)
             self.set_state(obj, found.state, 0)
             self.domains.publish(obj)
+            if found.snapshots:
+                await self.add_snapshots(obj, found.snapshots)
 
     @cached_property
     def networks(self) -> TestNetworkTable:

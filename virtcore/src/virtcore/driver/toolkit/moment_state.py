@@ -6,12 +6,13 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from virtcore.driver.toolkit.moments import MomentNode, MomentTree
 from virtcore.driver.toolkit.snapshots import CheckpointKeeper, SnapshotKeeper, checkpoint_facts, snapshot_facts
 from virtcore.driver.toolkit.state import DriverState
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags, DomainCheckpointDeleteFlags
 from virtcore.enums.domain import DomainState, DomainUndefineFlags
 from virtcore.enums.snapshot import DomainSnapshotCreateFlags, DomainSnapshotDeleteFlags, DomainSnapshotRevertFlags
-from virtcore.errors import NoSupport, OperationInvalid
+from virtcore.errors import InternalError, NoSupport, OperationFailed, OperationInvalid
 from virtcore.types import DomainCheckpointRef, DomainSnapshotRef
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from virtcore.driver.toolkit.disk import DiskWorker
     from virtcore.driver.toolkit.domains import DomainObject
-    from virtcore.driver.toolkit.moments import MomentNode
     from virtcore.driver.toolkit.snapshots import MomentKeeper
     from virtcore.enums.domain import DomainShutoffReason
     from virtcore.enums.domain_events import DomainEventStoppedDetailType
@@ -176,6 +176,35 @@ class MomentState(DriverState):
 
         context = self._snapshot_context(SnapshotParse.REDEFINE)
         return load_snapshot(self.snapshots(obj).text(node), self.snapshot_rules, context)
+
+    async def add_snapshots(self, obj: DomainObject, documents: list[str]) -> None:
+        """Take over snapshots that exist, from the driver's own files about them, in any order.
+
+        :raises InternalError: two are the current one, or their parents make no tree.
+        """
+        from virtcore.model.snapshot import SnapshotParse, format_snapshot, load_snapshot
+
+        keeper = self.snapshots(obj)
+        context = self._snapshot_context(SnapshotParse.REDEFINE | SnapshotParse.INTERNAL)
+        nodes: dict[str, MomentNode] = {}
+        current: str | None = None
+        for document in documents:
+            snapshot = load_snapshot(document, self.snapshot_rules, context)
+            assert snapshot.name is not None
+            if snapshot.name in nodes:
+                raise OperationFailed(f"domain moment {snapshot.name} already exists")
+            if snapshot.active and current is not None:
+                raise InternalError("more than one snapshot claims to be active")
+            if snapshot.active:
+                current = snapshot.name
+            text = format_snapshot(snapshot, domain_uuid=obj.uuid)
+            nodes[snapshot.name] = MomentNode(snapshot.name, snapshot_facts(snapshot), text)
+        order = MomentTree(keeper.kind)
+        if not order.fill(nodes.values()):
+            raise InternalError(f"Snapshots have inconsistent relations for domain {obj.name}")
+        for node in order.descendants():  # parents first
+            await keeper.save(node.name, node.facts, node.text or "", current=node.name == current)
+        self._count(obj)
 
     def copy_of_config(self, obj: DomainObject) -> Domain:
         """The configuration that counts now, as a definition."""
