@@ -177,8 +177,8 @@ def test_ctrl_c_in_a_script_lets_a_change_end(tmp_path: Path) -> None:
                 open(sys.argv[1] + "/second-step", "x").close()
                 return domain
         register("writing", Writing)
-        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         with virtcore.connect("writing:///x") as connection:
+            threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
             connection.domain(ONLY).create()
         """,
         str(tmp_path),
