@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import pytest
 
+from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
 from virt_remote.server.client import Client
-from virt_remote.server.keepalive import Keepalive
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
 from virtcore.enums import DomainState
 from virtcore.enums.common import TypedParameterType

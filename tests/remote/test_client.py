@@ -18,7 +18,7 @@ from virt_remote.client.wire import Wire
 from virt_remote.protocol import BODY, ERROR, HEADER, PING, PONG, REPLY, STREAM_CHUNK
 from virt_remote.server.client import Client
 from virtcore.driver.base import OpenRequest
-from virtcore.enums import DomainState, StorageVolDownloadFlags, StorageVolUploadFlags
+from virtcore.enums import ConnectCloseReason, DomainState, StorageVolDownloadFlags, StorageVolUploadFlags
 from virtcore.errors import (
     RPC,
     AuthUnavailable,
@@ -32,7 +32,7 @@ from virtcore.errors import (
     SystemError,
 )
 from virtcore.operations.declare import all_operations
-from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
+from virtcore.operations.events import ConnectionClosedEvent, DomainLifecycleEvent, DomainRebootEvent, Event
 from virtcore.operations.procedures import procedure
 from virtcore.operations.spellings import canonical
 from virtcore.operations.stream import SparseStream
@@ -334,6 +334,34 @@ def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
         ends.clients[0].send(PING)
         await asyncio.sleep(0.05)
         assert PONG in bytes(seen)
+
+    play(scenario, tmp_path)
+
+
+def test_we_ask_whether_the_daemon_lives(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        assert await ends.call("connection_set_keepalive", 0.03, 2) is True  # type: ignore[arg-type]
+        await asyncio.sleep(0.3)
+        assert await ends.call("connection_is_alive"), "it answers"
+        (client,) = ends.clients
+        client.endpoint.daemon.keepalive.remove(client)
+        client.data_received = lambda data: None  # type: ignore[method-assign]
+        reasons: list[Event] = []
+        ends.session.subscribe(reasons.append, (ConnectionClosedEvent,))
+        with pytest.raises(InternalError, match="connection closed due to keepalive timeout"):
+            await ends.call("connection_hostname")
+        assert reasons == [ConnectionClosedEvent(ConnectCloseReason.KEEPALIVE)]
+        assert not await ends.call("connection_is_alive")
+
+    play(scenario, tmp_path)
+
+
+def test_who_asked_no_more_is_not_asked(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        await ends.call("connection_set_keepalive", 0.03, 0)
+        await ends.call("connection_set_keepalive", 0)
+        await asyncio.sleep(0.2)
+        assert await ends.call("connection_is_alive")
 
     play(scenario, tmp_path)
 

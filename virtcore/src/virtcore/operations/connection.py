@@ -64,6 +64,17 @@ class ConnectionOperations(OperationSet, family="connection"):
     def connection_is_alive(self) -> Result[bool]:
         """Whether the connection still reaches its hypervisor (``virConnectIsAlive``)."""
 
+    @operation(Kind.CHANGE)
+    def connection_set_keepalive(self, interval: int, count: int = 5) -> Result[bool]:
+        """Have the peer asked whether it lives when it was silent, and end the connection when it does not answer
+        (``virConnectSetKeepAlive``).
+
+        :param interval: seconds of silence after which it is asked; 0 or less for never.
+        :param count: questions that it may leave without an answer.
+        :returns: whether the peer answers such questions; without that, nothing changed.
+        :raises NoSupport: there is no peer: the hypervisor is managed by this process.
+        """
+
     # -- the host
 
     @operation(Kind.QUERY)

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 from virt_remote.client.address import address_of
 from virt_remote.client.events import EventFeed, event_of, look
 from virt_remote.client.wire import Wire, body_of
+from virt_remote.keepalive import COUNT, Keepalive
 from virt_remote.protocol import Message
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
 from virtcore.enums import ConnectCloseReason
@@ -44,6 +45,8 @@ class RemoteDriver(Driver):
         self._encrypted = False
         self._local = request.uri.host is None
         self._event_callbacks = False
+        #: Whether the daemon answers when it is asked whether it lives.
+        self._answers = False
         self._events: EventFeed
         self._monitor_events: EventFeed
 
@@ -57,7 +60,8 @@ class RemoteDriver(Driver):
         driver._monitor_events = EventFeed(wire, [(FAMILIES["qemu"], (None, None, 0))])
         try:
             await driver._authenticate()
-            await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_KEEPALIVE)
+            (answers,) = await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_KEEPALIVE)
+            driver._answers = bool(answers)
             await driver._ask("CONNECT_OPEN", address.name, READONLY if request.readonly else 0)
             if not address.name:
                 (driver._uri,) = await driver._ask("CONNECT_GET_URI")
@@ -108,6 +112,12 @@ class RemoteDriver(Driver):
         (secure,) = await self._ask("CONNECT_IS_SECURE")
         return bool(secure) and (self._local or self._encrypted)
 
+    @inline
+    def connection_set_keepalive(self, interval: int, count: int = COUNT) -> bool:
+        if self._answers:
+            self._wire.keep_alive(Keepalive(interval, count) if interval > 0 else None)
+        return self._answers
+
     async def network_update(
         self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
     ) -> None:
@@ -133,8 +143,8 @@ class RemoteDriver(Driver):
         elif event is not None:
             self._events.deliver(event)
 
-    def _lost(self, ended: bool) -> None:
-        self._events.deliver(ConnectionClosedEvent(ConnectCloseReason.EOF if ended else ConnectCloseReason.ERROR))
+    def _lost(self, reason: ConnectCloseReason) -> None:
+        self._events.deliver(ConnectionClosedEvent(reason))
 
     # -- every other operation
 

@@ -9,6 +9,7 @@ from typing import Any
 from virt_remote.client.address import Address
 from virt_remote.client.streams import ClientStream, SparseClientStream
 from virt_remote.flow import FlowControl
+from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import (
     BODY,
     ERROR,
@@ -23,6 +24,7 @@ from virt_remote.protocol import (
     asks_for_holes,
     decode_error,
 )
+from virtcore.enums.common import ConnectCloseReason
 from virtcore.errors import RPC, ErrorDomain, InternalError, SystemError, VirtError
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import codec
@@ -35,8 +37,11 @@ CLOSE_WAIT = 3.0
 #: What a call is registered with: the future of its reply, or its stream once that is open.
 Token = asyncio.Future[bytes] | ClientStream
 
+#: Who wants to know that the connection was lost.
+Lost = Callable[[ConnectCloseReason], None]
 
-def _unheard(ended: bool) -> None:
+
+def _unheard(reason: ConnectCloseReason) -> None:
     """Nobody wants to know that the connection was lost."""
 
 
@@ -44,21 +49,21 @@ class Wire(FlowControl):
     """One socket to a daemon.
 
     :param on_event: called with the message of every event.
-    :param on_lost: called when the connection is lost: with True when the daemon ended it, False when it broke.
+    :param on_lost: called when the connection is lost, with why.
     """
 
-    def __init__(self, on_event: Callable[[Message], None], on_lost: Callable[[bool], None] = _unheard) -> None:
+    def __init__(self, on_event: Callable[[Message], None], on_lost: Lost = _unheard) -> None:
         super().__init__()
         self._on_event = on_event
         self._on_lost = on_lost
         self._state: ClientState[Token] = ClientState()
         self._lost: VirtError | None = None
         self._closed = asyncio.Event()
+        self.heard = True
+        self._keepalive: Keepalive | None = None
 
     @classmethod
-    async def connect(
-        cls, address: Address, on_event: Callable[[Message], None], on_lost: Callable[[bool], None] = _unheard
-    ) -> Wire:
+    async def connect(cls, address: Address, on_event: Callable[[Message], None], on_lost: Lost = _unheard) -> Wire:
         """Connect to a daemon.
 
         :raises SystemError: nothing answers there (libvirt's message).
@@ -88,10 +93,11 @@ class Wire(FlowControl):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._closed.set()
+        self.keep_alive(None)
         if self._lost is None:
             reason = _reason(exc) if isinstance(exc, OSError) else "Input/output error"
             self._lost = SystemError(f"End of file while reading data: {reason}", domain=ErrorDomain.RPC)
-            self._on_lost(exc is None)
+            self._on_lost(ConnectCloseReason.EOF if exc is None else ConnectCloseReason.ERROR)
         for token in self._state.tokens():
             self._fail(token, self._lost)
 
@@ -102,7 +108,30 @@ class Wire(FlowControl):
         elif not token.done():
             token.set_exception(error)
 
+    # -- whether the daemon lives
+
+    def keep_alive(self, keepalive: Keepalive | None) -> None:
+        """Have the daemon watched from now on; with None no more."""
+        if self._keepalive is not None:
+            self._keepalive.remove(self)
+        self._keepalive = keepalive
+        if keepalive is not None:
+            keepalive.add(self)
+
+    def send(self, data: bytes) -> None:
+        """Send a message."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def silent(self, seconds: float) -> None:
+        """The daemon has not answered: the connection ends."""
+        error = InternalError("connection closed due to keepalive timeout", domain=ErrorDomain.RPC)
+        self._break(error, ConnectCloseReason.KEEPALIVE)
+
+    # -- what comes
+
     def data_received(self, data: bytes) -> None:
+        self.heard = True
         try:
             received = self._state.feed(data)
             for item in received:
@@ -115,9 +144,9 @@ class Wire(FlowControl):
             self._transport.write(bytes(outgoing))
             outgoing.clear()
 
-    def _break(self, error: VirtError) -> None:
+    def _break(self, error: VirtError, reason: ConnectCloseReason = ConnectCloseReason.ERROR) -> None:
         if self._lost is None:
-            self._on_lost(False)
+            self._on_lost(reason)
         self._lost = error
         if self._transport is not None:
             self._transport.abort()

@@ -154,6 +154,11 @@ class Client(FlowControl):
             log.warning("client does not read what it is sent: its connection ends")
             self.drop()
 
+    def silent(self, seconds: float) -> None:
+        """The client has not answered for so long: end the connection."""
+        log.warning("client has not answered for %d s: its connection ends", seconds)
+        self.drop()
+
     def drop(self) -> None:
         """End the connection at once."""
         if self._transport is not None:

@@ -19,8 +19,8 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from virt_remote.keepalive import Keepalive
 from virt_remote.server.client import Client
-from virt_remote.server.keepalive import Keepalive
 from virtcore.errors import NoConnect, VirtError
 from virtcore.uri import ConnectionURI
 

@@ -189,6 +189,18 @@ class Connection(SyncConnectionBase):
         result: bool = self._call("connection_is_alive", (), deadline)
         return result
 
+    def set_keepalive(self, interval: int, count: int = 5, *, deadline: Deadline = DEFAULT) -> bool:
+        """Have the peer asked whether it lives when it was silent, and end the connection when it does not answer
+        (``virConnectSetKeepAlive``).
+
+        :param interval: seconds of silence after which it is asked; 0 or less for never.
+        :param count: questions that it may leave without an answer.
+        :returns: whether the peer answers such questions; without that, nothing changed.
+        :raises NoSupport: there is no peer: the hypervisor is managed by this process.
+        """
+        result: bool = self._call("connection_set_keepalive", (interval, count), deadline)
+        return result
+
     def hostname(self, *, deadline: Deadline = DEFAULT) -> str:
         """Host name of the machine that runs the hypervisor (``virConnectGetHostname``)."""
         result: str = self._call("connection_hostname", (), deadline)
