@@ -13,7 +13,7 @@ from virtcore.enums.common import TypedParameterType
 from virtcore.operations.wire.convert import declared
 from virtcore.types import TypedParameters
 
-__all__ = ["PARAMETERS", "UUID", "sample"]
+__all__ = ["PARAMETERS", "UUID", "sample", "sample_event"]
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 PARAMETERS = TypedParameters(
@@ -58,3 +58,8 @@ def hints_of(kind: type) -> dict[str, object]:
         shown = getattr(text, "__forward_arg__", text)
         found[field] = object if shown == "S" else declared(shown) if isinstance(shown, str) else shown
     return found
+
+
+def sample_event(kind: type[Any]) -> Any:
+    """Some event of a class."""
+    return kind(*[sample(hint, name) for name, hint in hints_of(kind).items()])

@@ -13,12 +13,23 @@ from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
 from virt_remote.server.client import Client
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
-from virtcore.enums import DomainState
+from virtcore.enums import DomainBlockJobType, DomainState, IPAddrType, VcpuState
 from virtcore.enums.common import TypedParameterType
 from virtcore.errors import NoDomain, OperationInvalid
-from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
+from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, QemuMonitorEvent
+from virtcore.operations.parameters import CPU_STATS
 from virtcore.operations.procedures import procedure, program
-from virtcore.operations.values import DomainInfo, SecurityLabel, StateInfo
+from virtcore.operations.stream import ByteStream
+from virtcore.operations.values import (
+    BlockJobInfo,
+    DomainInfo,
+    DomainInterface,
+    DomainIPAddress,
+    Screenshot,
+    SecurityLabel,
+    StateInfo,
+    VcpuInfo,
+)
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
@@ -79,6 +90,7 @@ class ToyDriver(Driver):
 
     def __init__(self) -> None:
         self.subscribers: list[Callable[[Event], None]] = []
+        self.monitors: list[Callable[[Event], None]] = []
         self.streams: list[EchoStream] = []
         self.volume = HoledStream()
         self.release = asyncio.Event()
@@ -97,8 +109,12 @@ class ToyDriver(Driver):
         self.subscribers.append(deliver)
         return Subscription(lambda: self.subscribers.remove(deliver))
 
+    def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
+        self.monitors.append(deliver)
+        return Subscription(lambda: self.monitors.remove(deliver))
+
     def emit(self, event: Event) -> None:
-        for deliver in list(self.subscribers):
+        for deliver in list(self.monitors if isinstance(event, QemuMonitorEvent) else self.subscribers):
             deliver(event)
 
     @inline
@@ -152,6 +168,51 @@ class ToyDriver(Driver):
     async def domain_open_console(self, domain: DomainRef, device: str | None = None, flags: int = 0) -> EchoStream:
         self.streams.append(EchoStream())
         return self.streams[-1]
+
+    async def domain_screenshot(self, domain: DomainRef, screen: int = 0, flags: int = 0) -> Screenshot[ByteStream]:
+        self.streams.append(EchoStream())
+        await self.streams[-1].write(b"picture")
+        return Screenshot("image/png", self.streams[-1])
+
+    @inline
+    def domain_vcpus(self, domain: DomainRef) -> Sequence[VcpuInfo]:
+        return [VcpuInfo(at, VcpuState.RUNNING, 5, 1, frozenset([at, 70])) for at in range(300)]
+
+    @inline
+    def domain_pin_vcpu(self, domain: DomainRef, vcpu: int, cpumap: frozenset[int], flags: int = 0) -> None:
+        self.calls.append(("pin", vcpu, cpumap, flags))
+
+    @inline
+    def domain_cpu_stats(
+        self, domain: DomainRef, start_cpu: int = -1, ncpus: int = 1, flags: int = 0
+    ) -> Sequence[TypedParameters]:
+        rows = [CPU_STATS.typed({"cpu_time": at, "vcpu_time": 2 * at}) for at in range(4)]
+        return rows[start_cpu : start_cpu + ncpus if ncpus else None] if start_cpu >= 0 else rows[3:]
+
+    @inline
+    def domain_block_job_info(self, domain: DomainRef, disk: str, flags: int = 0) -> BlockJobInfo | None:
+        return BlockJobInfo(DomainBlockJobType.COPY, 1, 2, 3) if disk == "vda" else None
+
+    @inline
+    def domain_rename(self, domain: DomainRef, new_name: str | None, flags: int = 0) -> None:
+        self.calls.append(("rename", new_name))
+
+    @inline
+    def domain_interface_addresses(
+        self, domain: DomainRef, source: int = 0, flags: int = 0
+    ) -> Sequence[DomainInterface]:
+        return [DomainInterface("vnet0", None, [DomainIPAddress(IPAddrType.IPV6, "::1", 64)])]
+
+    async def domain_save(
+        self,
+        domain: DomainRef,
+        file: str | None = None,
+        dxml: str | None = None,
+        image_format: str | None = None,
+        parallel_channels: int | None = None,
+        flags: int = 0,
+    ) -> None:
+        self.calls.append(("save", file, dxml, image_format, parallel_channels, flags))
 
     @inline
     def connection_list_node_devices(self, capability: str | None = None, flags: int = 0) -> Sequence[NodeDeviceRef]:

@@ -18,7 +18,15 @@ from virt_remote.client.wire import Wire
 from virt_remote.protocol import BODY, ERROR, HEADER, PING, PONG, REPLY, STREAM_CHUNK
 from virt_remote.server.client import Client
 from virtcore.driver.base import OpenRequest
-from virtcore.enums import ConnectCloseReason, DomainState, StorageVolDownloadFlags, StorageVolUploadFlags
+from virtcore.enums import (
+    ConnectCloseReason,
+    DomainBlockJobType,
+    DomainState,
+    IPAddrType,
+    StorageVolDownloadFlags,
+    StorageVolUploadFlags,
+    VcpuState,
+)
 from virtcore.errors import (
     RPC,
     AuthUnavailable,
@@ -32,15 +40,23 @@ from virtcore.errors import (
     SystemError,
 )
 from virtcore.operations.declare import all_operations
-from virtcore.operations.events import ConnectionClosedEvent, DomainLifecycleEvent, DomainRebootEvent, Event
+from virtcore.operations.events import (
+    ConnectionClosedEvent,
+    DomainLifecycleEvent,
+    DomainRebootEvent,
+    Event,
+    QemuMonitorEvent,
+)
 from virtcore.operations.procedures import procedure
 from virtcore.operations.spellings import canonical
 from virtcore.operations.stream import SparseStream
 from virtcore.operations.wire.codec import codec
+from virtcore.operations.wire.events import EVENTS
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
 from virtcore.types import DomainRef, NetworkRef, NodeDeviceRef, StoragePoolRef, StorageVolRef
 from virtcore.uri import ConnectionURI
+from wire_samples import sample_event
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
 SECOND = DomainRef("second", "11111111-2222-4333-8444-555555555555", -1)
@@ -176,6 +192,74 @@ def test_events(tmp_path: Path) -> None:
         again.cancel()
 
     play(scenario, tmp_path)
+
+
+def test_every_kind_of_event(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        seen: list[Event] = []
+        everything = ends.session.subscribe(seen.append)
+        monitor = ends.session.subscribe(seen.append, kinds=(QemuMonitorEvent,))
+        await ends.call("domain_state", FIRST)  # by now the daemon has registered
+        assert len(ends.driver.monitors) == 1
+        events = [sample_event(row.event) for row in EVENTS]
+        for event in events:
+            ends.driver.emit(event)
+        await ends.call("domain_state", FIRST)
+        assert seen == events
+        assert [type(event) for event in seen] == [row.event for row in EVENTS]
+        everything.cancel()
+        monitor.cancel()
+        await ends.call("domain_state", FIRST)
+        await asyncio.sleep(0.05)
+        assert ends.driver.subscribers == ends.driver.monitors == []
+
+    play(scenario, tmp_path)
+
+
+def test_subscribers_learn_that_the_daemon_has_gone(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        seen: list[Event] = []
+        ends.session.subscribe(seen.append, subject=SECOND)
+        await ends.call("domain_state", FIRST)
+        ends.clients[0].hang_up()
+        async with asyncio.timeout(5):
+            while ends.remote._wire.alive:
+                await asyncio.sleep(0.01)
+        assert seen == [ConnectionClosedEvent(ConnectCloseReason.EOF)]
+
+    play(scenario, tmp_path)
+
+
+def test_what_is_not_name_by_name(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        picture = await ends.call("domain_screenshot", FIRST)
+        assert picture.mime == "image/png"
+        assert await picture.stream.read(100) == b"picture"
+        await picture.stream.abort()
+        vcpus = await ends.call("domain_vcpus", FIRST)
+        assert len(vcpus) == 300, "asked for twice: more than at first thought"
+        assert vcpus[299] == (299, VcpuState.RUNNING, 5, 1, {299, 70})
+        await ends.call("domain_pin_vcpu", FIRST, 3, frozenset([0, 9]), 2)
+        await ends.call("domain_rename", FIRST, "other")
+        assert ends.driver.calls == [("pin", 3, {0, 9}, 2), ("rename", "other")]
+        stats = await ends.call("domain_cpu_stats", FIRST, 1, 0)
+        assert [row["vcpu_time"] for row in stats] == [2, 4, 6]
+        assert [row["cpu_time"] for row in await ends.call("domain_cpu_stats", FIRST)] == [3]
+        assert await ends.call("domain_block_job_info", FIRST, "vda") == (DomainBlockJobType.COPY, 1, 2, 3)
+        assert await ends.call("domain_block_job_info", FIRST, "vdb") is None
+        (interface,) = await ends.call("domain_interface_addresses", FIRST)
+        assert interface == ("vnet0", None, [(IPAddrType.IPV6, "::1", 64)])
+        await ends.session.call("domain_save", FIRST, "/save", image_format="sparse", parallel_channels=4)
+        assert ends.driver.calls[-1] == ("save", "/save", None, "sparse", 4, 0)
+
+    play(scenario, tmp_path)
+
+    async def readonly(ends: Ends) -> None:
+        assert len(await ends.call("domain_interface_addresses", FIRST, 2)) == 1
+        with pytest.raises(OperationDenied, match="read only access prevents virDomainInterfaceAddresses"):
+            await ends.call("domain_interface_addresses", FIRST, 1)
+
+    play(readonly, tmp_path / "..", readonly=True, tcp=True)
 
 
 def test_a_stream(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import typing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,24 +13,18 @@ from virtcore.enums.domain_more import DomainBlockJobType
 from virtcore.operations import events
 from virtcore.operations.events import Event, GapEvent
 from virtcore.operations.procedures import procedure, program
-from virtcore.operations.wire.convert import declared
 from virtcore.operations.wire.events import EVENTS, FAMILIES, EventRow, EventWire, event_wire, of_procedure, rows
 from virtcore.types import DomainRef
-from wire_samples import UUID, sample
+from wire_samples import UUID, sample_event
 
 FORMS = [(row, name) for row in EVENTS for name in (row.legacy, row.callback) if name is not None]
 DOMAIN = DomainRef("guest", UUID, 3)
 
 
-def some_event(kind: type[Any]) -> Any:
-    hints = {name: declared(str(getattr(text, "__forward_arg__", text))) for name, text in kind.__annotations__.items()}
-    return kind(*[sample(hint, name) for name, hint in hints.items()])
-
-
 @pytest.mark.parametrize(("row", "name"), FORMS, ids=[name for _, name in FORMS])
 def test_an_event_crosses_the_wire(row: EventRow, name: str) -> None:
     wire = EventWire(row, name)
-    event = some_event(row.event)
+    event = sample_event(row.event)
     if name == row.legacy:  # younger fields do not travel
         event = event._replace(**row.event._field_defaults)
     back, callback_id = wire.decode(b"head" + wire.encode(event, 7), 4)

@@ -24,10 +24,19 @@ from virt_remote.protocol import (
     pack,
 )
 from virt_remote.server.client import MAX_REQUESTS, MAX_UNSENT
-from virtcore.operations.events import DomainRebootEvent
+from virt_remote.server.events import monitor_filter
+from virtcore.enums import ConnectCloseReason
+from virtcore.errors import InvalidArg
+from virtcore.operations.events import (
+    ConnectionClosedEvent,
+    DomainRebootEvent,
+    NetworkLifecycleEvent,
+    QemuMonitorEvent,
+    StoragePoolRefreshEvent,
+)
 from virtcore.operations.procedures import procedure
 from virtcore.operations.wire.codec import codec
-from virtcore.types import DomainRef, TypedParameters
+from virtcore.types import DomainRef, NetworkRef, StoragePoolRef, TypedParameters
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
 SECOND = DomainRef("second", "11111111-2222-4333-8444-555555555555", -1)
@@ -264,6 +273,68 @@ def test_events_with_and_without_callback_id(play: Play) -> None:
         await peer.call("CONNECT_UNREGISTER_CLOSE_CALLBACK")
 
     play(scenario)
+
+
+def test_events_of_other_families(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        network = NetworkRef("net", FIRST.uuid)
+        (mine,) = await peer.call("CONNECT_NETWORK_EVENT_REGISTER_ANY", 0, network)
+        (refreshed,) = await peer.call("CONNECT_STORAGE_POOL_EVENT_REGISTER_ANY", 1, None)
+        peer.driver.emit(NetworkLifecycleEvent(network._replace(uuid=SECOND.uuid), 2))  # type: ignore[arg-type]
+        peer.driver.emit(NetworkLifecycleEvent(network, 2))  # type: ignore[arg-type]
+        pool = StoragePoolRef("pool", FIRST.uuid)
+        peer.driver.emit(StoragePoolRefreshEvent(pool))
+        assert events(peer, "NETWORK_EVENT_LIFECYCLE") == [(mine, network, 2, 0)]
+        assert events(peer, "STORAGE_POOL_EVENT_REFRESH") == [(refreshed, pool)]
+        code, message = await refusal(peer.call("CONNECT_NETWORK_EVENT_DEREGISTER_ANY", refreshed))
+        assert (code, message) == (1, f"internal error: network event callback {refreshed} not registered")
+        code, message = await refusal(peer.call("CONNECT_NODE_DEVICE_EVENT_REGISTER_ANY", 7, None))
+        assert (code, message) == (1, "internal error: unsupported node device event ID 7")
+        await peer.call("CONNECT_NETWORK_EVENT_DEREGISTER_ANY", mine)
+        await peer.call("CONNECT_STORAGE_POOL_EVENT_DEREGISTER_ANY", refreshed)
+        assert peer.driver.subscribers == []
+
+    play(scenario)
+
+
+def test_a_client_is_told_once_that_the_hypervisor_has_gone(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        await peer.call("CONNECT_REGISTER_CLOSE_CALLBACK")
+        _, message = await refusal(peer.call("CONNECT_REGISTER_CLOSE_CALLBACK"))
+        assert message == "invalid argument: A close callback is already registered"
+        peer.driver.emit(ConnectionClosedEvent(ConnectCloseReason.KEEPALIVE))
+        assert events(peer, "CONNECT_EVENT_CONNECTION_CLOSED") == [(2,)]
+        await peer.call("CONNECT_UNREGISTER_CLOSE_CALLBACK")
+        peer.driver.emit(ConnectionClosedEvent(ConnectCloseReason.EOF))
+        assert len(events(peer, "CONNECT_EVENT_CONNECTION_CLOSED")) == 1
+        _, message = await refusal(peer.call("CONNECT_UNREGISTER_CLOSE_CALLBACK"))
+        assert message == "invalid argument: A different callback was requested"
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "heard"),
+    [
+        (None, 0, ["RTC_CHANGE", "RESET", "rtc"]),
+        ("RTC_CHANGE", 0, ["RTC_CHANGE"]),
+        ("RTC", 0, []),
+        ("reset", 2, ["RESET"]),
+        ("^R.*E", 1, ["RTC_CHANGE", "RESET"]),
+        ("rtc", 3, ["RTC_CHANGE", "rtc"]),
+    ],
+)
+def test_what_monitors_say_is_chosen_by_name(name: str | None, flags: int, heard: list[str]) -> None:
+    wanted = monitor_filter(name, flags)
+    said = [QemuMonitorEvent(FIRST, event, 1, 2, None) for event in ("RTC_CHANGE", "RESET", "rtc")]
+    assert [event.event for event in said if wanted is None or wanted(event)] == heard
+
+
+def test_monitor_filters_that_make_no_sense() -> None:
+    with pytest.raises(InvalidArg, match="failed to compile regex"):
+        monitor_filter("(", 1)
+    with pytest.raises(InvalidArg, match="unsupported flags"):
+        monitor_filter("x", 4)
 
 
 def test_a_client_that_never_reads(play: Play) -> None:

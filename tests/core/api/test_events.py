@@ -12,9 +12,20 @@ import pytest
 
 import virtcore
 from toydriver import ONLY, REBOOT, ToyDriver, World
+from virtcore.driver import Subscription
 from virtcore.driver.loader import registered
-from virtcore.errors import InvalidArg, NoSupport, OperationInvalid, OperationTimeout
-from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, GapEvent
+from virtcore.errors import InvalidArg, NoSupport, OperationDenied, OperationInvalid, OperationTimeout
+from virtcore.operations.events import (
+    ConnectionClosedEvent,
+    DomainLifecycleEvent,
+    DomainRebootEvent,
+    Event,
+    GapEvent,
+    NodeDeviceUpdateEvent,
+    QemuMonitorEvent,
+    StoragePoolRefreshEvent,
+)
+from virtcore.types import DomainRef, NodeDeviceRef, StoragePoolRef
 
 
 @pytest.fixture
@@ -235,3 +246,85 @@ def test_what_is_no_class_of_events_is_refused(connection: virtcore.Connection) 
         connection.on_event(print, int)  # type: ignore[arg-type]
     with pytest.raises(InvalidArg, match="is no class of events"):
         connection.events(REBOOT)  # type: ignore[arg-type]
+
+
+OTHER = DomainRef("only", "aaaaaaaa-f6a4-8304-79aa-97f2502e193f", 4)
+POOL = StoragePoolRef("only", ONLY.uuid)
+CLOSED = ConnectionClosedEvent(1)  # type: ignore[arg-type]
+
+
+def test_events_of_one_object(world: World, connection: virtcore.Connection) -> None:
+    renamed = DomainRebootEvent(ONLY._replace(name="renamed", id=9))
+    with connection.events(of=connection.domain(ONLY)) as events:
+        world.emit(DomainRebootEvent(OTHER))
+        world.emit(StoragePoolRefreshEvent(POOL))  # another kind of object, of the same UUID
+        world.emit(renamed)
+        world.emit(CLOSED)
+        assert events.get(5) == renamed
+        assert events.get(5) == CLOSED, "that concerns everybody"
+    with connection.events(DomainLifecycleEvent, of=ONLY) as events:
+        world.emit(REBOOT)
+        world.emit(CLOSED)
+        started = DomainLifecycleEvent(ONLY, 2, 0)  # type: ignore[arg-type]
+        world.emit(started)
+        assert events.get(5) == started
+    with connection.events(of=NodeDeviceRef("pci")) as events:
+        world.emit(NodeDeviceUpdateEvent(NodeDeviceRef("usb")))
+        world.emit(NodeDeviceUpdateEvent(NodeDeviceRef("pci")))
+        assert events.get(5) == NodeDeviceUpdateEvent(NodeDeviceRef("pci"))
+
+
+def test_gaps_are_everybodys(world: World, connection: virtcore.Connection) -> None:
+    got: list[Event] = []
+    connection.on_event(got.append, DomainLifecycleEvent, of=OTHER)
+    world.emit(REBOOT)
+    world.emit(GapEvent(0))  # a driver that reconnected cannot know how many
+    wait_until(lambda: got)
+    assert got == [GapEvent(0)]
+
+
+def test_events_of_one_object_in_coroutines(world: World) -> None:
+    async def main() -> None:
+        async with virtcore.connect_async("toy:///x") as connection:
+            got: list[Event] = []
+            await connection.on_event(got.append, of=connection.domain(OTHER))
+            async with connection.events(of=ONLY) as events:
+                world.emit(DomainRebootEvent(OTHER))
+                world.emit(REBOOT)
+                assert await asyncio.wait_for(anext(events), 5) == REBOOT
+            assert got == [DomainRebootEvent(OTHER)]
+
+    asyncio.run(main())
+
+
+class MonitoredDriver(ToyDriver):
+    listeners: list[Callable[[Event], None]]
+
+    def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
+        self.listeners.append(deliver)
+        return Subscription(lambda: self.listeners.remove(deliver))
+
+
+def test_what_a_monitor_says_comes_only_to_those_who_ask(world: World) -> None:
+    said = QemuMonitorEvent(ONLY, "RTC_CHANGE", 1, 2, None)
+    MonitoredDriver.listeners = []
+    with registered("monitored", MonitoredDriver):
+        with virtcore.connect("monitored:///x") as connection:
+            all_events, asked = connection.events(), connection.events(QemuMonitorEvent, DomainRebootEvent)
+            assert len(MonitoredDriver.listeners) == 1
+            (hear,) = MonitoredDriver.listeners
+            hear(said)
+            world.emit(REBOOT)
+            assert [asked.get(5), asked.get(5)] == [said, REBOOT]
+            assert all_events.get(5) == REBOOT
+            asked.close()
+            wait_until(lambda: not MonitoredDriver.listeners)
+            assert world.subscribers, "the others still listen"
+            with connection.events(QemuMonitorEvent):
+                assert len(MonitoredDriver.listeners) == 1
+        assert not MonitoredDriver.listeners
+        message = "read only access prevents virConnectDomainQemuMonitorEventRegister"
+        with virtcore.connect("monitored:///x", readonly=True) as reader, pytest.raises(OperationDenied, match=message):
+            reader.events(QemuMonitorEvent)
+    with virtcore.connect("toy:///x") as connection, pytest.raises(NoSupport):
+        connection.events(QemuMonitorEvent)

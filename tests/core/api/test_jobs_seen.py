@@ -32,9 +32,7 @@ class BusyDriver(ToyDriver):
     locks: dict[str, JobLock]
     stuck: threading.Event
 
-    async def domain_save(  # type: ignore[override]
-        self, domain: DomainRef, file: str | None = None, *rest: object
-    ) -> None:
+    async def domain_save(self, domain: DomainRef, file: str | None = None, *rest: object) -> None:
         async with self.locks[domain.uuid].asynchronous("domain_save", DomainJobOperation.SAVE) as job:
             for done in range(0, 1000, 10):
                 job.report({"data_total": 1000, "data_remaining": 1000 - done})

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virtcore.runtime.session import Cancellable
     from virtcore.types import DomainRef
 
-__all__ = ["Callbacks"]
+__all__ = ["Callbacks", "monitor_filter"]
 
 #: Whether a registration wants an event.
 Filter = Callable[[Event], bool]
@@ -165,14 +165,18 @@ async def _register_for(client: Client, event_id: int, domain: DomainRef) -> tup
 
 
 def _register_monitor(client: Client, domain: DomainRef | None, event: str | None, flags: int) -> tuple[int]:
-    return (client.callbacks.add(FAMILIES["qemu"], 0, domain, wanted=_monitor_filter(event, flags)),)
+    return (client.callbacks.add(FAMILIES["qemu"], 0, domain, wanted=monitor_filter(event, flags)),)
 
 
-def _monitor_filter(name: str | None, flags: int) -> Filter | None:
-    if flags & ~(MonitorEventFlags.REGEX | MonitorEventFlags.NOCASE):
-        raise InvalidArg(
-            f"unsupported flags ({flags & ~3:#x}) in function virDomainQemuMonitorEventStateRegisterID",
-        )
+def monitor_filter(name: str | None, flags: int) -> Filter | None:
+    """Which of the monitor's events are wanted: those of a name, or whose name a pattern is found in; None for all.
+
+    :param flags: ``ConnectDomainQemuMonitorEventRegisterFlags``.
+    :raises InvalidArg: the pattern or a flag makes no sense.
+    """
+    unknown = flags & ~int(MonitorEventFlags.REGEX | MonitorEventFlags.NOCASE)
+    if unknown:
+        raise InvalidArg(f"unsupported flags ({unknown:#x}) in function virDomainQemuMonitorEventStateRegisterID")
     if name is None:
         return None
     try:

@@ -225,15 +225,15 @@ class _Parameters(_First):
 
 
 class _CpuStats(_Parameters):
-    """Rows of typed parameters, all of one length: how many rows when ``ncpus`` is 0, how long they are when ``count``
-    is 0."""
+    """Rows of typed parameters, all of one length: how many there are when ``ncpus`` is 0, how long they are when
+    ``count`` is 0."""
 
     def reply(self) -> Callable[[Any, Tuple], Any]:
-        count, ncpus = self.at("count"), self.at("ncpus")
+        count, ncpus, start = self.at("count"), self.at("ncpus"), self.at("start_cpu")
 
         def reply(value: Sequence[TypedParameters], wire: Tuple) -> Tuple:
             if wire[ncpus] == 0:
-                return TypedParameters(), len(value)
+                return TypedParameters(), len(value) + max(wire[start], 0)
             longest = max((len(row) for row in value), default=0)
             if wire[count] == 0:
                 return TypedParameters(), longest
