@@ -15,6 +15,7 @@ from virt_qemu.host import QemuState
 from virt_qemu.threads import in_thread
 from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
+from virtcore.driver.toolkit.cpus import HostCPUDriver
 from virtcore.enums.domain import (
     DomainConsoleFlags,
     DomainControlState,
@@ -33,6 +34,7 @@ from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainMessageType
+    from virtcore.model.cpu import HostCPU
     from virtcore.operations.stream import ByteStream
 
 __all__ = ["QemuDriver"]
@@ -40,7 +42,7 @@ __all__ = ["QemuDriver"]
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
-class QemuDriver(StatefulDriver[QemuState]):
+class QemuDriver(HostCPUDriver, StatefulDriver[QemuState]):
     """A connection to the guests of one root."""
 
     name = "QEMU"
@@ -125,6 +127,9 @@ class QemuDriver(StatefulDriver[QemuState]):
     @inline
     def connection_security_model(self) -> SecurityModel:
         return SecurityModel("", "")
+
+    def host_cpu(self) -> HostCPU | None:
+        return host_capabilities.known_host_cpu()
 
     async def connection_capabilities(self) -> str:
         emulators = installed_emulators()

@@ -55,6 +55,7 @@ __all__ = [
     "domain_capabilities",
     "free_memory",
     "host_capabilities",
+    "known_host_cpu",
     "node_info",
     "parse_arch",
 ]
@@ -145,10 +146,10 @@ def _guest(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
     )
 
 
-def _host_cpu(tree: HostTree) -> HostCPU | None:
+def known_host_cpu() -> HostCPU | None:
     """The host's processor; None where nothing is known of it: capabilities then do without, as libvirt's do."""
     try:
-        return host_cpu(tree, host_arch())
+        return host_cpu(HostTree(), host_arch())
     except VirtError as error:
         log.warning("the host's processor is not known: %s", error)
         return None
@@ -160,7 +161,7 @@ def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Pa
     :param folder: where this host's UUID is kept when the hardware has none.
     """
     tree = HostTree()
-    host = describe_host(tree, host_arch(), cpu=_host_cpu(tree))
+    host = describe_host(tree, host_arch(), cpu=known_host_cpu())
     assert host.cpu is not None
     host.uuid = _host_uuid(folder)
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from virtcore.builtin.test.host import SYSINFO
 from virtcore.builtin.test.state import TestState
 from virtcore.driver.base import Credential, OpenRequest
+from virtcore.driver.toolkit.cpus import CPUModelDriver
 from virtcore.driver.toolkit.domains import DomainObject
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
@@ -23,7 +24,7 @@ from virtcore.enums.domain import (
     DomainUndefineFlags,
 )
 from virtcore.enums.domain_more import DomainStatsTypes
-from virtcore.enums.host import ConnectCredentialType
+from virtcore.enums.host import ConnectBaselineCPUFlags, ConnectCredentialType
 from virtcore.enums.snapshot import DomainSnapshotCreateFlags, DomainSnapshotDeleteFlags
 from virtcore.errors import AuthFailed, InvalidArg, NoDomain
 from virtcore.operations.declare import inline
@@ -58,13 +59,14 @@ _SNAPSHOT_CREATE_FLAGS = int(
 )
 
 
-class TestDriver(MomentDriver[TestState]):
+class TestDriver(CPUModelDriver, MomentDriver[TestState]):
     """A connection to a host that does not exist."""
 
     __test__ = False  # no test case, whatever its name
 
     name = "TEST"
     function_prefix = "test"
+    baseline_flags = ConnectBaselineCPUFlags.EXPAND_FEATURES
     local_only = True
     own_services: ClassVar[Mapping[str, str]] = {
         "interface": "virtcore.builtin.test.interfaces:TestInterfaces",

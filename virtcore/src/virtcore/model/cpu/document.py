@@ -17,45 +17,48 @@ __all__ = ["complete_guest_cpu", "complete_host_cpu", "load_cpu", "load_guest_cp
 _NAME = "(CPU_definition)"
 
 
-def load_cpu(source: str | bytes) -> HostCPU | GuestCPU:
+def load_cpu(source: str | bytes, *, validate: bool = False) -> HostCPU | GuestCPU:
     """Reads a processor: a host's if it names its architecture, else a guest's.
 
+    :param validate: checked against the schema first.
     :raises VirtError: the document is malformed or contradicts itself.
     """
     from virtcore.xml.document import document
 
     root = document(source, _NAME)
     if root.find("arch") is None:
-        return load_guest_cpu(source)
+        return load_guest_cpu(source, validate=validate)
     if root.get("match") is not None:
         raise XMLError(
             "'arch' element cannot be used inside 'cpu' element with 'match' attribute'",
             domain=ErrorDomain.CPU,
             path="/cpu/@match",
         )
-    return load_host_cpu(source)
+    return load_host_cpu(source, validate=validate)
 
 
-def load_host_cpu(source: str | bytes) -> HostCPU:
+def load_host_cpu(source: str | bytes, *, validate: bool = False) -> HostCPU:
     """Reads the processor of a host.
 
+    :param validate: checked against the schema first.
     :raises VirtError: the document is malformed or incomplete.
     """
     from virtcore.xml import load
 
-    cpu = load(source, HostCPU, name=_NAME)
+    cpu = load(source, HostCPU, validate=validate, name=_NAME)
     complete_host_cpu(cpu)
     return cpu
 
 
-def load_guest_cpu(source: str | bytes) -> GuestCPU:
+def load_guest_cpu(source: str | bytes, *, validate: bool = False) -> GuestCPU:
     """Reads the processor of a guest. Memory cells say nothing about a processor and are left out.
 
+    :param validate: checked against the schema first.
     :raises VirtError: the document is malformed or contradicts itself.
     """
     from virtcore.xml import load
 
-    cpu = load(source, GuestCPU, name=_NAME)
+    cpu = load(source, GuestCPU, validate=validate, name=_NAME)
     cpu.numa = None
     complete_guest_cpu(cpu)
     return cpu

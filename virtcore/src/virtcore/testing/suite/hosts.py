@@ -60,6 +60,29 @@ class TestConnection:
 
         assert etree.fromstring(connection.sysinfo()).tag == "sysinfo"
 
+    @covers("connection_cpu_model_names")
+    def test_processor_models_have_names(self, connection: Connection) -> None:
+        assert all(connection.cpu_model_names("x86_64"))
+        with pytest.raises(errors.VirtError):
+            connection.cpu_model_names("no-such-architecture")
+
+    @covers("connection_baseline_cpu")
+    def test_what_one_processor_has_in_common_with_itself(self, connection: Connection) -> None:
+        from lxml import etree
+
+        cpu = "<cpu><arch>x86_64</arch><model>qemu64</model></cpu>"
+        assert etree.fromstring(connection.baseline_cpu([cpu, cpu])).findtext("model") == "qemu64"
+        with pytest.raises(errors.VirtError):
+            connection.baseline_cpu([])
+
+    @covers("connection_compare_cpu")
+    def test_a_processor_is_compared_with_the_host_s(self, connection: Connection) -> None:
+        known = connection.cpu_model_names("x86_64")
+        wanted = f"<cpu match='exact'><model>{known[0] if known else 'any'}</model></cpu>"
+        assert connection.compare_cpu(wanted) in (0, 1, 2)
+        with pytest.raises(errors.VirtError):
+            connection.compare_cpu("<cpu")
+
     @covers("connection_node_info")
     def test_the_host_has_processors_and_memory(self, connection: Connection) -> None:
         node = connection.node_info()
