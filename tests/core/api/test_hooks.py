@@ -117,6 +117,22 @@ def test_formats_that_nobody_has_are_refused(
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("vmware-vmx", "pip install virt-esx"),
+        ("lxc-tools", "pip install virt-lxc"),
+        ("bhyve-argv", "pip install virt-bhyve"),
+        ("xen-xl", "pip install virt-xen"),
+        ("nonsense", "formats of installed plugins: read-only, shout"),
+    ],
+)
+def test_who_lacks_a_format_is_told_what_brings_it(recorder: Recorder, name: str, advice: str) -> None:
+    with pytest.raises(VirtError) as caught:
+        virtcore.convert("text", from_format=name)
+    assert advice in caught.value.__notes__
+
+
 def test_two_plugins_with_one_format_are_an_error(recorder: Recorder) -> None:
     hooks.manager().register(Recorder(), "another")
     with pytest.raises(InternalError, match="shout"):

@@ -7,7 +7,7 @@ names: ``qemu-argv``, ``xen-xl``, ``xen-xm``, ``vmware-vmx``, ``bhyve-argv``, ``
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import chain
 
@@ -20,6 +20,9 @@ XML = "xml"
 
 #: What no XML document can hold; other control characters are dropped when they are printed.
 _UNPRINTABLE = re.compile("[\x00\x1a-\x1f\ud800-\udfff\ufffe\uffff]")
+
+#: Which scheme's distribution brings a format.
+_SCHEMES = {"bhyve-argv": "bhyve", "lxc-tools": "lxc", "vmware-vmx": "esx", "xen-xl": "xen", "xen-xm": "xen"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +100,17 @@ def _direction(formats: dict[str, NativeFormat], name: str, way: str, function: 
     if name == XML:
         return str
     if name not in formats:
-        known = ", ".join(sorted(formats)) or "none"
-        raise InvalidArg(f"unsupported config type {name}", value=name, advice=f"formats of installed plugins: {known}")
+        raise InvalidArg(f"unsupported config type {name}", value=name, advice=_advice(name, formats))
     half: Callable[[str], str] | None = getattr(formats[name], way)
     if half is None:
         raise NoSupport(function)
     return half
+
+
+def _advice(name: str, formats: Collection[str]) -> str:
+    """What to do about a format that no installed plugin has."""
+    if name in _SCHEMES:
+        from virtcore._schemes import DISTRIBUTIONS
+
+        return f"pip install {DISTRIBUTIONS[_SCHEMES[name]]}"
+    return f"formats of installed plugins: {', '.join(sorted(formats)) or 'none'}"

@@ -17,15 +17,8 @@ from virtcore.model.domain.interface.source import (
     PortForwardProtocol,
     TXMode,
 )
-from virtcore.model.network.port import (
-    IP,
-    VLAN,
-    Bandwidth,
-    IPAddress,
-    PortOptions,
-    Route,
-    VirtualPort,
-)
+from virtcore.model.network.addresses import IP
+from virtcore.model.network.port import VLAN, Bandwidth, IPAddress, PortOptions, Route, VirtualPort
 from virtcore.model.nwfilter.reference import FilterReference
 from virtcore.xml import (
     ON_OFF,
