@@ -64,5 +64,7 @@ ADAPTERS: dict[str, Adapter] = {
     "libxl-config": lazy("suites_xen", "libxl_config"),
     "xl-config": lazy("suites_xen", "xl_config"),
     "xm-config": lazy("suites_xen", "xm_config"),
+    "qemu-firmware-descriptors": lazy("suites_qemu_descriptors", "firmware"),
+    "qemu-vhost-user-descriptors": lazy("suites_qemu_descriptors", "vhost_user"),
     "virsh": lazy("suites_virsh", "virsh"),
 }

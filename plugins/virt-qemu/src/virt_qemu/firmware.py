@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from virt_qemu.descriptors import descriptor_files, descriptor_folders
 from virtcore.errors import OperationFailed
 from virtcore.model.arch import Arch
 from virtcore.model.domain.features import SMM, Features
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.os import OS
 
-__all__ = ["Descriptor", "FirmwareCatalog"]
+__all__ = ["Descriptor", "FirmwareCatalog", "SupportedFirmware"]
 
 #: libvirt's pairs of an image and the template of its variables, for hosts without descriptors.
 LEGACY_PAIRS = {
@@ -45,6 +46,9 @@ _FORMATS = (StorageFormat.RAW, StorageFormat.QCOW2)
 _LOCAL = (None, StorageType.FILE, StorageType.BLOCK, StorageType.DIR)
 _INTERFACES = {Firmware.BIOS: "bios", Firmware.EFI: "uefi"}
 _LOADER_INTERFACES = {LoaderType.ROM: "bios", LoaderType.PFLASH: "uefi"}
+#: Those that libvirt knows; packages may name others.
+_FEATURES = frozenset(["acpi-s3", "acpi-s4", "amd-sev", "amd-sev-es", "amd-sev-snp", "enrolled-keys", "requires-smm",
+                       "secure-boot", "verbose-dynamic", "verbose-static"])  # fmt: skip
 _ARCHITECTURES = {"i386": Arch.I686, "arm": Arch.ARMV7L}
 #: The bit of an SEV policy that asks for encrypted state.
 _SEV_ES_POLICY = 1 << 2
@@ -69,7 +73,7 @@ class Descriptor:
     template: str | None = None
     template_format: str | None = None
     targets: tuple[tuple[Arch, tuple[str, ...]], ...] = ()
-    features: frozenset[str] = frozenset()
+    features: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Descriptor:
@@ -100,10 +104,31 @@ class Descriptor:
                     (_ARCHITECTURES.get(row["architecture"]) or Arch(row["architecture"]), tuple(row["machines"]))
                     for row in data["targets"]
                 ),
-                features=frozenset(data["features"]),
+                features=tuple(name for name in data["features"] if name in _FEATURES),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"incomplete description: {error}") from error
+
+    def document(self) -> dict[str, object]:
+        """The descriptor as a JSON value, without what is for people only."""
+        executable: dict[str, str] = {"filename": self.path}
+        mapping: dict[str, object] = {"device": self.device}
+        if self.device == "flash":
+            mapping |= {"mode": self.mode, "executable": {**executable, "format": self.format}}
+            if self.template is not None:
+                mapping["nvram-template"] = {"filename": self.template, "format": self.template_format}
+        else:
+            mapping |= executable
+        names = {arch: name for name, arch in _ARCHITECTURES.items()}
+        return {
+            "interface-types": list(self.interfaces),
+            "mapping": mapping,
+            "targets": [
+                {"architecture": names.get(arch, str(arch)), "machines": list(machines)}
+                for arch, machines in self.targets
+            ],
+            "features": list(self.features),
+        }
 
     def runs_on(self, arch: Arch | None, machine: str) -> bool:
         """Whether the image is for a machine type."""
@@ -155,7 +180,7 @@ class Descriptor:
                 needed.add(str(feature.name))
             elif feature.name in self.features:
                 return False
-        if not needed <= self.features:
+        if not needed.issubset(self.features):
             return False
         if "requires-smm" in self.features:
             smm = domain.features.smm if domain.features is not None else None
@@ -177,6 +202,18 @@ class Descriptor:
         )
 
 
+class SupportedFirmware(NamedTuple):
+    """What firmware a machine type may have.
+
+    :ivar secure: some of it needs SMM, so a loader may be ``secure``.
+    :ivar images: images, each with the template of its variables.
+    """
+
+    interfaces: tuple[Firmware, ...]
+    secure: bool
+    images: tuple[tuple[str, str | None], ...]
+
+
 class FirmwareCatalog:
     """The images a host has.
 
@@ -195,8 +232,7 @@ class FirmwareCatalog:
 
         :param config: the user's configuration folder, where descriptors for a session are.
         """
-        folders = [root / "usr/share/qemu/firmware", root / "etc/qemu/firmware"]
-        return cls([*folders, config / "qemu/firmware"] if config is not None else folders, nvram)
+        return cls(descriptor_folders("firmware", root=root, config=config), nvram)
 
     def descriptors(self) -> list[Descriptor]:
         """Every usable descriptor, in the order they are tried. Read again when a folder has changed."""
@@ -206,19 +242,23 @@ class FirmwareCatalog:
         return self._read[1]
 
     def _load(self) -> Iterator[Descriptor]:
-        files: dict[str, Path] = {}
-        for folder in self._folders:
-            if folder.is_dir():
-                files.update({path.name: path for path in folder.iterdir() if not path.name.startswith(".")})
-        for name in sorted(files):
+        for path in descriptor_files(self._folders):
             try:
-                text = files[name].read_text(encoding="utf-8")
-                # An empty file masks those of the same name.
-                if text:
-                    yield Descriptor.parse(text)
+                yield Descriptor.parse(path.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 # One broken package must not keep the others' images from being found, as in libvirt.
                 continue
+
+    def supported(self, arch: Arch, machine: str) -> SupportedFirmware:
+        """What there is for a machine type (``<os>`` of domain capabilities)."""
+        found = [descriptor for descriptor in self.descriptors() if descriptor.runs_on(arch, machine)]
+        interfaces = {interface for descriptor in found for interface in descriptor.interfaces}
+        pairs = dict.fromkeys((one.path, one.template) for one in found if one.device in ("flash", "memory"))
+        return SupportedFirmware(
+            tuple(firmware for firmware in Firmware if _INTERFACES[firmware] in interfaces),
+            any("requires-smm" in descriptor.features for descriptor in found),
+            tuple(pairs),
+        )
 
     def complete(self, domain: Domain, *, abi_update: bool) -> None:
         """Fill in a domain's firmware: image, template, variables.
