@@ -41,19 +41,37 @@ def _recorded(path: str, binary: str, without_aliases: bool) -> EmulatorCapabili
 def capabilities_of(case: Any) -> EmulatorCapabilities:
     """The emulator of a case, as its recording and parameters say."""
     params = case.params
-    known = _recorded(case.resolve(params["caps"]), params["binary"], bool(params.get("latest")))
+    binary = params.get("binary", "")
+    known = _recorded(case.resolve(params["caps"]), binary, bool(params.get("latest")))
     flags = (known.flags | set(params.get("caps_add", ()))) - set(params.get("caps_del", ()))
     return dataclasses.replace(known, flags=frozenset(flags))
 
 
+def _rules(case: Any) -> QemuRules:
+    capabilities = capabilities_of(case)
+    binary = case.params.get("binary", f"/usr/bin/qemu-system-{case.params['arch']}")
+    firmware = FirmwareCatalog.of_host(_NVRAM, root=Path(case.resolve("common/qemu-firmware")))
+    return QemuRules(lambda arch: binary, lambda path: capabilities, firmware=firmware)
+
+
 def qemu_domain_xml(case: Any) -> str:
     """The document as a stopped domain prints it, live."""
-    capabilities = capabilities_of(case)
-    binary = case.params["binary"]
-    firmware = FirmwareCatalog.of_host(_NVRAM, root=Path(case.resolve("common/qemu-firmware")))
-    rules = QemuRules(lambda arch: binary, lambda path: capabilities, firmware=firmware)
+    rules = _rules(case)
     flags = ParseFlag.INACTIVE
     if case.params.get("parse_flags") == "abi-update" or "abi-update" in (case.params.get("parse_flags") or ()):
         flags |= ParseFlag.ABI_UPDATE
     context = rules.context(flags, arch=Arch(case.params["host_arch"]), security_model="none")
     return format_domain(load_domain(case.text("xml"), rules, context), Mode.SECURE)
+
+
+def qemu_active_xml(case: Any) -> dict[str, str]:
+    """The document as a running domain prints it, and its definition."""
+    rules = _rules(case)
+    context = rules.context(ParseFlag.NONE, arch=Arch(case.params["host_arch"]), security_model="none")
+    domain = load_domain(case.text("xml"), rules, context)
+    if domain.id is None:
+        domain.id = case.params["domain_id_if_unset"]
+    return {
+        "active": format_domain(domain, Mode.SECURE),
+        "inactive": format_domain(domain, Mode.SECURE | Mode.INACTIVE),
+    }
