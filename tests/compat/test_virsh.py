@@ -114,8 +114,8 @@ def test_readonly(virsh: Any, virtcored: Path) -> None:
 
 def test_what_is_not_there_yet_says_so(virsh: Any, virtcored: Path) -> None:
     where = uri("test+unix:///default", virtcored / "run" / "libvirt-sock")
-    refused = virsh(where, "net-list", check=False)
-    assert "this function is not supported by the connection driver: virConnect" in refused.stderr
+    refused = virsh(where, "domjobinfo", "test", check=False)
+    assert "this function is not supported by the connection driver: virDomainGetJobInfo" in refused.stderr
     nowhere = virsh(uri("xen+unix:///system", virtcored / "run" / "libvirt-sock"), "list", check=False)
     assert "no connection driver available for" in nowhere.stderr
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from virtcore.enums.common import TypedParameterType
+from virtcore.enums.domain_more import DomainJobType
 from virtcore.errors import ArgumentUnsupported, InvalidArg, VirtError
 from virtcore.operations.declare import all_operations
 from virtcore.operations.spellings import of_function, spellings_of
@@ -55,6 +56,18 @@ def test_older_functions_give_some_of_the_newer_ones_fields() -> None:
     job = sample(result_type(all_operations()["domain_job_stats"]))
     params = TypedParameters([("data_total", TypedParameterType.ULLONG, 9)])
     assert reply("virDomainGetJobInfo", job._replace(type=1, params=params), ("dom",)) == (1, 0, 0, 9, *[0] * 8)
+
+
+def test_what_older_functions_give_stands_for_the_newer_ones() -> None:
+    stats = client_call("domain_block_stats", "virDomainBlockStats")
+    assert stats.value((-1, 4, 0, -1, 1)).rows() == [
+        ("rd_bytes", TypedParameterType.LLONG, 4),
+        ("wr_operations", TypedParameterType.LLONG, 0),
+        ("errs", TypedParameterType.LLONG, 1),
+    ]
+    job = client_call("domain_job_stats", "virDomainGetJobInfo").value((2, 7, 0, 9, *[0] * 8))
+    assert job.type is DomainJobType.UNBOUNDED
+    assert job.params.items() == [("time_elapsed", 7), ("data_total", 9)]
 
 
 def test_what_is_counted_first() -> None:

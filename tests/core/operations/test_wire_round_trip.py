@@ -57,7 +57,7 @@ def test_a_call_and_its_result_cross_the_wire(call: ClientCall) -> None:
     )
 
     value = sample(result_type(operation))
-    if call.decode is None or server.encode is None:
+    if call.decode is None or server.encode is None or call.spelling.form == "fields":  # which has a test of its own
         return
     if call.again is not None:  # asked again until it is whole
         for _ in range(3):

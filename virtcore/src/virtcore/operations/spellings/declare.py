@@ -20,7 +20,8 @@ __all__ = ["VIRTUAL_ARGUMENTS", "Form", "Row", "Spelling", "spell"]
 #:   ``count`` is 0;
 #: * ``first-label``: the first label of the list, or an empty one;
 #: * ``found``: whether there is a value, and its fields;
-#: * ``fields``: some of the value's fields and typed parameters (:attr:`Spelling.results`);
+#: * ``fields``: some of the value's fields and typed parameters (:attr:`Spelling.results`), without those that are
+#:   ``missing``;
 #: * ``cpumap``, ``cpumaps``: one set of CPUs of ``maplen`` bytes; at most ``limit`` of them, and how many;
 #: * ``vcpus``: virtual CPUs, at most ``limit``, and their sets of CPUs.
 Form = Literal[

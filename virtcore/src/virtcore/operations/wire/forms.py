@@ -279,9 +279,7 @@ class _Found(Form):
 
 
 class _Fields(Form):
-    """Some of the operation's typed parameters, in the order of the spelling."""
-
-    asks = False
+    """Some of the operation's typed parameters, and of its named tuple's fields, in the order of the spelling."""
 
     def reply(self) -> Callable[[Any, Tuple], Any]:
         names, missing = self.spelling.results, self.spelling.missing
@@ -293,6 +291,23 @@ class _Fields(Form):
             return params.get(name, missing)
 
         return lambda value, wire: tuple([one(value, name) for name in names])
+
+    def value(self) -> Callable[[Tuple], Any]:
+        from virtcore.operations.parameters import PARAMETERS
+
+        names, missing, group = self.spelling.results, self.spelling.missing, PARAMETERS[self.spelling.operation]
+        own: tuple[str, ...] = () if self.result is TypedParameters else self.result._fields  # type: ignore[attr-defined]
+        convert = self.inward
+
+        def value(results: Tuple) -> Any:
+            given = dict(zip(names, results, strict=True))
+            params = group.typed({name: one for name, one in given.items() if name not in own and one != missing})
+            if not own:
+                return params
+            whole = tuple([params if name == "params" else given[name] for name in own])
+            return whole if convert is None else convert(whole)
+
+        return value
 
 
 class _CpuMap(_First):
