@@ -1,8 +1,7 @@
 """Write the reference pages that follow from the declarations, before Sphinx reads its sources.
 
-They go to ``docs/generated/`` and are not checked in: operations, libvirt's functions, which driver
-implements what, hooks, URI schemes, the elements of a domain's XML,
-virtsh's commands.
+They go to ``docs/generated/`` and are not checked in: operations, typed parameters, events, libvirt's functions, which
+driver implements what, hooks, URI schemes, the elements of a domain's XML, virtsh's commands.
 """
 
 from __future__ import annotations
@@ -20,10 +19,13 @@ from virtcore.driver.base import Driver
 from virtcore.driver.hooks import Specifications
 from virtcore.driver.service import ServiceDriver
 from virtcore.model.domain import Domain
+from virtcore.operations import events, parameters
 from virtcore.operations.accounts import absence, counterpart
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.functions import FUNCTIONS
+from virtcore.operations.parameters import PARAMETERS, ParameterGroup
 from virtcore.operations.spellings import of_function, spellings_of
+from virtcore.operations.wire.events import EVENTS
 from virtcore.xml.declare import declaration
 from virtcore.xml.reference import Row, describe, walk
 
@@ -66,10 +68,41 @@ def operations() -> str:
         page += heading(family.replace("_", " ").capitalize(), "-")
         for record in records:
             body = inspect.cleandoc(record.function.__doc__ or "")
-            kind = f"*{record.kind.value}{', can be aborted' if record.abortable else ''}*"
+            kind = f"*{record.kind.value}{', can be aborted' if record.abortable else ''}"
+            kind += f"{', for core and peers only' if record.internal else ''}*"
             indented = "\n".join(f"   {line}".rstrip() for line in body.splitlines())
             page += f".. py:method:: {family}.{record.face_name}{signature(record)}\n   :no-index-entry:\n\n"
             page += f"   {kind}{spelled(record)}\n\n{indented}\n\n"
+    return page
+
+
+def typed_parameters() -> str:
+    page = heading("Typed parameters") + "Names, types and units of typed parameters, group by group.\n\n"
+    groups = {name: value for name, value in vars(parameters).items() if isinstance(value, ParameterGroup)}
+    for name, group in sorted(groups.items()):
+        users = [f"``{operation}``" for operation, other in PARAMETERS.items() if other is group]
+        page += heading(f"{name}: {group.name}", "-") + group.doc + "\n\n"
+        page += f"Of {', '.join(users)}.\n\n" if users else ""
+        rows = [("name", "type", "unit", "")]
+        for one in group:
+            notes = [one.doc, *(["several times"] if one.repeated else []), *(["secret"] if one.secret else [])]
+            rows.append((literal(one.name), one.type.name.lower(), literal(one.unit), "; ".join(notes)))
+        page += table(*rows)
+    return page
+
+
+def event_classes() -> str:
+    page = heading("Events") + inspect.cleandoc(events.__doc__ or "") + "\n\n"
+    numbers = {row.event: f"{row.family} event {row.id}" for row in EVENTS if row.family}
+    for name in events.__all__:
+        cls = getattr(events, name)
+        if not isinstance(cls, type) or not issubclass(cls, tuple):
+            continue
+        types = {name: getattr(declared, "__forward_arg__", declared) for name, declared in cls.__annotations__.items()}
+        fields = ", ".join(f"{name}: {declared}" for name, declared in types.items())
+        body = "\n".join(f"   {line}".rstrip() for line in inspect.cleandoc(cls.__doc__ or "").splitlines())
+        number = f"   *{numbers[cls]}*\n\n" if cls in numbers else ""
+        page += f".. py:class:: {name}({fields})\n   :no-index-entry:\n\n{number}{body}\n\n"
     return page
 
 
@@ -200,6 +233,8 @@ def schemes() -> str:
 
 PAGES = {
     "operations": operations,
+    "parameters": typed_parameters,
+    "events": event_classes,
     "functions": functions,
     "support": support,
     "schemes": schemes,
