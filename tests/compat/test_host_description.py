@@ -13,7 +13,8 @@ from lxml import etree
 from virt_host.description.capabilities import host_capabilities
 from virt_host.description.cpu_model import host_cpu
 from virt_host.description.cpuid import cpuid_reader
-from virt_host.description.cpuinfo import node_info
+from virt_host.description.cpuinfo import cpu_times, node_info, online_cpus, present_cpus
+from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
 from virtcore.model.arch import host_arch
 from virtcore.model.capabilities import Capabilities, format_capabilities
@@ -96,6 +97,20 @@ def test_caches(theirs: etree._Element, ours: etree._Element) -> None:
         return [dict(bank.attrib) for bank in host.iterfind("cache/bank") if int(bank.get("level", "0")) > 2]
 
     assert banks(ours) == banks(theirs)
+
+
+def test_statistics(virsh: Callable[..., Any], theirs: etree._Element, tmp_path: Path) -> None:
+    said = virsh(f"qemu:///embed?root={tmp_path}", "nodecpumap").stdout
+    values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in said.splitlines())}
+    assert values["CPUs online"] == str(len(online_cpus(HostTree())))
+    assert values["CPUs present"] == str(len(present_cpus(HostTree())))
+    said = virsh(f"qemu:///embed?root={tmp_path}", "nodecpustats").stdout
+    names = [line.partition(":")[0].strip() for line in said.splitlines()]
+    times = cpu_times(HostTree())
+    assert times is not None
+    assert sorted(names) == sorted([*("system" if name == "kernel" else name for name in times)])
+    said = virsh(f"qemu:///embed?root={tmp_path}", "nodememstats").stdout
+    assert [line.partition(":")[0].strip() for line in said.splitlines()] == list(HostMemory(HostTree()).statistics())
 
 
 def test_node_information(virsh: Callable[..., Any], theirs: etree._Element, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Self
 
+from virt_host.description.driver import LinuxHostDriver
 from virt_qemu import host_capabilities, stats
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
@@ -15,7 +16,6 @@ from virt_qemu.host import QemuState
 from virt_qemu.threads import in_thread
 from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
-from virtcore.driver.toolkit.cpus import HostCPUDriver
 from virtcore.enums.domain import (
     DomainConsoleFlags,
     DomainControlState,
@@ -29,12 +29,11 @@ from virtcore.enums.domain import (
 from virtcore.errors import ArgumentUnsupported, InternalError, OperationFailed, OperationInvalid
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
-from virtcore.operations.values import ControlInfo, DomainInfo, NodeInfo, SecurityLabel, SecurityModel
+from virtcore.operations.values import ControlInfo, DomainInfo, SecurityLabel, SecurityModel
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainMessageType
-    from virtcore.model.cpu import HostCPU
     from virtcore.operations.stream import ByteStream
 
 __all__ = ["QemuDriver"]
@@ -42,7 +41,7 @@ __all__ = ["QemuDriver"]
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
-class QemuDriver(HostCPUDriver, StatefulDriver[QemuState]):
+class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
     """A connection to the guests of one root."""
 
     name = "QEMU"
@@ -117,19 +116,8 @@ class QemuDriver(HostCPUDriver, StatefulDriver[QemuState]):
         raise ArgumentUnsupported(f"unknown type '{type}'")
 
     @inline
-    def connection_node_info(self) -> NodeInfo:
-        return host_capabilities.node_info()
-
-    @inline
-    def connection_node_free_memory(self) -> int:
-        return host_capabilities.free_memory()
-
-    @inline
     def connection_security_model(self) -> SecurityModel:
         return SecurityModel("", "")
-
-    def host_cpu(self) -> HostCPU | None:
-        return host_capabilities.known_host_cpu()
 
     async def connection_capabilities(self) -> str:
         emulators = installed_emulators()
@@ -141,7 +129,8 @@ class QemuDriver(HostCPUDriver, StatefulDriver[QemuState]):
             for arch, capabilities in zip(emulators, found, strict=True)
             if not isinstance(capabilities, BaseException)
         }
-        return await in_thread(host_capabilities.host_capabilities, usable, self.state.folders.config)
+        folder = self.state.folders.config
+        return await in_thread(lambda: host_capabilities.host_capabilities(usable, folder, self.host_cpu()))
 
     async def connection_domain_capabilities(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -10,11 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.description.capabilities import host_capabilities as describe_host
-from virt_host.description.cpu_model import host_cpu
-from virt_host.description.cpuinfo import node_info as host_node_info
 from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
-from virtcore.errors import InvalidArg, VirtError
+from virtcore.errors import InvalidArg
 from virtcore.model.arch import Arch, host_arch
 from virtcore.model.capabilities import (
     Capabilities,
@@ -45,7 +42,6 @@ from virtcore.model.domain_capabilities import (
     SelectableModel,
     format_domain_capabilities,
 )
-from virtcore.operations.values import NodeInfo
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -53,14 +49,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "domain_capabilities",
-    "free_memory",
     "host_capabilities",
-    "known_host_cpu",
-    "node_info",
     "parse_arch",
 ]
-
-log = logging.getLogger(__name__)
 
 
 def parse_arch(name: str | None) -> Arch:
@@ -74,17 +65,6 @@ def parse_arch(name: str | None) -> Arch:
         return Arch(name)
     except ValueError:
         raise InvalidArg(f"unknown architecture: {name}") from None
-
-
-def free_memory() -> int:
-    """Free memory of the host in bytes."""
-    return HostMemory(HostTree()).free() << 10
-
-
-def node_info() -> NodeInfo:
-    """CPUs and memory of the host."""
-    tree = HostTree()
-    return host_node_info(tree, host_arch(), memory=HostMemory(tree).total())
 
 
 def _host_uuid(folder: Path) -> str:
@@ -146,22 +126,14 @@ def _guest(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
     )
 
 
-def known_host_cpu() -> HostCPU | None:
-    """The host's processor; None where nothing is known of it: capabilities then do without, as libvirt's do."""
-    try:
-        return host_cpu(HostTree(), host_arch())
-    except VirtError as error:
-        log.warning("the host's processor is not known: %s", error)
-        return None
-
-
-def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Path) -> str:
+def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Path, cpu: HostCPU | None = None) -> str:
     """The capabilities document.
 
     :param folder: where this host's UUID is kept when the hardware has none.
+    :param cpu: the host's processor, where it is known.
     """
     tree = HostTree()
-    host = describe_host(tree, host_arch(), cpu=known_host_cpu())
+    host = describe_host(tree, host_arch(), cpu=cpu)
     assert host.cpu is not None
     host.uuid = _host_uuid(folder)
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ __all__ = [
     "cpu_frequency",
     "cpu_place",
     "cpu_signature",
+    "cpu_times",
     "node_info",
     "online_cpus",
     "present_cpus",
@@ -147,6 +149,23 @@ def node_info(tree: HostTree, arch: Arch, *, memory: int = 0, threads_per_subcor
         cores=cores,
         threads=threads,
     )
+
+
+def cpu_times(tree: HostTree, cpu: int | None = None) -> dict[str, int] | None:
+    """What CPUs spent their time on since the host started, in ns: ``kernel``, ``user``, ``idle``, ``iowait``.
+
+    :param cpu: its number; None: all together.
+    :returns: None where there is no such CPU.
+    """
+    wanted = "cpu" if cpu is None else f"cpu{cpu}"
+    for line in (tree.text(tree.stat) or "").splitlines():
+        name, *values = line.split()
+        if name == wanted:
+            user, nice, system, idle, iowait, irq, softirq = (*map(int, values[:7]), *[0] * 7)[:7]
+            tick = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+            times = {"kernel": system + irq + softirq, "user": user + nice, "idle": idle, "iowait": iowait}
+            return {name: ticks * tick for name, ticks in times.items()}
+    return None
 
 
 def cpu_frequency(tree: HostTree, arch: Arch) -> int:

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from virtcore.errors import OperationFailed
+
 if TYPE_CHECKING:
     from virt_host.description.tree import HostTree
 
@@ -76,6 +78,34 @@ class HostMemory:
         size = os.sysconf("SC_PAGE_SIZE") >> 10
         ordinary = self.memory(node) - sum(each.size * each.number for each in huge)
         return [PageCount(size, max(ordinary, 0) // size), *huge]
+
+    def free_pages(self, size: int, node: int | None = None) -> int:
+        """How many pages of a size are free.
+
+        :param size: in KiB.
+        :param node: in this node; None: in the whole host.
+        :raises OperationFailed: there are no such pages.
+        """
+        if size == os.sysconf("SC_PAGE_SIZE") >> 10:
+            return (self.free() if node is None else self.free_in(node)) // size
+        folder = self.tree.hugepages if node is None else self.tree.nodes / f"node{node}" / "hugepages"
+        found = self.tree.number(folder / f"hugepages-{size}kB" / "free_hugepages")
+        if found is None:
+            raise OperationFailed(f"page size {size} is not available on node {-1 if node is None else node}")
+        return found
+
+    def statistics(self, node: int | None = None) -> dict[str, int]:
+        """In KiB: ``total``, ``free``, and of the whole host ``buffers``, ``cached``.
+
+        :param node: of this node; None: of the whole host.
+        """
+        path = self.tree.meminfo if node is None else self.tree.nodes / f"node{node}" / "meminfo"
+        text = self.tree.text(path)
+        names = {"total": "MemTotal", "free": "MemFree"}
+        if node is None:
+            names |= {"buffers": "Buffers", "cached": "Cached"}
+        found = {name: _meminfo(text, theirs) for name, theirs in names.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _huge(self, folder: Path) -> list[tuple[int, Path]]:
         try:

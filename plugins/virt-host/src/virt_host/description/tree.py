@@ -21,6 +21,7 @@ class HostTree:
     :ivar hugepages: pools of huge pages of the whole host.
     :ivar cpuinfo: what the kernel says of each CPU.
     :ivar meminfo: what it says of memory.
+    :ivar stat: what CPUs spent their time on.
     :ivar sysinfo: the machine (s390).
     :ivar iommu_groups: groups of devices an IOMMU tells apart.
     """
@@ -30,6 +31,7 @@ class HostTree:
     hugepages: Path = Path("/sys/kernel/mm/hugepages")
     cpuinfo: Path = Path("/proc/cpuinfo")
     meminfo: Path = Path("/proc/meminfo")
+    stat: Path = Path("/proc/stat")
     sysinfo: Path = Path("/proc/sysinfo")
     iommu_groups: Path = Path("/sys/kernel/iommu_groups")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from virtcore.driver.base import Driver
-from virtcore.driver.toolkit.stateful import check_flags
+from virtcore.driver.toolkit.checks import check_flags
 from virtcore.enums.host import ConnectBaselineCPUFlags, ConnectCompareCPUFlags, CPUCompareResult
 from virtcore.errors import InvalidArg
 
@@ -21,7 +21,7 @@ _COMPARE_FLAGS = ConnectCompareCPUFlags.FAIL_INCOMPATIBLE | ConnectCompareCPUFla
 class CPUModelDriver(Driver):
     """What needs no host: the models there are, and what processors have in common. Mixed into a driver."""
 
-    function_prefix: ClassVar[str]
+    function_prefix: ClassVar[str] = "vir"
     #: The flags of ``virConnectBaselineCPU`` that the driver knows.
     baseline_flags: ClassVar[int] = ConnectBaselineCPUFlags.EXPAND_FEATURES | ConnectBaselineCPUFlags.MIGRATABLE
 
