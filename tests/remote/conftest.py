@@ -87,6 +87,7 @@ class ToyDriver(Driver):
     """Two domains; methods of all three styles."""
 
     name = "TOY"
+    features = frozenset([13])  # MIGRATION_PARAMS
 
     def __init__(self) -> None:
         self.subscribers: list[Callable[[Event], None]] = []

@@ -47,6 +47,7 @@ from virtcore.operations.events import (
     Event,
     QemuMonitorEvent,
 )
+from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import procedure
 from virtcore.operations.spellings import canonical
 from virtcore.operations.stream import SparseStream
@@ -349,6 +350,14 @@ def test_network_updates_of_old_daemons_are_the_other_way_round(tmp_path: Path, 
         ends.remote._ask = older  # type: ignore[method-assign]
         await ends.call("network_update", NetworkRef("net", FIRST.uuid), 1, 2, -1, "<x/>")
         assert ends.driver.calls == [("update", *((2, 1) if old else (1, 2)), -1, "<x/>")]
+
+    play(scenario, tmp_path)
+
+
+def test_the_driver_is_asked_for_its_features(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        assert await ends.call("connection_supports_feature", DriverFeature.MIGRATION_PARAMS) is True
+        assert await ends.call("connection_supports_feature", DriverFeature.MIGRATION_OFFLINE) is False
 
     play(scenario, tmp_path)
 

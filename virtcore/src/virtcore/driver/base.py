@@ -31,7 +31,7 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
-from virtcore.operations.declare import Operation, inline
+from virtcore.operations.declare import Operation, Result, inline
 from virtcore.operations.events import Event
 from virtcore.operations.sets import AllOperations
 from virtcore.uri import ConnectionURI
@@ -137,6 +137,9 @@ class Driver(AllOperations):
     #: :class:`virtcore.driver.service.DriverService`, loaded when somebody asks for it.
     own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {}
 
+    #: What it can beside its operations, of :class:`~virtcore.operations.features.DriverFeature`.
+    features: ClassVar[frozenset[int]] = frozenset()
+
     #: Most plain methods of one connection that run at the same time.
     workers: ClassVar[int] = 4
 
@@ -200,3 +203,7 @@ class Driver(AllOperations):
     @inline
     def connection_type(self) -> str:
         return self.name
+
+    @inline
+    def connection_supports_feature(self, feature: int) -> Result[bool]:
+        return feature in self.features

@@ -21,6 +21,14 @@ _COUNTERPARTS: Final = {
     "virConnectOpenReadOnly": "api.connecting.connect",
     "virConnectClose": "api.base.SyncConnectionBase.close",
     "virGetVersion": "LIBVIRT_VERSION",
+    # -- migration
+    **dict.fromkeys(
+        ["virDomainMigrate", "virDomainMigrate2", "virDomainMigrate3"], "api.migration.SyncDomainBase.migrate"
+    ),
+    **dict.fromkeys(
+        ["virDomainMigrateToURI", "virDomainMigrateToURI2", "virDomainMigrateToURI3"],
+        "api.migration.SyncDomainBase.migrate_to_uri",
+    ),
     # -- errors
     "virGetLastErrorCode": "errors.VirtError.code",
     "virGetLastErrorDomain": "errors.VirtError.domain",

@@ -64,6 +64,11 @@ class ConnectionOperations(OperationSet, family="connection"):
     def connection_is_alive(self) -> Result[bool]:
         """Whether the connection still reaches its hypervisor (``virConnectIsAlive``)."""
 
+    @operation(Kind.QUERY, internal=True)
+    def connection_supports_feature(self, feature: int) -> Result[bool]:
+        """Whether the driver has a feature, a :class:`~virtcore.operations.features.DriverFeature`, as core and peers
+        ask before they migrate."""
+
     @operation(Kind.CHANGE)
     def connection_set_keepalive(self, interval: int, count: int = 5) -> Result[bool]:
         """Have the peer asked whether it lives when it was silent, and end the connection when it does not answer

@@ -112,6 +112,10 @@ class RemoteDriver(Driver):
         (secure,) = await self._ask("CONNECT_IS_SECURE")
         return bool(secure) and (self._local or self._encrypted)
 
+    async def connection_supports_feature(self, feature: int) -> bool:
+        (supported,) = await self._ask("CONNECT_SUPPORTS_FEATURE", feature)
+        return bool(supported)
+
     @inline
     def connection_set_keepalive(self, interval: int, count: int = COUNT) -> bool:
         if self._answers:

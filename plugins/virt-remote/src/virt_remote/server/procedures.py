@@ -13,6 +13,7 @@ from virtcore.operations.wire.codec import codec
 
 if TYPE_CHECKING:
     from virt_remote.server.client import Client, Handler
+    from virtcore.runtime.session import Session
 
 __all__ = ["SESSION_PROCEDURES", "SessionProcedure", "session_procedure"]
 
@@ -120,9 +121,14 @@ async def _close(client: Client) -> None:
 
 
 @session_procedure("remote.CONNECT_SUPPORTS_FEATURE", opened=False)
-def _supports_feature(client: Client, feature: int) -> tuple[int]:
-    if feature != PROGRAM_KEEPALIVE and client.session is None:
-        raise InternalError("connection not open", domain=ErrorDomain.RPC)
+def _supports_feature(client: Client, feature: int) -> tuple[int] | Coroutine[Any, Any, tuple[int]]:
     if feature == PROGRAM_KEEPALIVE:  # who asks can answer
         client.endpoint.daemon.keepalive.add(client)
-    return (int(feature in FEATURES),)
+        return (1,)
+    if client.session is None:
+        raise InternalError("connection not open", domain=ErrorDomain.RPC)
+    return (1,) if feature in FEATURES else _driver_supports(client.session, feature)
+
+
+async def _driver_supports(session: Session, feature: int) -> tuple[int]:
+    return (int(await session.call("connection_supports_feature", feature, deadline=None)),)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
-from virtcore.types import DomainRef
+from virtcore.api.async_base import DEFAULT, Deadline
+from virtcore.api.async_migration import AsyncDomainBase
 
 if TYPE_CHECKING:
     from virtcore.api.aio.domain_checkpoint import AsyncDomainCheckpoint
@@ -85,12 +85,12 @@ if TYPE_CHECKING:
         StateInfo,
         VcpuInfo,
     )
-    from virtcore.types import CpuMap, DomainCheckpointRef, DomainSnapshotRef, TypedParameters
+    from virtcore.types import CpuMap, DomainCheckpointRef, DomainRef, DomainSnapshotRef, TypedParameters
 
 __all__ = ["AsyncDomain"]
 
 
-class AsyncDomain(AsyncObjectBase[DomainRef]):
+class AsyncDomain(AsyncDomainBase):
     """A domain (``virDomainPtr``)."""
 
     __slots__ = ()

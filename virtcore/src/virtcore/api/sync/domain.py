@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase
-from virtcore.types import DomainRef
+from virtcore.api.base import DEFAULT, Deadline
+from virtcore.api.migration import SyncDomainBase
 
 if TYPE_CHECKING:
     from virtcore.api.streams import Stream
@@ -85,12 +85,12 @@ if TYPE_CHECKING:
         StateInfo,
         VcpuInfo,
     )
-    from virtcore.types import CpuMap, DomainCheckpointRef, DomainSnapshotRef, TypedParameters
+    from virtcore.types import CpuMap, DomainCheckpointRef, DomainRef, DomainSnapshotRef, TypedParameters
 
 __all__ = ["Domain"]
 
 
-class Domain(SyncObjectBase[DomainRef]):
+class Domain(SyncDomainBase):
     """A domain (``virDomainPtr``)."""
 
     __slots__ = ()

@@ -16,6 +16,7 @@ SPELLINGS: dict[str, list[Row]] = {
     "connection_is_secure": [spell("virConnectIsSecure")],
     "connection_is_encrypted": [spell("virConnectIsEncrypted")],
     "connection_is_alive": [spell("virConnectIsAlive")],
+    "connection_supports_feature": [spell("virConnectSupportsFeature", internal=True)],
     "connection_set_keepalive": [spell("virConnectSetKeepAlive")],
     "connection_hostname": [spell("virConnectGetHostname")],
     "connection_capabilities": [spell("virConnectGetCapabilities")],
