@@ -25,7 +25,7 @@ def spelled(name: str) -> str:
 
 
 def feature_line(row: dict[str, Any]) -> str:
-    """``feature NAME [WORD BIT] [alias=NAME]... [blocks-migration]``; a word is ``LEAF.SUBLEAF/REGISTER``."""
+    """``feature NAME [WORD BIT] [blocks-migration]``; a word is ``LEAF.SUBLEAF/REGISTER``."""
     words = ["feature", spelled(row["name"])]
     bits = []
     for kind in ("cpuid", "msr"):
@@ -40,7 +40,6 @@ def feature_line(row: dict[str, Any]) -> str:
         raise ValueError(f"feature {row['name']} is not a single bit: the form has no room for that")
     for word, mask in bits:
         words += [word, str(mask.bit_length() - 1)]
-    words += [f"alias={spelled(alias)}" for alias, user in row.get("aliases", ()) if user == "qemu"]
     if row.get("migratable") is False:
         words.append("blocks-migration")
     return " ".join(words)

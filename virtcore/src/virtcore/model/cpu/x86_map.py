@@ -118,7 +118,6 @@ class X86Map:
     :ivar index: feature -> its place in ``names``.
     :ivar words: register -> ``(mask, set)`` of each feature in it.
     :ivar bits: register and mask of each feature, in the order of ``names``.
-    :ivar aliases: QEMU's other names of features -> libvirt's.
     :ivar migration_blockers: set of the features a guest cannot be migrated with.
     """
 
@@ -130,10 +129,9 @@ class X86Map:
         self.index = {name: place for place, name in enumerate(self.names)}
         self.words: dict[Word, list[tuple[int, int]]] = {}
         self.bits: list[tuple[Word, int]] = []
-        self.aliases: dict[str, str] = {}
         self.migration_blockers = 0
         words: dict[str, Word] = {}
-        for place, (name, record) in enumerate(file.features.items()):
+        for place, record in enumerate(file.features.values()):
             text, bit, *more = record.split()
             word = words.get(text)
             if word is None:
@@ -142,11 +140,8 @@ class X86Map:
             mask = 1 << int(bit)
             self.words[word].append((mask, 1 << place))
             self.bits.append((word, mask))
-            for extra in more:
-                if extra == "blocks-migration":
-                    self.migration_blockers |= 1 << place
-                else:
-                    self.aliases[extra.removeprefix("alias=")] = name
+            if more:
+                self.migration_blockers |= 1 << place
 
     def feature(self, name: str) -> int | None:
         """The set of one feature; None where there is no feature of that name."""

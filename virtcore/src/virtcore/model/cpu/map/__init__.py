@@ -3,7 +3,8 @@
 One record a line, in libvirt's order (which is the order features are listed in, and in which models win)::
 
     vendor Intel GenuineIntel
-    feature tsc_adjust 0x7.0x0/ebx 1 alias=tsc-adjust
+    feature tsc_adjust 0x7.0x0/ebx 1
+    feature invtsc 0x80000007.0x0/edx 8 blocks-migration
     model Nehalem-IBRS vendor=Intel decode=host,guest signatures=6/26,6/30 like=Nehalem +spec-ctrl
     model Nehalem-v2 alias=Nehalem-IBRS decode=host
 
