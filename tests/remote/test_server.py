@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
+from toyservice import DEFAULT as NETWORK, HostedDriver, ToyNetworks, toy_networks
 from virt_remote.protocol import (
     BODY,
     CALL,
@@ -25,6 +27,8 @@ from virt_remote.protocol import (
 )
 from virt_remote.server.client import MAX_REQUESTS, MAX_UNSENT
 from virt_remote.server.events import monitor_filter
+from virtcore.driver.base import Place
+from virtcore.driver.composition import HostServices
 from virtcore.enums import ConnectCloseReason
 from virtcore.errors import InvalidArg
 from virtcore.operations.events import (
@@ -36,6 +40,8 @@ from virtcore.operations.events import (
 )
 from virtcore.operations.procedures import procedure
 from virtcore.operations.wire.codec import codec
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.session import Session
 from virtcore.types import DomainRef, NetworkRef, StoragePoolRef, TypedParameters
 
 FIRST = DomainRef("first", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
@@ -89,6 +95,30 @@ def test_every_style_and_form(play: Play) -> None:
         assert await peer.call("DOMAIN_GET_SECURITY_LABEL_LIST", FIRST) == ([(b"label\0", 1)], 1)
 
     play(scenario)
+
+
+def test_a_service_beside_the_driver(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        async def open_session(name: str, readonly: bool) -> Session:
+            driver = HostedDriver()
+            driver.place = Place(privileged=False)
+            core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)
+            return Session(core, driver, deadline=None, services=HostServices(driver))
+
+        peer.endpoint.open_session = open_session
+        await peer.call("CONNECT_OPEN", None, 0)
+        assert await peer.call("CONNECT_LIST_NETWORKS", 10) == (["default"],)
+        before = len(peer.transport.sent)
+        peer.send("CONNECT_LIST_NETWORKS", 10)
+        assert len(peer.transport.sent) == before + 1, "what never waits is answered at once"
+        await peer.call("NETWORK_CREATE", NETWORK)
+        assert await peer.call("NETWORK_GET_BRIDGE_NAME", NETWORK) == ("virbr0",)
+        (instance,) = ToyNetworks.instances
+        await peer.call("CONNECT_CLOSE")
+        assert instance.closed
+
+    with toy_networks():
+        play(scenario, opened=False)
 
 
 def test_typed_parameters_count_first(play: Play) -> None:

@@ -295,6 +295,8 @@ class Client(FlowControl):
             value = await session.call(call.operation.name, *arguments, deadline=None)
         except NoSupport as error:
             raise as_libvirt(error, call.spelling) from None
+        if call.operation.service is not None and session.method(call.operation.name).style is Style.INLINE:
+            self._handlers.pop(key, None)  # the service is open now: what never waits need not be waited for
         if call.procedure.stream is not None:
             stream, body = value, b""
             if call.encode is not None and call.result is not None:  # it gives something beside the stream
