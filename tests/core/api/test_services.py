@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 import virtcore
 from toydriver import World
-from toyservice import DEFAULT, NetworkStarted, ToyNetworks, toy_networks
+from toyservice import DEFAULT, HostedDriver, NetworkStarted, ToyNetworks, toy_networks
 from virtcore.driver import loader
+from virtcore.driver.service import DriverService
 from virtcore.errors import InternalError, NoSupport, OpenFailed, OperationDenied
 
 
@@ -67,6 +69,18 @@ def test_a_driver_that_brings_the_service_keeps_it(networks: type[ToyNetworks]) 
         with pytest.raises(NoSupport):
             connection.network(DEFAULT).create()
     assert networks.instances == []
+
+
+def test_what_a_driver_brings_in_a_module_of_its_own_is_not_loaded_before_it_is_needed(
+    networks: type[ToyNetworks],
+) -> None:
+    class Modular(HostedDriver):
+        own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"network": "nowhere.at_all:Networks"}
+
+    with loader.registered("modular", Modular), virtcore.connect("modular:///") as connection:
+        assert connection.hostname() == "toy"
+        with pytest.raises(ModuleNotFoundError, match="nowhere"):
+            connection.list_networks()
 
 
 def test_a_driver_elsewhere_has_no_services(networks: type[ToyNetworks]) -> None:

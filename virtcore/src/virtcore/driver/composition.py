@@ -6,7 +6,7 @@ import asyncio
 from weakref import WeakKeyDictionary
 
 from virtcore.driver import loader
-from virtcore.driver.base import Driver, Place
+from virtcore.driver.base import Driver, Place, implements
 from virtcore.driver.service import DriverService, ServiceDriver
 from virtcore.driver.toolkit import shared
 from virtcore.errors import InvalidConn
@@ -19,14 +19,14 @@ _brought: WeakKeyDictionary[type[Driver], frozenset[str]] = WeakKeyDictionary()
 
 
 def brought(driver: type[Driver]) -> frozenset[str]:
-    """The services that a driver implements itself."""
+    """The services that a driver implements itself; its :attr:`~virtcore.driver.Driver.own_services` are not loaded."""
     known = _brought.get(driver)
     if known is not None:
         return known
     _brought[driver] = found = frozenset(
         name
         for name, declared in services().items()
-        if any(driver.implements(operation) for operation in declared.operations.values())
+        if name in driver.own_services or any(implements(driver, record) for record in declared.operations.values())
     )
     return found
 
