@@ -108,5 +108,9 @@ def test_every_operation_of_a_service_is_one_of_its_objects_or_finds_them() -> N
     assert families == of_services
 
 
-def test_every_operation_has_a_spelling() -> None:
-    assert [name for name in all_operations() if not spellings_of(name)] == []
+#: What libvirt has no function for.
+OUR_OWN = ["connection_recent_stats"]
+
+
+def test_every_operation_has_a_spelling_or_is_our_own() -> None:
+    assert [name for name in all_operations() if not spellings_of(name)] == OUR_OWN

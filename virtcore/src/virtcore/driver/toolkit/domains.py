@@ -10,7 +10,7 @@ from virtcore.driver.toolkit.jobs import JobLock
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
 from virtcore.errors import NoDomain, OperationInvalid
-from virtcore.types import DomainRef
+from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
@@ -38,8 +38,8 @@ class DomainObject(ManagedObject):
     """
 
     __slots__ = (
-        "_id", "_live", "_ref", "checkpoints", "facts", "job", "kept", "live_facts", "managed_save", "private",
-        "reason", "snapshots", "state", "text", "texts", "updated",
+        "_id", "_live", "_ref", "checkpoints", "facts", "job", "kept", "live_facts", "managed_save", "measured",
+        "private", "reason", "snapshots", "state", "text", "texts", "updated",
     )  # fmt: skip
 
     noun = taken_noun = "domain"
@@ -63,6 +63,8 @@ class DomainObject(ManagedObject):
         self.private: object = None
         #: Answers that hold until the next :meth:`touch`, by whatever key their maker chooses.
         self.kept: dict[object, object] = {}
+        #: Statistics by groups, and when they were measured (monotonic clock), while it runs.
+        self.measured: dict[int, tuple[TypedParameters, float]] = {}
         #: Its XML by flags, until the next :meth:`touch`.
         self.texts: dict[int, str] = {}
 
@@ -179,6 +181,8 @@ class DomainTable(ObjectTable[DomainObject]):
         self._by_id.pop(obj.id, None)
         if id != -1:
             self._by_id[id] = obj
+        else:
+            obj.measured.clear()
         obj._id = id
         obj._ref = None
         self._refs = None

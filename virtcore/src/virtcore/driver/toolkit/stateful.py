@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
@@ -27,7 +28,7 @@ from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFla
 from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
 from virtcore.operations.declare import inline
 from virtcore.operations.events import Event
-from virtcore.operations.values import DomainInfo, DomainStats, StateInfo
+from virtcore.operations.values import DomainInfo, DomainStats, RecentStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class StatefulDriver(Driver, Generic[S]):
     xml_flags: ClassVar[DomainXMLFlags] = DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE | DomainXMLFlags.MIGRATABLE
     #: ``DomainStatsTypes`` that it can tell.
     stats_groups: ClassVar[int] = DomainStatsTypes.STATE | DomainStatsTypes.BALLOON | DomainStatsTypes.VCPU
+    #: Seconds that a guest may take to answer before its last statistics stand in (``connection_recent_stats``).
+    stats_patience: ClassVar[float] = 1.0
 
     state: S
 
@@ -338,6 +341,36 @@ class StatefulDriver(Driver, Generic[S]):
             row = DomainStats(obj.ref, self.stats_of(obj, groups, self.info_of(obj, 0)))
             obj.kept[key] = row
         return row
+
+    async def connection_recent_stats(
+        self, domains: Sequence[DomainRef] | None = None, stats: DomainStatsTypes | int = 0, max_age: float = 0.0
+    ) -> list[RecentStats]:
+        if not isinstance(max_age, int | float) or not max_age >= 0:
+            raise InvalidArg(f"max_age is a number of seconds, not {max_age!r}", value=str(max_age))
+        groups = self._stats_groups(int(stats), enforce=False)
+        objects = list(self.state.domains) if domains is None else [self.domain(ref) for ref in domains]
+        return list(await asyncio.gather(*(self._recent(obj, groups, float(max_age)) for obj in objects)))
+
+    async def _recent(self, obj: DomainObject, groups: int, max_age: float) -> RecentStats:
+        if not obj.active:
+            return RecentStats(obj.ref, self._inactive_row(obj, groups).params, 0.0)
+        last = obj.measured.get(groups)
+        if last is None or time.monotonic() - last[1] > max_age:
+            measuring = asyncio.ensure_future(self._measure(obj, groups))
+            await asyncio.wait([measuring], timeout=self.stats_patience)
+            if measuring.done():
+                measuring.result()
+            last = obj.measured.get(groups, last)
+        if last is None:  # it has never answered: what is known without it
+            return RecentStats(obj.ref, self.stats_of(obj, groups, self.live_info(obj)), 0.0)
+        return RecentStats(obj.ref, last[0], time.monotonic() - last[1])
+
+    async def _measure(self, obj: DomainObject, groups: int) -> None:
+        """Ask a guest; what comes after everybody has left is kept for the next who asks."""
+        began = time.monotonic()
+        params = await self.live_stats(obj, groups, int(StatsFlags.NOWAIT))
+        if obj.active:
+            obj.measured[groups] = (params, began)
 
 
 def _number(facts: Facts, name: str) -> int:

@@ -16,6 +16,7 @@ __all__ = [
     "DomainInfo",
     "DomainInterface",
     "DomainStats",
+    "RecentStats",
     "FSInfo",
     "GuestTime",
     "IOThreadInfo",
@@ -72,6 +73,14 @@ class DomainStats(NamedTuple):
 
     domain: DomainRef
     params: TypedParameters
+
+
+class RecentStats(NamedTuple):
+    """One domain's statistics and how old they are, in seconds."""
+
+    domain: DomainRef
+    params: TypedParameters
+    age: float
 
 
 class VcpuInfo(NamedTuple):

@@ -211,6 +211,16 @@ class TestDomainLife:
             if not defined.is_active():
                 defined.create()
 
+    @covers("connection_recent_stats")
+    @needs("domain_create", "domain_destroy")
+    def test_recent_statistics_tell_their_age(self, connection: Connection, defined: Domain) -> None:
+        defined.create()
+        for oldest in (0, 3600):
+            [row] = connection.recent_stats([defined], max_age=oldest)
+            assert row.domain.uuid == defined.uuid
+            assert row.params["state.state"] == defined.state().state
+            assert 0 <= row.age < 3600
+
     @covers("domain_undefine")
     @needs("domain_create", "domain_destroy")
     def test_undefining_a_running_domain_leaves_it_running(self, connection: Connection, defined: Domain) -> None:
