@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-VIRSH = shutil.which("virsh")
+from virtsh_beside import VIRSH, both
+
 pytestmark = pytest.mark.skipif(VIRSH is None, reason="virsh is not installed (Debian: libvirt-clients)")
 
 GUEST = """<domain type='test'>
@@ -92,25 +89,12 @@ LINES = [
 ]
 
 
-def run(program: list[str], line: str) -> tuple[str, int]:
-    ran = subprocess.run(
-        [*program, "-c", "test:///default", line],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
-        text=True,
-        check=False,
-    )
-    return re.sub(r"(CPU time: +|time=)[\d.]+", r"\1#", ran.stdout), ran.returncode
-
-
 @pytest.mark.parametrize("line", LINES)
 def test_virtsh_prints_what_virsh_prints(line: str, tmp_path: Path) -> None:
-    assert VIRSH is not None
     guest = tmp_path / "guest.xml"
     guest.write_text(GUEST)
     network = tmp_path / "network.xml"
     network.write_text(NETWORK)
     line = line.replace("@GUEST@", str(guest)).replace("@NETWORK@", str(network))
-    assert run([sys.executable, "-m", "virt_shell"], line) == run([VIRSH], line)
+    theirs, ours = both(line)
+    assert ours == theirs

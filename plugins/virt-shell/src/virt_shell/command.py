@@ -99,8 +99,8 @@ def data(name: str, help: str, *, completer: Completer | None = None, allow_empt
 
 
 def argv(name: str, help: str, *, positional: bool = True, completer: Completer | None = None) -> Option:
-    """An option that takes every remaining word."""
-    return Option(name, "argv", help, False, positional, False, False, "", completer)
+    """An option that takes every remaining word; old scripts may leave its name out where ``positional`` is not set."""
+    return Option(name, "argv", help, False, positional, not positional, False, "", completer)
 
 
 def alias(name: str, of: str) -> Option:
@@ -233,7 +233,7 @@ class Arguments:
         if option.type == "argv" and value is not None:
             self._lists.setdefault(option.name, []).append(value)
 
-    def given(self, name: str) -> bool:
+    def given(self, name: object) -> bool:
         """Whether an option was given."""
         return name in self._values
 

@@ -1,0 +1,43 @@
+"""One command line through the real virsh and ours, on libvirt's test driver and ours."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+
+__all__ = ["VIRSH", "both", "run"]
+
+VIRSH = shutil.which("virsh")
+
+#: What is never the same twice: times, and names made of them.
+_PASSING = (
+    (r"(CPU time: +|time=)[\d.]+", r"\1#"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "#DATE#"),
+    (r"(<creationTime>|(?:snapshot|checkpoint) )\d{10}", r"\1#TIME#"),
+)
+
+
+def run(program: list[str], line: str, uri: str = "test:///default") -> tuple[str, int]:
+    """What a program prints for a line, and its exit status."""
+    ran = subprocess.run(
+        [*program, "-c", uri, line],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    output = ran.stdout
+    for pattern, replacement in _PASSING:
+        output = re.sub(pattern, replacement, output)
+    return output, ran.returncode
+
+
+def both(line: str, uri: str = "test:///default") -> tuple[tuple[str, int], tuple[str, int]]:
+    """What virsh and virtsh print for a line."""
+    assert VIRSH is not None
+    return run([VIRSH], line, uri), run([sys.executable, "-m", "virt_shell"], line, uri)
