@@ -63,7 +63,7 @@ class TestInterfaces:
         connection.define_interface(ETH2)
         connection.lookup_interface(name="eth1").destroy()
         connection.interface_rollback()
-        assert [(one.name, one.is_active()) for one in connection.list_interfaces()] == [("eth1", True)]
+        assert [(one.name, one.is_active()) for one in connection.list_interfaces()] == [("eth1", False)]
         connection.interface_begin()
         connection.define_interface(ETH2)
         connection.interface_commit()

@@ -44,12 +44,17 @@ def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "+0000"
 
 
+def _any() -> Callable[[Any], bool]:
+    return lambda event: True
+
+
 def wait_for_events(
-    shell: Shell, args: Arguments, printers: Printers, wanted: Callable[[Any], bool] = lambda event: True
+    shell: Shell, args: Arguments, printers: Printers, about: Callable[[], Callable[[Any], bool]] = _any
 ) -> bool:
     """List the event types, or print events until one came, time is up or the user has enough.
 
-    :param wanted: whether an event is about the object asked for.
+    :param about: gives what tells whether an event is about the object asked for; called once the options are found
+        to make sense, so that looking for the object comes last.
     :raises CommandError: the options do not say what to wait for.
     """
     if "list" in args:
@@ -63,7 +68,7 @@ def wait_for_events(
     if name is not None and name not in printers:
         raise CommandError(f"unknown event type {name}")
     timeout = args.timeout()
-    return _print(shell, args, {name: printers[name]} if name else printers, wanted, timeout)
+    return _print(shell, args, {name: printers[name]} if name else printers, about(), timeout)
 
 
 def _print(

@@ -7,6 +7,7 @@ Each kind of object is declared once (:class:`ObjectKind`); its plain commands a
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +15,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virt_shell.command import Arguments, CommandError, Option, command, data, flag, string
+from virt_shell.events import Printers, event_options, wait_for_events
+from virt_shell.table import Table
 from virt_shell.text import read_file, select_xpath
 
 if TYPE_CHECKING:
     from virt_shell.command import Completer, Handler
     from virt_shell.shell import Shell
 
-__all__ = ["ObjectKind", "XPATH", "edited", "impact"]
+__all__ = ["VALIDATE", "XPATH", "ObjectKind", "edited", "impact", "named_by"]
 
 #: Options of commands that print a document.
 XPATH = (
     string("xpath", "xpath expression to filter the XML document"),
     flag("wrap", "wrap xpath results in an common root element"),
 )
+
+#: Option of commands that make something from a document.
+VALIDATE = flag("validate", "validate the XML against the schema")
+
+_MAC = re.compile(r"[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}", re.IGNORECASE)
+
+
+def named_by(method: str, member: str = "", attribute: str = "name") -> Completer:
+    """A completer: what the objects that a method of the connection lists are called.
+
+    :param member: the flag of ``virtcore.enums`` that limits them: ``ConnectListAllNetworksFlags.ACTIVE``.
+    """
+
+    def names(shell: Shell, args: Arguments) -> Sequence[str]:
+        from virtcore import enums
+
+        kind, _, name = member.partition(".")
+        flags = [getattr(enums, kind)[name]] if member else []
+        return [getattr(found, attribute) for found in getattr(shell.connection, method)(*flags)]
+
+    return names
 
 
 class ObjectKind(NamedTuple):
@@ -40,8 +64,10 @@ class ObjectKind(NamedTuple):
     :ivar help: help of the option.
     :ivar lookup: method of the connection that finds one.
     :ivar keys: what may be given, in the order it is tried: ``name``, ``uuid``, ``mac``, ...
-    :ivar define, create: methods of the connection that make one from a document.
     :ivar completer: names of all.
+    :ivar subject: what a sentence about one begins with; the noun with a capital by default.
+    :ivar missing: what is said when there is none, with ``{noun}`` and ``{given}``.
+    :ivar identity: attribute that messages call one by.
     """
 
     module: str
@@ -53,17 +79,18 @@ class ObjectKind(NamedTuple):
     lookup: str
     keys: tuple[str, ...]
     completer: Completer
-    define: str = ""
-    create: str = ""
+    subject: str = ""
+    missing: str = "failed to get {noun} '{given}'"
+    identity: str = "name"
 
     @property
     def title(self) -> str:
         """The noun at the beginning of a sentence."""
-        return self.noun[:1].upper() + self.noun[1:]
+        return self.subject or self.noun[:1].upper() + self.noun[1:]
 
-    def named(self, completer: Completer | None = None) -> Option:
+    def named(self, completer: Completer | None = None, *, help: str = "") -> Option:
         """The option that names an object."""
-        return data(self.option, self.help, completer=completer or self.completer)
+        return data(self.option, help or self.help, completer=completer or self.completer)
 
     # -- finding one
 
@@ -84,13 +111,19 @@ class ObjectKind(NamedTuple):
 
         last: VirtError | None = None
         for key in by or self.keys:
-            if key == "uuid" and len(text) != 36:
+            if not self._may_be(key, text):
                 continue
             try:
                 return getattr(shell.connection, self.lookup)(**{key: text})
             except VirtError as problem:
                 last = problem
-        raise CommandError(f"failed to get {self.noun} '{text}'") from last
+        raise CommandError(self.missing.format(noun=self.noun, given=text)) from last
+
+    def _may_be(self, key: str, text: str) -> bool:
+        """Whether a text is worth trying as a key: what looks like a MAC address is no name, a short one no UUID."""
+        if "mac" in self.keys:
+            return (key == "mac") == (_MAC.fullmatch(text) is not None)
+        return key != "uuid" or len(text) == 36 or self.keys == ("uuid",)
 
     # -- declaring commands
 
@@ -105,19 +138,23 @@ class ObjectKind(NamedTuple):
         act: Callable[[Any, Arguments], object],
         options: Sequence[Option] = (),
         completer: Completer | None = None,
+        status: bool = True,
     ) -> None:
         """Declare a command that does one thing to one object.
 
-        :param done, failed: what is printed, with ``{title}``, ``{noun}`` and ``{name}``.
+        :param done, failed: what is printed, with ``{title}``, ``{noun}``, ``{name}`` and ``{given}``, which is what
+            the user called the object.
+        :param status: what the exit status says after a success.
         """
 
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args)
-            words = {"title": self.title, "noun": self.noun, "name": self.shown(found)}
+            given = args.require(self.option)
+            words = {"title": self.title, "noun": self.noun, "name": self.shown(found), "given": given}
             with shell.failing(failed.format(**words)):
                 act(found, args)
             shell.extra(done.format(**words) + "\n")
-            return True
+            return status
 
         self._declare(verb, handler, help, description, [self.named(completer), *options])
 
@@ -154,16 +191,20 @@ class ObjectKind(NamedTuple):
         description: str,
         options: Sequence[Option] = (),
         flags: Callable[[Arguments], int] = lambda args: 0,
-        xpath: bool = True,
+        option_help: str = "",
     ) -> None:
-        """Declare ``...dumpxml``."""
+        """Declare ``...dumpxml``.
+
+        :param option_help: help of the option that names the object, where it is not the kind's.
+        """
 
         def handler(shell: Shell, args: Arguments) -> bool:
             xml = self.find(shell, args).xml(flags(args))
-            shell.out(select_xpath(xml, args.get("xpath"), wrap="wrap" in args) if xpath else xml)
+            shell.out(select_xpath(xml, args.get("xpath"), wrap="wrap" in args))
             return True
 
-        self._declare("dumpxml", handler, help, description, [self.named(), *options, *(XPATH if xpath else ())])
+        named = self.named(help=option_help)
+        self._declare("dumpxml", handler, help, description, [named, *options, *XPATH])
 
     def editing(self, *, help: str, description: str, read: Callable[[Any], str], method: str) -> None:
         """Declare ``...edit``: the document goes to the editor, and what was saved is defined."""
@@ -191,13 +232,89 @@ class ObjectKind(NamedTuple):
         option = data(self.option, f"{self.noun} {source}", completer=self.completer)
         self._declare(target, handler, help, "", [option])
 
+    def listing(
+        self,
+        *,
+        help: str,
+        description: str,
+        failed: str,
+        columns: Mapping[str, Callable[[Any], str]],
+        method: str,
+        options: Sequence[Option] = (),
+        flags: Callable[[Arguments], int] = lambda args: 0,
+        order: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Declare ``...list``, which prints a table.
+
+        :param columns: header -> cell of an object.
+        :param order: what it is sorted by; the name whatever its case by default.
+        """
+
+        def handler(shell: Shell, args: Arguments) -> bool:
+            wanted = flags(args)
+            with shell.failing(failed):
+                found = sorted(getattr(shell.connection, method)(wanted), key=order or self._order)
+            table = Table(*columns)
+            for each in found:
+                table.add(*(cell(each) for cell in columns.values()))
+            shell.out(table.render(header=not shell.quiet))
+            return True
+
+        self._declare("list", handler, help, description, options)
+
+    def autostarting(self, *, help: str, description: str, called: str = "") -> None:
+        """Declare ``...autostart``.
+
+        :param called: what its messages call an object; the noun by default.
+        """
+        noun = called or self.noun
+
+        def handler(shell: Shell, args: Arguments) -> bool:
+            found = self.find(shell, args)
+            given = args.require(self.option) if called else self.shown(found)
+            prefix = "un" if "disable" in args else ""
+            with shell.failing(f"failed to {prefix}mark {noun} {given} as autostarted"):
+                found.set_autostart("disable" not in args)
+            shell.extra(f"{noun[:1].upper()}{noun[1:]} {given} {prefix}marked as autostarted\n")
+            return True
+
+        self._declare("autostart", handler, help, description, [self.named(), flag("disable", "disable autostarting")])
+
+    def watching(self, printers: Printers, *, help: str, filter_help: str, attribute: str, called: str) -> None:
+        """Declare ``...event``.
+
+        :param attribute: what an event calls the object it is about.
+        :param called: what the description calls the objects.
+        """
+
+        def names(shell: Shell, args: Arguments) -> Sequence[str]:
+            """Names of events."""
+            return list(printers)
+
+        def handler(shell: Shell, args: Arguments) -> bool:
+            def about() -> Callable[[Any], bool]:
+                if self.option not in args:
+                    return lambda event: True
+                key = self.keys[0]
+                wanted = getattr(self.find(shell, args), key)
+                return lambda event: getattr(getattr(event, attribute), key) == wanted
+
+            return wait_for_events(shell, args, printers, about)
+
+        description = f"List event types, or wait for {called} events to occur"
+        options = event_options(self.option, filter_help, self.completer, names, every=False)
+        self._declare("event", handler, help, description, options)
+
     def _declare(self, verb: str, handler: Handler, help: str, description: str, options: Sequence[Option]) -> None:
         handler.__module__ = self.module  # where it is declared, not where it is written
         command(self.prefix + verb, group=self.group, help=help, description=description, options=options)(handler)
 
+    def _order(self, found: Any) -> str:
+        return self.shown(found).lower()
+
     def shown(self, found: Any) -> str:
         """What messages call an object."""
-        return str(found.name)
+        return str(getattr(found, self.identity))
 
 
 def edited(before: str, suffix: str = ".xml") -> str | None:

@@ -46,6 +46,12 @@ class Shell:
         """Print data."""
         sys.stdout.write(text)
 
+    def out_bytes(self, content: bytes) -> None:
+        """Print data that is no text."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+
     def extra(self, text: str) -> None:
         """Print what ``--quiet`` leaves out."""
         if not self.quiet:

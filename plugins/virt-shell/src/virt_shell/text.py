@@ -17,6 +17,8 @@ __all__ = [
     "escape_xml",
     "event_detail",
     "event_type",
+    "pick",
+    "read_bytes",
     "read_file",
     "select_xpath",
     "split_list",
@@ -96,24 +98,25 @@ _EVENTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 
 
-def _pick(names: Sequence[str], index: int, otherwise: str) -> str:
+def pick(names: Sequence[str], index: int, otherwise: str) -> str:
+    """The name of an index, or what stands for one that has none."""
     return names[index] if 0 <= index < len(names) else otherwise
 
 
 def state_name(state: int) -> str:
     """Name of a domain state."""
-    return _pick(_STATES, state, "no state")
+    return pick(_STATES, state, "no state")
 
 
 def state_reason(state: int, reason: int) -> str:
     """Name of the reason of a domain state."""
-    return _pick(_REASONS[state], reason, "unknown") if 0 <= state < len(_REASONS) else "unknown"
+    return pick(_REASONS[state], reason, "unknown") if 0 <= state < len(_REASONS) else "unknown"
 
 
 def control_state(state: int, details: int) -> str:
     """Name of a control channel's state, with the reason of an error."""
-    name = _pick(_CONTROL, state, "unknown")
-    return f"{name}: {_pick(_CONTROL_ERRORS, details, 'unknown')}" if state == 3 and details > 0 else name
+    name = pick(_CONTROL, state, "unknown")
+    return f"{name}: {pick(_CONTROL_ERRORS, details, 'unknown')}" if state == 3 and details > 0 else name
 
 
 def event_type(kind: int) -> str:
@@ -123,7 +126,7 @@ def event_type(kind: int) -> str:
 
 def event_detail(kind: int, detail: int) -> str:
     """Name of a life cycle event's detail."""
-    return _pick(_EVENTS[kind][1], detail, "unknown") if 0 <= kind < len(_EVENTS) else "unknown"
+    return pick(_EVENTS[kind][1], detail, "unknown") if 0 <= kind < len(_EVENTS) else "unknown"
 
 
 def escape_shell(text: str) -> str:
@@ -166,20 +169,29 @@ def typed_value(kind: TypedParameterType, value: TypedValue) -> str:
     return f"{value:f}" if isinstance(value, float) else str(value)
 
 
+def read_bytes(path: str, limit: int = MAX_XML) -> bytes:
+    """The content of a file.
+
+    :param limit: most bytes it may have.
+    :raises CommandError: with the message libvirt's file reader gives.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(limit + 1)
+    except OSError as problem:
+        verb = "open" if not isinstance(problem, IsADirectoryError) else "read"
+        raise CommandError(f"Failed to {verb} file '{path}': {problem.strerror}") from None
+    if len(content) > limit:
+        raise CommandError(f"Failed to read file '{path}': Value too large for defined data type")
+    return content
+
+
 def read_file(path: str) -> str:
     """The text of a file.
 
     :raises CommandError: with the message libvirt's file reader gives.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_XML + 1)
-    except OSError as problem:
-        verb = "open" if not isinstance(problem, IsADirectoryError) else "read"
-        raise CommandError(f"Failed to {verb} file '{path}': {problem.strerror}") from None
-    if len(content) > MAX_XML:
-        raise CommandError(f"Failed to read file '{path}': Value too large for defined data type")
-    return content.decode("utf-8", "surrogateescape")
+    return read_bytes(path).decode("utf-8", "surrogateescape")
 
 
 def select_xpath(xml: str, expression: str | None, *, wrap: bool) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
-from virt_shell.events import Printers, event_options, wait_for_events
-from virt_shell.objects import XPATH, ObjectKind, edited, impact
+from virt_shell.events import Printers
+from virt_shell.objects import VALIDATE, XPATH, ObjectKind, edited, impact, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
-from virt_shell.text import read_file, select_xpath
+from virt_shell.text import pick, read_file, select_xpath
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Network, NetworkPort
@@ -19,24 +19,9 @@ if TYPE_CHECKING:
 _IMPACT = {"live": 1, "config": 2}
 
 
-def _networks(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of all networks."""
-    return [network.name for network in shell.connection.list_networks()]
-
-
-def _active_networks(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of active networks."""
-    from virtcore.enums import ConnectListAllNetworksFlags
-
-    return [network.name for network in shell.connection.list_networks(ConnectListAllNetworksFlags.ACTIVE)]
-
-
-def _inactive_networks(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of networks that are not active."""
-    from virtcore.enums import ConnectListAllNetworksFlags
-
-    return [network.name for network in shell.connection.list_networks(ConnectListAllNetworksFlags.INACTIVE)]
-
+_networks = named_by("list_networks")
+_active_networks = named_by("list_networks", "ConnectListAllNetworksFlags.ACTIVE")
+_inactive_networks = named_by("list_networks", "ConnectListAllNetworksFlags.INACTIVE")
 
 NETWORK = ObjectKind(
     module=__name__,
@@ -50,7 +35,6 @@ NETWORK = ObjectKind(
     completer=_networks,
 )
 
-_VALIDATE = flag("validate", "validate the XML against the schema")
 _FILE = "file containing an XML network description"
 
 NETWORK.making(
@@ -61,7 +45,7 @@ NETWORK.making(
     failed="Failed to define network from {file}",
     method="define_network",
     file_help=_FILE,
-    options=[_VALIDATE],
+    options=[VALIDATE],
     flags=lambda args: int("validate" in args),
 )
 NETWORK.making(
@@ -72,7 +56,7 @@ NETWORK.making(
     failed="Failed to create network from {file}",
     method="create_network",
     file_help=_FILE,
-    options=[_VALIDATE],
+    options=[VALIDATE],
     flags=lambda args: int("validate" in args),
 )
 NETWORK.acting(
@@ -124,20 +108,7 @@ def _definition(network: Network) -> str:
     return network.xml(NetworkXMLFlags.INACTIVE if network.is_persistent() else NetworkXMLFlags(0))
 
 
-@command(
-    "net-autostart",
-    group="network",
-    help="autostart a network",
-    description="Have a network start with the host, or not.",
-    options=[NETWORK.named(), flag("disable", "disable autostarting")],
-)
-def autostart(shell: Shell, args: Arguments) -> bool:
-    network = NETWORK.find(shell, args)
-    prefix = "un" if "disable" in args else ""
-    with shell.failing(f"failed to {prefix}mark network {network.name} as autostarted"):
-        network.set_autostart("disable" not in args)
-    shell.extra(f"Network {network.name} {prefix}marked as autostarted\n")
-    return True
+NETWORK.autostarting(help="autostart a network", description="Have a network start with the host, or not.")
 
 
 #: option of ``net-list`` -> name of the ConnectListAllNetworksFlags member
@@ -446,40 +417,28 @@ _LIFECYCLE = ("Defined", "Undefined", "Started", "Stopped")
 _METADATA = ("description", "title", "element")
 
 
-def _named(names: Sequence[str], value: int) -> str:
-    return names[value] if 0 <= value < len(names) else "unknown"
-
-
 EVENTS: Printers = {
     "lifecycle": (
         "NetworkLifecycleEvent",
-        lambda event: f"event 'lifecycle' for network {event.network.name}: {_named(_LIFECYCLE, event.type)}",
+        lambda event: f"event 'lifecycle' for network {event.network.name}: {pick(_LIFECYCLE, event.type, 'unknown')}",
     ),
     "metadata-change": (
         "NetworkMetadataChangeEvent",
         lambda event: (
             f"event 'metadata-change' for network {event.network.name}:"
-            f" type {_named(_METADATA, event.type)}, uri {event.uri}"
+            f" type {pick(_METADATA, event.type, 'unknown')}, uri {event.uri}"
         ),
     ),
 }
 
 
-def _event_names(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of network events."""
-    return list(EVENTS)
-
-
-@command(
-    "net-event",
-    group="network",
+NETWORK.watching(
+    EVENTS,
     help="Network Events",
-    description="List event types, or wait for network events to occur",
-    options=event_options("network", "filter by network name or uuid", _networks, _event_names, every=False),
+    filter_help="filter by network name or uuid",
+    attribute="network",
+    called="network",
 )
-def net_event(shell: Shell, args: Arguments) -> bool:
-    only = NETWORK.find(shell, args).uuid if "network" in args else None
-    return wait_for_events(shell, args, EVENTS, lambda event: only is None or event.network.uuid == only)
 
 
 # -- ports
@@ -532,7 +491,7 @@ def port_list(shell: Shell, args: Arguments) -> bool:
     group="network",
     help="create a network port from an XML file",
     description="Make a port of a network.",
-    options=[NETWORK.named(), data("file", "file containing an XML network port description"), _VALIDATE],
+    options=[NETWORK.named(), data("file", "file containing an XML network port description"), VALIDATE],
 )
 def port_create(shell: Shell, args: Arguments) -> bool:
     network = NETWORK.find(shell, args)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import TYPE_CHECKING
 
 from virtcore.driver.service import DriverService
@@ -136,7 +135,8 @@ class TestInterfaces(DriverService, InterfaceService):
         check_flags(flags, 0, "connection_interface_begin", "test")
         if self.table.kept is not None:
             raise OperationInvalid("there is another transaction running.")
-        self.table.kept = {name: copy(interface) for name, interface in self.table.by_name.items()}
+        # The configuration is kept, not who is up: after a roll-back none is.
+        self.table.kept = {name: TestInterface(known.document, False) for name, known in self.table.by_name.items()}
 
     @inline
     def connection_interface_commit(self, flags: int = 0) -> None:

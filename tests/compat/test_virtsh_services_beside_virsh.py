@@ -1,0 +1,215 @@
+"""Commands on interfaces, filters, secrets, pools, volumes and node devices through the real virsh and ours: the same
+bytes. On libvirt's test driver and ours where that has the service, else both at one libvirtd; a script leaves the
+daemon as it found it, so that the second program finds what the first did."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VIRSH = shutil.which("virsh")
+pytestmark = pytest.mark.skipif(VIRSH is None, reason="virsh is not installed (Debian: libvirt-clients)")
+
+UUID = "31111111-2222-3333-4444-555555555555"
+
+FILES = {
+    "interface.xml": """<interface type='ethernet' name='eth7'>
+  <start mode='onboot'/>
+  <mac address='aa:bb:cc:dd:ee:01'/>
+  <protocol family='ipv4'><ip address='192.168.0.5' prefix='24'/></protocol>
+</interface>
+""",
+    "secret.xml": f"""<secret ephemeral='no' private='no'>
+  <uuid>{UUID}</uuid>
+  <usage type='volume'><volume>/x</volume></usage>
+</secret>
+""",
+    "filter.xml": f"<filter name='f1' chain='root'><uuid>{UUID}</uuid><rule action='drop' direction='in'/></filter>",
+    "binding.xml": f"""<filterbinding>
+  <owner><name>guest</name><uuid>{UUID}</uuid></owner>
+  <portdev name='lo9'/>
+  <mac address='52:54:00:00:00:01'/>
+  <filterref filter='f1'/>
+</filterbinding>
+""",
+    "value": "plain value",
+    "value64": "c2VjcmV0",
+    "long": "x" * 1025,
+}
+
+#: Scripts, an empty line between them.
+TEST_DRIVER = """
+iface-list
+iface-list --all
+iface-list --inactive
+iface-dumpxml eth1
+iface-dumpxml aa:bb:cc:dd:ee:ff
+
+iface-mac eth1
+iface-name aa:bb:cc:dd:ee:ff
+iface-mac aa:bb:cc:dd:ee:ff
+iface-name eth1
+iface-mac nope
+
+iface-name 1:2:3:4:5:6
+iface-name 1:2:3:4:5:666
+iface-name 0001:2:3:4:5:6
+iface-dumpxml eth1 --xpath //ip
+
+iface-define interface.xml
+iface-list --all
+iface-start eth7
+iface-start eth7
+iface-destroy aa:bb:cc:dd:ee:01
+
+iface-define interface.xml
+iface-destroy eth7
+iface-undefine eth7
+iface-undefine eth7
+iface-define nope.xml
+
+iface-begin
+iface-begin
+iface-undefine eth1
+iface-list --all
+iface-rollback
+iface-list --all
+iface-rollback
+
+iface-begin
+iface-commit
+iface-commit
+
+iface-bridge eth1 eth1
+iface-bridge nope br7
+iface-bridge eth1 br0
+iface-unbridge br0
+iface-unbridge eth1
+
+iface-edit eth1
+iface-edit nope
+
+secret-event --list
+secret-event
+secret-event --event nope
+"""
+
+DAEMON = """
+secret-define secret.xml
+secret-list
+secret-dumpxml @UUID@
+secret-dumpxml @UUID@ --xpath //volume
+secret-get-value @UUID@
+secret-undefine @UUID@
+secret-list
+secret-dumpxml @UUID@
+
+secret-define secret.xml
+secret-list --ephemeral
+secret-list --no-ephemeral --no-private
+secret-list --private
+secret-undefine @UUID@
+secret-undefine @UUID@
+secret-define nope
+
+secret-define secret.xml
+secret-set-value @UUID@
+secret-set-value @UUID@ --base64 c2VjcmV0
+secret-get-value @UUID@
+secret-get-value @UUID@ --plain
+secret-set-value @UUID@ 'YQ==Y_g c'
+secret-get-value @UUID@
+secret-set-value @UUID@ !!!
+secret-get-value @UUID@
+secret-undefine @UUID@
+
+secret-define secret.xml
+secret-set-value @UUID@ --file value64
+secret-get-value @UUID@ --plain
+secret-set-value @UUID@ --file value --plain
+secret-get-value @UUID@ --plain
+secret-set-value @UUID@ --file long
+secret-set-value @UUID@ --file nope
+secret-set-value @UUID@ --base64 ''
+secret-set-value @UUID@ --file x --interactive
+secret-set-value @UUID@ --base64 x --plain
+secret-undefine @UUID@
+
+secret-event --event lifecycle --timeout 1
+secret-event --event value-changed --timeout 0
+
+nwfilter-define filter.xml
+nwfilter-list
+nwfilter-dumpxml f1
+nwfilter-dumpxml f1 --xpath //rule
+nwfilter-dumpxml @UUID@
+nwfilter-edit f1
+nwfilter-undefine f1
+nwfilter-undefine f1
+nwfilter-list
+
+nwfilter-define nope
+nwfilter-define binding.xml
+nwfilter-dumpxml nope
+nwfilter-edit nope
+
+nwfilter-define filter.xml
+nwfilter-binding-create binding.xml
+nwfilter-binding-list
+nwfilter-undefine f1
+nwfilter-binding-dumpxml lo9
+nwfilter-binding-create binding.xml
+nwfilter-binding-delete lo9
+nwfilter-binding-delete lo9
+nwfilter-binding-dumpxml lo9
+nwfilter-binding-create nope
+nwfilter-undefine f1
+nwfilter-binding-create filter.xml
+nwfilter-binding-list
+
+iface-list
+iface-begin
+"""
+
+
+def scripts(text: str) -> list[str]:
+    return [script.replace("@UUID@", UUID) for script in text.strip().split("\n\n")]
+
+
+def run(program: list[str], uri: str, script: str, folder: Path) -> tuple[str, int]:
+    """What a program prints in a folder of its own, and its exit status."""
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    ran = subprocess.run(
+        [*program, "-c", uri, script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "EDITOR": "true"},
+        cwd=folder,
+        timeout=60,
+        check=False,
+    )
+    return os.fsdecode(ran.stdout).replace(str(folder), "FOLDER"), ran.returncode
+
+
+def compare(uri: str, script: str, folder: Path) -> None:
+    assert VIRSH is not None
+    expected = run([VIRSH], uri, script, folder / "a")
+    assert run([sys.executable, "-m", "virt_shell"], uri, script, folder / "b") == expected
+
+
+@pytest.mark.parametrize("script", scripts(TEST_DRIVER))
+def test_on_the_test_driver(script: str, tmp_path: Path) -> None:
+    compare("test:///default", script, tmp_path)
+
+
+@pytest.mark.parametrize("script", scripts(DAEMON))
+def test_at_a_daemon(script: str, libvirtd: Path, tmp_path: Path) -> None:
+    compare(f"qemu+unix:///system?socket={libvirtd}", script, tmp_path)

@@ -1,0 +1,108 @@
+"""Every command of virsh is here, with its group, aliases and options: the same types, required and positional."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from support import SHARED
+from virt_shell.command import Command, Option, all_commands, find_command
+
+FACTS = SHARED / "facts" / "virsh-commands.json"
+pytestmark = pytest.mark.skipif(not FACTS.is_file(), reason=f"no {FACTS}")
+
+#: Groups that are not complete yet; to be emptied.
+INCOMPLETE = frozenset(
+    {"domain", "monitor", "host", "virsh", "snapshot", "checkpoint", "backup", "nodedev", "pool", "volume"}
+)
+
+
+def facts() -> dict[str, dict[str, object]]:
+    if not FACTS.is_file():
+        return {}
+    return {known["name"]: known for known in json.loads(FACTS.read_text())["virsh"]["commands"]}
+
+
+def described(option: Option) -> dict[str, object]:
+    """An option in the words of the facts."""
+    shape: dict[str, object] = {"name": option.name, "type": option.type}
+    if option.type == "alias":
+        return {**shape, "alias_of": option.alias_of}
+    for word in ("required", "positional", "unwanted_positional"):
+        if getattr(option, word):
+            shape[word] = True
+    return shape
+
+
+def wanted(command: dict[str, object]) -> list[dict[str, object]]:
+    options = command.get("options", [])
+    assert isinstance(options, list)
+    kept = ("name", "type", "alias_of", "required", "positional", "unwanted_positional")
+    return [{word: option[word] for word in kept if word in option} for option in options]
+
+
+COMPLETE = [name for name, known in facts().items() if known["group"] not in INCOMPLETE]
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_command_is_virshs(name: str) -> None:
+    known = facts()[name]
+    found = find_command(name)
+    assert found is not None, "there is no such command"
+    assert found.group == known["group"]
+    assert [described(option) for option in found.options] == wanted(known)
+    aliases = known.get("aliases", [])
+    assert isinstance(aliases, list)
+    for other in aliases:
+        same = find_command(other)
+        assert same is not None
+        assert same.handler is found.handler
+
+
+def test_there_are_no_commands_of_our_own() -> None:
+    names = {name for known in facts().values() for name in (known["name"], *known.get("aliases", []))}  # type: ignore[misc]
+    assert {known.name for known in all_commands()} - names == set()
+
+
+def test_a_group_that_is_complete_is_not_called_incomplete() -> None:
+    there = {known.name for known in all_commands()}
+    for group in INCOMPLETE:
+        names = {name for name, known in facts().items() if known["group"] == group}
+        if names <= there:
+            differing = [
+                name
+                for name in names
+                if [described(option) for option in _command(name).options] != wanted(facts()[name])
+            ]
+            assert differing, f"group {group} is complete: take it out of INCOMPLETE"
+
+
+def _command(name: str) -> Command:
+    found = find_command(name)
+    assert found is not None
+    return found
+
+
+def test_every_option_that_names_something_completes() -> None:
+    kinds = {
+        "domain",
+        "network",
+        "interface",
+        "nwfilter",
+        "binding",
+        "secret",
+        "pool",
+        "vol",
+        "device",
+        "snapshotname",
+        "checkpointname",
+    }
+    missing = [
+        f"{known.name} --{option.name}"
+        for known in all_commands()
+        if known.group not in INCOMPLETE
+        for option in known.options
+        if option.name in kinds and option.completer is None
+    ]
+    assert missing == []
