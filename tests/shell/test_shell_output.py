@@ -104,3 +104,25 @@ def test_bytes_of_another_encoding_pass_through() -> None:
         check=False,
     )
     assert b"error: unknown command: 'b\xffx'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "errors"),
+    [
+        (("-k", "0"), []),
+        (
+            ("-k", "5"),
+            [
+                "error: Cannot setup keepalive on connection as requested, disconnecting",
+                "error: failed to connect to the hypervisor",
+                "error: this function is not supported by the connection driver: virConnectSetKeepAlive",
+            ],
+        ),
+        (("-K", "x"), ["error: Invalid value for option -K"]),
+        (("-K", "-1"), ["error: option -K requires a positive integer argument"]),
+    ],
+)
+def test_keepalive_as_asked_for_or_no_connection(option: tuple[str, str], errors: list[str]) -> None:
+    done = run(*option, "-c", "test:///default", "uri")
+    assert done.stderr.splitlines() == errors
+    assert (done.returncode == 0) == (errors == [])

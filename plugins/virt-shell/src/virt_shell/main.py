@@ -104,8 +104,13 @@ def _apply(shell: Shell, written: str, short: str, value: str | None) -> int | N
         shell.out(usage())
         return 0
     elif short in ("k", "K"):
-        if _number(text, f"Invalid value for option {written}") < 0:
+        number = _number(text, f"Invalid value for option {written}")
+        if number < 0:
             raise _Usage(f"option {written} requires a positive integer argument")
+        if short == "k":
+            shell.keepalive_interval = number
+        else:
+            shell.keepalive_count = number
     elif short == "l":
         try:
             shell.log_to(text)

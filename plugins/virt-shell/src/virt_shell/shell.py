@@ -20,6 +20,13 @@ __all__ = ["Shell"]
 _DISCONNECTED = frozenset({38, 39, 5, 6})
 
 
+KEEPALIVE_INTERVAL = 5
+"""Seconds of silence after which a daemon is asked whether it lives, unless ``-k`` says otherwise."""
+
+KEEPALIVE_COUNT = 6
+"""Questions that it may leave without an answer, unless ``-K`` says otherwise."""
+
+
 class Shell:
     """One run of virtsh.
 
@@ -36,6 +43,9 @@ class Shell:
         self.debug = 4
         self.interactive = False
         self.escape = "^]"
+        #: Seconds and number of questions as they were asked for; None for virsh's own, where the connection has them.
+        self.keepalive_interval: int | None = None
+        self.keepalive_count: int | None = None
         self._connection: Connection | None = None
         self._lost = False
         self._log: TextIO | None = None
@@ -76,6 +86,25 @@ class Shell:
 
     # -- the connection
 
+    def _keep_alive(self, connection: Connection) -> bool:
+        """Have the daemon asked whether it lives. Returns whether that is so, or nobody insists on it.
+
+        :raises VirtError: the user insists, and the connection has no such thing.
+        """
+        from virtcore.errors import VirtError
+
+        forced = self.keepalive_interval is not None or self.keepalive_count is not None
+        interval = KEEPALIVE_INTERVAL if self.keepalive_interval is None else self.keepalive_interval
+        count = KEEPALIVE_COUNT if self.keepalive_count is None else self.keepalive_count
+        if interval <= 0 or not (forced or connection.supports("connection_set_keepalive")):
+            return True
+        try:
+            return connection.set_keepalive(interval, count) or not forced
+        except VirtError:
+            if forced:
+                raise
+            return True
+
     def connect(self, uri: str | None, *, readonly: bool = False) -> bool:
         """Open a connection in place of the one there is; the outcome is printed."""
         import virtcore
@@ -85,12 +114,23 @@ class Shell:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        problem: virtcore.VirtError | None = None
+        connection: Connection | None = None
+        watched = False
         try:
-            self._connection = virtcore.connect(uri if uri is not None else self.uri, readonly=readonly)
-        except virtcore.VirtError as problem:
+            connection = virtcore.connect(uri if uri is not None else self.uri, readonly=readonly)
+            watched = self._keep_alive(connection)
+        except virtcore.VirtError as error:
+            problem = error
+        if connection is None or not watched:
+            if connection is not None:
+                self.error("Cannot setup keepalive on connection as requested, disconnecting")
+                connection.close()
             self.error("Failed to reconnect to the hypervisor" if self._lost else "failed to connect to the hypervisor")
-            self.report(problem)
+            if problem is not None:
+                self.report(problem)
             return False
+        self._connection = connection
         if uri is not None:
             self.uri = uri
         if self.uri is None:
