@@ -17,6 +17,7 @@ import virtcore.api.aio
 import virtcore.api.migration
 import virtcore.api.sync
 import virtcore.enums
+import virtcore.operations.events
 import virtcore.operations.stream
 import virtcore.operations.values
 import virtcore.types
@@ -101,6 +102,7 @@ def test_no_any_in_public_signatures() -> None:
         **{name: getattr(virtcore.enums, name) for name in dir(virtcore.enums)},
         **{name: getattr(virtcore.operations.values, name) for name in virtcore.operations.values.__all__},
         "ByteStream": virtcore.operations.stream.ByteStream,
+        "EventSubject": virtcore.operations.events.EventSubject,
         "MigrationParameters": virtcore.api.migration.MigrationParameters,
         **vars(virtcore.types),
         **{name: getattr(virtcore, name) for name in virtcore.__all__},

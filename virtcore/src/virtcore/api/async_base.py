@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 from virtcore.api.async_events import AsyncEventIterator, call_in_loop
 from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, ObjectBase, R
 from virtcore.api.events import EventSubscription, Referring
-from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.events import QUEUE_LIMIT
 
 if TYPE_CHECKING:
     from virtcore.api.aio import AsyncConnection
+    from virtcore.operations.events import Event, EventSubject
 
 __all__ = ["DEFAULT", "AsyncConnectionBase", "AsyncObjectBase", "Deadline"]
 

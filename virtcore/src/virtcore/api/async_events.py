@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from virtcore.api.events import EventSubscription, Referring, call_next, reference
-from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.calls import Call, wait_anywhere
 from virtcore.runtime.events import EventQueue, Kinds
 from virtcore.runtime.session import Subscriber
 
 if TYPE_CHECKING:
     from virtcore.api.base import ConnectionBase
+    from virtcore.operations.events import Event, EventSubject
 
 __all__ = ["AsyncEventIterator", "call_in_loop"]
 

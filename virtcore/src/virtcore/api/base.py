@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from virtcore.api.events import EventIterator, EventSubscription, Referring, call_on_thread
-from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
 from virtcore.runtime.methods import DEFAULT, Deadline
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection
+    from virtcore.operations.events import Event, EventSubject
     from virtcore.runtime.session import Session
 
 __all__ = [

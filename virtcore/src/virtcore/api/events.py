@@ -6,14 +6,14 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from virtcore.errors import OperationInvalid, OperationTimeout
-from virtcore.operations.events import Event, EventSubject
 from virtcore.runtime.events import Dispatcher, EventQueue, Kinds, report_failure
 
 if TYPE_CHECKING:
     from virtcore.api.base import ConnectionBase
+    from virtcore.operations.events import Event, EventSubject
     from virtcore.runtime.session import Subscriber
 
 __all__ = ["EventIterator", "EventSubscription", "Referring", "reference"]
@@ -29,7 +29,8 @@ class Referring(Protocol):
 
 def reference(of: Referring | EventSubject | None) -> EventSubject | None:
     """The reference of an object, given as either."""
-    return of if of is None or isinstance(of, EventSubject) else of.ref
+    found: object = of
+    return cast("EventSubject | None", getattr(found, "ref", found))  # a reference itself has none
 
 
 class EventSubscription:

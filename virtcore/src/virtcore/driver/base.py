@@ -32,7 +32,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from virtcore.operations.declare import Operation, Result, inline
-from virtcore.operations.events import Event
 from virtcore.operations.sets import AllOperations
 from virtcore.uri import ConnectionURI
 
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from pluggy import PluginManager
 
     from virtcore.driver.service import DriverService
+    from virtcore.operations.events import Event
 
 __all__ = ["AuthCallback", "Credential", "Driver", "OpenRequest", "Place", "Subscription", "implements", "inline"]
 

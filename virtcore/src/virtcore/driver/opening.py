@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtcore.driver import loader
 from virtcore.driver.base import AuthCallback, Driver, OpenRequest
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
-from virtcore.operations.events import Event
 from virtcore.runtime.methods import QUERY_DEADLINE
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
     from virtcore.driver.composition import HostServices
+    from virtcore.operations.events import Event
     from virtcore.runtime.conf import ConfFile
     from virtcore.runtime.session import Session
 

@@ -10,17 +10,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from virtcore.errors import InvalidArg
-from virtcore.operations.events import (
-    ConnectionClosedEvent,
-    Event,
-    EventSubject,
-    GapEvent,
-    QemuMonitorEvent,
-    same_subject,
-    subject_of,
-)
+
+if TYPE_CHECKING:  # forty classes, which only those need who subscribe
+    from virtcore.operations.events import Event, EventSubject
 
 __all__ = ["QUEUE_LIMIT", "Dispatcher", "EventQueue", "Kinds", "check_kinds", "wanted"]
 
@@ -28,7 +23,7 @@ QUEUE_LIMIT = 1024
 """Events a subscriber may lag behind."""
 
 #: Classes of events a subscriber asked for; empty for all.
-Kinds = tuple[type[Event], ...]
+Kinds: TypeAlias = "tuple[type[Event], ...]"
 
 
 def wanted(event: Event, kinds: Kinds, subject: EventSubject | None = None) -> bool:
@@ -36,16 +31,18 @@ def wanted(event: Event, kinds: Kinds, subject: EventSubject | None = None) -> b
 
     :param subject: the one object whose events are wanted; None for all.
     """
-    if isinstance(event, GapEvent):
+    from virtcore.operations import events
+
+    if isinstance(event, events.GapEvent):
         return True
     if kinds:
         if not isinstance(event, kinds):
             return False
-    elif isinstance(event, QemuMonitorEvent):
+    elif isinstance(event, events.QemuMonitorEvent):
         return False
-    if isinstance(event, ConnectionClosedEvent):
+    if isinstance(event, events.ConnectionClosedEvent):
         return True
-    return subject is None or same_subject(subject_of(event), subject)
+    return subject is None or events.same_subject(events.subject_of(event), subject)
 
 
 def check_kinds(kinds: Kinds) -> Kinds:
@@ -53,6 +50,8 @@ def check_kinds(kinds: Kinds) -> Kinds:
 
     :raises InvalidArg: one is no class of events.
     """
+    from virtcore.operations.events import Event
+
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, Event)):
             raise InvalidArg(f"{kind!r} is no class of events")
@@ -82,6 +81,8 @@ class EventQueue:
             if self.closed:
                 return False
             if len(self._items) >= self.limit:
+                from virtcore.operations.events import GapEvent
+
                 lost = event.lost if isinstance(event, GapEvent) else 1
                 last = self._items[-1]
                 if isinstance(last, GapEvent):

@@ -15,7 +15,7 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from virtcore.errors import (
     InternalError,
@@ -27,7 +27,6 @@ from virtcore.errors import (
     VirtError,
 )
 from virtcore.operations.declare import Operation, service_of_family
-from virtcore.operations.events import Event, EventSubject, QemuMonitorEvent
 from virtcore.operations.families import family_of_reference
 from virtcore.operations.spellings import canonical, canonical_function, needs_write
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
@@ -45,6 +44,9 @@ from virtcore.runtime.methods import (
     methods_of,
 )
 from virtcore.runtime.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from virtcore.operations.events import Event, EventSubject
 
 __all__ = ["Backend", "Cancellable", "Hypervisor", "Services", "Session", "Subscriber"]
 
@@ -526,7 +528,7 @@ def _with(instance: Backend, function: Callable[..., Any]) -> Callable[..., Any]
 
 def _service_of(kind: type[Event]) -> str | None:
     """The service whose objects a kind of event is about: that of its first field's family."""
-    if kind is QemuMonitorEvent:
+    if kind.__name__ == "QemuMonitorEvent":
         return _MONITOR
     declared: object = next(iter(vars(kind)["__annotations__"].values()))
     name: str = getattr(declared, "__forward_arg__", "") or getattr(declared, "__name__", "")

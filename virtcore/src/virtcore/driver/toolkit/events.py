@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from virtcore.driver.base import Subscription
-from virtcore.operations.events import Event
+
+if TYPE_CHECKING:
+    from virtcore.operations.events import Event
 
 __all__ = ["EventHub"]
 

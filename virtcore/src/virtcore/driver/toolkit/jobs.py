@@ -14,14 +14,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from virtcore.enums.domain_more import DomainJobOperation, DomainJobType
 from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout, VirtError
-from virtcore.operations.parameters import JOB
-from virtcore.operations.values import JobStats
 from virtcore.runtime.jobs import report
 from virtcore.types import TypedParameters, TypedValue
+
+if TYPE_CHECKING:  # needed by long jobs only
+    from virtcore.enums.domain_more import DomainJobOperation, DomainJobType
+    from virtcore.operations.values import JobStats
 
 __all__ = ["Job", "JobKind", "JobLock"]
 
@@ -45,11 +46,11 @@ class Job:
     :ivar allows: kinds that may run while it is held; only asynchronous jobs allow any.
     :ivar endable: destroy may break it off: its holder can undo what it did, or what it did ends with the guest.
     :ivar ended_others: a destroy job that has broken another one off.
-    :ivar does: what an asynchronous job does, as ``virDomainGetJobStats`` calls it.
+    :ivar does: what an asynchronous job does, a ``DomainJobOperation``.
     """
 
     def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, endable: bool) -> None:
-        self.does = DomainJobOperation.UNKNOWN
+        self.does: DomainJobOperation | int = 0
         self._reported: dict[str, TypedValue] = {}
         self.kind = kind
         self.operation = operation
@@ -75,6 +76,8 @@ class Job:
         :raises ArgumentUnsupported: there is no such parameter.
         :raises InvalidArg: a value does not fit its type.
         """
+        from virtcore.operations.parameters import JOB
+
         JOB.typed(values)  # what cannot be told changes nothing
         self._reported.update(values)
         report(self.stats())
@@ -84,6 +87,10 @@ class Job:
 
         :param type: how it ended; None while it is held.
         """
+        from virtcore.enums.domain_more import DomainJobType
+        from virtcore.operations.parameters import JOB
+        from virtcore.operations.values import JobStats
+
         values = {"operation": int(self.does), "time_elapsed": int(self.age * 1000), **self._reported}
         if type is None:
             type = DomainJobType.BOUNDED if "data_total" in values else DomainJobType.UNBOUNDED
@@ -168,7 +175,7 @@ class JobLock:
     def asynchronous(
         self,
         operation: str,
-        does: DomainJobOperation = DomainJobOperation.UNKNOWN,
+        does: DomainJobOperation | int = 0,
         *,
         allows: JobKind = JobKind.QUERY | JobKind.DESTROY,
         limit: float | None = None,
@@ -211,6 +218,10 @@ class JobLock:
 
     def _complete(self, job: Job, error: BaseException | None) -> None:
         """An asynchronous job ends."""
+        from virtcore.enums.domain_more import DomainJobType
+        from virtcore.operations.parameters import JOB
+        from virtcore.operations.values import JobStats
+
         if error is None:
             type = DomainJobType.COMPLETED
         else:

@@ -31,7 +31,6 @@ from virtcore.enums.domain_events import (
     DomainEventUndefinedDetailType,
 )
 from virtcore.errors import NoSupport, OperationInvalid, SystemError, XMLDetail, XMLError
-from virtcore.operations.events import DomainLifecycleEvent
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.disk import DiskWorker
@@ -476,6 +475,8 @@ class DriverState:
 
     def emit(self, obj: DomainObject, type: DomainEventType, detail: int) -> None:
         """Tell subscribers of a lifecycle event."""
+        from virtcore.operations.events import DomainLifecycleEvent
+
         self.events.emit(DomainLifecycleEvent(obj.ref, type, detail))
 
     async def save_status(self, obj: DomainObject, text: str, facts: Facts | None = None) -> None:

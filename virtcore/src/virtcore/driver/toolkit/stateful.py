@@ -27,13 +27,13 @@ from virtcore.enums.domain import (
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
 from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
 from virtcore.operations.declare import inline
-from virtcore.operations.events import Event
 from virtcore.operations.values import DomainInfo, DomainStats, RecentStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
+    from virtcore.operations.events import Event
 
 __all__ = ["StatefulDriver", "memory_parameters"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from virtcore.enums.domain import DomainDiskErrorCode, DomainState, VcpuState
-from virtcore.enums.network import IPAddrType
 from virtcore.types import CpuMap, DomainRef, TypedParameters
+
+if TYPE_CHECKING:
+    from virtcore.enums.domain import DomainDiskErrorCode, DomainState, VcpuState
+    from virtcore.enums.network import IPAddrType
 
 __all__ = [
     "ControlInfo",

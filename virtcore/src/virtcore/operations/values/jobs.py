@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from virtcore.enums.domain_more import DomainBlockJobType, DomainJobType
 from virtcore.operations.stream import ByteStream
 from virtcore.types import DomainRef, TypedParameters
+
+if TYPE_CHECKING:
+    from virtcore.enums.domain_more import DomainBlockJobType, DomainJobType
 
 __all__ = [
     "BlockInfo",
