@@ -114,7 +114,13 @@ def test_secrets_are_marked() -> None:
         "sev-secret",
     ]
     assert all_operations()["domain_set_launch_security_state"].secret == {"params"}
-    assert all_operations()["domain_set_user_password"].secret == {"password"}
+    operations = all_operations()
+    assert operations["domain_set_user_password"].secret == {"password"}
+    assert operations["domain_qemu_agent_command"].secret == {"cmd"}
+    for name, operation in operations.items():
+        assert operation.secret <= set(operation.signature.parameters), name
+    whole = ("connection_define_domain", "connection_create_domain", "domain_attach_device", "domain_update_device")
+    assert all(operations[name].secret == {"xml"} for name in whole), "graphics have passwords"
 
 
 def test_values_as_typed_parameters() -> None:

@@ -137,14 +137,14 @@ class ConnectionOperations(OperationSet, family="connection"):
         :raises NoDomain: there is none.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("xml",))
     def connection_define_domain(self, xml: str, flags: DomainDefineFlags | int = 0) -> Result[DomainRef]:
         """Define a persistent domain, or change the definition of one (``virDomainDefineXMLFlags``).
 
         :raises XMLError: the document is refused; nothing changed.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("xml",))
     def connection_create_domain(self, xml: str, flags: DomainCreateFlags | int = 0) -> Result[DomainRef]:
         """Start a domain from XML; without an earlier definition it is transient (``virDomainCreateXML``)."""
 

@@ -22,7 +22,7 @@ class GuestOperations(OperationSet, family="connection"):
 
     # -- saved guests
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, secret=("dxml",))
     def connection_restore(
         self,
         file: str | None = None,
@@ -41,7 +41,7 @@ class GuestOperations(OperationSet, family="connection"):
     def connection_save_image_xml(self, file: str, flags: DomainSaveImageXMLFlags | int = 0) -> Result[str]:
         """The XML in a file that a guest was saved into (``virDomainSaveImageGetXMLDesc``)."""
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("dxml",))
     def connection_save_image_define_xml(
         self, file: str, dxml: str, flags: DomainSaveRestoreFlags | int = 0
     ) -> Result[None]:
@@ -49,20 +49,20 @@ class GuestOperations(OperationSet, family="connection"):
 
     # -- other formats
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, secret=("native_config",))
     def connection_xml_from_native(self, native_format: str, native_config: str, flags: int = 0) -> Result[str]:
         """The domain that a hypervisor's own configuration describes, as XML (``virConnectDomainXMLFromNative``).
 
         :param native_format: such as ``qemu-argv``, ``xen-xl``, ``vmware-vmx``.
         """
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, secret=("xml",))
     def connection_xml_to_native(self, native_format: str, xml: str, flags: int = 0) -> Result[str]:
         """A domain in a hypervisor's own format (``virConnectDomainXMLToNative``)."""
 
     # -- with descriptors, and of others
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, secret=("xml",))
     def connection_create_domain_with_files(
         self, xml: str, files: Sequence[int], flags: DomainCreateFlags | int = 0
     ) -> Result[DomainRef]:

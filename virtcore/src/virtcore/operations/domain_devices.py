@@ -27,7 +27,7 @@ class DomainDeviceOperations(OperationSet, family="domain"):
 
     # -- devices
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("xml",))
     def domain_attach_device(
         self, domain: DomainRef, xml: str, flags: DomainDeviceModifyFlags | int = 0
     ) -> Result[None]:
@@ -37,7 +37,7 @@ class DomainDeviceOperations(OperationSet, family="domain"):
         :raises XMLError: the document is refused; nothing changed.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("xml",))
     def domain_detach_device(
         self, domain: DomainRef, xml: str, flags: DomainDeviceModifyFlags | int = 0
     ) -> Result[None]:
@@ -51,7 +51,7 @@ class DomainDeviceOperations(OperationSet, family="domain"):
     ) -> Result[None]:
         """Remove a device by its alias (``virDomainDetachDeviceAlias``); as :meth:`domain_detach_device`."""
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("xml",))
     def domain_update_device(
         self, domain: DomainRef, xml: str, flags: DomainDeviceModifyFlags | int = 0
     ) -> Result[None]:

@@ -68,7 +68,7 @@ class DomainInputOperations(OperationSet, family="domain"):
 
     # -- screen, graphics, channels
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.QUERY)
     def domain_screenshot(self, domain: DomainRef, screen: int = 0, flags: int = 0) -> Result[Screenshot[ByteStream]]:
         """Take a picture of a screen of the guest (``virDomainScreenshot``)."""
 

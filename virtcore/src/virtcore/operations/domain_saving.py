@@ -23,7 +23,7 @@ __all__ = ["DomainSavingOperations"]
 class DomainSavingOperations(OperationSet, family="domain"):
     """A domain's state in a file, of the caller's or of the driver's."""
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, secret=("dxml",))
     def domain_save(
         self,
         domain: DomainRef,
@@ -55,7 +55,7 @@ class DomainSavingOperations(OperationSet, family="domain"):
     def domain_managed_save_xml(self, domain: DomainRef, flags: DomainSaveImageXMLFlags | int = 0) -> Result[str]:
         """The XML in the managed save image (``virDomainManagedSaveGetXMLDesc``)."""
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("dxml",))
     def domain_managed_save_define_xml(
         self, domain: DomainRef, dxml: str | None, flags: DomainSaveRestoreFlags | int = 0
     ) -> Result[None]:

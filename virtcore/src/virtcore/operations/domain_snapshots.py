@@ -27,7 +27,7 @@ class DomainSnapshotOperations(OperationSet, family="domain"):
 
     # -- snapshots
 
-    @operation(Kind.CHANGE, abortable=True)
+    @operation(Kind.CHANGE, abortable=True, secret=("xml",))
     def domain_create_snapshot(
         self, domain: DomainRef, xml: str, flags: DomainSnapshotCreateFlags | int = 0
     ) -> Result[DomainSnapshotRef]:

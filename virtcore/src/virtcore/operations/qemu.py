@@ -20,7 +20,7 @@ __all__ = ["QemuOperations"]
 class QemuOperations(OperationSet, family="domain"):
     """The monitor and the agent themselves. Whoever uses them is on their own: the driver does not see what changes."""
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("cmd",))
     def domain_qemu_monitor_command(
         self, domain: DomainRef, cmd: str, flags: DomainQemuMonitorCommandFlags | int = 0
     ) -> Result[str]:
@@ -29,7 +29,7 @@ class QemuOperations(OperationSet, family="domain"):
         :param cmd: JSON, or a human command with flag ``HMP``.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("cmd",))
     def domain_qemu_monitor_command_with_files(
         self, domain: DomainRef, cmd: str, files: Sequence[int] = (), flags: DomainQemuMonitorCommandFlags | int = 0
     ) -> Result[MonitorReply]:
@@ -39,7 +39,7 @@ class QemuOperations(OperationSet, family="domain"):
         :param files: descriptors for the monitor; the caller closes them.
         """
 
-    @operation(Kind.CHANGE)
+    @operation(Kind.CHANGE, secret=("cmd",))
     def domain_qemu_agent_command(
         self, domain: DomainRef, cmd: str, timeout: int = -1, flags: int = 0
     ) -> Result[str | None]:
