@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from virt_qemu.command import Builder, build
 from virt_qemu.prepare import decide
 from virt_qemu.rules import QemuRules
 from virtcore.model.arch import Arch
+from virtcore.model.cpu import HostCPU, HostCPUFeature, migratable_cpu
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.rules import ParseFlag
 
@@ -32,6 +34,19 @@ class _Host:
         return path == "/dev/cdrom"
 
 
+def host_cpu_of(case: Any) -> HostCPU | None:
+    """The host's processor, where the case is made on another one than the replies were recorded on."""
+    name = case.params.get("host_cpu")
+    if name is None:
+        return None
+    known = json.loads(Path(case.resolve("common/qemu-host.json")).read_text())["host_cpus"]
+    described = next(cpu for title, cpu in known.items() if title.lower() == name.lower())
+    arch = Arch(described["arch"])
+    cpu = HostCPU(arch=arch, model=described["model"], vendor=described.get("vendor"))
+    cpu.features = [HostCPUFeature(name=each) for each in described.get("features", ())]
+    return migratable_cpu(arch, cpu)
+
+
 def qemu_argv(case: Any) -> list[str]:
     """Environment and command line of the guest."""
     capabilities = capabilities_of(case)
@@ -42,7 +57,7 @@ def qemu_argv(case: Any) -> list[str]:
         flags |= ParseFlag.ABI_UPDATE
     domain = load_domain(case.text("xml"), rules, rules.context(flags, arch=Arch(case.params["host_arch"])))
     folder = f"/var/lib/libvirt/qemu/domain--1-{domain.name[:20]}"
-    decide(domain, Path(folder), lambda address: 5900)
+    decide(domain, Path(folder), lambda address: 5900, capabilities, host_cpu_of(case))
     builder = Builder(
         domain=domain,
         capabilities=capabilities,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import CPUDefinition, CPUExpansion
     from virtcore.model.cpu.element import GuestCPU
 
-__all__ = ["hypervisor_models", "x86_data_of", "x86_host_model"]
+__all__ = ["hypervisor_models", "s390_host_model", "x86_data_of", "x86_host_model"]
 
 
 def hypervisor_models(cpus: Iterable[CPUDefinition]) -> Mapping[str, tuple[str, ...]] | None:
@@ -40,6 +40,21 @@ def x86_data_of(expansion: CPUExpansion, *, migratable: bool = False) -> X86Data
             numbers[name] = value
     data.set_signature(Signature(**numbers))
     return data
+
+
+def s390_host_model(expansion: CPUExpansion, *, migratable: bool = False) -> GuestCPU:
+    """The processor a guest with ``host-model`` gets on s390: QEMU's own description, feature by feature.
+
+    :param migratable: only what survives a migration.
+    """
+    from virtcore.model.cpu.element import CPUFeature, CPUFeaturePolicy, CPUMatch, CPUMode, CPUModel, GuestCPU
+
+    features = [
+        CPUFeature(name=name, policy=CPUFeaturePolicy.REQUIRE if value else CPUFeaturePolicy.DISABLE)
+        for name, value in expansion.properties.items()
+        if isinstance(value, bool) and not (migratable and expansion.migratable.get(name) is False)
+    ]
+    return GuestCPU(mode=CPUMode.CUSTOM, match=CPUMatch.EXACT, model=CPUModel(name=expansion.name), features=features)
 
 
 def x86_host_model(

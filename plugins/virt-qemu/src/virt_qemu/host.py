@@ -189,7 +189,7 @@ class QemuState(GuestEvents):
         try:
             guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
             prepare_folder(guest.folder)
-            prepare_domain(domain, guest.folder)
+            prepare_domain(domain, guest.folder, guest.capabilities)
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:

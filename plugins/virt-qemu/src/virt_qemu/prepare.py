@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.disks import disk_path
+from virt_qemu.cpu_start import decide_cpu
 from virt_qemu.rules.aliases import assign_aliases
 from virtcore.errors import InternalError, SystemError
 from virtcore.model.domain.chardev import UnixChardev
@@ -20,6 +21,8 @@ from virtcore.model.storage.source import StartupPolicy, StorageFormat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virtcore.model.cpu.element import HostCPU
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
 
@@ -47,23 +50,34 @@ def prepare_folder(folder: Path) -> None:
         raise SystemError(f"Unable to create directory {folder}: {error.strerror}") from None
 
 
-def prepare_domain(domain: Domain, folder: Path) -> None:
+def prepare_domain(domain: Domain, folder: Path, capabilities: EmulatorCapabilities) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
 
+    :param capabilities: of the emulator that will run it.
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
-    decide(domain, folder, free_port)
+    decide(domain, folder, free_port, capabilities)
     for disk in domain.devices.disks:
         _check_disk(disk)
 
 
-def decide(domain: Domain, folder: Path, port: Callable[[str], int]) -> None:
-    """Fill in what a definition leaves to the start: aliases, sockets and ports.
+def decide(
+    domain: Domain,
+    folder: Path,
+    port: Callable[[str], int],
+    capabilities: EmulatorCapabilities,
+    host_cpu: HostCPU | None = None,
+) -> None:
+    """Fill in what a definition leaves to the start: the processor, aliases, sockets and ports.
 
     :param port: finds a free display port of an address.
+    :param capabilities: of the emulator that will run it.
+    :param host_cpu: see :func:`virt_qemu.cpu_start.decide_cpu`.
+    :raises VirtError: the processor cannot be had here.
     """
     assert domain.devices is not None
+    decide_cpu(domain, capabilities, host_cpu)
     assign_aliases(domain)
     for channel in domain.devices.channels:
         source = channel.source

@@ -101,7 +101,7 @@ def _model(builder: Builder) -> list[str]:
         return ["qemu32"] if domain.arch is Arch.I686 and "x86_64" in (emulator or "") else []
     if cpu.mode in (CPUMode.HOST_PASSTHROUGH, CPUMode.MAXIMUM):
         words = ["max" if cpu.mode is CPUMode.MAXIMUM else "host"]
-        if cpu.migratable is not None and builder.capabilities.has("cpu-migratable"):
+        if cpu.migratable is not None and builder.capabilities.has("cpu.migratable"):
             words.append(f"migratable={on_off(cpu.migratable)}")
     elif cpu.mode is CPUMode.HOST_MODEL:
         # Completion at start turns it into a custom model; what is left here is a mistake of ours.

@@ -56,7 +56,7 @@ class CPUArchitecture:
         """
         raise self._unsupported(f"cannot compare CPUs of {self.arch} architecture")
 
-    def update(self, guest: GuestCPU, host: HostCPU | None, relative: bool) -> None:
+    def update(self, guest: GuestCPU, host: HostCPU | GuestCPU | None, relative: bool) -> None:
         """Makes a guest's processor independent of the host (``virCPUUpdate``).
 
         :param relative: it is described relative to the host's.
@@ -126,14 +126,17 @@ def set_model_name(cpu: GuestCPU, name: str) -> None:
     cpu.model.fallback = cpu.model.fallback or CPUFallback.ALLOW
 
 
-def copy_host_model(guest: GuestCPU, host: HostCPU | None) -> None:
+def copy_host_model(guest: GuestCPU, host: HostCPU | GuestCPU | None) -> None:
     """Gives a guest the host's model, vendor and features, as a custom processor.
+
+    :param host: the host's, or what a hypervisor says it can give guests there.
 
     :raises ConfigUnsupported: the host's processor is not known.
     """
-    if host is None:
+    name = model_name(host) if host is not None else None
+    if host is None or name is None:
         raise ConfigUnsupported("unknown host CPU model", domain=ErrorDomain.CPU)
-    set_model_name(guest, host.model)
+    set_model_name(guest, name)
     guest.vendor = host.vendor
     guest.features = [each for name, policy in policies(host) for each in with_policy([name], policy)]
     guest.mode = CPUMode.CUSTOM

@@ -79,11 +79,12 @@ def compare_cpu(
     return _architecture(arch).compare(host, cpu, fail_incompatible)
 
 
-def update_cpu(arch: Arch, guest: GuestCPU, host: HostCPU | None) -> None:
+def update_cpu(arch: Arch, guest: GuestCPU, host: HostCPU | GuestCPU | None) -> None:
     """Makes a guest's processor independent of the host, in place (``virCPUUpdate``).
 
     ``host-model`` and ``match='minimum'`` become the host's model; optional features become required or disabled.
 
+    :param host: the host's processor, or what a hypervisor says it can give guests there; None: not known.
     :raises ConfigUnsupported: the host's processor is not known, or such a description is not possible.
     :raises InternalError: a model or feature is not known.
     """

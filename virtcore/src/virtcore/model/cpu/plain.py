@@ -24,7 +24,7 @@ class Plain(CPUArchitecture):
     ) -> CPUCompareResult:
         return CPUCompareResult.IDENTICAL
 
-    def update(self, guest: GuestCPU, host: HostCPU | None, relative: bool) -> None:
+    def update(self, guest: GuestCPU, host: HostCPU | GuestCPU | None, relative: bool) -> None:
         if relative and guest.mode is CPUMode.HOST_MODEL:
             copy_host_model(guest, host)
 
@@ -32,7 +32,7 @@ class Plain(CPUArchitecture):
 class S390(Plain):
     """s390 and s390x."""
 
-    def update(self, guest: GuestCPU, host: HostCPU | None, relative: bool) -> None:
+    def update(self, guest: GuestCPU, host: HostCPU | GuestCPU | None, relative: bool) -> None:
         if not relative:
             return
         if guest.mode in (None, CPUMode.CUSTOM):

@@ -89,7 +89,7 @@ class PPC64(CPUArchitecture):
             raise Incompatible(f"host CPU model does not match required CPU model {theirs}")
         return CPUCompareResult.IDENTICAL
 
-    def update(self, guest: GuestCPU, host: HostCPU | None, relative: bool) -> None:
+    def update(self, guest: GuestCPU, host: HostCPU | GuestCPU | None, relative: bool) -> None:
         # The model of host-model is a generation to be compatible with and stays.
         if guest.mode in (None, CPUMode.CUSTOM):
             guest.match = CPUMatch.EXACT

@@ -170,7 +170,7 @@ class X86(CPUArchitecture):
         if features:
             raise Incompatible(f"{why}: {', '.join(x86_map().names_of(features))}")
 
-    def update(self, guest: GuestCPU, host: HostCPU | None, relative: bool) -> None:
+    def update(self, guest: GuestCPU, host: HostCPU | GuestCPU | None, relative: bool) -> None:
         if relative:
             if host is None:
                 raise ConfigUnsupported("unknown host CPU model", domain=ErrorDomain.CPU)
@@ -186,7 +186,7 @@ class X86(CPUArchitecture):
             _disable_removed(guest, name)
 
     @staticmethod
-    def _take_host_model(guest: GuestCPU, host: HostCPU) -> None:
+    def _take_host_model(guest: GuestCPU, host: HostCPU | GuestCPU) -> None:
         wanted, vendor, mode = guest.features, guest.vendor, guest.mode
         copy_host_model(guest, host)
         for feature in wanted:

@@ -1,0 +1,111 @@
+"""What a start makes of the processor a guest asks for."""
+
+from __future__ import annotations
+
+import pytest
+
+from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities
+from virt_qemu.cpu_model import hypervisor_models, x86_data_of, x86_host_model
+from virt_qemu.cpu_start import decide_cpu
+from virtcore.errors import ConfigUnsupported, VirtError
+from virtcore.model.arch import Arch
+from virtcore.model.cpu import GuestCPU, load_guest_cpu
+from virtcore.model.cpu.x86_map import x86_map
+from virtcore.model.domain import OS, Domain, OSType, OSVariant, VirtType
+
+
+def expansion(model: str, *features: str, without: str = "", **migratable: bool) -> CPUExpansion:
+    """What QEMU says that can give all of a model, and some."""
+    known = x86_map()
+    found = known.require_model(model)
+    names = [*known.names_of(found.features), *features]
+    properties: dict[str, bool | int | str] = {name: name != without for name in names}
+    properties |= {"vendor": "GenuineIntel", "family": 6, "model": 60, "stepping": 3, "phys-bits": 0}
+    return CPUExpansion(name="base", properties=properties, migratable=migratable)
+
+
+def capabilities(host: CPUExpansion | None, *models: CPUDefinition, arch: Arch = Arch.X86_64) -> EmulatorCapabilities:
+    return EmulatorCapabilities(
+        binary="/bin/qemu",
+        arch=arch,
+        version=0,
+        package="",
+        flags=frozenset(),
+        accelerators={"kvm": Accelerator(cpus=list(models), host_cpu=host)},
+    )
+
+
+KNOWN = (CPUDefinition(name="Nehalem", blockers=[]), CPUDefinition(name="Westmere", blockers=["aes"]))
+
+
+def decided(xml: str, emulator: EmulatorCapabilities, arch: Arch = Arch.X86_64) -> GuestCPU:
+    domain = Domain(type=VirtType.KVM, name="x", cpu=load_guest_cpu(xml))
+    domain.os = OS(type=OSVariant(arch=arch, type=OSType.HVM))
+    decide_cpu(domain, emulator)
+    assert domain.cpu is not None
+    return domain.cpu
+
+
+def said(cpu: GuestCPU) -> tuple[str | None, str | None, list[str]]:
+    """Mode, model and features."""
+    features = [f"{'-' if feature.policy == 'disable' else '+'}{feature.name}" for feature in cpu.features]
+    return cpu.mode, cpu.model.name if cpu.model is not None else None, features
+
+
+def test_host_model() -> None:
+    host = expansion("Nehalem", "vmx", "invtsc", invtsc=False)
+    cpu = decided("<cpu mode='host-model'/>", capabilities(host, *KNOWN))
+    assert said(cpu) == ("custom", "Nehalem", ["+vmx"])
+    assert (cpu.vendor, cpu.match) == ("Intel", "exact")
+    assert cpu.model is not None
+    assert cpu.model.fallback == "forbid"
+
+
+def test_features_that_are_optional() -> None:
+    cpu = decided(
+        "<cpu match='exact'><model>Nehalem</model><feature policy='optional' name='vmx'/>"
+        "<feature policy='optional' name='avx'/></cpu>",
+        capabilities(expansion("Nehalem", "vmx"), *KNOWN),
+    )
+    assert said(cpu) == ("custom", "Nehalem", ["+vmx", "-avx"])
+
+
+def test_a_model_qemu_does_not_know() -> None:
+    emulator = capabilities(expansion("Nehalem"), *KNOWN)
+    cpu = decided("<cpu match='exact'><model>Penryn</model></cpu>", emulator)
+    assert said(cpu) == ("custom", "Nehalem", ["-sse4.2", "-popcnt"])
+    with pytest.raises(ConfigUnsupported, match="CPU model Penryn is not supported by hypervisor"):
+        decided("<cpu match='exact'><model fallback='forbid'>Penryn</model></cpu>", emulator)
+
+
+def test_what_stays() -> None:
+    emulator = capabilities(None)
+    for xml in ("<cpu mode='host-passthrough'/>", "<cpu><topology sockets='1' cores='1' threads='1'/></cpu>"):
+        assert said(decided(xml, emulator))[1] is None
+    power = decided("<cpu mode='host-model'><model>power8</model></cpu>", emulator, Arch.PPC64LE)
+    assert said(power) == ("host-model", "power8", [])
+
+
+def test_what_cannot_be_had() -> None:
+    with pytest.raises(ConfigUnsupported, match=r"CPU mode 'host-model' for x86_64 kvm domain on .* host is not supp"):
+        decided("<cpu mode='host-model'/>", capabilities(None))
+    with pytest.raises(VirtError, match="Unknown CPU model Sofa"):
+        decided("<cpu match='exact'><model>Sofa</model></cpu>", capabilities(expansion("Nehalem"), *KNOWN))
+
+
+def test_s390() -> None:
+    host = CPUExpansion(name="gen15a-base", properties={"aen": True, "te": False}, migratable={})
+    cpu = decided("<cpu mode='host-model'/>", capabilities(host, arch=Arch.S390X), Arch.S390X)
+    assert said(cpu) == ("custom", "gen15a-base", ["+aen", "-te"])
+
+
+def test_qemu_s_names() -> None:
+    assert hypervisor_models([]) is None
+    assert hypervisor_models([CPUDefinition(name="X", blockers=["pclmulqdq"])]) == {"X": ("pclmuldq",)}
+    data = x86_data_of(
+        CPUExpansion(name="base", properties={"pclmulqdq": True, "no-such-thing": True, "vendor": "A" * 12})
+    )
+    assert data.has("pclmuldq")
+    assert data.vendor is None
+    blocked = x86_host_model(expansion("Westmere"), KNOWN[1:])
+    assert said(blocked)[2] == ["-aes"]
