@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from virtcore.builtin.test.driver import TestDriver
+from virtcore.builtin.test.interfaces import TestInterfaces
+from virtcore.builtin.test.networks import TestNetworks
+from virtcore.builtin.test.secrets import TestFilters, TestSecrets
 from virtcore.driver import Subscription, inline
+from virtcore.driver.service import DriverService
 from virtcore.enums import DomainSnapshotDeleteFlags
 from virtcore.errors import InvalidArg
-from virtcore.types import DomainCheckpointRef, DomainRef, DomainSnapshotRef
+from virtcore.types import (
+    DomainCheckpointRef,
+    DomainRef,
+    DomainSnapshotRef,
+    NetworkRef,
+    NWFilterRef,
+    SecretRef,
+)
 
 
 class Faulty(TestDriver):
@@ -143,6 +155,57 @@ class OwnParent(Faulty):
         return checkpoint
 
 
+class _EndlessNetworks(TestNetworks):
+    async def network_destroy(self, network: NetworkRef) -> None:
+        self.network(network)
+
+
+class Undying(Faulty):
+    """Says that a network has stopped which runs on."""
+
+    caught_by = "TestNetworks"
+    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"network": _EndlessNetworks}
+
+
+class _StickyInterfaces(TestInterfaces):
+    @inline
+    def connection_interface_rollback(self, flags: int = 0) -> None:
+        self.connection_interface_commit(flags)
+
+
+class Unforgiving(Faulty):
+    """Keeps the changes of interfaces that were to be taken back."""
+
+    caught_by = "TestInterfaces"
+    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"interface": _StickyInterfaces}
+
+
+class _ChattySecrets(TestSecrets):
+    @inline
+    def secret_xml(self, secret: SecretRef, flags: int = 0) -> str:
+        value = self.secrets.get(secret.uuid).value or b""
+        return super().secret_xml(secret).replace("<secret", f"<!-- {value!r} --><secret")
+
+
+class Chatty(Faulty):
+    """Shows the value of a secret in its XML."""
+
+    caught_by = "TestSecrets"
+    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"secret": _ChattySecrets}
+
+
+class _LooseFilters(TestFilters):
+    async def nwfilter_undefine(self, nwfilter: NWFilterRef) -> None:
+        self.filters.table.remove(self.nwfilter(nwfilter))
+
+
+class Loose(Faulty):
+    """Removes filters that are in use."""
+
+    caught_by = "TestFilters"
+    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"nwfilter": _LooseFilters}
+
+
 FAULTY: list[type[Faulty]] = [
     UntruthfulVersion,
     WrongMissing,
@@ -154,6 +217,10 @@ FAULTY: list[type[Faulty]] = [
     Impatient,
     Racing,
     Boaster,
+    Undying,
+    Unforgiving,
+    Chatty,
+    Loose,
     Orphanage,
     OwnParent,
 ]

@@ -34,6 +34,7 @@ from virtcore.types import DomainRef, TypedParameters
 if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
     from virtcore.builtin.test.console import EchoStream
+    from virtcore.driver.service import DriverService
     from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainConsoleFlags
 
 __all__ = ["TestDriver"]
@@ -68,7 +69,7 @@ class TestDriver(CPUModelDriver, MomentDriver[TestState]):
     function_prefix = "test"
     baseline_flags = ConnectBaselineCPUFlags.EXPAND_FEATURES
     local_only = True
-    own_services: ClassVar[Mapping[str, str]] = {
+    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {
         "interface": "virtcore.builtin.test.interfaces:TestInterfaces",
         "network": "virtcore.builtin.test.networks:TestNetworks",
         "nwfilter": "virtcore.builtin.test.secrets:TestFilters",

@@ -32,6 +32,7 @@ from virtcore.testing.suite.claims import TestClaims
 from virtcore.testing.suite.domains import TestDomainDefinitions, TestDomainLife, defined
 from virtcore.testing.suite.hosts import TestConnection
 from virtcore.testing.suite.moments import TestCheckpoints, TestSnapshots
+from virtcore.testing.suite.services import TestFilters, TestInterfaces, TestNetworks, TestSecrets
 from virtcore.testing.suite.target import Target, connection, covers, needs, says_what_it_tests, target, uri
 
 __all__ = [
@@ -44,8 +45,12 @@ __all__ = [
     "TestDomainDefinitions",
     "TestDomainLife",
     "TestEvents",
+    "TestFilters",
+    "TestInterfaces",
+    "TestNetworks",
     "TestPersistence",
     "TestReadOnly",
+    "TestSecrets",
     "TestSnapshots",
     "connection",
     "covers",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from virtcore.api.sync import Connection, Domain
+    from virtcore.api.sync import Connection, Domain, Network, StoragePool
 
 __all__ = ["Target", "connection", "covers", "covered_by", "needs", "says_what_it_tests", "target", "uri"]
 
@@ -45,6 +45,14 @@ class Target:
     def domain_with_disk(self, name: str) -> str:
         """To override where checkpoints are claimed: the XML of one with a writable disk that can have them."""
         raise NotImplementedError("the target has no domain_with_disk()")
+
+    def network(self, name: str) -> str:
+        """The XML of a small network; by default one that is connected to nothing."""
+        return f"<network><name>{name}</name><bridge name='vcsuite0'/></network>"
+
+    def interface(self, name: str) -> str:
+        """The XML of a host interface that may be configured and started."""
+        return f"<interface type='ethernet' name='{name}'><start mode='none'/></interface>"
 
 
 def covers(*operations: str) -> Callable[[F], F]:
@@ -96,19 +104,21 @@ def connection(uri: str) -> Iterator[Connection]:
 
     with virtcore.connect(uri) as connection:
         yield connection
-        for domain in connection.list_domains() if connection.supports("connection_list_domains") else ():
-            if domain.name.startswith(PREFIX):
-                _remove(domain)
+        for kind in ("domains", "networks", "storage_pools"):
+            if connection.supports(f"connection_list_{kind}"):
+                for found in getattr(connection, f"list_{kind}")():
+                    if found.name.startswith(PREFIX):
+                        _remove(found)
 
 
-def _remove(domain: Domain) -> None:
-    """End and remove a domain, whichever of the two applies."""
+def _remove(found: Domain | Network | StoragePool) -> None:
+    """End and remove an object, whichever of the two applies."""
     from virtcore import errors
 
-    for step in (domain.destroy, domain.undefine):
+    for step in (found.destroy, found.undefine):
         try:
             step()
-        except (errors.OperationInvalid, errors.NoDomain, errors.UnsupportedError):
+        except (errors.OperationInvalid, errors.NotFoundError, errors.UnsupportedError):
             continue
 
 
