@@ -396,3 +396,8 @@ def test_other_streams_have_none(connection: virtcore.Connection) -> None:
     assert stream.read_sparse(2) == b"da"
     with pytest.raises(NoSupport, match="virStreamSendHole"):
         stream.write_hole(1)
+
+
+def test_operations_that_libvirt_has_not_got_are_refused_by_their_kind() -> None:
+    with virtcore.connect("test:///default", readonly=True) as connection:
+        assert [row.domain.name for row in connection.recent_stats()] == ["test"]

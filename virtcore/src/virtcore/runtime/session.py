@@ -548,7 +548,12 @@ def _denial(method: Method) -> str:
 
 
 def _needs_write(method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a read-only connection refuses a call, which may depend on its arguments."""
+    """Whether a read-only connection refuses a call, which may depend on its arguments.
+
+    libvirt's facts decide about its functions, the kind about operations that it has not got.
+    """
+    if canonical(method.name) is None:
+        return method.change
     given = dict(kwargs)
     if method.operation is not None:
         given.update(zip(list(method.operation.signature.parameters)[1:], args, strict=False))
