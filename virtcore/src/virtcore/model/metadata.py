@@ -41,13 +41,14 @@ def find_metadata(metadata: str | None, uri: str | None) -> str | None:
         return None
     from lxml import etree
 
-    for element in etree.fromstring(metadata):
+    parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True)
+    for element in etree.fromstring(metadata, parser):
         if isinstance(element.tag, str) and etree.QName(element).namespace == uri:
             # libvirt hands it out without the namespace that it was asked for by.
             for inner in element.iter(f"{{{uri}}}*"):
                 inner.tag = etree.QName(inner).localname
             etree.cleanup_namespaces(element)
-            return etree.tostring(element, encoding="unicode", with_tail=False)
+            return str(etree.tostring(element, encoding="unicode", with_tail=False, pretty_print=True)).rstrip("\n")
     return None
 
 

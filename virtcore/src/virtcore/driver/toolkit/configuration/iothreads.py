@@ -1,0 +1,106 @@
+"""I/O threads of a configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtcore.errors import InvalidArg
+from virtcore.operations.values import IOThreadInfo
+from virtcore.types import CpuMap
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+
+__all__ = ["add", "iothreads", "pin", "remove", "require"]
+
+
+def _numbers(domain: Domain) -> list[int]:
+    if domain.iothread_ids:
+        return [thread.id for thread in domain.iothread_ids]
+    return list(range(1, (domain.iothreads or 0) + 1))
+
+
+def iothreads(domain: Domain) -> list[IOThreadInfo]:
+    """The threads, and the host CPUs they may be on; where nothing is said, as many as there are virtual CPUs."""
+    tune = domain.cputune
+    pinned = {} if tune is None else {entry.iothread: entry.cpuset for entry in tune.iothreadpins}
+    unpinned = CpuMap(range(domain.vcpu_count))
+    if domain.vcpu is not None and domain.vcpu.cpuset is not None:
+        unpinned = CpuMap(domain.vcpu.cpuset)
+    return [IOThreadInfo(number, CpuMap(pinned.get(number, unpinned))) for number in _numbers(domain)]
+
+
+def require(domain: Domain, number: int) -> None:
+    """Refuse what is no I/O thread of a configuration."""
+    if number not in _numbers(domain):
+        raise InvalidArg(f"cannot find IOThread '{number}' in iothreadids")
+
+
+def add(domain: Domain, number: int) -> None:
+    """Add a thread."""
+    numbers = _numbers(domain)
+    if number in numbers:
+        raise InvalidArg(f"an IOThread is already using iothread_id '{number}'")
+    _list(domain, [*numbers, number])
+
+
+def remove(domain: Domain, number: int) -> None:
+    """Remove a thread that nothing uses, and what is said of it."""
+    numbers = _numbers(domain)
+    if number not in numbers:
+        raise InvalidArg(f"cannot find IOThread '{number}' in iothreadids list")
+    _check_unused(domain, number)
+    numbers.remove(number)
+    if domain.iothread_ids or numbers != list(range(1, len(numbers) + 1)):
+        _list(domain, numbers)
+    else:
+        domain.iothreads = len(numbers)
+    tune = domain.cputune
+    if tune is not None:
+        from virtcore.xml import CpuSet
+
+        tune.iothreadpins = [entry for entry in tune.iothreadpins if entry.iothread != number]
+        for entry in tune.iothreadscheds:
+            entry.iothreads = CpuSet(entry.iothreads - {number})
+        tune.iothreadscheds = [entry for entry in tune.iothreadscheds if entry.iothreads]
+
+
+def pin(domain: Domain, number: int, cpus: CpuMap) -> None:
+    """Set the host CPUs that a thread may be on."""
+    from virtcore.model.domain.cputune import CPUTune, IOThreadPin
+    from virtcore.xml import CpuSet
+
+    if not cpus:
+        raise InvalidArg("Empty iothread cpumap list for pinning")
+    numbers = _numbers(domain)
+    if number not in numbers:
+        raise InvalidArg(f"iothreadid {number} not found")
+    domain.cputune = domain.cputune or CPUTune()
+    found = {entry.iothread: entry for entry in domain.cputune.iothreadpins}
+    found[number] = IOThreadPin(iothread=number, cpuset=CpuSet(cpus))
+    domain.cputune.iothreadpins = [found[each] for each in numbers if each in found]
+
+
+def _list(domain: Domain, numbers: list[int]) -> None:
+    from virtcore.model.domain.resources import IOThread
+
+    known = {thread.id: thread for thread in domain.iothread_ids}
+    domain.iothread_ids = [known.get(number) or IOThread(id=number) for number in numbers]
+    domain.iothreads = len(numbers)
+
+
+def _check_unused(domain: Domain, number: int) -> None:
+    devices = domain.devices
+    if devices is None:
+        return
+    for disk in devices.disks:
+        driver = disk.driver
+        if driver is not None and (
+            driver.iothread == number or any(mapping.id == number for mapping in driver.iothreads)
+        ):
+            name = disk.target.dev if disk.target is not None else None
+            raise InvalidArg(f"cannot remove IOThread {number} since it is being used by disk '{name}'")
+    for controller in devices.controllers:
+        options = getattr(controller, "driver", None)
+        if options is not None and getattr(options, "iothread", None) == number:
+            raise InvalidArg(f"cannot remove IOThread '{number}' since it is being used by controller")
