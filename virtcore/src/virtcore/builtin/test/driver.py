@@ -8,8 +8,13 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from virtcore.builtin.test.host import SYSINFO
+from virtcore.builtin.test.agent import AgentParts
+from virtcore.builtin.test.host import MAX_VCPUS, SYSINFO
+from virtcore.builtin.test.hosting import HostParts
+from virtcore.builtin.test.inspecting import InspectingParts
+from virtcore.builtin.test.reaching import ReachingParts
 from virtcore.builtin.test.state import TestState
+from virtcore.builtin.test.tuning import TuningParts
 from virtcore.driver.base import Credential, OpenRequest
 from virtcore.driver.toolkit.cpus import CPUModelDriver
 from virtcore.driver.toolkit.domains import DomainObject
@@ -60,7 +65,9 @@ _SNAPSHOT_CREATE_FLAGS = int(
 )
 
 
-class TestDriver(CPUModelDriver, MomentDriver[TestState]):
+class TestDriver(
+    HostParts, AgentParts, InspectingParts, ReachingParts, TuningParts, CPUModelDriver, MomentDriver[TestState]
+):
     """A connection to a host that does not exist."""
 
     __test__ = False  # no test case, whatever its name
@@ -138,7 +145,7 @@ class TestDriver(CPUModelDriver, MomentDriver[TestState]):
 
     @inline
     def connection_max_vcpus(self, type: str | None = None) -> int:
-        return 32
+        return MAX_VCPUS
 
     @inline
     def connection_node_info(self) -> NodeInfo:
@@ -221,7 +228,16 @@ class TestDriver(CPUModelDriver, MomentDriver[TestState]):
     @inline
     def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
         self.check_flags(flags, 0, "domain_control_info")
-        self.domain(domain).require_active()
+        obj = self.domain(domain)
+        obj.require_active()
+        # Whoever sets the guest's clock to one of these times sees the states that libvirt's driver has for testing.
+        seconds = self.state.guest(obj).time.seconds
+        if 0 < seconds < 10000:
+            return ControlInfo(DomainControlState.JOB, 0, seconds)
+        if 10000 <= seconds < 30000:
+            return ControlInfo(DomainControlState.OCCUPIED, 0, seconds - 10000)
+        if 30000 <= seconds < 60000:
+            return ControlInfo(DomainControlState.ERROR, seconds % 4, seconds - 30000)
         return ControlInfo(DomainControlState.OK, 0, 0)
 
     @inline
@@ -241,10 +257,8 @@ class TestDriver(CPUModelDriver, MomentDriver[TestState]):
     def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
         known = DomainMessageType.DEPRECATION | DomainMessageType.TAINTING | DomainMessageType.IOERRORS
         self.check_flags(flags, known, "domain_messages")
-        from virtcore.builtin.test.taint import Messages
-
-        found = self.domain(domain).private
-        return found.select(int(flags)) if isinstance(found, Messages) else []
+        found = self.state.guest(self.domain(domain)).messages
+        return [] if found is None else found.select(int(flags))
 
     async def domain_set_autostart(self, domain: DomainRef, autostart: bool) -> None:
         self.domain(domain).autostart = autostart  # also of transient ones, here
@@ -266,5 +280,5 @@ class TestDriver(CPUModelDriver, MomentDriver[TestState]):
 
         rows = self.stats_of(obj, groups, self.state_info(obj))
         if groups & DomainStatsTypes.IOTHREAD:
-            iothreads(rows, str(self.state.facts(obj)["iothreads"]).split())
+            iothreads(rows, self.state.guest(obj).polling)
         return rows

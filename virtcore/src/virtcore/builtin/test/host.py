@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 from virtcore.operations.values import NodeInfo
 
-__all__ = ["DEFAULT_CELLS", "DEFAULT_NODE", "EMULATOR", "PAGE_SIZES", "SYSINFO", "Cell"]
+__all__ = ["DEFAULT_CELLS", "DEFAULT_NODE", "EMULATOR", "MAX_VCPUS", "PAGE_SIZES", "SYSINFO", "Cell"]
 
 EMULATOR = "/usr/bin/test-hv"
 
 DEFAULT_NODE = NodeInfo("i686", 3 * 1024 * 1024, 16, 1400, 2, 2, 2, 2)
+
+#: Most virtual CPUs of a guest.
+MAX_VCPUS = 32
 
 PAGE_SIZES = (4, 8, 2048, 1024 * 1024)
 

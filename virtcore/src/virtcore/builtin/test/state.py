@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.builtin.test.host import DEFAULT_CELLS, DEFAULT_NODE, Cell
 from virtcore.builtin.test.moments import TestMoments
 from virtcore.driver.toolkit.domains import DomainObject
+from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainPausedReason,
@@ -24,12 +25,14 @@ from virtcore.enums.domain_events import (
     DomainEventUndefinedDetailType,
 )
 from virtcore.errors import InternalError
-from virtcore.operations.values import NodeInfo
+from virtcore.operations.values import GuestTime, NodeInfo
+from virtcore.types import CpuMap
 
 if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
     from virtcore.builtin.test.interfaces import TestInterfaceTable
     from virtcore.builtin.test.networks import TestNetworkTable
+    from virtcore.builtin.test.taint import Messages
     from virtcore.driver.toolkit.nwfilters import Filters
     from virtcore.driver.toolkit.secrets import Secrets
     from virtcore.driver.toolkit.store import Facts
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.rules import DomainRules, ParseFlag
     from virtcore.types import DomainRef
 
-__all__ = ["TestState"]
+__all__ = ["Guest", "Polling", "TestState"]
 
 _NAME = "test"
 _UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
@@ -83,12 +86,37 @@ DEFAULT_FACTS: Facts = {
     "memory": 2097152,
     "vcpus": 2,
     "max_vcpus": 2,
-    "iothreads": "",
     "plain": True,
 }
 
 
-class TestState(TestMoments):
+class Polling(NamedTuple):
+    """How an I/O thread polls: longest time in ns, factors by which it grows and shrinks."""
+
+    max_ns: int = 32768
+    grow: int = 0
+    shrink: int = 0
+
+
+class Guest:
+    """What is known of a guest beyond its configuration; it outlives the guest's runs.
+
+    :ivar messages: warnings about it.
+    :ivar frozen: file systems that are not written to.
+    :ivar time: its clock, which stands still.
+    :ivar polling: the I/O threads that were added, by number.
+    """
+
+    __slots__ = ("frozen", "messages", "polling", "time")
+
+    def __init__(self) -> None:
+        self.messages: Messages | None = None
+        self.frozen: frozenset[str] = frozenset()
+        self.time = GuestTime(627319920, 0)
+        self.polling: dict[int, Polling] = {}
+
+
+class TestState(TestMoments, ReconfigurableState):
     """State of the test driver; nothing of it survives.
 
     :param configuration: the host described in a file; None for the default one.
@@ -117,10 +145,16 @@ class TestState(TestMoments):
         obj.persistent = True
         obj.text = DEFAULT_DOMAIN
         obj.facts = DEFAULT_FACTS
-        self.activate(obj, lambda: self.definition(obj), facts=DEFAULT_FACTS)
+        self.activate(obj, self._default_domain, facts=DEFAULT_FACTS)
         # libvirt's driver sets the state of the domains it reads anew, without a reason.
         self.set_state(obj, DomainState.RUNNING, DomainRunningReason.UNKNOWN)
         self.domains.publish(obj)
+
+    def _default_domain(self) -> Domain:
+        """What the default domain runs with, whatever has become of its definition meanwhile."""
+        from virtcore.model.domain.rules import ParseFlag
+
+        return self.load(DEFAULT_DOMAIN, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
 
     async def _add_configured(self, configuration: Configuration) -> None:
         from virtcore.builtin.test.taint import messages
@@ -133,7 +167,7 @@ class TestState(TestMoments):
             if not found.transient:
                 self.take_definition(obj, domain)
             obj.managed_save = found.managed_save
-            obj.private = messages(domain)
+            self.guest(obj).messages = messages(domain)
             if found.state != DomainState.SHUTOFF:
                 self.activate(obj, domain)
             self.set_state(obj, found.state, 0)
@@ -169,7 +203,21 @@ class TestState(TestMoments):
 
         return Filters()
 
+    def guest(self, obj: DomainObject) -> Guest:
+        """What is known of a guest beyond its configuration."""
+        if not isinstance(obj.private, Guest):
+            obj.private = Guest()
+        return obj.private
+
     # -- hooks
+
+    @property
+    def host_cpus(self) -> CpuMap:
+        node = self.node
+        return CpuMap(range(node.nodes * node.sockets * node.cores * node.threads))
+
+    async def change_guest(self, obj: DomainObject, changed: Domain) -> None:
+        """There is nothing behind the configuration."""
 
     def make_rules(self) -> DomainRules:
         from virtcore.builtin.test.rules import TestRules
@@ -182,9 +230,6 @@ class TestState(TestMoments):
         domain = super().load(xml, flags)
         name_interfaces(domain)
         return domain
-
-    def facts_of(self, domain: Domain) -> Facts:
-        return {**super().facts_of(domain), "iothreads": " ".join(str(thread.id) for thread in domain.iothread_ids)}
 
     async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
         await super().before_undefine(obj, flags)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virtcore.driver.base import Driver
 from virtcore.driver.toolkit.checks import check_flags
 from virtcore.enums.host import ConnectBaselineCPUFlags, ConnectCompareCPUFlags, CPUCompareResult
-from virtcore.errors import InvalidArg
+from virtcore.errors import ErrorDomain, InvalidArg
 
 if TYPE_CHECKING:
     from virtcore.model.cpu import HostCPU
@@ -42,6 +42,8 @@ class CPUModelDriver(Driver):
         from virtcore.xml import format
 
         check_flags(flags, self.baseline_flags, "connection_baseline_cpu", self.function_prefix)
+        if not xml_cpus:
+            raise InvalidArg("no CPUs given", domain=ErrorDomain.CPU)
         cpus = [load_host_cpu(xml) for xml in xml_cpus]
         result = baseline_cpu(cpus, migratable=bool(flags & ConnectBaselineCPUFlags.MIGRATABLE))
         if flags & ConnectBaselineCPUFlags.EXPAND_FEATURES:
