@@ -15,7 +15,7 @@ from virt_remote.server.client import Client
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
 from virtcore.enums import DomainBlockJobType, DomainState, IPAddrType, VcpuState
 from virtcore.enums.common import TypedParameterType
-from virtcore.errors import NoDomain, OperationInvalid
+from virtcore.errors import NoDomain, OperationAborted, OperationInvalid
 from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, QemuMonitorEvent
 from virtcore.operations.parameters import CPU_STATS
 from virtcore.operations.procedures import procedure, program
@@ -95,6 +95,8 @@ class ToyDriver(Driver):
         self.streams: list[EchoStream] = []
         self.volume = HoledStream()
         self.release = asyncio.Event()
+        self.saving = asyncio.Event()
+        self.aborted = False
         self.closed = False
         self.domains = [FIRST, SECOND]
         self.calls: list[tuple[object, ...]] = []
@@ -214,6 +216,19 @@ class ToyDriver(Driver):
         flags: int = 0,
     ) -> None:
         self.calls.append(("save", file, dxml, image_format, parallel_channels, flags))
+        if file == "/long":
+            self.saving.clear()
+            await self.saving.wait()
+            if self.aborted:
+                raise OperationAborted("'domain_save' was aborted")
+
+    @inline
+    def domain_abort_job(self, domain: DomainRef, flags: int = 0) -> None:
+        self.calls.append(("abort", domain.name))
+        if domain == SECOND:
+            raise OperationInvalid("no job is active on the domain")
+        self.aborted = True
+        self.saving.set()
 
     @inline
     def connection_list_node_devices(self, capability: str | None = None, flags: int = 0) -> Sequence[NodeDeviceRef]:

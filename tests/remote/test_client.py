@@ -35,6 +35,7 @@ from virtcore.errors import (
     InvalidArg,
     NoDomain,
     NoSupport,
+    OperationAborted,
     OperationDenied,
     OperationInvalid,
     SystemError,
@@ -261,6 +262,37 @@ def test_what_is_not_name_by_name(tmp_path: Path) -> None:
             await ends.call("domain_interface_addresses", FIRST, 1)
 
     play(readonly, tmp_path / "..", readonly=True, tcp=True)
+
+
+def test_an_abort_reaches_the_daemon(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        save = asyncio.create_task(ends.call("domain_save", FIRST, "/long"))
+        await asyncio.sleep(0.05)
+        (job,) = ends.session.jobs()
+        assert job.abortable
+        job.abort()
+        with pytest.raises(OperationAborted):
+            await save
+        assert ends.driver.calls[1:] == [("abort", "first")]
+        assert ends.session.jobs() == []
+
+    play(scenario, tmp_path)
+
+
+def test_what_the_daemon_cannot_abort_goes_on(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        save = asyncio.create_task(ends.call("domain_save", SECOND, "/long"))
+        await asyncio.sleep(0.05)
+        (job,) = ends.session.jobs()
+        for count in (1, 2):
+            job.abort()
+            await asyncio.sleep(0.05)
+            assert ends.driver.calls[1:] == [("abort", "second")] * count
+            assert not job.done, "nothing says that it has ended while it has not"
+        ends.driver.saving.set()
+        await save
+
+    play(scenario, tmp_path)
 
 
 def test_a_stream(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
@@ -20,9 +22,11 @@ from virtcore.operations.spellings import canonical_function, spellings_of
 from virtcore.operations.wire.codec import EncodingError, codec
 from virtcore.operations.wire.events import EVENTS, FAMILIES
 from virtcore.operations.wire.mapping import ClientCall, client_operation
-from virtcore.types import NetworkRef
+from virtcore.types import DomainRef, NetworkRef
 
 __all__ = ["RemoteDriver"]
+
+log = logging.getLogger("virtcore")
 
 READONLY: Final = 1  # VIR_CONNECT_RO
 AUTH_NONE: Final = 0
@@ -167,6 +171,35 @@ class RemoteDriver(Driver):
                 self._absent.add(call.spelling.function)
         raise refusal or NoSupport(canonical_function(operation))
 
+    async def _run_job(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Carry out an operation that can be aborted: cancelled is not the wait but the domain's job, where the daemon
+        has it. Where it cannot be aborted, it goes on, and so does this."""
+        work = asyncio.ensure_future(self._operate(operation, arguments, named))
+        while True:
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                if work.done():
+                    raise
+                if await self._abort(arguments):
+                    await asyncio.wait([work])
+                    if work.cancelled() or work.exception() is not None:
+                        raise
+                    return work.result()  # it was quicker
+
+    async def _abort(self, arguments: tuple[Any, ...]) -> bool:
+        """Abort the job of the domain that an operation works on. Returns whether the daemon did."""
+        subject = arguments[0] if arguments else None
+        domain = getattr(subject, "domain", subject)  # of a snapshot
+        if not isinstance(domain, DomainRef):
+            return False
+        try:
+            await self._operate("domain_abort_job", (domain,), {})
+        except VirtError as error:
+            log.info("the job of '%s' goes on: %s", domain.name, error)
+            return False
+        return True
+
     async def _invoke(self, call: ClientCall, wire_arguments: tuple[Any, ...]) -> Any:
         row = call.procedure
         try:
@@ -188,7 +221,8 @@ class RemoteDriver(Driver):
 
 def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:
     async def method(self: RemoteDriver, *arguments: Any, **named: Any) -> Any:
-        return await self._operate(operation.name, arguments, named)
+        carry_out = self._run_job if operation.abortable else self._operate
+        return await carry_out(operation.name, arguments, named)
 
     method.__name__ = operation.name
     method.__qualname__ = f"RemoteDriver.{operation.name}"
