@@ -1,7 +1,7 @@
 """A host described in a file: ``test:///path/to/file.xml``.
 
-Read are ``<cpu>`` and ``<memory>`` of the host, its domains, and who may connect. Elements may stand in files of their
-own, named by a ``file`` attribute relative to the first.
+Read are ``<cpu>`` and ``<memory>`` of the host, its domains, networks, pools with their volumes, and devices, and who
+may connect. Elements may stand in files of their own, named by a ``file`` attribute relative to the first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from virtcore.operations.values import NodeInfo
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-__all__ = ["Configuration", "ConfiguredDomain", "read"]
+__all__ = ["Configuration", "ConfiguredDomain", "ConfiguredPool", "read"]
 
 NAMESPACE = "http://libvirt.org/schemas/domain/test/1.0"
 
@@ -32,6 +32,13 @@ class ConfiguredDomain(NamedTuple):
     snapshots: list[str]
 
 
+class ConfiguredPool(NamedTuple):
+    """A storage pool of the file: its document and those of its volumes."""
+
+    xml: str
+    volumes: list[str]
+
+
 class Configuration(NamedTuple):
     """What a file says: the host, its domains, the documents of its other objects, who may connect.
 
@@ -42,6 +49,8 @@ class Configuration(NamedTuple):
     domains: list[ConfiguredDomain]
     networks: list[str]
     interfaces: list[str]
+    pools: list[ConfiguredPool]
+    devices: list[str]
     users: dict[str, str | None]
 
 
@@ -56,6 +65,8 @@ def read(path: str) -> Configuration:
         [_domain(_included(element, path), path) for element in root.iterfind("domain")],
         _documents(root, path, "network"),
         _documents(root, path, "interface"),
+        [_pool(_included(element, path), path) for element in root.iterfind("pool")],
+        _documents(root, path, "device"),
         dict(_user(element) for element in root.iterfind("auth/user")),
     )
 
@@ -86,6 +97,15 @@ def _documents(root: _Element, path: str, name: str) -> list[str]:
 
     found = [_included(element, path) for element in root.iterfind(name)]
     return [etree.tostring(element, encoding="unicode", with_tail=False) for element in found]
+
+
+def _pool(element: _Element, path: str) -> ConfiguredPool:
+    from lxml import etree
+
+    volumes = _documents(element, path, "volume")
+    for volume in element.findall("volume"):
+        element.remove(volume)
+    return ConfiguredPool(etree.tostring(element, encoding="unicode", with_tail=False), volumes)
 
 
 def _number(root: _Element, path: str, default: int, complaint: str) -> int:

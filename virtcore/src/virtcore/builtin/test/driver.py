@@ -81,6 +81,8 @@ class TestDriver(
         "network": "virtcore.builtin.test.networks:TestNetworks",
         "nwfilter": "virtcore.builtin.test.secrets:TestFilters",
         "secret": "virtcore.builtin.test.secrets:TestSecrets",
+        "storage": "virtcore.builtin.test.storage:TestStorage",
+        "nodedev": "virtcore.builtin.test.nodedev:TestNodeDevices",
     }
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
     from virtcore.builtin.test.interfaces import TestInterfaceTable
     from virtcore.builtin.test.networks import TestNetworkTable
+    from virtcore.builtin.test.nodedev import TestDevices
+    from virtcore.builtin.test.storage import TestPools
     from virtcore.builtin.test.taint import Messages
     from virtcore.driver.toolkit.nwfilters import Filters
     from virtcore.driver.toolkit.secrets import Secrets
@@ -174,6 +176,15 @@ class TestState(TestMoments, ReconfigurableState):
             self.domains.publish(obj)
             if found.snapshots:
                 await self.add_snapshots(obj, found.snapshots)
+        # What cannot be read is told at once, not to whoever comes first.
+        if configuration.networks:
+            self.networks  # noqa: B018  # made by looking
+        if configuration.interfaces:
+            self.interfaces  # noqa: B018
+        if configuration.pools:
+            self.pools  # noqa: B018
+        if configuration.devices:
+            self.devices  # noqa: B018
 
     @cached_property
     def networks(self) -> TestNetworkTable:
@@ -202,6 +213,21 @@ class TestState(TestMoments, ReconfigurableState):
         from virtcore.driver.toolkit.nwfilters import Filters
 
         return Filters()
+
+    @cached_property
+    def pools(self) -> TestPools:
+        """The host's storage pools."""
+        from virtcore.builtin.test.storage import TestPools
+
+        configured = None if self._configuration is None else self._configuration.pools
+        return TestPools(configured, lambda: self.devices)
+
+    @cached_property
+    def devices(self) -> TestDevices:
+        """The host's devices."""
+        from virtcore.builtin.test.nodedev import TestDevices
+
+        return TestDevices(None if self._configuration is None else self._configuration.devices)
 
     def guest(self, obj: DomainObject) -> Guest:
         """What is known of a guest beyond its configuration."""

@@ -8,7 +8,7 @@ object leaves it transient, and a transient one is gone when it stops.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -137,6 +137,9 @@ class DefinedObjects(Generic[T, D]):
         """Hook: name and UUID in a complete document."""
         raise NotImplementedError
 
+    def admit(self, document: D) -> None:
+        """Hook: refuse a document that has no place beside the objects there are; before its identity is looked at."""
+
     def check(self, obj: T, document: D) -> None:
         """Hook: refuse a document for an object, before anything has changed."""
 
@@ -182,6 +185,7 @@ class DefinedObjects(Generic[T, D]):
             nothing has changed.
         """
         document = self.load(text, validate=validate)
+        self.admit(document)
         name, uuid = self.identity(document)
         with self.table.holding(name, uuid) as obj:
             async with obj.config_lock:
@@ -239,36 +243,43 @@ class DefinedObjects(Generic[T, D]):
 
     # -- activity
 
-    async def create(self, obj: T) -> None:
+    async def create(self, obj: T, prepare: Callable[[T], Awaitable[None]] | None = None) -> None:
         """Start a defined object.
 
+        :param prepare: done before :meth:`start`, with the document that starts.
         :raises OperationInvalid: it is active.
         """
         async with obj.lock:
             obj.require_known()
             obj.require_inactive()
-            await self._start(obj, obj.current)
+            await self._start(obj, obj.current, prepare)
 
-    async def create_from(self, text: str, *, validate: bool = False) -> T:
+    async def create_from(
+        self, text: str, *, validate: bool = False, prepare: Callable[[T], Awaitable[None]] | None = None
+    ) -> T:
         """Start an object from a document; without a definition it is transient.
 
+        :param prepare: done before :meth:`start`, with the document that starts.
         :raises VirtError: the document is refused, or it is active already.
         """
         document = self.load(text, validate=validate)
+        self.admit(document)
         name, uuid = self.identity(document)
         with self.table.holding(name, uuid, running=True) as obj:
             async with obj.lock:
                 obj.check_startable()
                 self.check(obj, document)
-                await self._start(obj, document)
+                await self._start(obj, document, prepare)
                 self.table.publish(obj)
                 return obj
 
-    async def _start(self, obj: T, document: D) -> None:
+    async def _start(self, obj: T, document: D, prepare: Callable[[T], Awaitable[None]] | None) -> None:
         from copy import deepcopy
 
         obj.live = deepcopy(document)  # changes of what runs are none of the definition
         try:
+            if prepare is not None:
+                await prepare(obj)
             await self.start(obj)
         except BaseException:
             obj.live = None
@@ -284,7 +295,11 @@ class DefinedObjects(Generic[T, D]):
             obj.require_known()
             obj.require_active()
             await self.stop(obj)
-            obj.live = None
-            if not obj.persistent:
-                self.table.remove(obj)
-            self.tell(obj, Transition.STOPPED)
+            self._stopped(obj)
+
+    def _stopped(self, obj: T) -> None:
+        """It works no more."""
+        obj.live = None
+        if not obj.persistent:
+            self.table.remove(obj)
+        self.tell(obj, Transition.STOPPED)

@@ -263,6 +263,16 @@ Capability: TypeAlias = (
 )
 
 
+#: Parts of capabilities that are capabilities, too.
+_PARTS = {
+    "fc_host": CapabilityType.FC_HOST,
+    "vport_ops": CapabilityType.VPORTS,
+    "mdev_types": CapabilityType.MDEV_TYPES,
+    "vpd": CapabilityType.VPD,
+    "ccwgroup_member": CapabilityType.CCWGROUP_MEMBER,
+}
+
+
 @element("devnode")
 class Devnode:
     """A path in ``/dev``."""
@@ -304,3 +314,23 @@ class NodeDevice:
     def capability(self, kind: type[T]) -> T | None:
         """The device's capability of a kind; None where it has none."""
         return next((each for each in self.capabilities if isinstance(each, kind)), None)
+
+    def kinds(self, *, parts: bool = True) -> list[CapabilityType]:
+        """What the device is, as lists are filtered by it.
+
+        :param parts: also what its capabilities are beside: a SCSI host that is a fibre channel adapter is both.
+        """
+        from virtcore.xml.declare import declaration
+
+        found: list[CapabilityType] = []
+        for capability in self.capabilities:
+            if isinstance(capability, PartialCapability):
+                found.append(capability.type)
+                continue
+            tag = declaration(type(capability)).tag
+            assert isinstance(tag, str)  # the others have one kind each
+            found.append(CapabilityType(tag))
+            if parts:
+                inner = (declaration(type(part)).tag for part in getattr(capability, "capabilities", ()))
+                found += [_PARTS[tag] for tag in inner if isinstance(tag, str) and tag in _PARTS]
+        return found
