@@ -88,9 +88,11 @@ def string(
     return Option(name, "string", help, required, positional, unwanted_positional, allow_empty, "", completer)
 
 
-def integer(name: str, help: str, *, required: bool = False, unwanted_positional: bool = False) -> Option:
+def integer(
+    name: str, help: str, *, required: bool = False, positional: bool = False, unwanted_positional: bool = False
+) -> Option:
     """An option with a number."""
-    return Option(name, "int", help, required, False, unwanted_positional)
+    return Option(name, "int", help, required, positional, unwanted_positional)
 
 
 def data(name: str, help: str, *, completer: Completer | None = None, allow_empty: bool = False) -> Option:
@@ -98,9 +100,18 @@ def data(name: str, help: str, *, completer: Completer | None = None, allow_empt
     return Option(name, "string", help, True, True, False, allow_empty, "", completer)
 
 
-def argv(name: str, help: str, *, positional: bool = True, completer: Completer | None = None) -> Option:
-    """An option that takes every remaining word; old scripts may leave its name out where ``positional`` is not set."""
-    return Option(name, "argv", help, False, positional, not positional, False, "", completer)
+def argv(
+    name: str,
+    help: str,
+    *,
+    required: bool = False,
+    positional: bool = True,
+    unwanted_positional: bool = False,
+    allow_empty: bool = False,
+    completer: Completer | None = None,
+) -> Option:
+    """An option that takes every remaining word."""
+    return Option(name, "argv", help, required, positional, unwanted_positional, allow_empty, "", completer)
 
 
 def alias(name: str, of: str) -> Option:
@@ -273,6 +284,22 @@ class Arguments:
         if body.isascii() and body.isdigit() and low <= int(digits) <= high:
             return int(digits)
         raise CommandError(f"Numeric value '{text}' for <{name}> option is malformed or out of range")
+
+    def scaled(self, name: str, scale: int, most: int = 2**64 - 1) -> int | None:
+        """The size of an option in bytes; None when it was not given.
+
+        :param scale: bytes that a number without unit counts.
+        :raises CommandError: malformed or above ``most``.
+        """
+        from virt_shell.numbers import scaled
+
+        text = self._values.get(name)
+        if text is None:
+            return None
+        value = scaled(text, scale, most)
+        if value is None:
+            raise CommandError(f"Scaled numeric value '{text}' for <{name}> option is malformed or out of range")
+        return value
 
     def timeout(self) -> int | None:
         """The ``--timeout`` option in seconds."""

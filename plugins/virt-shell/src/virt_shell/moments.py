@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from virt_shell.command import Arguments, CommandError, Option, argv, command, data, flag, string
-from virt_shell.completion import domains
+from virt_shell.command import Arguments, CommandError, Option, argv, command, flag, string
+from virt_shell.domains import DOMAIN
 from virt_shell.objects import XPATH, edited
 from virt_shell.table import Table
 from virt_shell.text import escape_xml, read_file, select_xpath, split_list
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     Moment = DomainSnapshot | DomainCheckpoint
 
 __all__ = ["MomentKind", "attributes", "element"]
-
-DOMAIN = data("domain", "domain name, id or uuid", completer=domains)
 
 
 class MomentKind(NamedTuple):
@@ -165,7 +163,7 @@ class MomentKind(NamedTuple):
                 string("description", f"description of {self.noun}", unwanted_positional=True),
                 flag("print-xml", "print XML document rather than create"),
                 *options,
-                argv("diskspec", diskspec, positional=False),
+                argv("diskspec", diskspec, positional=False, unwanted_positional=True),
             ],
         )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from virtcore.types import TypedValue
 
 __all__ = [
+    "block_job",
     "control_state",
     "escape_shell",
     "escape_xml",
@@ -127,6 +128,14 @@ def event_type(kind: int) -> str:
 def event_detail(kind: int, detail: int) -> str:
     """Name of a life cycle event's detail."""
     return pick(_EVENTS[kind][1], detail, "unknown") if 0 <= kind < len(_EVENTS) else "unknown"
+
+
+_BLOCK_JOBS = ("Unknown job", "Block Pull", "Block Copy", "Block Commit", "Active Block Commit", "Backup")
+
+
+def block_job(kind: int) -> str:
+    """Name of a kind of block job."""
+    return pick(_BLOCK_JOBS, kind, _BLOCK_JOBS[0])
 
 
 def escape_shell(text: str) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from virt_shell.command import Arguments, command, data, flag, string
-from virt_shell.completion import active_domains
+from virt_shell.command import Arguments, command, flag, string
+from virt_shell.domains import ACTIVE
 from virt_shell.objects import XPATH
 from virt_shell.shell import Shell
 from virt_shell.text import read_file, select_xpath
-
-DOMAIN = data("domain", "domain name, id or uuid", completer=active_domains)
 
 
 @command(
@@ -17,7 +15,7 @@ DOMAIN = data("domain", "domain name, id or uuid", completer=active_domains)
     help="Start a disk backup of a live domain",
     description="Begin to copy the disks of a running domain, or what changed since a checkpoint.",
     options=[
-        DOMAIN,
+        ACTIVE,
         string("backupxml", "domain backup XML", positional=True),
         string("checkpointxml", "domain checkpoint XML", unwanted_positional=True),
         flag("reuse-external", "reuse files provided by caller"),
@@ -40,7 +38,7 @@ def backup_begin(shell: Shell, args: Arguments) -> bool:
     group="backup",
     help="Dump XML for an ongoing domain block backup job",
     description="Print the XML of the backup that is going on.",
-    options=[DOMAIN, *XPATH],
+    options=[ACTIVE, *XPATH],
 )
 def backup_dumpxml(shell: Shell, args: Arguments) -> bool:
     shell.out(select_xpath(shell.domain(args).backup_xml(), args.get("xpath"), wrap="wrap" in args))

@@ -7,19 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, string
-from virt_shell.completion import active_domains, domains, inactive_domains, shutdown_modes
+from virt_shell.completion import inactive_domains, shutdown_modes
+from virt_shell.domains import ACTIVE, FILE
 from virt_shell.shell import Shell
 from virt_shell.text import read_file
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Domain
     from virtcore.enums import DomainCreateFlags
-
-_NAME = "domain name, id or uuid"
-DOMAIN = data("domain", _NAME, completer=domains)
-ACTIVE = data("domain", _NAME, completer=active_domains)
-INACTIVE = data("domain", _NAME, completer=inactive_domains)
-FILE = data("file", "file containing an XML domain description")
 
 #: option -> name of the DomainCreateFlags member
 _START_FLAGS = {

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from virt_shell.command import Arguments, CommandError, command, flag, string
-from virt_shell.commands.domain import ACTIVE, DOMAIN, FILE
-from virt_shell.objects import edited
+from virt_shell.command import Arguments, CommandError, command, flag
+from virt_shell.domains import DOMAIN, FILE
+from virt_shell.objects import XPATH, edited
 from virt_shell.shell import Shell
-from virt_shell.table import Table
-from virt_shell.text import read_file, select_xpath, typed_value
-
-if TYPE_CHECKING:
-    from lxml import etree
+from virt_shell.text import read_file, select_xpath
 
 
 @command(
@@ -110,8 +104,7 @@ _DUMP = {
         flag("security-info", "include security sensitive information in XML dump"),
         flag("update-cpu", "update guest CPU according to host CPU"),
         flag("migratable", "provide XML suitable for migrations"),
-        string("xpath", "xpath expression to filter the XML document"),
-        flag("wrap", "wrap xpath results in an common root element"),
+        *XPATH,
     ],
 )
 def dumpxml(shell: Shell, args: Arguments) -> bool:
@@ -144,107 +137,4 @@ def edit(shell: Shell, args: Arguments) -> bool:
     flags = DomainDefineFlags(0) if "skip-validate" in args else DomainDefineFlags.VALIDATE
     changed = shell.connection.define_domain(after, flags)
     shell.extra(f"Domain '{changed.name}' XML configuration edited.\n")
-    return True
-
-
-@command(
-    "memtune",
-    group="domain",
-    help="Get memory parameters",
-    description="Print the memory limits of a domain.",
-    options=[
-        DOMAIN,
-        flag("config", "affect next boot"),
-        flag("live", "affect running domain"),
-        flag("current", "affect current domain"),
-    ],
-)
-def memtune(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainModificationImpact
-
-    args.exclusive("current", "live")
-    args.exclusive("current", "config")
-    flags = args.flags(DomainModificationImpact, {"config": "CONFIG", "live": "LIVE"})
-    with shell.failing("Unable to get number of memory parameters"):
-        params = shell.domain(args).memory_parameters(flags)
-    unlimited = 9007199254740991
-    for name, kind, value in params.rows():
-        shell.out(f"{name:<15}: {'unlimited' if value == unlimited else typed_value(kind, value)}\n")
-    return True
-
-
-@command(
-    "ttyconsole",
-    group="domain",
-    help="tty console",
-    description="Print the device of a domain's console.",
-    options=[ACTIVE],
-)
-def ttyconsole(shell: Shell, args: Arguments) -> bool:
-    for console in _device_elements(shell, args, "devices/console[@tty]"):
-        shell.out(console.get("tty", "") + "\n")
-        return True
-    return False
-
-
-def _device_elements(shell: Shell, args: Arguments, path: str) -> list[etree._Element]:
-    """Elements of a domain's XML, of the definition with ``--inactive``."""
-    from lxml import etree
-
-    from virtcore.enums import DomainXMLFlags
-
-    xml = shell.domain(args).xml(args.flags(DomainXMLFlags, {"inactive": "INACTIVE"}))
-    return etree.fromstring(xml.encode()).findall(path)
-
-
-@command(
-    "domblklist",
-    group="monitor",
-    help="list all domain blocks",
-    description="Print the disks of a domain.",
-    options=[
-        DOMAIN,
-        flag("inactive", "get inactive rather than running configuration"),
-        flag("details", "additionally display the type and device value"),
-    ],
-)
-def domblklist(shell: Shell, args: Arguments) -> bool:
-    details = "details" in args
-    table = Table("Type", "Device", "Target", "Source") if details else Table("Target", "Source")
-    for disk in _device_elements(shell, args, "devices/disk"):
-        target = disk.find("target")
-        if target is None or target.get("dev") is None:
-            raise CommandError("unable to query block list")
-        source = disk.find("source")
-        where = None
-        for attribute in ("file", "dev", "dir", "name", "volume"):
-            if source is not None and where is None:
-                where = source.get(attribute)
-        cells = [target.get("dev", ""), where or "-"]
-        table.add(*([disk.get("type", ""), disk.get("device", "disk")] if details else []), *cells)
-    shell.out(table.render(header=not shell.quiet))
-    return True
-
-
-@command(
-    "domiflist",
-    group="monitor",
-    help="list all domain virtual interfaces",
-    description="Print the network interfaces of a domain.",
-    options=[DOMAIN, flag("inactive", "get inactive rather than running configuration")],
-)
-def domiflist(shell: Shell, args: Arguments) -> bool:
-    table = Table("Interface", "Type", "Source", "Model", "MAC")
-    for interface in _device_elements(shell, args, "devices/interface"):
-        kind = interface.get("type", "")
-
-        def attribute(child: str, name: str, interface: etree._Element = interface) -> str:
-            found = interface.find(child)
-            return (found.get(name) if found is not None else None) or "-"
-
-        source = {"user": "-", "direct": attribute("source", "dev"), "internal": attribute("source", "name")}.get(
-            kind, attribute("source", kind)
-        )
-        table.add(attribute("target", "dev"), kind, source, attribute("model", "type"), attribute("mac", "address"))
-    shell.out(table.render(header=not shell.quiet))
     return True

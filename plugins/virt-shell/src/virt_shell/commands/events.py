@@ -1,36 +1,149 @@
-"""The command that prints events."""
+"""The command that prints what happens to domains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
-from virt_shell.command import Arguments, CommandError, command, flag, integer, string
+from virt_shell.command import Arguments, command
 from virt_shell.completion import domains
+from virt_shell.events import Printers, event_options, wait_for_events
 from virt_shell.shell import Shell
-from virt_shell.text import event_detail, event_type
+from virt_shell.text import block_job, event_detail, event_type, pick
 
 if TYPE_CHECKING:
-    from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
+    from virtcore.types import TypedValue
+
+#: Tables of names, in the order of their numbers.
+_WATCHDOG = ("none", "pause", "reset", "poweroff", "shutdown", "debug", "inject-nmi")
+_IO_ERROR = ("none", "pause", "report")
+_PHASE = ("connect", "initialize", "disconnect")
+_FAMILY = ("IPv4", "IPv6", "unix")
+_BLOCK_JOB_STATUS = ("completed", "failed", "canceled", "ready")
+_DISK_CHANGE = ("changed", "dropped")
+_TRAY = ("opened", "closed")
+_AGENT_STATE = ("unknown", "connected", "disconnected")
+_AGENT_REASON = ("unknown", "domain started", "channel event")
+_METADATA = ("description", "title", "element")
+_FAILURE_RECIPIENT = ("hypervisor", "guest")
+_FAILURE_ACTION = ("ignore", "inject", "fatal", "reset")
 
 
-def _lifecycle(event: DomainLifecycleEvent) -> str:
-    what = f"{event_type(event.type)} {event_detail(event.type, event.detail)}"
-    return f"event 'lifecycle' for domain '{event.domain.name}': {what}\n"
+def _named(names: Sequence[str], value: int, otherwise: str = "unknown") -> str:
+    return pick(names, value, otherwise)
 
 
-def _reboot(event: DomainRebootEvent) -> str:
-    return f"event 'reboot' for domain '{event.domain.name}'\n"
+def _value(value: TypedValue) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(int(value) if isinstance(value, bool) else value)
 
 
-#: event name -> class in virtcore.operations.events, and how it is printed
-EVENTS: dict[str, tuple[str, Callable[..., str]]] = {
-    "lifecycle": ("DomainLifecycleEvent", _lifecycle),
-    "reboot": ("DomainRebootEvent", _reboot),
+def _rows(event: Any) -> str:
+    return "".join(f"\n\t{name}: {_value(value)}" for name, _, value in event.params.rows())
+
+
+def _io_error(event: Any) -> str:
+    return f": {event.source_path} ({event.alias}) {_named(_IO_ERROR, event.action)}"
+
+
+def _address(address: Any) -> str:
+    return f"[{_named(_FAMILY, address.family)} {address.node} {address.service}]"
+
+
+def _graphics(event: Any) -> str:
+    ends = f"local{_address(event.local)} remote{_address(event.remote)}"
+    return f": {_named(_PHASE, event.phase)} {ends} {event.auth_scheme}" + (
+        "".join(f"\n\t{identity.type}={identity.name}" for identity in event.subject)
+    )
+
+
+def _block_job(event: Any) -> str:
+    return f": {block_job(event.type)} for {event.disk} {_named(_BLOCK_JOB_STATUS, event.status)}"
+
+
+def _disk_change(event: Any) -> str:
+    old, new = event.old_source_path or "<null>", event.new_source_path or "<null>"
+    return f" disk {event.alias}: {old} -> {new}: {_named(_DISK_CHANGE, event.reason)}"
+
+
+def _agent(event: Any) -> str:
+    unsupported = "unsupported value"
+    state = _named(_AGENT_STATE, event.state, unsupported)
+    return f": state: '{state}' reason: '{_named(_AGENT_REASON, event.reason, unsupported)}'"
+
+
+def _memory_failure(event: Any) -> str:
+    unsupported = "unsupported value"
+    return (
+        f":\nrecipient: {_named(_FAILURE_RECIPIENT, event.recipient, unsupported)}"
+        f"\naction: {_named(_FAILURE_ACTION, event.action, unsupported)}"
+        f"\nflags:\n\taction required: {int(bool(event.flags & 1))}\n\trecursive: {int(bool(event.flags & 2))}"
+    )
+
+
+def _alias(event: Any) -> str:
+    return f": {event.alias}"
+
+
+def _nothing(event: Any) -> str:
+    return ""
+
+
+#: event name -> class in virtcore.operations.events, and what is told beyond the domain
+_DETAILS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "lifecycle": (
+        "DomainLifecycleEvent",
+        lambda event: f": {event_type(event.type)} {event_detail(event.type, event.detail)}",
+    ),
+    "reboot": ("DomainRebootEvent", _nothing),
+    "rtc-change": ("DomainRTCChangeEvent", lambda event: f": {event.offset}"),
+    "watchdog": ("DomainWatchdogEvent", lambda event: f": {_named(_WATCHDOG, event.action)}"),
+    "io-error": ("DomainIOErrorEvent", _io_error),
+    "graphics": ("DomainGraphicsEvent", _graphics),
+    "io-error-reason": ("DomainIOErrorReasonEvent", lambda event: f"{_io_error(event)} due to {event.reason}"),
+    "control-error": ("DomainControlErrorEvent", _nothing),
+    "block-job": ("DomainBlockJobEvent", _block_job),
+    "disk-change": ("DomainDiskChangeEvent", _disk_change),
+    "tray-change": ("DomainTrayChangeEvent", lambda event: f" disk {event.alias}: {_named(_TRAY, event.reason)}"),
+    "pm-wakeup": ("DomainPMWakeupEvent", _nothing),
+    "pm-suspend": ("DomainPMSuspendEvent", _nothing),
+    "balloon-change": ("DomainBalloonChangeEvent", lambda event: f": {event.actual}KiB"),
+    "pm-suspend-disk": ("DomainPMSuspendDiskEvent", _nothing),
+    "device-removed": ("DomainDeviceRemovedEvent", _alias),
+    "block-job-2": ("DomainBlockJob2Event", _block_job),
+    "tunable": ("DomainTunableEvent", lambda event: f":{_rows(event)}"),
+    "agent-lifecycle": ("DomainAgentLifecycleEvent", _agent),
+    "device-added": ("DomainDeviceAddedEvent", _alias),
+    "migration-iteration": ("DomainMigrationIterationEvent", lambda event: f": iteration: '{event.iteration}'"),
+    "job-completed": ("DomainJobCompletedEvent", lambda event: f":{_rows(event)}"),
+    "device-removal-failed": ("DomainDeviceRemovalFailedEvent", _alias),
+    "metadata-change": (
+        "DomainMetadataChangeEvent",
+        lambda event: f": type {_named(_METADATA, event.type, 'unsupported value')}, uri {event.uri or '<null>'}",
+    ),
+    "block-threshold": (
+        "DomainBlockThresholdEvent",
+        lambda event: f": dev: {event.dev}({event.path or '<null>'}) {event.threshold} {event.excess}",
+    ),
+    "memory-failure": ("DomainMemoryFailureEvent", _memory_failure),
+    "memory-device-size-change": (
+        "DomainMemoryDeviceSizeChangeEvent",
+        lambda event: f":\nalias: {event.alias}\nsize: {event.size}",
+    ),
+    "nic-mac-change": (
+        "DomainNICMACChangeEvent",
+        lambda event: f":\nalias: {event.alias}\noldMAC: {event.old_mac}\nnewMAC: {event.new_mac}",
+    ),
 }
 
 
-def _event_names(shell: Shell, args: Arguments) -> list[str]:
+def _printer(name: str, details: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda event: f"event '{name}' for domain '{event.domain.name}'{details(event)}"
+
+
+EVENTS: Printers = {name: (kind, _printer(name, details)) for name, (kind, details) in _DETAILS.items()}
+
+
+def _event_names(shell: Shell, args: Arguments) -> Sequence[str]:
     """Names of domain events."""
     return list(EVENTS)
 
@@ -40,67 +153,15 @@ def _event_names(shell: Shell, args: Arguments) -> list[str]:
     group="events",
     help="Domain Events",
     description="List event types, or wait for domain events to occur",
-    options=[
-        string("domain", "filter by domain name, id or uuid", unwanted_positional=True, completer=domains),
-        string("event", "which event type to wait for", unwanted_positional=True, completer=_event_names),
-        flag("all", "wait for all events instead of just one type"),
-        flag("loop", "loop until timeout or interrupt, rather than one-shot"),
-        integer("timeout", "timeout seconds", unwanted_positional=True),
-        flag("list", "list valid event types"),
-        flag("timestamp", "show timestamp for each printed event"),
-    ],
+    options=event_options("domain", "filter by domain name, id or uuid", domains, _event_names, every=True),
 )
 def event(shell: Shell, args: Arguments) -> bool:
     args.exclusive("all", "event")
     args.exclusive("list", "all")
     args.exclusive("list", "event")
-    if "list" in args:
-        shell.out("".join(f"{name}\n" for name in EVENTS))
-        return True
-    name = args.get("event")
-    if name is None and "all" not in args:
-        raise CommandError("one of --list, --all, or --event <type> is required")
-    if name is not None and name not in EVENTS:
-        raise CommandError(f"unknown event type {name}")
-    timeout = args.timeout()
-    only = shell.domain(args) if "domain" in args else None
-    return _wait(shell, args, [name] if name else list(EVENTS), only.uuid if only else None, timeout)
 
+    def about() -> Callable[[Any], bool]:
+        only = shell.domain(args).uuid if "domain" in args else None
+        return lambda happened: only is None or happened.domain.uuid == only
 
-def _wait(shell: Shell, args: Arguments, names: list[str], uuid: str | None, timeout: int | None) -> bool:
-    import queue
-    import sys
-    import time
-    from datetime import UTC, datetime
-
-    from virtcore.operations import events as kinds
-
-    printers = {getattr(kinds, EVENTS[name][0]): EVENTS[name][1] for name in names}
-    received: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    subscription = shell.connection.on_event(received.put, *printers)
-    deadline = None if timeout is None else time.monotonic() + timeout
-    count = 0
-    try:
-        while True:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                happened = received.get(timeout=left)
-            except queue.Empty:
-                shell.out("event loop timed out\n")
-                break
-            printer = printers.get(type(happened))
-            if printer is None or (uuid is not None and happened.domain.uuid != uuid):  # type: ignore[union-attr]
-                continue
-            if "timestamp" in args:
-                shell.out(datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "+0000: ")
-            shell.out(printer(happened))
-            sys.stdout.flush()
-            count += 1
-            if "loop" not in args:
-                break
-    except KeyboardInterrupt:
-        shell.out("event loop interrupted\n")
-    finally:
-        subscription.cancel()
-    shell.out(f"events received: {count}\n")
-    return count > 0
+    return wait_for_events(shell, args, EVENTS, about)

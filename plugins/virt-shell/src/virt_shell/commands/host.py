@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from virt_shell.command import Arguments, command, flag, string
+from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
+from virt_shell.numbers import INT, LLONG, cpu_list, cpu_mask
+from virt_shell.objects import XPATH
 from virt_shell.shell import Shell
 from virt_shell.text import select_xpath
-
-_XPATH = string("xpath", "xpath expression to filter the XML document")
-_WRAP = flag("wrap", "wrap xpath results in an common root element")
 
 
 @command(
@@ -15,7 +14,7 @@ _WRAP = flag("wrap", "wrap xpath results in an common root element")
     group="host",
     help="capabilities",
     description="Print what host and hypervisor can do.",
-    options=[_XPATH, _WRAP],
+    options=[*XPATH],
 )
 def capabilities(shell: Shell, args: Arguments) -> bool:
     with shell.failing("failed to get capabilities"):
@@ -34,8 +33,7 @@ def capabilities(shell: Shell, args: Arguments) -> bool:
         string("emulatorbin", "path to emulator binary (/domain/devices/emulator)", unwanted_positional=True),
         string("arch", "domain architecture (/domain/os/type/@arch)", unwanted_positional=True),
         string("machine", "machine type (/domain/os/type/@machine)", unwanted_positional=True),
-        _XPATH,
-        _WRAP,
+        *XPATH,
         flag("disable-deprecated-features", "report host CPU model with deprecated features disabled"),
     ],
 )
@@ -66,7 +64,113 @@ def hostname(shell: Shell, args: Arguments) -> bool:
     options=[string("type", "domain type", unwanted_positional=True)],
 )
 def maxvcpus(shell: Shell, args: Arguments) -> bool:
-    shell.out(f"{shell.connection.max_vcpus(args.get('type'))}\n")
+    from lxml import etree
+
+    from virtcore.errors import VirtError
+
+    kind = args.get("type")
+    most = None
+    try:
+        vcpu = etree.fromstring(shell.connection.domain_capabilities(None, None, None, kind).encode()).find("vcpu")
+        most = vcpu.get("max") if vcpu is not None else None
+    except VirtError as problem:
+        shell.note(problem)  # not every driver can tell so much
+    shell.out(f"{most if most is not None else shell.connection.max_vcpus(kind)}\n")
+    return True
+
+
+def _nodesuspend_targets(shell: Shell, args: Arguments) -> list[str]:
+    """Ways to suspend a host."""
+    return list(_SUSPEND_TARGETS)
+
+
+_SUSPEND_TARGETS = ("mem", "disk", "hybrid")
+
+
+@command(
+    "nodesuspend",
+    group="host",
+    help="suspend the host node for a given time duration",
+    description="Send the host to sleep for some time.",
+    options=[
+        data(
+            "target",
+            "mem(Suspend-to-RAM), disk(Suspend-to-Disk), hybrid(Hybrid-Suspend)",
+            completer=_nodesuspend_targets,
+        ),
+        integer("duration", "Suspend duration in seconds, at least 60", required=True, positional=True),
+    ],
+)
+def nodesuspend(shell: Shell, args: Arguments) -> bool:
+    target = args.require("target")
+    duration = args.number("duration", *LLONG) or 0
+    if target not in _SUSPEND_TARGETS:
+        raise CommandError("Invalid target")
+    if duration < 0:
+        raise CommandError("Invalid duration")
+    with shell.failing("The host was not suspended"):
+        shell.connection.node_suspend(_SUSPEND_TARGETS.index(target), duration)
+    return True
+
+
+@command(
+    "nodecpumap",
+    group="host",
+    help="node cpu map",
+    description="Print how many CPUs the host has, and which are online.",
+    options=[flag("pretty", "return human readable output")],
+)
+def nodecpumap(shell: Shell, args: Arguments) -> bool:
+    with shell.failing("Unable to get cpu map"):
+        found = shell.connection.node_cpu_map()
+    shell.out(f"{'CPUs present:':<15} {found.present}\n{'CPUs online:':<15} {found.online}\n")
+    shown = cpu_list(found.cpumap) if "pretty" in args else cpu_mask(found.cpumap, found.present)
+    shell.out(f"{'CPU map:':<15} {shown}\n")
+    return True
+
+
+#: name of the counter -> how it is printed
+_CPU_TIMES = {"user": "user:", "kernel": "system:", "idle": "idle:", "iowait": "iowait:", "intr": "intr:"}
+
+
+@command(
+    "nodecpustats",
+    group="host",
+    help="Prints cpu stats of the node.",
+    description="Print how long the host's CPUs did what, in nanoseconds.",
+    options=[
+        integer("cpu", "prints specified cpu statistics only.", unwanted_positional=True),
+        flag("percent", "prints by percentage during 1 second."),
+    ],
+)
+def nodecpustats(shell: Shell, args: Arguments) -> bool:
+    import time
+
+    cpu = args.number("cpu", *INT)
+    number = -1 if cpu is None else cpu
+    with shell.failing("Unable to get number of cpu stats"):
+        first = shell.connection.node_cpu_stats(number)
+    if "percent" not in args:
+        rows = [f"{label:<15} {first[name]:>20}\n" for name, label in _CPU_TIMES.items() if name in first]
+        shell.out("".join(rows))
+        return True
+    if "utilization" in first:
+        used = first["utilization"]
+        shell.out(f"{'usage:':<15} {used:>5}%\n{'idle:':<15} {100 - used:>5}%\n")
+        return True
+    if not first:
+        return True
+    time.sleep(1)
+    with shell.failing("Unable to get node cpu stats"):
+        second = shell.connection.node_cpu_stats(number)
+    spent = {name: second[name] - first[name] for name in _CPU_TIMES if name in first and name in second}
+    total = sum(spent.values())
+
+    def share(label: str, part: int) -> str:
+        return f"{label:<15} {part / total * 100 if total else float('nan'):>5.1f}%\n"
+
+    shell.out(share("usage:", spent.get("user", 0) + spent.get("kernel", 0)))
+    shell.out("".join(share(label, spent[name]) for name, label in _CPU_TIMES.items() if name in spent))
     return True
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_shell.command import Arguments, argv, command, data, flag
-from virt_shell.completion import active_domains, domains
+from virt_shell.command import Arguments, argv, command, flag
+from virt_shell.completion import domains
+from virt_shell.domains import ACTIVE, DOMAIN
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import control_state, state_name, state_reason, typed_value
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Domain
-
-DOMAIN = data("domain", "domain name, id or uuid", completer=domains)
 
 #: option of ``list`` -> name of the ConnectListAllDomainsFlags member
 _FILTERS = {
@@ -32,25 +31,6 @@ _FILTERS = {
     "state-shutoff": "SHUTOFF",
     "state-other": "OTHER",
 }
-
-
-@command("domid", group="monitor", help="convert a domain name or UUID to domain id", options=[DOMAIN])
-def domid(shell: Shell, args: Arguments) -> bool:
-    domain = shell.domain(args, by="uuid name")
-    shell.out(f"{domain.id}\n" if domain.id >= 0 else "-\n")
-    return True
-
-
-@command("domname", group="monitor", help="convert a domain id or UUID to domain name", options=[DOMAIN])
-def domname(shell: Shell, args: Arguments) -> bool:
-    shell.out(shell.domain(args, by="id uuid").name + "\n")
-    return True
-
-
-@command("domuuid", group="monitor", help="convert a domain name or id to domain UUID", options=[DOMAIN])
-def domuuid(shell: Shell, args: Arguments) -> bool:
-    shell.out(shell.domain(args, by="id name").uuid + "\n")
-    return True
 
 
 @command(
@@ -72,7 +52,7 @@ def domstate(shell: Shell, args: Arguments) -> bool:
     group="monitor",
     help="domain control interface state",
     description="Print the state of the control channel to a domain's hypervisor.",
-    options=[data("domain", "domain name, id or uuid", completer=active_domains)],
+    options=[ACTIVE],
 )
 def domcontrol(shell: Shell, args: Arguments) -> bool:
     info = shell.domain(args).control_info()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, flag, string
-from virt_shell.moments import DOMAIN, MomentKind, attributes, element
+from virt_shell.domains import DOMAIN
+from virt_shell.moments import MomentKind, attributes, element
 from virt_shell.shell import Shell
 
 if TYPE_CHECKING:

@@ -1,0 +1,111 @@
+"""What commands on domains share: the options that name one, ``--live``/``--config``/``--current``, its devices."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from virt_shell.command import Arguments, CommandError, data, flag
+from virt_shell.completion import active_domains, domains, inactive_domains
+
+if TYPE_CHECKING:
+    from lxml import etree
+
+    from virt_shell.shell import Shell
+    from virtcore.api.sync import Domain
+
+__all__ = [
+    "ACTIVE",
+    "CONFIG",
+    "DOMAIN",
+    "FILE",
+    "IMPACT",
+    "INACTIVE",
+    "LIVE",
+    "PERSISTENT",
+    "descriptors",
+    "device_impact",
+    "devices",
+    "disk_targets",
+    "impact",
+    "interfaces",
+]
+
+_NAME = "domain name, id or uuid"
+DOMAIN = data("domain", _NAME, completer=domains)
+ACTIVE = data("domain", _NAME, completer=active_domains)
+INACTIVE = data("domain", _NAME, completer=inactive_domains)
+FILE = data("file", "file containing an XML domain description")
+
+#: What a change affects (DomainModificationImpact; the flags of devices and memory have the same bits).
+LIVE, CONFIG = 1, 2
+IMPACT = (
+    flag("config", "affect next boot"),
+    flag("live", "affect running domain"),
+    flag("current", "affect current domain"),
+)
+PERSISTENT = flag("persistent", "make live change persistent")
+
+
+def impact(args: Arguments) -> int:
+    """The bits of ``--live`` and ``--config``; 0 with ``--current`` and without any.
+
+    :raises CommandError: ``--current`` beside another.
+    """
+    args.exclusive("current", "live")
+    args.exclusive("current", "config")
+    return (LIVE if "live" in args else 0) | (CONFIG if "config" in args else 0)
+
+
+def device_impact(args: Arguments) -> int:
+    """As :func:`impact`; ``--persistent`` does not go with ``--current``."""
+    args.exclusive("persistent", "current")
+    return impact(args) | (CONFIG if "persistent" in args else 0)
+
+
+def with_persistent(args: Arguments, domain: Domain, flags: int) -> int:
+    """``--persistent`` also changes the guest, if it runs."""
+    return flags | LIVE if "persistent" in args and domain.is_active() else flags
+
+
+def devices(domain: Domain, path: str, *, inactive: bool = False) -> list[etree._Element]:
+    """Elements of the domain's XML below ``devices``."""
+    from lxml import etree
+
+    from virtcore.enums import DomainXMLFlags
+
+    xml = domain.xml(DomainXMLFlags.INACTIVE if inactive else 0)
+    return etree.fromstring(xml.encode()).findall(f"devices/{path}")
+
+
+def disk_targets(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Targets of the domain's disks."""
+    return [str(target.get("dev")) for target in devices(shell.domain(args), "disk/target[@dev]")]
+
+
+def interfaces(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Target names of the domain's network interfaces, MAC addresses of those without."""
+    found = []
+    for interface in devices(shell.domain(args), "interface"):
+        target, mac = interface.find("target"), interface.find("mac")
+        name = target.get("dev") if target is not None else None
+        found.append(name or (mac.get("address", "") if mac is not None else ""))
+    return found
+
+
+def descriptors(text: str) -> list[int]:
+    """File descriptors of a list like ``3,4``.
+
+    :raises CommandError: something is no number, or not open.
+    """
+    found = []
+    for word in text.split(","):
+        if not (word.isascii() and word.isdigit()):
+            raise CommandError(f"Unable to parse FD number '{word}'")
+        try:
+            os.fstat(int(word))
+        except OSError:
+            raise CommandError(f"FD '{word}' not opened") from None
+        found.append(int(word))
+    return found
