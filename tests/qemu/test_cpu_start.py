@@ -6,12 +6,14 @@ import pytest
 
 from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities
 from virt_qemu.cpu_model import hypervisor_models, x86_data_of, x86_host_model
+from virt_qemu.cpu_modes import cpu_modes
 from virt_qemu.cpu_start import decide_cpu
 from virtcore.errors import ConfigUnsupported, VirtError
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import GuestCPU, load_guest_cpu
 from virtcore.model.cpu.x86_map import x86_map
 from virtcore.model.domain import OS, Domain, OSType, OSVariant, VirtType
+from virtcore.xml import format
 
 
 def expansion(model: str, *features: str, without: str = "", **migratable: bool) -> CPUExpansion:
@@ -109,3 +111,28 @@ def test_qemu_s_names() -> None:
     assert data.vendor is None
     blocked = x86_host_model(expansion("Westmere"), KNOWN[1:])
     assert said(blocked)[2] == ["-aes"]
+
+
+def test_modes_of_domain_capabilities() -> None:
+    printed = format(cpu_modes(capabilities(expansion("Nehalem", "vmx", "invtsc", invtsc=False), *KNOWN), "kvm", 40))
+    assert "<mode name='host-passthrough' supported='yes'>" in printed
+    assert "<mode name='maximum' supported='no'/>" in printed
+    assert (
+        "  <mode name='host-model' supported='yes'>\n"
+        "    <model fallback='forbid'>Nehalem</model>\n"
+        "    <vendor>Intel</vendor>\n"
+        "    <maxphysaddr mode='passthrough' limit='40'/>\n"
+        "    <feature policy='require' name='vmx'/>\n"
+        "    <feature policy='require' name='invtsc'/>\n"
+        "  </mode>\n"
+    ) in printed
+    assert (
+        "    <model usable='yes' vendor='Intel' canonical='Nehalem-v1'>Nehalem</model>\n"
+        "    <model usable='no' vendor='Intel' canonical='Westmere-v1'>Westmere</model>\n"
+        "    <blockers model='Westmere'>\n"
+        "      <feature name='aes'/>\n"
+        "    </blockers>\n"
+    ) in printed
+    nothing = format(cpu_modes(capabilities(None, *KNOWN), "qemu"))
+    assert "<mode name='host-model' supported='no'/>" in nothing
+    assert "<mode name='custom' supported='no'/>" in nothing

@@ -10,10 +10,11 @@ from virtcore.model.cpu.x86_data import X86Data
 from virtcore.model.cpu.x86_map import Signature
 
 if TYPE_CHECKING:
-    from virt_qemu.capabilities.model import CPUDefinition, CPUExpansion
+    from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion
+    from virtcore.model.arch import Arch
     from virtcore.model.cpu.element import GuestCPU
 
-__all__ = ["hypervisor_models", "s390_host_model", "x86_data_of", "x86_host_model"]
+__all__ = ["host_model", "hypervisor_models", "s390_host_model", "x86_data_of", "x86_host_model"]
 
 
 def hypervisor_models(cpus: Iterable[CPUDefinition]) -> Mapping[str, tuple[str, ...]] | None:
@@ -70,3 +71,19 @@ def x86_host_model(
     from virtcore.model.cpu.x86 import guest_cpu_of
 
     return guest_cpu_of(x86_data_of(expansion, migratable=migratable), hypervisor_models(cpus))
+
+
+def host_model(arch: Arch, accelerator: Accelerator, *, migratable: bool = False) -> GuestCPU | None:
+    """What QEMU says it can give guests here; None where it does not say, or where that is no model with features.
+
+    :param migratable: only what survives a migration.
+    :raises InternalError: no model of QEMU's fits.
+    """
+    expansion = accelerator.host_cpu
+    if expansion is None:
+        return None
+    if arch.is_s390:
+        return s390_host_model(expansion, migratable=migratable)
+    if arch.is_x86:
+        return x86_host_model(expansion, accelerator.cpus, migratable=migratable)
+    return None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.cpu_model import hypervisor_models, s390_host_model, x86_host_model
+from virt_qemu.cpu_model import host_model, hypervisor_models
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import host_arch
 from virtcore.model.cpu.element import CPUFallback, CPUMode
 from virtcore.model.cpu.models import convert_legacy_cpu, translate_cpu, update_cpu
 
 if TYPE_CHECKING:
-    from virt_qemu.capabilities.model import Accelerator, EmulatorCapabilities
-    from virtcore.model.arch import Arch
+    from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import GuestCPU, HostCPU
     from virtcore.model.domain import Domain
 
@@ -39,7 +38,7 @@ def decide_cpu(domain: Domain, capabilities: EmulatorCapabilities, host: HostCPU
         return
     convert_legacy_cpu(arch, cpu)
     accelerator = capabilities.accelerator(str(domain.type))
-    host = host or _host_model(arch, accelerator)
+    host = host or host_model(arch, accelerator, migratable=True)
     if host is None and cpu.mode is CPUMode.HOST_MODEL:
         raise ConfigUnsupported(
             f"CPU mode '{cpu.mode}' for {arch} {domain.type} domain on {host_arch()} host is not supported by "
@@ -49,13 +48,3 @@ def decide_cpu(domain: Domain, capabilities: EmulatorCapabilities, host: HostCPU
     translate_cpu(arch, cpu, hypervisor_models(accelerator.cpus))
     if cpu.model is not None:
         cpu.model.fallback = CPUFallback.FORBID
-
-
-def _host_model(arch: Arch, accelerator: Accelerator) -> GuestCPU | None:
-    """What QEMU says it can give guests here and in other places; None where it does not say."""
-    expansion = accelerator.host_cpu
-    if expansion is None:
-        return None
-    if arch.is_s390:
-        return s390_host_model(expansion, migratable=True)
-    return x86_host_model(expansion, accelerator.cpus, migratable=True)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.description.capabilities import host_capabilities as describe_host
+from virt_host.description.cpu_model import address_bits
 from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
+from virt_qemu.cpu_modes import cpu_modes
 from virtcore.errors import InvalidArg
 from virtcore.model.arch import Arch, host_arch
 from virtcore.model.capabilities import (
@@ -29,17 +31,11 @@ from virtcore.model.capabilities import (
 from virtcore.model.domain import OSType, VirtType
 from virtcore.model.domain_capabilities import (
     CapabilityEnum,
-    CPUModes,
-    CPUUsable,
-    CustomMode,
     DeviceCapabilities,
     DomainCapabilities,
     EnumeratedCapability,
-    HostModelMode,
     LoaderCapability,
     OSCapability,
-    PassthroughMode,
-    SelectableModel,
     format_domain_capabilities,
 )
 
@@ -166,7 +162,6 @@ def domain_capabilities(
     if found is None:
         raise InvalidArg(f"the machine '{machine}' is not supported by emulator '{capabilities.binary}'")
     has = capabilities.has
-    models = [cpu for cpu in capabilities.accelerator(kind).cpus if cpu.name not in ("max", "host", "base")]
     return format_domain_capabilities(
         DomainCapabilities(
             path=capabilities.binary,
@@ -179,17 +174,7 @@ def domain_capabilities(
                 supported=True,
                 loader=LoaderCapability(supported=True, enums=_offered(type=["rom"], readonly=["yes", "no"]).enums),
             ),
-            cpu=CPUModes(
-                modes=[
-                    PassthroughMode(name="host-passthrough", supported=kind == "kvm"),
-                    PassthroughMode(name="maximum", supported=has("cpu-max")),
-                    HostModelMode(supported=False),
-                    CustomMode(
-                        supported=True,
-                        models=[SelectableModel(name=cpu.name, usable=_usable(cpu.blockers)) for cpu in models],
-                    ),
-                ]
-            ),
+            cpu=cpu_modes(capabilities, kind, address_bits(HostTree())),
             memory_backing=_offered(sourceType=["memfd", "anonymous"]),
             devices=DeviceCapabilities(
                 disk=_offered(
@@ -204,9 +189,3 @@ def domain_capabilities(
             ),
         )
     )
-
-
-def _usable(blockers: Iterable[str] | None) -> CPUUsable:
-    if blockers is None:
-        return CPUUsable.UNKNOWN
-    return CPUUsable.NO if list(blockers) else CPUUsable.YES

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
     from virtcore.model.cpu.element import HostCPU
 
-__all__ = ["host_cpu"]
+__all__ = ["address_bits", "host_cpu"]
 
 
 def host_cpu(tree: HostTree, arch: Arch) -> HostCPU | None:
@@ -27,6 +27,12 @@ def host_cpu(tree: HostTree, arch: Arch) -> HostCPU | None:
     info = node_info(tree, arch)
     cpu.topology = CPUTopology(sockets=info.sockets, dies=1, clusters=1, cores=info.cores, threads=info.threads)
     return cpu
+
+
+def address_bits(tree: HostTree) -> int | None:
+    """Bits of a physical address (x86); None where the kernel does not say."""
+    found = re.search(r"^address sizes\s*:\s*(\d+) bits physical", tree.text(tree.cpuinfo) or "", re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def _model(tree: HostTree, arch: Arch) -> HostCPU | None:
@@ -51,9 +57,9 @@ def _model(tree: HostTree, arch: Arch) -> HostCPU | None:
         if tsc is not None:
             cpu.counter = HostCPUCounter(name="tsc", frequency=tsc.frequency, scaling=tsc.scaling)
         cpu.microcode = int(find(r"^microcode\s*:\s*(0x[0-9a-fA-F]+|\d+)") or "0", 0) or None
-        bits = find(r"^address sizes\s*:\s*(\d+) bits physical")
+        bits = address_bits(tree)
         if bits is not None:
-            cpu.maxphysaddr = MaxPhysAddr(mode=MaxPhysAddrMode.EMULATE, bits=int(bits))
+            cpu.maxphysaddr = MaxPhysAddr(mode=MaxPhysAddrMode.EMULATE, bits=bits)
         return cpu
     if arch.is_ppc64:
         from virtcore.model.cpu.ppc64 import host_cpu_of as power_cpu_of

@@ -1,0 +1,89 @@
+"""Where guests' processors can come from: ``<cpu>`` of domain capabilities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virt_qemu.capabilities.model import Accelerator
+from virt_qemu.command.cpu import libvirt_feature
+from virt_qemu.cpu_model import host_model
+from virtcore.model.arch import Arch
+from virtcore.model.cpu.element import CPUFallback, MaxPhysAddr, MaxPhysAddrMode
+from virtcore.model.cpu.models import canonical_cpu_model, cpu_models, vendor_of_cpu_model
+from virtcore.model.domain_capabilities import (
+    CapabilityEnum,
+    CPUBlocker,
+    CPUModes,
+    CPUUsable,
+    CustomMode,
+    HostModelMode,
+    ModelBlockers,
+    PassthroughMode,
+    SelectableModel,
+)
+
+if TYPE_CHECKING:
+    from virt_qemu.capabilities.model import CPUDefinition, EmulatorCapabilities
+
+__all__ = ["cpu_modes"]
+
+
+def cpu_modes(capabilities: EmulatorCapabilities, kind: str, address_bits: int | None = None) -> CPUModes:
+    """The modes, and the models of those that have some.
+
+    :param kind: the domain type.
+    :param address_bits: bits of the host's physical addresses, where they are known.
+    """
+    arch = capabilities.arch
+    accelerator = capabilities.accelerators.get("tcg" if kind == "qemu" else kind) or Accelerator()
+    described = host_model(arch, accelerator)
+    host = HostModelMode(supported=described is not None)
+    if described is not None:
+        host.model, host.vendor, host.features = described.model, described.vendor, described.features
+        if host.model is not None:
+            host.model.fallback = CPUFallback.FORBID
+        if arch.is_x86 and address_bits and kind == "kvm":
+            host.maxphysaddr = MaxPhysAddr(mode=MaxPhysAddrMode.PASSTHROUGH, limit=address_bits)
+    custom = CustomMode(supported=bool(accelerator.cpus))
+    known = cpu_models(arch) if arch.is_x86 or arch.is_ppc64 else None
+    for model in sorted(accelerator.cpus, key=lambda model: model.name.encode()):
+        if model.name != "host" and (known is None or model.name in known):
+            custom.models += _model(arch, model)
+    return CPUModes(
+        modes=[
+            _whole("host-passthrough", "hostPassthroughMigratable", kind == "kvm", capabilities.has("cpu.migratable")),
+            _whole("maximum", "maximumMigratable", capabilities.has("cpu-max"), True),
+            host,
+            custom,
+        ]
+    )
+
+
+def _whole(name: str, enum: str, supported: bool, migratable: bool) -> PassthroughMode:
+    values = ["on", "off"] if migratable else ["off"]
+    return PassthroughMode(
+        name=name, supported=supported, enums=[CapabilityEnum(name=enum, values=values)] if supported else []
+    )
+
+
+def _knows(arch: Arch) -> bool:
+    """Whether libvirt knows anything of the processors of an architecture."""
+    return arch.is_x86 or arch.is_ppc64 or arch.is_s390
+
+
+def _model(arch: Arch, model: CPUDefinition) -> list[SelectableModel | ModelBlockers]:
+    blockers = model.blockers
+    usable = CPUUsable.UNKNOWN if blockers is None else CPUUsable.NO if blockers else CPUUsable.YES
+    found: list[SelectableModel | ModelBlockers] = [
+        SelectableModel(
+            name=model.name,
+            usable=usable,
+            deprecated=model.deprecated or None,
+            vendor=(vendor_of_cpu_model(arch, model.name) if _knows(arch) else None) or "unknown",
+            canonical=canonical_cpu_model(arch, model.name) if _knows(arch) else None,
+        )
+    ]
+    if blockers:
+        names = [CPUBlocker(name=name) for name in sorted(set(map(libvirt_feature, blockers)))]
+        found.append(ModelBlockers(model=model.name, features=names))
+    return found
