@@ -37,6 +37,7 @@ FILES = {
   <filterref filter='f1'/>
 </filterbinding>
 """,
+    "pool.xml": f"<pool type='dir'><name>pp</name><uuid>{UUID}</uuid><target><path>@FOLDER@/pp</path></target></pool>",
     "value": "plain value",
     "value64": "c2VjcmV0",
     "long": "x" * 1025,
@@ -97,6 +98,95 @@ iface-edit nope
 secret-event --list
 secret-event
 secret-event --event nope
+
+pool-define-as --print-xml p t H P D N T F
+pool-define-as --print-xml p t --source-host H --source-path P --source-dev D
+pool-define-as --print-xml p t --auth-type chap --auth-username U --secret-usage SU \\
+  --adapter-name AN --source-protocol-ver 4 --source-initiator I
+pool-define-as --print-xml p t --auth-type chap --auth-username U --secret-uuid SU \\
+  --adapter-wwnn W --adapter-wwpn WP --adapter-parent PA
+pool-define-as --print-xml p t --adapter-wwnn W
+pool-define-as --print-xml p t --adapter-wwnn W --adapter-wwpn WP --adapter-parent-wwnn X --adapter-parent-wwpn Y
+pool-define-as --print-xml p t --adapter-wwnn W --adapter-wwpn WP --adapter-parent-fabric-wwn Y --adapter-parent X
+pool-create-as --print-xml p t --adapter-name y --adapter-wwnn W --adapter-wwpn WP --build --overwrite --no-overwrite
+pool-define-as --print-xml p t --auth-type x --auth-username y
+pool-define-as --print-xml p t --auth-type x --auth-username y --secret-usage u --secret-uuid v
+pool-define-as --print-xml p t --source-initiator u
+pool-define-as --print-xml p t --source-protocol-ver 3
+pool-define-as --print-xml p t --source-name n --source-protocol-ver 3
+pool-define-as --print-xml p t --source-format y
+"""
+
+#: Where our test driver is not asked: both at the daemon's.
+TEST_DRIVER_OF_DAEMON = """
+pool-define pool.xml
+pool-list --all
+pool-list --all --details
+pool-list --all --name
+pool-list --all --uuid
+pool-list --all --uuid --name
+pool-list --name --details
+pool-list --all --type dir,fs
+pool-list --all --type fs
+pool-list --type foo
+pool-list --type dir,,fs
+pool-list --inactive
+pool-list --transient
+pool-list --persistent --autostart --all
+pool-undefine pp
+
+pool-define pool.xml
+pool-autostart @UUID@
+pool-autostart pp --disable
+pool-start @UUID@
+pool-refresh @UUID@
+pool-info @UUID@
+pool-info pp --bytes
+pool-destroy @UUID@
+pool-destroy pp
+pool-build @UUID@
+pool-delete pp
+pool-info pp
+pool-undefine @UUID@
+pool-info pp
+
+pool-create pool.xml
+pool-create pool.xml
+pool-dumpxml pp
+pool-dumpxml pp --xpath //path
+pool-edit pp
+pool-uuid @UUID@
+pool-uuid pp
+pool-name @UUID@
+pool-name pp
+pool-name 11111111-2222-3333-4444-555555555555
+pool-destroy pp
+pool-dumpxml pp
+
+pool-capabilities
+find-storage-pool-sources dir
+find-storage-pool-sources logical
+find-storage-pool-sources-as netfs --host h --port 3 --initiator i
+find-storage-pool-sources-as netfs --port 3
+find-storage-pool-sources-as iscsi --host h --initiator i
+find-storage-pool-sources netfs /nope
+find-storage-pool-sources-as netfs
+find-storage-pool-sources foo
+
+pool-event --list
+pool-event
+pool-event --event refresh --timeout 1
+pool-create-as a dir
+pool-create-as a dir --target /t
+pool-define-as b dir --target /t
+pool-define-as c foo
+pool-create-as d dir --target /t --build --overwrite
+pool-create-as e fs --target /t --source-dev /dev/x --overwrite --no-overwrite
+pool-build a --overwrite --no-overwrite
+pool-destroy nope
+pool-define nope
+pool-create nope
+pool-destroy a
 """
 
 DAEMON = """
@@ -185,7 +275,7 @@ def run(program: list[str], uri: str, script: str, folder: Path) -> tuple[str, i
     """What a program prints in a folder of its own, and its exit status."""
     folder.mkdir()
     for name, text in FILES.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text.replace("@FOLDER@", str(folder)))
     ran = subprocess.run(
         [*program, "-c", uri, script],
         stdin=subprocess.DEVNULL,
@@ -208,6 +298,11 @@ def compare(uri: str, script: str, folder: Path) -> None:
 @pytest.mark.parametrize("script", scripts(TEST_DRIVER))
 def test_on_the_test_driver(script: str, tmp_path: Path) -> None:
     compare("test:///default", script, tmp_path)
+
+
+@pytest.mark.parametrize("script", scripts(TEST_DRIVER_OF_DAEMON))
+def test_on_the_test_driver_of_a_daemon(script: str, libvirtd: Path, tmp_path: Path) -> None:
+    compare(f"test+unix:///default?socket={libvirtd}", script, tmp_path)
 
 
 @pytest.mark.parametrize("script", scripts(DAEMON))

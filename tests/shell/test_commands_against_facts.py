@@ -13,9 +13,7 @@ FACTS = SHARED / "facts" / "virsh-commands.json"
 pytestmark = pytest.mark.skipif(not FACTS.is_file(), reason=f"no {FACTS}")
 
 #: Groups that are not complete yet; to be emptied.
-INCOMPLETE = frozenset(
-    {"domain", "monitor", "host", "virsh", "snapshot", "checkpoint", "backup", "nodedev", "pool", "volume"}
-)
+INCOMPLETE = frozenset({"domain", "monitor", "host", "virsh", "nodedev", "volume"})
 
 
 def facts() -> dict[str, dict[str, object]]:

@@ -142,18 +142,16 @@ class ObjectKind(NamedTuple):
     ) -> None:
         """Declare a command that does one thing to one object.
 
-        :param done, failed: what is printed, with ``{title}``, ``{noun}``, ``{name}`` and ``{given}``, which is what
-            the user called the object.
+        :param done, failed: what is printed, with ``{name}``, which is what the user called the object.
         :param status: what the exit status says after a success.
         """
 
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args)
-            given = args.require(self.option)
-            words = {"title": self.title, "noun": self.noun, "name": self.shown(found), "given": given}
-            with shell.failing(failed.format(**words)):
+            name = args.require(self.option)
+            with shell.failing(failed.format(name=name)):
                 act(found, args)
-            shell.extra(done.format(**words) + "\n")
+            shell.extra(done.format(name=name) + "\n")
             return status
 
         self._declare(verb, handler, help, description, [self.named(completer), *options])
@@ -176,10 +174,9 @@ class ObjectKind(NamedTuple):
         def handler(shell: Shell, args: Arguments) -> bool:
             path = args.require("file")
             xml = read_file(path)
-            words = {"title": self.title, "noun": self.noun, "file": path}
-            with shell.failing(failed.format(**words)):
+            with shell.failing(failed.format(file=path)):
                 made = getattr(shell.connection, method)(xml, flags(args))
-            shell.extra(done.format(name=self.shown(made), **words) + "\n")
+            shell.extra(done.format(name=self.shown(made), file=path) + "\n")
             return True
 
         self._declare(verb, handler, help, description, [data("file", file_help), *options])
@@ -221,16 +218,14 @@ class ObjectKind(NamedTuple):
 
         self._declare("edit", handler, help, description, [self.named()])
 
-    def converting(self, target: str, *, source: str, help: str, value: Callable[[Any], str] | None = None) -> None:
+    def converting(self, target: str, *, source: str, help: str, option_help: str = "") -> None:
         """Declare a command that prints one key of the object of another."""
 
         def handler(shell: Shell, args: Arguments) -> bool:
-            found = self.find(shell, args, by=source.split(" or "))
-            shell.out((value(found) if value is not None else str(getattr(found, target))) + "\n")
+            shell.out(f"{getattr(self.find(shell, args, by=(source,)), target)}\n")
             return True
 
-        option = data(self.option, f"{self.noun} {source}", completer=self.completer)
-        self._declare(target, handler, help, "", [option])
+        self._declare(target, handler, help, "", [self.named(help=option_help or f"{self.noun} {source}")])
 
     def listing(
         self,
@@ -262,20 +257,16 @@ class ObjectKind(NamedTuple):
 
         self._declare("list", handler, help, description, options)
 
-    def autostarting(self, *, help: str, description: str, called: str = "") -> None:
-        """Declare ``...autostart``.
-
-        :param called: what its messages call an object; the noun by default.
-        """
-        noun = called or self.noun
+    def autostarting(self, *, help: str, description: str) -> None:
+        """Declare ``...autostart``."""
 
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args)
-            given = args.require(self.option) if called else self.shown(found)
+            name = args.require(self.option)
             prefix = "un" if "disable" in args else ""
-            with shell.failing(f"failed to {prefix}mark {noun} {given} as autostarted"):
+            with shell.failing(f"failed to {prefix}mark {self.noun} {name} as autostarted"):
                 found.set_autostart("disable" not in args)
-            shell.extra(f"{noun[:1].upper()}{noun[1:]} {given} {prefix}marked as autostarted\n")
+            shell.extra(f"{self.title} {name} {prefix}marked as autostarted\n")
             return True
 
         self._declare("autostart", handler, help, description, [self.named(), flag("disable", "disable autostarting")])

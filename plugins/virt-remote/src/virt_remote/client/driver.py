@@ -168,7 +168,8 @@ class RemoteDriver(Driver):
                 if isinstance(error, RPC) and not str(error.detail).startswith("unknown procedure"):
                     raise
                 refusal = refusal or error
-                self._absent.add(call.spelling.function)
+                if isinstance(error, RPC) or error.detail == call.spelling.function:
+                    self._absent.add(call.spelling.function)  # for good; else it is what was asked for this time
         raise refusal or NoSupport(canonical_function(operation))
 
     async def _run_job(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

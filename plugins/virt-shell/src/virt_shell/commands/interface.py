@@ -69,16 +69,16 @@ INTERFACE.acting(
     "undefine",
     help="undefine a physical host interface (remove it from configuration)",
     description="Remove the configuration of an interface.",
-    done="Interface {given} undefined",
-    failed="Failed to undefine interface {given}",
+    done="Interface {name} undefined",
+    failed="Failed to undefine interface {name}",
     act=lambda interface, args: interface.undefine(),
 )
 INTERFACE.acting(
     "start",
     help='start a physical host interface (enable it / "if-up")',
     description="Bring an interface up.",
-    done="Interface {given} started",
-    failed="Failed to start interface {given}",
+    done="Interface {name} started",
+    failed="Failed to start interface {name}",
     act=lambda interface, args: interface.create(),
     completer=_inactive,
 )
@@ -86,8 +86,8 @@ INTERFACE.acting(
     "destroy",
     help='destroy a physical host interface (disable it / "if-down")',
     description="Bring an interface down at once.",
-    done="Interface {given} destroyed",
-    failed="Failed to destroy interface {given}",
+    done="Interface {name} destroyed",
+    failed="Failed to destroy interface {name}",
     act=lambda interface, args: interface.destroy(),
     completer=_active,
     status=False,  # virsh's, on which scripts count

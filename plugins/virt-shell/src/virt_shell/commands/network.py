@@ -277,7 +277,7 @@ def update(shell: Shell, args: Arguments) -> bool:
     what = {(True, True): "persistent config and live state", (False, True): "persistent config"}.get(
         (bool(live), bool(config)), "live state"
     )
-    shell.extra(f"Updated network {network.name} {what}\n")
+    shell.extra(f"Updated network {network.name} {what}")  # no end of line, as in libvirt
     return True
 
 

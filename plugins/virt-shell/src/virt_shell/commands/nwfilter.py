@@ -32,8 +32,8 @@ FILTER.acting(
     "undefine",
     help="undefine a network filter",
     description="Remove the definition of a filter.",
-    done="Network filter {given} undefined",
-    failed="Failed to undefine network filter {given}",
+    done="Network filter {name} undefined",
+    failed="Failed to undefine network filter {name}",
     act=lambda nwfilter, args: nwfilter.undefine(),
 )
 FILTER.dumping(help="network filter information in XML", description="Print a filter's XML.")
@@ -79,8 +79,8 @@ BINDING.acting(
     "delete",
     help="delete a network filter binding",
     description="Have a port's traffic pass unfiltered.",
-    done="Network filter binding on {given} deleted",
-    failed="Failed to delete network filter binding on {given}",
+    done="Network filter binding on {name} deleted",
+    failed="Failed to delete network filter binding on {name}",
     act=lambda binding, args: binding.delete(),
 )
 BINDING.dumping(

@@ -41,8 +41,8 @@ SECRET.acting(
     "undefine",
     help="undefine a secret",
     description="Remove a secret and its value.",
-    done="Secret {given} deleted",
-    failed="Failed to delete secret {given}",
+    done="Secret {name} deleted",
+    failed="Failed to delete secret {name}",
     act=lambda secret, args: secret.undefine(),
 )
 
