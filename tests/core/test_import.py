@@ -49,3 +49,10 @@ def test_public_names_are_there() -> None:
     assert set(virtcore.__all__) <= set(dir(virtcore))
     with pytest.raises(AttributeError):
         _ = virtcore.nonsense  # type: ignore[attr-defined]
+
+
+def test_namespaces_of_plugins_wait_for_the_first_document() -> None:
+    listing = "import virtcore\nwith virtcore.connect('test:///default') as connection: connection.list_domains()"
+    assert "virtcore.xml" not in modules_after(listing)
+    loaded = modules_after(f"{listing}\nfrom virtcore.xml.namespace import registered\nassert registered('domain')")
+    assert "virt_qemu.namespace" in loaded

@@ -10,6 +10,7 @@ import pytest
 
 import virtcore
 from toydriver import ONLY, REBOOT, World
+from virtcore._namespaces import settle
 from virtcore.driver import NativeFormat, hookimpl, hooks, loader
 from virtcore.errors import HookScriptFailed, InternalError, VirtError
 from virtcore.operations.events import Event
@@ -54,6 +55,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
     installed = loader.installed
     monkeypatch.setattr(loader, "installed", lambda group: [plugin] if group == loader.PLUGINS else installed(group))
     monkeypatch.setattr(loader, "load", lambda found: made)
+    settle()  # from here on, registrations do not wait for a document
     hooks.reset()
     yield made
     hooks.reset()

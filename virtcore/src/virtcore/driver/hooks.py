@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
+from virtcore._namespaces import defer
 from virtcore.driver import loader
 from virtcore.errors import InternalError
 
@@ -40,8 +41,8 @@ class Specifications:
 
     @_hookspec
     def virtcore_register_namespaces(self) -> None:
-        """Register XML namespaces with :func:`virtcore.xml.register_namespace`. Called once, before the first
-        connection opens."""
+        """Register XML namespaces with :func:`virtcore.xml.register_namespace`. Called once, before the first document
+        with a place for them is read or written."""
 
     @_hookspec
     def virtcore_native_formats(self) -> list[NativeFormat]:
@@ -94,7 +95,7 @@ def manager() -> pluggy.PluginManager:
                     made.check_pending()
                 except pluggy.PluginValidationError as error:
                     raise InternalError(f"plugin of distribution {plugin.distribution}: {error}") from error
-            made.hook.virtcore_register_namespaces()
+            defer(made.hook.virtcore_register_namespaces)
             _manager = made
         return _manager
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from virtcore._namespaces import settle
+
 __all__ = ["Namespace", "register_namespace", "registered"]
 
 
@@ -51,4 +53,5 @@ def register_namespace(namespace: Namespace, *classes: type) -> None:
 
 def registered(point: str) -> dict[str, type]:
     """Qualified element name to class, in printing order; the live table, not to be changed."""
+    settle()
     return _REGISTERED.setdefault(point, {})
