@@ -13,6 +13,7 @@ from virtcore.builtin.test.host import MAX_VCPUS, SYSINFO
 from virtcore.builtin.test.hosting import HostParts
 from virtcore.builtin.test.inspecting import InspectingParts
 from virtcore.builtin.test.reaching import ReachingParts
+from virtcore.builtin.test.saving import SavingParts
 from virtcore.builtin.test.state import TestState
 from virtcore.builtin.test.tuning import TuningParts
 from virtcore.driver.base import Credential, OpenRequest
@@ -66,7 +67,14 @@ _SNAPSHOT_CREATE_FLAGS = int(
 
 
 class TestDriver(
-    HostParts, AgentParts, InspectingParts, ReachingParts, TuningParts, CPUModelDriver, MomentDriver[TestState]
+    HostParts,
+    AgentParts,
+    InspectingParts,
+    ReachingParts,
+    SavingParts,
+    TuningParts,
+    CPUModelDriver,
+    MomentDriver[TestState],
 ):
     """A connection to a host that does not exist."""
 

@@ -107,15 +107,19 @@ class Guest:
     :ivar frozen: file systems that are not written to.
     :ivar time: its clock, which stands still.
     :ivar polling: the I/O threads that were added, by number.
+    :ivar saved: the document of its managed save, if that was made here.
+    :ivar resumed: the one that it is being started from.
     """
 
-    __slots__ = ("frozen", "messages", "polling", "time")
+    __slots__ = ("frozen", "messages", "polling", "resumed", "saved", "time")
 
     def __init__(self) -> None:
         self.messages: Messages | None = None
         self.frozen: frozenset[str] = frozenset()
         self.time = GuestTime(627319920, 0)
         self.polling: dict[int, Polling] = {}
+        self.saved: str | None = None
+        self.resumed: str | None = None
 
 
 class TestState(TestMoments, ReconfigurableState):
@@ -260,9 +264,18 @@ class TestState(TestMoments, ReconfigurableState):
     async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
         await super().before_undefine(obj, flags)
         obj.managed_save = False
+        self.guest(obj).saved = None
 
     async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
+        from virtcore.model.domain.rules import ParseFlag
+
+        guest = self.guest(obj)
+        if guest.resumed is not None:
+            saved = self.load(guest.resumed, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
+            saved.id = obj.id
+            obj.live = saved
         obj.managed_save = False
+        guest.saved = None
         self.running(obj)
 
     async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
@@ -279,7 +292,12 @@ class TestState(TestMoments, ReconfigurableState):
     async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
         if obj.state != DomainState.SHUTOFF:
             raise InternalError(f"Domain '{obj.name}' is already running")
-        return await super().create(obj, flags)
+        guest = self.guest(obj)
+        guest.resumed = guest.saved
+        try:
+            return await super().create(obj, flags)
+        finally:
+            guest.resumed = None
 
     def suspend(self, obj: DomainObject) -> None:
         """Pause a guest."""

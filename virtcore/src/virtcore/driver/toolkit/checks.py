@@ -13,17 +13,18 @@ __all__ = ["canonical_uuid", "check_flags", "select"]
 T = TypeVar("T")
 
 
-def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir") -> None:
+def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir", function: str | None = None) -> None:
     """Refuse flags that an operation does not know.
 
     :param prefix: what libvirt's driver has before its functions' names in place of ``vir``.
+    :param function: libvirt's function; by default the operation's newest.
     :raises InvalidArg: there are any.
     """
     if not flags:
         return
     unknown = int(flags) & ~int(supported)
     if unknown:
-        function = prefix + canonical_function(operation).removeprefix("vir")
+        function = prefix + (function or canonical_function(operation)).removeprefix("vir")
         # libvirt reports this one without "invalid argument".
         raise VirtError.from_message(ErrorCode.INVALID_ARG, f"unsupported flags (0x{unknown:x}) in function {function}")
 

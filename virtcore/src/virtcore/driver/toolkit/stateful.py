@@ -110,9 +110,9 @@ class StatefulDriver(Driver, Generic[S]):
         """
         return self.state.domains.get(ref)
 
-    def check_flags(self, flags: int, supported: int, operation: str) -> None:
+    def check_flags(self, flags: int, supported: int, operation: str, function: str | None = None) -> None:
         """Refuse flags that an operation does not know (:func:`check_flags`)."""
-        check_flags(flags, supported, operation, self.function_prefix)
+        check_flags(flags, supported, operation, self.function_prefix, function)
 
     # -- hooks for statistics and information
 
