@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import re
+import time
 
 import pytest
 
@@ -23,6 +24,7 @@ from virtcore.errors import (
     NoNodeDevice,
     NoStoragePool,
     NoStorageVol,
+    OperationAborted,
     OperationDenied,
     OperationFailed,
     OperationInvalid,
@@ -35,6 +37,7 @@ from virtcore.operations.events import (
     StoragePoolLifecycleEvent,
     StoragePoolRefreshEvent,
 )
+from virtcore.runtime.jobs import DeadlineExpired
 
 GIB = 1 << 30
 UUID = "11111111-2222-4333-8444-555555555555"
@@ -315,11 +318,31 @@ def test_resize(pool):
         pool.create_volume(volume("third", 10, 0)).resize(5)
 
 
-def test_a_long_clone_tells_how_far_it_is(pool):
-    disk = pool.create_volume(volume(capacity=8 << 20))
+def test_long_work_tells_how_far_it_is_and_may_be_aborted(pool):
+    size = 64 << 20
+    disk = pool.create_volume(volume(capacity=size))
     with disk.upload() as stream:
-        stream.write(b"x" * (8 << 20))
-    assert pool.clone_volume(volume("copy", 8 << 20), disk).info().allocation == 8 << 20
+        for _ in range(64):
+            stream.write(b"x" * (1 << 20))
+    before = pool.info()
+    for work in (
+        lambda: pool.clone_volume(volume("copy", size), disk, deadline=0.001),
+        lambda: disk.wipe(deadline=0.001),
+    ):
+        with pytest.raises(DeadlineExpired) as caught:
+            work()
+        job = caught.value.job
+        while job.progress is None:
+            time.sleep(0.001)
+        assert 0 < job.progress.percent <= 100
+        assert job.progress.params["data_total"] == size
+        job.abort()
+        with pytest.raises(OperationAborted):
+            job.wait(10)
+        assert pool.list_volumes() == [disk], "what was begun is taken back"
+        assert pool.info() == before
+    with disk.download(offset=size - 3) as stream:
+        assert stream.read() == b"xxx"
 
 
 @pytest.mark.parametrize(

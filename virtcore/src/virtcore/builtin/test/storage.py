@@ -201,7 +201,7 @@ class TestBackend(PoolBackend):
         blocks = original.blocks()
         for done, offset in enumerate(blocks):
             content.write(offset, original.read(offset, max(min(BLOCK, capacity - offset), 0)))
-            report_progress(done + 1, len(blocks))
+            report_progress((done + 1) * BLOCK, len(blocks) * BLOCK)
             await asyncio.sleep(0)
 
     async def refresh_volume(self, pool: PoolObject, volume: VolumeObject) -> None:
