@@ -20,6 +20,7 @@ from virtcore.driver.base import Credential, OpenRequest
 from virtcore.driver.toolkit.cpus import CPUModelDriver
 from virtcore.driver.toolkit.domains import DomainObject
 from virtcore.driver.toolkit.moment_driver import MomentDriver
+from virtcore.driver.toolkit.native import NativeFormatsDriver
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
 from virtcore.enums.domain import (
     DomainControlState,
@@ -74,6 +75,7 @@ class TestDriver(
     SavingParts,
     TuningParts,
     CPUModelDriver,
+    NativeFormatsDriver,
     MomentDriver[TestState],
 ):
     """A connection to a host that does not exist."""

@@ -8,7 +8,7 @@ import pytest
 
 import virtcore
 from virtcore import errors
-from virtcore.testing.suite.target import covers, needs
+from virtcore.testing.suite.target import Target, covers, needs
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection
@@ -142,6 +142,16 @@ class TestConnection:
         assert etree.fromstring(connection.domain_capabilities()).tag == "domainCapabilities"
         with pytest.raises(errors.InvalidArg):
             connection.domain_capabilities(arch="abacus")
+
+    @covers("connection_xml_from_native")
+    def test_formats_that_nobody_knows_are_refused(self, connection: Connection) -> None:
+        with pytest.raises(errors.InvalidArg, match="unsupported config type compliance"):
+            connection.xml_from_native("compliance", "")
+
+    @covers("connection_xml_to_native")
+    def test_formats_that_nobody_knows_are_not_written(self, connection: Connection, target: Target) -> None:
+        with pytest.raises(errors.InvalidArg, match="unsupported config type compliance"):
+            connection.xml_to_native("compliance", target.domain("compliance"))
 
     @covers("connection_max_vcpus")
     def test_guests_may_have_processors(self, connection: Connection) -> None:
