@@ -152,7 +152,7 @@ def test_what_saving_refuses(connection: virtcore.Connection, domain: virtcore.D
             lambda: domain.save(file, image_format="zstd"),
         ),
     ):
-        refused(code, message, call)  # type: ignore[arg-type]
+        refused(code, message, call)
     assert domain.is_active()
     assert not list(tmp_path.iterdir())
 
@@ -212,7 +212,7 @@ def test_dump(domain: virtcore.Domain, events: Callable[[], object], tmp_path: P
             lambda: domain.core_dump(lost),
         ),
     ):
-        refused(code, message, call)  # type: ignore[arg-type]
+        refused(code, message, call)
     assert not list(tmp_path.iterdir())
     domain.core_dump(file)
     assert (Path(file).read_bytes(), domain.is_active()) == (b"TestGuestMagic\0", True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from virtcore.builtin.test.agent import AgentParts
+from virtcore.builtin.test.devices import DeviceParts
 from virtcore.builtin.test.host import MAX_VCPUS, SYSINFO
 from virtcore.builtin.test.hosting import HostParts
 from virtcore.builtin.test.inspecting import InspectingParts
@@ -70,6 +71,7 @@ _SNAPSHOT_CREATE_FLAGS = int(
 class TestDriver(
     HostParts,
     AgentParts,
+    DeviceParts,
     InspectingParts,
     ReachingParts,
     SavingParts,

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "ReconfigurableState"]
 
-#: Changes a configuration that it is given, or raises; told whether it is the running guest's.
-Change = Callable[["Domain", bool], None]
+#: Changes a configuration that it is given, or raises; told whether it is the running guest's. Returns another one that
+#: takes its place, or None.
+Change = Callable[["Domain", bool], "Domain | None"]
 
 
 class ReconfigurableState(DriverState):
@@ -79,10 +80,10 @@ class ReconfigurableState(DriverState):
 
                 live = deepcopy(obj.live)
                 assert live is not None
-                change(live, True)
+                live = change(live, True) or live
             if to_config:
                 definition = self.definition(obj)
-                change(definition, False)
+                definition = change(definition, False) or definition
             if live is not None:
                 if guest:
                     await self.change_guest(obj, live)
@@ -90,6 +91,17 @@ class ReconfigurableState(DriverState):
                 await self.live_changed(obj)
             if definition is not None:
                 await self.save_definition(obj, definition)
+
+    def completed(self, domain: Domain) -> Domain:
+        """A changed definition as it would be if it was defined anew: completed and validated.
+
+        :raises VirtError: it is refused.
+        """
+        from virtcore.model.domain.document import format_domain
+        from virtcore.model.domain.rules import ParseFlag
+
+        flags = ParseFlag.INACTIVE | (ParseFlag.ABI_UPDATE if self.abi_update else ParseFlag.NONE)
+        return self.load(format_domain(domain), flags)
 
     async def rename(self, obj: DomainObject, name: str) -> None:
         """Give an inactive domain another name; returns when that is durable.

@@ -30,14 +30,22 @@ if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.operations.values import IOThreadInfo
 
-__all__ = ["Describing", "SettingIOThreads", "SettingLimits", "SettingMemory", "SettingVcpus"]
+__all__ = [
+    "Describing",
+    "R",
+    "Reconfiguring",
+    "SettingIOThreads",
+    "SettingLimits",
+    "SettingMemory",
+    "SettingVcpus",
+]
 
 R = TypeVar("R", bound=ReconfigurableState)
 
 _BOTH = 3  # DomainModificationImpact: the running guest and its definition
 
 
-class _Reconfiguring(StatefulDriver[R]):
+class Reconfiguring(StatefulDriver[R]):
     """What the classes below have in common."""
 
     async def _change(
@@ -55,7 +63,7 @@ class _Reconfiguring(StatefulDriver[R]):
         return self.state.config(obj, int(flags))
 
 
-class Describing(_Reconfiguring[R]):
+class Describing(Reconfiguring[R]):
     """Name, title, description, metadata, and what happens when a guest ends."""
 
     async def domain_rename(self, domain: DomainRef, new_name: str | None, flags: int = 0) -> None:
@@ -111,7 +119,7 @@ class Describing(_Reconfiguring[R]):
         await self._change(domain, operation, int(flags), change, one=False)
 
 
-class SettingVcpus(_Reconfiguring[R]):
+class SettingVcpus(Reconfiguring[R]):
     """Virtual CPUs: how many, and where they and the emulator run."""
 
     async def domain_set_vcpus(self, domain: DomainRef, nvcpus: int, flags: DomainVcpuFlags | int = 0) -> None:
@@ -189,7 +197,7 @@ class SettingVcpus(_Reconfiguring[R]):
         await self._change(domain, "domain_pin_emulator", int(flags), lambda config, live: pin_emulator(config, cpumap))
 
 
-class SettingIOThreads(_Reconfiguring[R]):
+class SettingIOThreads(Reconfiguring[R]):
     """I/O threads."""
 
     @inline
@@ -230,7 +238,7 @@ class SettingIOThreads(_Reconfiguring[R]):
         )
 
 
-class SettingMemory(_Reconfiguring[R]):
+class SettingMemory(Reconfiguring[R]):
     """Memory: how much, its limits, where on the host it is."""
 
     async def domain_set_memory(self, domain: DomainRef, memory: int, flags: DomainMemoryModFlags | int = 0) -> None:
@@ -302,7 +310,7 @@ class SettingMemory(_Reconfiguring[R]):
         )
 
 
-class SettingLimits(_Reconfiguring[R]):
+class SettingLimits(Reconfiguring[R]):
     """Limits of I/O and bandwidth, performance events."""
 
     @inline
