@@ -20,8 +20,9 @@ class Light(DefinedObject[dict[str, str]]):
 class Lights(DefinedObjects[Light, dict[str, str]]):
     kind = Light
 
-    def __init__(self, folder=None, disk=None):
-        super().__init__(folder, disk)
+    def __init__(self, folder=None, disk=None, status=None):
+        super().__init__(folder, disk, status)
+        self.burning = set()
         self.told = []
         self.broken = False
 
@@ -40,6 +41,12 @@ class Lights(DefinedObjects[Light, dict[str, str]]):
     async def start(self, obj):
         if self.broken:
             raise OperationFailed("no current")
+        obj.live["colour"] += "!"
+
+    async def recover(self, obj):
+        if self.broken:
+            raise OperationFailed("no current")
+        return obj.name in self.burning
 
     def tell(self, obj, transition):
         self.told.append((obj.name, transition))
@@ -57,9 +64,8 @@ def test_life():
         await lights.create(obj)
         with pytest.raises(OperationInvalid, match="light 'red' is active"):
             await lights.create(obj)
-        assert not obj.updated
         await lights.define(text(colour="#e00"))
-        assert (obj.current["colour"], obj.updated) == ("#f00", True)
+        assert (obj.current["colour"], obj.updated) == ("#f00!", True)
         await lights.destroy(obj)
         assert obj.current["colour"] == "#e00"
         with pytest.raises(OperationInvalid, match="light 'red' is not active"):
@@ -137,6 +143,45 @@ def test_definitions_survive(tmp_path):
             [obj] = again.table
             assert (obj.name, obj.uuid, obj.autostart, obj.persistent) == ("red", UUIDS[0], True, True)
             assert obj.definition == lights.load(text())
+        finally:
+            await disk.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_active_is_found_again(tmp_path, caplog):
+    async def run():
+        disk = DiskWorker("lights")
+        folders = tmp_path / "definitions", disk, tmp_path / "status"
+        try:
+            lights = Lights(*folders)
+            await lights.open()
+            await lights.create(await lights.define(text()))
+            await lights.create_from(text("blue", 1))
+            await lights.create_from(text("green", 2))
+            await lights.destroy(await lights.create_from(text("pink", 3)))
+            lights.broken = True
+            with pytest.raises(OperationFailed):
+                await lights.create_from(text("pink", 3))
+
+            again = Lights(*folders)
+            again.burning = {"red", "green"}
+            await again.open()
+            found = {obj.name: (obj.persistent, obj.live and obj.live["colour"]) for obj in again.table}
+            assert found == {"red": (True, "#f00!"), "green": (False, "#f00!")}
+            assert again.told == []
+
+            last = Lights(*folders)
+            last.broken = True
+            await last.open()
+            assert [(obj.name, obj.active) for obj in last.table] == [("red", False)]
+            assert "light 'green' is not active any more: operation failed: no current" in caplog.text
+            await last.set_autostart(last.table.by_name("red"), True)
+            await last.start_marked()
+            assert "light 'red' cannot be started" in caplog.text
+            last.broken = False
+            await last.start_marked()
+            assert last.table.by_name("red").active
         finally:
             await disk.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,9 @@ class Folder(PoolBackend):
     async def start(self, pool: PoolObject) -> None:
         self._do("start")
 
+    async def check(self, pool: PoolObject) -> bool:
+        return True
+
     async def stop(self, pool: PoolObject) -> None:
         self._do("stop")
 
@@ -115,9 +119,9 @@ class Bare(PoolBackend):
 
 
 class Storage(StatefulStorage):
-    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None) -> None:
+    def __init__(self, *folders: Any) -> None:
         super().__init__(Place(privileged=False))
-        self.pools = Places(folder, disk)
+        self.pools = Places(*folders)
         self.told: list[StoragePoolLifecycleEvent] = []
         self.subscribe(lambda event: self.told.append(event))  # type: ignore[arg-type]
 
@@ -325,17 +329,23 @@ def test_what_could_not_be_removed_is_told_of() -> None:
     run(test)
 
 
-def test_definitions_survive(tmp_path: Path) -> None:
+def test_pools_survive(tmp_path: Path) -> None:
     async def test() -> None:
         disk = DiskWorker("pools")
+        folders = tmp_path / "definitions", disk, tmp_path / "status"
         try:
-            storage = Storage(tmp_path, disk)
+            storage = Storage(*folders)
             await storage.pools.open()
             ref = await storage.connection_define_storage_pool(pool())
             await storage.storage_pool_set_autostart(ref, True)
-            again = Storage(tmp_path, disk)
+            await storage.storage_pool_create(ref)
+            await storage.connection_create_storage_pool(pool("m", "mpath"))
+            again = Storage(*folders)
             await again.pools.open()
             assert again.connection_list_storage_pools() == [ref]
+            assert again.storage_pool_is_active(ref)
+            assert [found.name for found in again.storage_pool_list_volumes(ref)] == ["found"]
+            assert again.folder.done == ["refresh"]
             assert again.storage_pool_autostart(ref)
             assert again.storage_pool_xml(ref) == storage.storage_pool_xml(ref)
             with pytest.raises(VirtError, match="conflict with pool: 'p'"):

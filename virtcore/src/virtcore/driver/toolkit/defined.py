@@ -8,12 +8,13 @@ object leaves it transient, and a transient one is gone when it stops.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
-from virtcore.errors import OperationInvalid
+from virtcore.errors import OperationFailed, OperationInvalid, VirtError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,20 +106,24 @@ class DefinedObjects(Generic[T, D]):
 
     :param folder: where definitions are kept; None keeps them in memory only.
     :param disk: does the disk work; needed with a folder.
+    :param status: folder for what is active, for the process after this one; it does not survive a reboot.
     """
 
     #: Class of the objects.
     kind: type[T]
 
-    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None) -> None:
+    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None, status: Path | None = None) -> None:
         self.table: ObjectTable[T] = ObjectTable(self.kind)
         self._store: DefinitionStore | None = None
         self._marks: Marks | None = None
+        self._status: DefinitionStore | None = None
         if folder is not None and disk is not None:
             from virtcore.driver.toolkit.store import DefinitionStore, Marks
 
             self._store = DefinitionStore(folder, disk, self._describe)
             self._marks = Marks(folder / "autostart", disk)
+            if status is not None:
+                self._status = DefinitionStore(status, disk, self._describe)
 
     # -- hooks
 
@@ -149,13 +154,25 @@ class DefinedObjects(Generic[T, D]):
     async def stop(self, obj: T) -> None:
         """Hook: end what :meth:`start` began."""
 
+    async def recover(self, obj: T) -> bool:
+        """Hook: whether what a process before this one started, as ``obj.live`` says, still works."""
+        return False
+
+    def load_live(self, text: str) -> D:
+        """Hook: read what :meth:`format_live` made."""
+        return self.load(text)
+
+    def format_live(self, document: D) -> str:
+        """Hook: the text of an active object's document: whole, secrets included."""
+        return self.format(document)
+
     def tell(self, obj: T, transition: Transition) -> None:
         """Hook: emit the event."""
 
     # -- life
 
     async def open(self) -> None:
-        """Learn the definitions on disk, without parsing them."""
+        """Learn the definitions on disk, without parsing them, and what of them is active."""
         if self._store is None or self._marks is None:
             return
         for entry in await self._store.open():
@@ -164,6 +181,37 @@ class DefinedObjects(Generic[T, D]):
             self.table.publish(obj)
         for uuid in await self._marks.open({obj.uuid for obj in self.table}):
             self.table.by_uuid(uuid).autostart = True
+        for entry in await self._status.open() if self._status is not None else ():
+            try:
+                await self._recover(entry, self._status)
+            except OperationFailed as error:  # somebody changed the folders meanwhile
+                logging.getLogger("virtcore").warning("%s '%s' is not known: %s", self.kind.noun, entry.name, error)
+
+    async def _recover(self, entry: IndexEntry, status: DefinitionStore) -> None:
+        """Find one that was active when the process before this one ended.
+
+        :raises OperationFailed: its name or UUID is another one's.
+        """
+        with self.table.holding(entry.name, entry.uuid) as obj:
+            try:
+                obj.live = self.load_live(status.read(entry.uuid))
+                active = await self.recover(obj)
+            except VirtError as error:
+                logging.getLogger("virtcore").warning("%s '%s' is not active any more: %s", obj.noun, obj.name, error)
+                active = False
+            if active:
+                self.table.publish(obj)
+            else:
+                obj.live = None
+                await status.remove(entry.uuid)
+
+    async def start_marked(self) -> None:
+        """Start with the host: what is to be and is not active. What cannot be started is logged."""
+        for obj in [obj for obj in self.table if obj.autostart and not obj.active]:
+            try:
+                await self.create(obj)
+            except VirtError as error:
+                logging.getLogger("virtcore").warning("%s '%s' cannot be started: %s", obj.noun, obj.name, error)
 
     def _reader(self, uuid: str) -> Callable[[], D]:
         store = self._store
@@ -280,11 +328,23 @@ class DefinedObjects(Generic[T, D]):
         try:
             if prepare is not None:
                 await prepare(obj)
+            await self.save_status(obj)  # whoever comes after a crash finds what was begun
             await self.start(obj)
+            await self.save_status(obj)
         except BaseException:
             obj.live = None
+            await self._forget_status(obj)
             raise
         self.tell(obj, Transition.STARTED)
+
+    async def save_status(self, obj: T) -> None:
+        """Make durable what an active object is; to be called when ``obj.live`` has changed."""
+        if self._status is not None and obj.live is not None:
+            await self._status.write(obj.uuid, obj.name, self.format_live(obj.live))
+
+    async def _forget_status(self, obj: T) -> None:
+        if self._status is not None:
+            await self._status.remove(obj.uuid)
 
     async def destroy(self, obj: T) -> None:
         """Stop an active object; a transient one is gone.
@@ -295,11 +355,12 @@ class DefinedObjects(Generic[T, D]):
             obj.require_known()
             obj.require_active()
             await self.stop(obj)
-            self._stopped(obj)
+            await self._stopped(obj)
 
-    def _stopped(self, obj: T) -> None:
+    async def _stopped(self, obj: T) -> None:
         """It works no more."""
         obj.live = None
+        await self._forget_status(obj)
         if not obj.persistent:
             self.table.remove(obj)
         self.tell(obj, Transition.STOPPED)

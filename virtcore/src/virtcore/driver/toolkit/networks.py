@@ -93,8 +93,8 @@ class Networks(DefinedObjects[NetworkObject, Network]):
 
     kind = NetworkObject
 
-    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None) -> None:
-        super().__init__(folder, disk)
+    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None, status: Path | None = None) -> None:
+        super().__init__(folder, disk, status)
         self.events = EventHub()
 
     def load(self, text: str, *, validate: bool = False) -> Network:
@@ -151,6 +151,7 @@ class Networks(DefinedObjects[NetworkObject, Network]):
             if new_live is not None:
                 await self.live_changed(obj, new_live)
                 obj.live = new_live
+                await self.save_status(obj)
 
     async def plug(self, obj: NetworkObject, port: NetworkPort, reclaim: bool) -> None:
         """Hook: give a port what it needs of the running network; ``port`` may be completed.

@@ -138,6 +138,10 @@ class PoolBackend:
     async def start(self, pool: PoolObject) -> None:
         """Make the storage behind ``pool.live`` ready; :meth:`refresh` follows."""
 
+    async def check(self, pool: PoolObject) -> bool:
+        """Whether the storage is ready that another process made so; :meth:`refresh` follows."""
+        return False
+
     async def stop(self, pool: PoolObject) -> None:
         """End what :meth:`start` began."""
 

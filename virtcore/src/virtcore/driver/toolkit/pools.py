@@ -103,8 +103,8 @@ class Pools(DefinedObjects[PoolObject, StoragePool]):
     #: Class of their volumes.
     volume_kind: ClassVar[type[VolumeObject]] = VolumeObject
 
-    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None) -> None:
-        super().__init__(folder, disk)
+    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None, status: Path | None = None) -> None:
+        super().__init__(folder, disk, status)
         self.events = EventHub()
         self._backends: dict[StoragePoolType, PoolBackend] = {}
 
@@ -181,6 +181,12 @@ class Pools(DefinedObjects[PoolObject, StoragePool]):
         await self.backend_of(obj).stop(obj)
         obj.volumes = {}
 
+    async def recover(self, obj: PoolObject) -> bool:
+        if not await self.backend_of(obj).check(obj):
+            return False
+        await self._look(obj)
+        return True
+
     async def _look(self, obj: PoolObject) -> None:
         obj.volumes = {volume.name: volume for volume in await self.backend_of(obj).refresh(obj)}
 
@@ -198,7 +204,7 @@ class Pools(DefinedObjects[PoolObject, StoragePool]):
                 await self._look(obj)
             except Exception:
                 await self.stop(obj)
-                self._stopped(obj)
+                await self._stopped(obj)
                 raise
             self.events.emit(StoragePoolRefreshEvent(obj.ref))
 
