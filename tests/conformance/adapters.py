@@ -41,6 +41,7 @@ ADAPTERS: dict[str, Adapter] = {
     "uri": lazy("suites_uri", "uri"),
     "virconf": lazy("suites_conf", "virconf"),
     "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),
+    "qemu-caps": lazy("suites_qemu_capabilities", "qemu_caps"),
     "qemu-active-xml": lazy("suites_qemu_domain", "qemu_active_xml"),
     "qemu-domain-xml": lazy("suites_qemu_domain", "qemu_domain_xml"),
     "storage-pool-xml": lazy("suites_storage", "storage_pool_xml"),

@@ -7,6 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.model import EmulatorCapabilities
 from virt_qemu.capabilities.replies import Replies
@@ -33,7 +35,7 @@ def _recorded(path: str, binary: str, without_aliases: bool) -> EmulatorCapabili
         for accelerator in capabilities.accelerators.values():
             for machine in list(accelerator.machines):
                 if machine.alias is not None:
-                    accelerator.machines.append(dataclasses.replace(machine, alias=None, default=False))
+                    accelerator.machines.append(attrs.evolve(machine, alias=None, default=False))
                     machine.name, machine.alias = machine.alias, None
     return capabilities
 

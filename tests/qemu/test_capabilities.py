@@ -11,9 +11,10 @@ import pytest
 from virt_qemu.capabilities import cache as cache_module
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.derive import derive
+from virt_qemu.capabilities.document import format_emulator_capabilities, parse_emulator_capabilities
 from virt_qemu.capabilities.replies import Replies
 from virt_qemu.capabilities.schema import Schema
-from virtcore.errors import ConfigUnsupported, SystemError
+from virtcore.errors import ConfigUnsupported, SystemError, VirtError
 from virtcore.model.arch import Arch
 
 SCHEMA = [
@@ -117,14 +118,16 @@ def test_kept_by_identity_probed_once(tmp_path, monkeypatch):
     binary.chmod(0o755)
     probes = 0
 
-    async def probe(path: str) -> Replies:
+    async def probe(path: str, accelerator: str) -> Replies:
         nonlocal probes
         probes += 1
+        assert accelerator == "tcg"
         await asyncio.sleep(0.01)
         [replies] = Replies.recorded(recording(version(9, 0), TARGET, MACHINES))
         return replies
 
     monkeypatch.setattr(cache_module, "probe", probe)
+    monkeypatch.setattr(cache_module, "kvm_usable", lambda: False)
 
     async def test() -> None:
         first = CapabilitiesCache(tmp_path / "cache")
@@ -139,11 +142,111 @@ def test_kept_by_identity_probed_once(tmp_path, monkeypatch):
         binary.write_text("#!/bin/sh\nexit\n")
         await CapabilitiesCache(tmp_path / "cache").get(str(binary))
         assert probes == 2
-        for damaged in (tmp_path / "cache").iterdir():
-            damaged.write_text("{")
+        [kept] = (tmp_path / "cache").iterdir()
+        kept.write_text("<qemuCaps>")
         await CapabilitiesCache(tmp_path / "cache").get(str(binary))
         assert probes == 3
         with pytest.raises(SystemError, match="Cannot check QEMU binary /nowhere: No such file or directory"):
             await first.get("/nowhere")
 
     asyncio.run(test())
+
+
+KVM = ({"execute": "query-kvm"}, {"return": {"present": True, "enabled": True}})
+EXPANSION = {"execute": "query-cpu-model-expansion"}
+
+
+def expansion(properties: dict, *, model: str = "host", kind: str = "static", **wanted: bool) -> tuple:
+    described = {"name": model} | ({"props": wanted} if wanted else {})
+    command = EXPANSION | {"arguments": {"type": kind, "model": described}}
+    return command, {"return": {"model": {"name": "base", "props": properties}, "deprecated-props": ["old"]}}
+
+
+def test_an_accelerated_emulator_as_a_document():
+    main = recording(
+        version(9, 0),
+        TARGET,
+        KVM,
+        MACHINES,
+        ({"execute": "query-qmp-schema"}, {"return": [{"name": "query-cpu-definitions", "meta-type": "command"}]}),
+        (
+            {"execute": "query-cpu-definitions"},
+            {
+                "return": [
+                    {"name": "qemu64", "typename": "qemu64-x86_64-cpu", "unavailable-features": []},
+                    {"name": "athlon", "typename": "", "unavailable-features": ["3dnow"], "deprecated": True},
+                    {"name": "odd"},
+                ]
+            },
+        ),
+        expansion({"aes": True, "invtsc": False, "vmx": False, "family": 6, "vendor": "<&>"}),
+        expansion({"aes": True, "invtsc": True, "vmx": False, "family": 6}, migratable=False),
+        expansion({"hv-vapic": True, "hv-relaxed": False}, kind="full", migratable=False, **{"hv-passthrough": True}),
+        (
+            {"execute": "query-sgx-capabilities"},
+            {"return": {"flc": True, "sgx1": True, "sgx2": False, "sections": [{"node": 1, "size": 8192}]}},
+        ),
+    )
+    tcg = recording(version(9, 0), TARGET, MACHINES)
+    found = derive("/bin/qemu", *Replies.recorded(f"{main}\n\n{tcg}"), microcode=7)
+    assert [machine.name for machine in found.accelerators["kvm"].machines] == ["pc-i440fx-9.0", "pc-q35-9.0"]
+    assert (
+        format_emulator_capabilities(found)
+        == """<qemuCaps>
+  <emulator>/bin/qemu</emulator>
+  <qemuctime>0</qemuctime>
+  <selfctime>0</selfctime>
+  <selfvers>0</selfvers>
+  <flag name='kvm'/>
+  <flag name='query-cpu-definitions'/>
+  <version>9000003</version>
+  <microcodeVersion>7</microcodeVersion>
+  <package>pkg</package>
+  <arch>x86_64</arch>
+  <hostCPU type='kvm' model='base' migratability='yes'>
+    <property name='aes' type='boolean' value='true' migratable='yes'/>
+    <property name='invtsc' type='boolean' value='true' migratable='no'/>
+    <property name='vmx' type='boolean' value='false'/>
+    <property name='family' type='number' value='6'/>
+    <property name='vendor' type='string' value='&lt;&amp;&gt;'/>
+  </hostCPU>
+  <cpu type='kvm' name='qemu64' typename='qemu64-x86_64-cpu' usable='yes'/>
+  <cpu type='kvm' name='athlon' usable='no' deprecated='yes'>
+    <blocker name='3dnow'/>
+  </cpu>
+  <cpu type='kvm' name='odd'/>
+  <machine type='kvm' name='pc-i440fx-9.0' alias='pc' maxCpus='255' default='yes' numaMemSupported='yes'/>
+  <machine type='kvm' name='pc-q35-9.0' alias='q35' maxCpus='288' numaMemSupported='yes' defaultRAMid='pc.ram'/>
+  <machine type='tcg' name='pc-i440fx-9.0' alias='pc' maxCpus='255' default='yes' numaMemSupported='yes'/>
+  <machine type='tcg' name='pc-q35-9.0' alias='q35' maxCpus='288' numaMemSupported='yes' defaultRAMid='pc.ram'/>
+  <sgx supported='yes'>
+    <flc>yes</flc>
+    <sgx1>yes</sgx1>
+    <sgx2>no</sgx2>
+    <section_size unit='KiB'>8</section_size>
+    <sections>
+      <section node='1' size='8' unit='KiB'/>
+    </sections>
+  </sgx>
+  <hypervCapabilities supported='yes'>
+    <cap name='vapic'/>
+  </hypervCapabilities>
+</qemuCaps>
+"""
+    )
+    assert parse_emulator_capabilities(format_emulator_capabilities(found)) == found
+
+
+def test_power_processors_have_libvirts_names():
+    target = ({"execute": "query-target"}, {"return": {"arch": "ppc64"}})
+    schema = ({"execute": "query-qmp-schema"}, {"return": [{"name": "query-cpu-definitions", "meta-type": "command"}]})
+    models = ({"execute": "query-cpu-definitions"}, {"return": [{"name": "power9"}, {"name": "970_v2.2"}]})
+    [replies] = Replies.recorded(recording(version(9, 0), target, schema, models))
+    found = derive("/bin/qemu", replies)
+    assert [cpu.name for cpu in found.accelerators["tcg"].cpus] == ["POWER9", "970_v2.2"]
+
+
+@pytest.mark.parametrize("text", ["", "<qemuCaps/>", "<other/>"])
+def test_what_is_no_document_of_capabilities(text):
+    with pytest.raises(VirtError):
+        parse_emulator_capabilities(text)

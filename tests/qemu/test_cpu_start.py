@@ -37,7 +37,10 @@ def capabilities(host: CPUExpansion | None, *models: CPUDefinition, arch: Arch =
     )
 
 
-KNOWN = (CPUDefinition(name="Nehalem", blockers=[]), CPUDefinition(name="Westmere", blockers=["aes"]))
+KNOWN = (
+    CPUDefinition(name="Nehalem", usable=True),
+    CPUDefinition(name="Westmere", usable=False, blockers=["aes"]),
+)
 
 
 def decided(xml: str, emulator: EmulatorCapabilities, arch: Arch = Arch.X86_64) -> GuestCPU:

@@ -19,7 +19,7 @@ __all__ = ["host_model", "hypervisor_models", "s390_host_model", "x86_data_of", 
 
 def hypervisor_models(cpus: Iterable[CPUDefinition]) -> Mapping[str, tuple[str, ...]] | None:
     """Models QEMU knows -> features that keep it from running them here; None where it lists none."""
-    found = {cpu.name: tuple(map(libvirt_feature, cpu.blockers or ())) for cpu in cpus}
+    found = {cpu.name: tuple(map(libvirt_feature, cpu.blockers)) for cpu in cpus}
     return found or None
 
 
@@ -30,10 +30,11 @@ def x86_data_of(expansion: CPUExpansion, *, migratable: bool = False) -> X86Data
     :raises InternalError: the vendor is not 12 characters long.
     """
     data = X86Data()
+    survives = expansion.migratable or {}
     numbers = {"family": 0, "model": 0, "stepping": 0}
     for name, value in expansion.properties.items():
         if value is True:
-            if not migratable or expansion.migratable.get(name, True):
+            if not migratable or survives.get(name, True):
                 data.add_feature(libvirt_feature(name))
         elif name == "vendor" and isinstance(value, str):
             data.set_vendor(value)
@@ -50,10 +51,11 @@ def s390_host_model(expansion: CPUExpansion, *, migratable: bool = False) -> Gue
     """
     from virtcore.model.cpu.element import CPUFeature, CPUFeaturePolicy, CPUMatch, CPUMode, CPUModel, GuestCPU
 
+    survives = expansion.migratable or {}
     features = [
         CPUFeature(name=name, policy=CPUFeaturePolicy.REQUIRE if value else CPUFeaturePolicy.DISABLE)
         for name, value in expansion.properties.items()
-        if isinstance(value, bool) and not (migratable and expansion.migratable.get(name) is False)
+        if isinstance(value, bool) and not (migratable and survives.get(name) is False)
     ]
     return GuestCPU(mode=CPUMode.CUSTOM, match=CPUMatch.EXACT, model=CPUModel(name=expansion.name), features=features)
 

@@ -72,18 +72,17 @@ def _knows(arch: Arch) -> bool:
 
 
 def _model(arch: Arch, model: CPUDefinition) -> list[SelectableModel | ModelBlockers]:
-    blockers = model.blockers
-    usable = CPUUsable.UNKNOWN if blockers is None else CPUUsable.NO if blockers else CPUUsable.YES
+    usable = CPUUsable.UNKNOWN if model.usable is None else CPUUsable.YES if model.usable else CPUUsable.NO
     found: list[SelectableModel | ModelBlockers] = [
         SelectableModel(
             name=model.name,
             usable=usable,
-            deprecated=model.deprecated or None,
+            deprecated=model.deprecated,
             vendor=(vendor_of_cpu_model(arch, model.name) if _knows(arch) else None) or "unknown",
             canonical=canonical_cpu_model(arch, model.name) if _knows(arch) else None,
         )
     ]
-    if blockers:
-        names = [CPUBlocker(name=name) for name in sorted(set(map(libvirt_feature, blockers)))]
+    if model.blockers:
+        names = [CPUBlocker(name=name) for name in sorted(set(map(libvirt_feature, model.blockers)))]
         found.append(ModelBlockers(model=model.name, features=names))
     return found

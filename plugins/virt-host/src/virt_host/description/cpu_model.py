@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
     from virtcore.model.cpu.element import HostCPU
 
-__all__ = ["address_bits", "host_cpu"]
+__all__ = ["address_bits", "host_cpu", "microcode_version"]
 
 
 def host_cpu(tree: HostTree, arch: Arch) -> HostCPU | None:
@@ -33,6 +33,12 @@ def address_bits(tree: HostTree) -> int | None:
     """Bits of a physical address (x86); None where the kernel does not say."""
     found = re.search(r"^address sizes\s*:\s*(\d+) bits physical", tree.text(tree.cpuinfo) or "", re.MULTILINE)
     return int(found[1]) if found else None
+
+
+def microcode_version(tree: HostTree) -> int:
+    """Version of the processor's microcode; 0 where the kernel does not tell."""
+    found = re.search(r"^microcode\s*:\s*(0x[0-9a-fA-F]+|\d+)", tree.text(tree.cpuinfo) or "", re.MULTILINE)
+    return int(found[1], 0) if found else 0
 
 
 def _model(tree: HostTree, arch: Arch) -> HostCPU | None:
@@ -56,7 +62,7 @@ def _model(tree: HostTree, arch: Arch) -> HostCPU | None:
         tsc = read_tsc() if data.has("invtsc") else None
         if tsc is not None:
             cpu.counter = HostCPUCounter(name="tsc", frequency=tsc.frequency, scaling=tsc.scaling)
-        cpu.microcode = int(find(r"^microcode\s*:\s*(0x[0-9a-fA-F]+|\d+)") or "0", 0) or None
+        cpu.microcode = microcode_version(tree) or None
         bits = address_bits(tree)
         if bits is not None:
             cpu.maxphysaddr = MaxPhysAddr(mode=MaxPhysAddrMode.EMULATE, bits=bits)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import fcntl
 import hashlib
-import json
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from virt_qemu.capabilities.derive import derive
-from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities, Machine
+from virt_host.description.cpu_model import microcode_version
+from virt_host.description.tree import HostTree
+from virt_qemu.capabilities.derive import accelerated, derive
+from virt_qemu.capabilities.document import format_emulator_capabilities, parse_emulator_capabilities
 from virt_qemu.capabilities.probe import probe
 from virt_qemu.threads import in_thread
-from virtcore.errors import SystemError
-from virtcore.model.arch import Arch
+from virtcore.errors import SystemError, VirtError
+
+if TYPE_CHECKING:
+    from virt_qemu.capabilities.model import EmulatorCapabilities
 
 __all__ = ["CapabilitiesCache", "kvm_usable"]
 
-_FORMAT = 1
+_FORMAT = 2
 """Of the files; to be raised whenever what is concluded changes."""
 
 _LOOK_AGAIN = 1.0
@@ -74,6 +76,15 @@ class _Identity(NamedTuple):
         return cls(binary, found.st_size, found.st_mtime_ns, found.st_ctime_ns, os.uname().release, kvm)
 
 
+async def _ask(binary: str) -> EmulatorCapabilities:
+    """Probe a binary, with KVM and without where guests can have either."""
+    main = await probe(binary, "kvm:tcg" if await in_thread(kvm_usable) else "tcg")
+    if not accelerated(main):
+        return derive(binary, main)
+    microcode = await in_thread(lambda: microcode_version(HostTree()))
+    return derive(binary, main, await probe(binary, "tcg"), microcode=microcode)
+
+
 class CapabilitiesCache:
     """The capabilities of every emulator asked for.
 
@@ -124,57 +135,33 @@ class CapabilitiesCache:
     async def _find(self, identity: _Identity) -> EmulatorCapabilities:
         result = await in_thread(self._load, identity)
         if result is None:
-            replies = await probe(identity.path)
-            result = derive(identity.path, replies)
-            if replies.table("query-kvm").get("present") and await in_thread(kvm_usable):
-                result = dataclasses.replace(result, flags=result.flags | {"kvm"})
+            result = await _ask(identity.path)
             await in_thread(self._save, identity, result)
         self._known[identity.path] = (identity, result)
         return result
 
-    def _file(self, binary: str) -> Path:
-        return self._folder / f"{hashlib.sha256(os.fsencode(binary)).hexdigest()}.json"
+    def _prefix(self, binary: str) -> str:
+        return hashlib.sha256(os.fsencode(binary)).hexdigest()[:32]
+
+    def _file(self, identity: _Identity) -> Path:
+        version = hashlib.sha256(repr((_FORMAT, identity)).encode()).hexdigest()[:32]
+        return self._folder / f"{self._prefix(identity.path)}-{version}.xml"
 
     def _load(self, identity: _Identity) -> EmulatorCapabilities | None:
         try:
-            stored = json.loads(self._file(identity.path).read_bytes())
-            if stored["format"] != _FORMAT or stored["identity"] != list(identity):
-                return None
-            return _read(stored["capabilities"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return parse_emulator_capabilities(self._file(identity).read_bytes())
+        except (OSError, VirtError):
             return None  # a cache: what cannot be read is made again
 
     def _save(self, identity: _Identity, capabilities: EmulatorCapabilities) -> None:
-        described = dataclasses.asdict(capabilities) | {"flags": sorted(capabilities.flags)}
-        data = json.dumps({"format": _FORMAT, "identity": list(identity), "capabilities": described})
-        file = self._file(identity.path)
+        file = self._file(identity)
         temporary = file.with_suffix(f".{os.getpid()}.tmp")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary.write_text(data)
+            temporary.write_text(format_emulator_capabilities(capabilities), encoding="utf-8")
             temporary.replace(file)
+            for old in self._folder.glob(f"{self._prefix(identity.path)}*"):
+                if old != file:
+                    old.unlink(missing_ok=True)
         except OSError:
             temporary.unlink(missing_ok=True)  # no room for a cache is no reason to fail
-
-
-def _read(stored: dict[str, object]) -> EmulatorCapabilities:
-    """Capabilities from their stored form; any mistake in it raises."""
-    accelerators = stored.pop("accelerators")
-    assert isinstance(accelerators, dict)
-    made = {}
-    for name, row in accelerators.items():
-        host = row["host_cpu"]
-        made[name] = Accelerator(
-            machines=[Machine(**machine) for machine in row["machines"]],
-            cpus=[CPUDefinition(**cpu) for cpu in row["cpus"]],
-            host_cpu=None if host is None else CPUExpansion(**host),
-        )
-    flags, arch = stored.pop("flags"), stored.pop("arch")
-    assert isinstance(flags, list)
-    assert isinstance(arch, str)
-    return EmulatorCapabilities(
-        flags=frozenset(flags),
-        arch=Arch(arch),
-        accelerators=made,
-        **stored,  # type: ignore[arg-type]
-    )

@@ -5,44 +5,67 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from virtcore.model.arch import Arch
+from virtcore.model.domain_capabilities import SGXCapability
+from virtcore.xml import UINT, YES_NO, attribute, element, leaf
 
-__all__ = ["Accelerator", "CPUDefinition", "CPUExpansion", "EmulatorCapabilities", "Machine"]
+__all__ = [
+    "GIC",
+    "SEV",
+    "Accelerator",
+    "CPUDefinition",
+    "CPUExpansion",
+    "EmulatorCapabilities",
+    "Machine",
+]
 
 
-@dataclass(slots=True, kw_only=True)
+@element("machine")
 class Machine:
-    """A machine type.
+    """A machine type."""
 
-    :ivar alias: another name for it, such as ``q35``.
-    :ivar default_cpu: libvirt's name of the CPU type a domain without ``<cpu>`` gets (``qemu64-x86_64-cpu``).
-    :ivar default_ram_id: id of the memory object the machine takes its memory from.
-    :ivar acpi: whether it has ACPI; None where QEMU does not say.
-    """
-
-    name: str
-    alias: str | None = None
-    max_cpus: int = 0
-    hotplug_cpus: bool = False
-    default: bool = False
-    numa_memory: bool = False
-    default_cpu: str | None = None
-    default_ram_id: str | None = None
-    deprecated: bool = False
-    acpi: bool | None = None
+    accelerator: str | None = attribute("type", doc="kvm, hvf or tcg")
+    name: str = attribute(required=True)
+    alias: str | None = attribute(doc="another name for it, such as q35")
+    hotplug_cpus: bool | None = attribute("hotplugCpus", codec=YES_NO, omit=False)
+    max_cpus: int | None = attribute("maxCpus", codec=UINT)
+    default: bool | None = attribute(codec=YES_NO, omit=False, doc="QEMU's own choice")
+    default_cpu: str | None = attribute("defaultCPU", doc="CPU type (qemu64-x86_64-cpu) of a domain without <cpu>")
+    numa_memory: bool | None = attribute("numaMemSupported", codec=YES_NO, omit=False)
+    default_ram_id: str | None = attribute("defaultRAMid", doc="id of the memory object it takes its memory from")
+    deprecated: bool | None = attribute(codec=YES_NO, omit=False)
+    acpi: bool | None = attribute(codec=YES_NO, doc="whether it has ACPI; absent where QEMU does not say")
 
 
-@dataclass(slots=True, kw_only=True)
+@element("cpu")
 class CPUDefinition:
-    """A CPU model QEMU knows.
+    """A CPU model QEMU knows."""
 
-    :ivar type: QEMU's type name.
-    :ivar blockers: features that keep it from running here; None when QEMU cannot tell.
-    """
+    accelerator: str | None = attribute("type", doc="kvm, hvf or tcg")
+    name: str = attribute(required=True)
+    type: str | None = attribute("typename", doc="QEMU's type name")
+    usable: bool | None = attribute(codec=YES_NO, doc="whether it runs here; absent when QEMU cannot tell")
+    deprecated: bool | None = attribute(codec=YES_NO, omit=False)
+    blockers: list[str] = attribute("name", within="blocker", doc="features that keep it from running here")
 
-    name: str
-    type: str | None = None
-    blockers: list[str] | None = None
-    deprecated: bool = False
+
+@element("gic")
+class GIC:
+    """A version of ARM's interrupt controller that guests can have."""
+
+    version: int = attribute(codec=UINT, required=True)
+    kernel: bool = attribute(codec=YES_NO, required=True, doc="with KVM")
+    emulated: bool = attribute(codec=YES_NO, required=True, doc="by QEMU")
+
+
+@element("sev")
+class SEV:
+    """AMD's encryption of guests' memory."""
+
+    cbitpos: int = leaf(codec=UINT, required=True, doc="position of the bit that marks encrypted pages")
+    reduced_phys_bits: int = leaf("reducedPhysBits", codec=UINT, required=True, doc="bits of addresses that are lost")
+    pdh: str = leaf(required=True, doc="Diffie-Hellman key of the platform, base64")
+    cert_chain: str = leaf("certChain", required=True, doc="certificates of the platform, base64")
+    cpu0_id: str | None = leaf("cpu0Id", doc="identifier of the first processor, base64")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,18 +73,22 @@ class CPUExpansion:
     """What QEMU expands a CPU model to (``host`` with an accelerator, ``max`` without).
 
     :ivar properties: property -> value.
-    :ivar migratable: property -> whether it survives migration, for those that are on.
+    :ivar migratable: property -> whether it survives migration, for those that are on; None when QEMU cannot tell.
+    :ivar deprecated: properties that guests had better not have.
     """
 
     name: str
     properties: dict[str, bool | int | str] = field(default_factory=dict)
-    migratable: dict[str, bool] = field(default_factory=dict)
+    migratable: dict[str, bool] | None = None
     deprecated: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
 class Accelerator:
-    """What depends on how guests are accelerated."""
+    """What depends on how guests are accelerated.
+
+    :ivar machines: the one for domains that name none first.
+    """
 
     machines: list[Machine] = field(default_factory=list)
     cpus: list[CPUDefinition] = field(default_factory=list)
@@ -74,7 +101,10 @@ class EmulatorCapabilities:
 
     :ivar version: major * 1,000,000 + minor * 1,000 + micro.
     :ivar flags: capabilities under libvirt's names.
-    :ivar accelerators: ``kvm``, ``tcg`` -> what depends on it.
+    :ivar accelerators: ``kvm``, ``hvf``, ``tcg`` -> what depends on it.
+    :ivar microcode: version of the microcode of the host's processor; 0 where it has none.
+    :ivar gics: of ARM guests.
+    :ivar hyperv: enlightenments guests can have; None when QEMU cannot tell.
     """
 
     binary: str
@@ -83,6 +113,11 @@ class EmulatorCapabilities:
     package: str
     flags: frozenset[str]
     accelerators: dict[str, Accelerator]
+    microcode: int = 0
+    gics: list[GIC] = field(default_factory=list)
+    sev: SEV | None = None
+    sgx: SGXCapability | None = None
+    hyperv: list[str] | None = None
 
     def has(self, flag: str) -> bool:
         """Whether the emulator has a capability."""
@@ -110,14 +145,5 @@ class EmulatorCapabilities:
 
     def default_machine(self, domain_type: str = "qemu") -> str | None:
         """The machine of a domain that names none: libvirt's choice for the architecture, else QEMU's."""
-        from virt_qemu.capabilities.flags import PREFERRED_MACHINES
-
         machines = self.accelerator(domain_type).machines
-        preferred = PREFERRED_MACHINES.get(self.arch)
-        for machine in machines:
-            if preferred is not None and preferred in (machine.name, machine.alias):
-                return machine.name
-        for machine in machines:
-            if machine.default:
-                return machine.name
         return machines[0].name if machines else None

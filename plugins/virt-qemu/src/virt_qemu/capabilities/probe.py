@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 
 from virt_qemu.capabilities import flags as known
-from virt_qemu.capabilities.derive import expansion_question, target_arch
+from virt_qemu.capabilities.derive import accelerated, expansion_question, hyperv_question, target_arch
 from virt_qemu.capabilities.replies import Replies
 from virt_qemu.monitor import JSON, CommandError, Monitor
 from virtcore.errors import InternalError, VirtError
@@ -39,6 +39,7 @@ def _questions() -> Iterator[_Question]:
         "query-migrate-capabilities",
         "query-sev-capabilities",
         "query-sgx-capabilities",
+        "query-gic-capabilities",
     ):
         yield command, None
     for device, _, properties in known.DEVICE_PROPERTIES:
@@ -51,21 +52,26 @@ def _questions() -> Iterator[_Question]:
         yield "qom-list-properties", {"typename": f"{machine}-machine"}
 
 
-def _later_questions(replies: Replies, model: str) -> Iterator[_Question]:
+def _later_questions(replies: Replies) -> Iterator[_Question]:
     """What can be asked only when the machines and the architecture are known."""
     for row in replies.rows("query-machines"):
         if row.get("alias", row["name"]) in ("pseries", "virt"):
             yield "qom-list-properties", {"typename": f"{row['name']}-machine"}
     arch = target_arch(replies)
+    model = "host" if accelerated(replies) else "max"
     yield "query-cpu-model-expansion", expansion_question(arch, model)
     if arch.is_x86:
         yield "query-cpu-model-expansion", expansion_question(arch, model, False)
+        if accelerated(replies):
+            yield "query-cpu-model-expansion", hyperv_question(arch)
+    elif arch.is_s390:
+        yield "query-cpu-model-expansion", expansion_question(arch, model, full=True)
 
 
 async def probe(binary: str, accelerator: str = "tcg") -> Replies:
     """Ask a binary everything.
 
-    :param accelerator: ``tcg`` or ``kvm``; CPU models and features depend on it.
+    :param accelerator: ``tcg``, or ``kvm:tcg`` for KVM where the binary can use it; CPU models depend on it.
     :raises InternalError: it is no usable QEMU, with what it wrote to its standard error.
     """
     ours, theirs = socket.socketpair()
@@ -98,7 +104,7 @@ async def probe(binary: str, accelerator: str = "tcg") -> Replies:
             await monitor.connect(ours, PROBE_LIMIT)
             replies = Replies()
             await _ask(monitor, replies, _questions())
-            await _ask(monitor, replies, _later_questions(replies, "max" if accelerator == "tcg" else "host"))
+            await _ask(monitor, replies, _later_questions(replies))
         return replies
     except TimeoutError:
         raise InternalError(

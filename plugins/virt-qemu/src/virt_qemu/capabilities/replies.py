@@ -21,8 +21,8 @@ class Replies:
         self._values: dict[str, JSON] = {}
 
     def keep(self, command: str, arguments: Mapping[str, JSON] | None, value: JSON) -> None:
-        """Keep an answer."""
-        self._values[_key(command, arguments)] = value
+        """Keep an answer; of several to the same question the first one counts."""
+        self._values.setdefault(_key(command, arguments), value)
 
     def get(self, command: str, arguments: Mapping[str, JSON] | None = None) -> JSON:
         """The answer to a command; None when there is none."""

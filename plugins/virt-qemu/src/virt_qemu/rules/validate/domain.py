@@ -108,7 +108,7 @@ def _validate_topology(domain: Domain, capabilities: EmulatorCapabilities) -> No
     path = "/domain/vcpu"
     known = capabilities.machine(domain.machine or "", domain.type)
     # 0: QEMU names no limit.
-    if known is not None and 0 < known.max_cpus < domain.vcpu_maximum:
+    if known is not None and known.max_cpus and known.max_cpus < domain.vcpu_maximum:
         raise _refuse(f"Maximum CPUs greater than specified machine type limit {known.max_cpus}", path)
     machine = Machine.of(domain)
     topology = domain.cpu.topology if domain.cpu is not None else None
