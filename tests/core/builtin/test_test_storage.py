@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import queue
+import random
 import re
 import time
 
 import pytest
 
 import virtcore
+from virtcore.builtin.test.content import BLOCK, Content
 from virtcore.enums import (
     ConnectListAllStoragePoolsFlags as ListFlags,
     StoragePoolEventLifecycleType as Kind,
@@ -272,6 +274,26 @@ def test_content_with_holes(pool):
     assert parts[0] == 3 * 65_536
     assert b"".join(part for part in parts if isinstance(part, bytes)).strip(b"\0") == b"data"
     assert sum(part if isinstance(part, int) else len(part) for part in parts) == 400_000
+
+
+def test_content_is_what_was_written_whatever_the_blocks():
+    choose = random.Random(7)
+    size = 5 * BLOCK + 17
+    content, expected = Content(), bytearray(size)
+    for _ in range(300):
+        offset = choose.choice((0, BLOCK, 2 * BLOCK, choose.randrange(size)))
+        length = min(choose.choice((1, BLOCK, choose.randrange(2 * BLOCK))), size - offset)
+        if choose.random() < 0.5:
+            data = choose.choice((b"\0", b"\x01", b"\xff")) * length
+            content.write(offset, data)
+            expected[offset : offset + length] = data
+        else:
+            content.clear(offset, length)
+            expected[offset : offset + length] = bytes(length)
+        assert content.read(0, size) == expected
+        hole = content.hole(offset, size - offset)
+        assert not any(expected[offset : offset + hole])
+        assert content.stored <= 6 * BLOCK
 
 
 def test_a_stream_is_no_longer_than_its_volume(pool):

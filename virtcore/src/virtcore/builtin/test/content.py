@@ -12,6 +12,8 @@ __all__ = ["BLOCK", "Content", "ContentStream"]
 
 #: Bytes that are stored together.
 BLOCK = 64 << 10
+#: Bytes that are read at once.
+_LIMIT = 1 << 20
 
 
 class Content:
@@ -100,7 +102,7 @@ class ContentStream:
 
     async def read(self, size: int) -> bytes:
         self._check(writes=False)
-        data = self._content.read(self._offset, min(size, self._left))
+        data = self._content.read(self._offset, min(size, self._left, _LIMIT))
         self._offset += len(data)
         return data
 

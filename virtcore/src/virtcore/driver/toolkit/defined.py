@@ -181,7 +181,9 @@ class DefinedObjects(Generic[T, D]):
             self.table.publish(obj)
         for uuid in await self._marks.open({obj.uuid for obj in self.table}):
             self.table.by_uuid(uuid).autostart = True
-        for entry in await self._status.open() if self._status is not None else ():
+        if self._status is None:
+            return
+        for entry in await self._status.open():
             try:
                 await self._recover(entry, self._status)
             except OperationFailed as error:  # somebody changed the folders meanwhile
