@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, data, flag
@@ -24,11 +24,13 @@ __all__ = [
     "INACTIVE",
     "LIVE",
     "PERSISTENT",
+    "change_device",
     "descriptors",
     "device_impact",
     "devices",
     "disk_targets",
     "impact",
+    "impact_live",
     "interfaces",
 ]
 
@@ -58,15 +60,22 @@ def impact(args: Arguments) -> int:
     return (LIVE if "live" in args else 0) | (CONFIG if "config" in args else 0)
 
 
+def impact_live(args: Arguments) -> int:
+    """As :func:`impact`; without any of the options the running guest alone, which virsh's oldest calls mean."""
+    return impact(args) or (0 if "current" in args else LIVE)
+
+
 def device_impact(args: Arguments) -> int:
     """As :func:`impact`; ``--persistent`` does not go with ``--current``."""
     args.exclusive("persistent", "current")
     return impact(args) | (CONFIG if "persistent" in args else 0)
 
 
-def with_persistent(args: Arguments, domain: Domain, flags: int) -> int:
-    """``--persistent`` also changes the guest, if it runs."""
-    return flags | LIVE if "persistent" in args and domain.is_active() else flags
+def change_device(domain: Domain, args: Arguments, change: Callable[[str, int], None], xml: str, flags: int) -> None:
+    """Attach or detach a device: ``--persistent`` also changes the guest, if it runs; without any option only it."""
+    if "persistent" in args and domain.is_active():
+        flags |= LIVE
+    change(xml, flags if flags or "current" in args else LIVE)
 
 
 def devices(domain: Domain, path: str, *, inactive: bool = False) -> list[etree._Element]:
@@ -86,11 +95,13 @@ def disk_targets(shell: Shell, args: Arguments) -> Sequence[str]:
 
 def interfaces(shell: Shell, args: Arguments) -> Sequence[str]:
     """Target names of the domain's network interfaces, MAC addresses of those without."""
-    found = []
+    found: list[str] = []
     for interface in devices(shell.domain(args), "interface"):
         target, mac = interface.find("target"), interface.find("mac")
         name = target.get("dev") if target is not None else None
-        found.append(name or (mac.get("address", "") if mac is not None else ""))
+        address = mac.get("address") if mac is not None else None
+        if name or address:
+            found.append(str(name or address))
     return found
 
 

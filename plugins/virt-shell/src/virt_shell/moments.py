@@ -45,8 +45,9 @@ class MomentKind(NamedTuple):
         from virtcore import enums
 
         bits = 0
-        for member in getattr(enums, f"Domain{self.noun.title()}{call}Flags"):
-            option = _SPELLED.get((call, member.name)) or member.name.lower().replace("_", "-")
+        # With the aliases: to begin at the roots and to descend from one are the same bit.
+        for name, member in getattr(enums, f"Domain{self.noun.title()}{call}Flags").__members__.items():
+            option = _SPELLED.get((call, name)) or name.lower().replace("_", "-")
             if option in options:
                 bits |= member
         return bits
@@ -283,7 +284,9 @@ class MomentKind(NamedTuple):
                 nodes = [(moment.name, self._parent_below(moment, start)) for moment in moments]
                 shell.out(render_trees(nodes))
             elif "name" in args:
-                shell.out("".join(f"{moment.name}\n" for moment in moments))
+                for moment in moments:
+                    parent = self.parent(moment) if "parent" in args else None
+                    shell.out(f"{moment.name}\n" if parent is None else f"{moment.name}\t{parent}\n")
             else:
                 shell.out(self._table(moments, state, "parent" in args).render(header=not shell.quiet))
             return True

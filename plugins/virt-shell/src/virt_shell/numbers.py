@@ -47,10 +47,10 @@ def pretty_capacity(value: int) -> str:
     return f"{number:.3f} {unit}"
 
 
-def cpu_list(cpus: Collection[int]) -> str:
-    """Numbers as ranges: ``0-2,5``."""
+def cpu_list(cpus: Collection[int], count: int) -> str:
+    """Those of ``count`` CPUs as ranges: ``0-2,5``."""
     ranges: list[list[int]] = []
-    for cpu in sorted(cpus):
+    for cpu in sorted(cpu for cpu in cpus if cpu < count):
         if ranges and ranges[-1][1] == cpu - 1:
             ranges[-1][1] = cpu
         else:

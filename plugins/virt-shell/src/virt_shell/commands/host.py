@@ -124,7 +124,7 @@ def nodecpumap(shell: Shell, args: Arguments) -> bool:
     with shell.failing("Unable to get cpu map"):
         found = shell.connection.node_cpu_map()
     shell.out(f"{'CPUs present:':<15} {found.present}\n{'CPUs online:':<15} {found.online}\n")
-    shown = cpu_list(found.cpumap) if "pretty" in args else cpu_mask(found.cpumap, found.present)
+    shown = cpu_list(found.cpumap, found.present) if "pretty" in args else cpu_mask(found.cpumap, found.present)
     shell.out(f"{'CPU map:':<15} {shown}\n")
     return True
 

@@ -47,14 +47,15 @@ def pwd(shell: Shell, args: Arguments) -> bool:
 @command(
     "echo",
     group="virsh",
-    help="echo arguments",
-    description="Echo back arguments, possibly with quoting.",
+    help="echo arguments. Used for internal testing.",
+    description="Echo back arguments, possibly with quoting. Used for internal testing.",
     options=[
         flag("shell", "escape for shell use"),
         flag("xml", "escape for XML use"),
-        flag("split", "split each argument on ',' (',,' is a comma)"),
+        flag("split", "split each argument on ','; ',,' is an escape sequence"),
         flag("err", "output to stderr"),
         alias("str", "string"),
+        alias("hi", "string=hello"),
         string("prefix", "prefix the message"),
         argv("string", "arguments to echo"),
     ],
@@ -177,7 +178,7 @@ def _group_help(keyword: str, title: str) -> str:
     "complete",
     group="virsh",
     help="internal command for autocompletion",
-    options=[argv("string", "partial string to autocomplete")],
+    options=[argv("string", "partial string to autocomplete", allow_empty=True)],
     connects=False,
     hidden=True,
 )
