@@ -14,6 +14,7 @@ LINES = [
     (
         "snapshot-create-as test s1; snapshot-create-as test s2; snapshot-revert test s1; snapshot-create-as test s3; "
         "snapshot-list test --tree; snapshot-list test --tree --from s1; snapshot-list test --from s1; "
+        "snapshot-list test --from s1 --descendants; "
         "snapshot-info test s1; snapshot-info test --current; snapshot-parent test s2; snapshot-parent test s1; "
         "snapshot-delete test s1 --children-only; snapshot-list test --tree"
     ),
