@@ -1,4 +1,6 @@
-"""The devices of a host that does not exist: adapters of a storage network, on which virtual ones can be made."""
+"""The devices of a host that does not exist: adapters of a storage network, on which virtual ones can be made; and what
+a file describes, of which mediated devices can be parts.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virtcore.driver.service import DriverService
-from virtcore.driver.toolkit.nodedevs import NodeDeviceObject, NodeDevices, StatefulNodeDevices
-from virtcore.enums.nodedev import NodeDeviceCreateXMLFlags
-from virtcore.errors import InternalError
+from virtcore.driver.toolkit.mdevs import MakingNodeDevices, MdevDevices, MdevRefused
+from virtcore.driver.toolkit.nodedevs import NodeDeviceObject
+from virtcore.errors import InternalError, VirtError
 from virtcore.model.nodedev import (
     FCHostCapability,
+    MdevCapability,
+    MdevType,
+    MdevTypesCapability,
     NodeDevice,
-    NodeDeviceContext,
     ParentDevice,
     SCSIHostCapability,
     load_node_device,
@@ -98,7 +102,7 @@ DEFAULT_DEVICES = (
 _SCSI_HOST = re.compile("scsi_host([0-9]{1,9})")
 
 
-class TestDevices(NodeDevices):
+class TestDevices(MdevDevices):
     """The devices of one state of the test driver; nothing of them survives.
 
     :param documents: those of a host that a file describes; None for the default host's.
@@ -141,14 +145,54 @@ class TestDevices(NodeDevices):
         if obj is not None:
             self.remove(obj)
 
+    # -- mediated devices: beside the table there are only the instances that their parents have
 
-class TestNodeDevices(StatefulNodeDevices, DriverService):
+    async def start_mdev(self, device: NodeDevice) -> None:
+        parent, kind = self._kind(device)
+        if kind.available_instances < 1:
+            raise MdevRefused(f"no more instances of type '{kind.id}'")
+        kind.available_instances -= 1
+        self.change(parent, parent.device)
+
+    async def stop_mdev(self, device: NodeDevice) -> None:
+        parent, kind = self._kind(device)
+        kind.available_instances += 1
+        self.change(parent, parent.device)
+
+    def _kind(self, device: NodeDevice) -> tuple[NodeDeviceObject, MdevType]:
+        """The parent of a mediated device, and what it says of the device's type."""
+        mdev = device.capability(MdevCapability)
+        assert mdev is not None  # it is a mediated one
+        assert device.parent is not None
+        parent = self.find(device.parent.name or "")
+        if parent is None:
+            raise MdevRefused(f"device '{device.parent.name}' has gone")
+        for capability in parent.device.capabilities:
+            for part in getattr(capability, "capabilities", ()):
+                for kind in part.types if isinstance(part, MdevTypesCapability) else ():
+                    if kind.id == mdev.type_id:
+                        return parent, kind
+        raise MdevRefused(f"device '{parent.name}' has no type '{mdev.type_id}'")
+
+    async def define_mdev(self, device: NodeDevice) -> None:
+        """There is nothing beside the table."""
+
+    async def undefine_mdev(self, device: NodeDevice) -> None:
+        """There is nothing beside the table."""
+
+    async def change_mdev(self, device: NodeDevice) -> None:
+        """There is nothing beside the table."""
+
+    async def mark_mdev(self, device: NodeDevice, autostart: bool) -> None:
+        """There is nothing beside the table."""
+
+
+class TestNodeDevices(MakingNodeDevices, DriverService):
     """Devices of the test driver's host, with the refusals of libvirt's."""
 
     __test__ = False  # no test case, whatever its name
 
     nodedev_prefix = "test"
-    device_xml_flags = 0
     driver: TestDriver
 
     @property
@@ -160,26 +204,22 @@ class TestNodeDevices(StatefulNodeDevices, DriverService):
     def node_device_capabilities(self, device: NodeDeviceRef) -> list[str]:
         return [str(kind) for kind in self.device(device).device.kinds(parts=False)]
 
-    async def connection_create_node_device(self, xml: str, flags: NodeDeviceCreateXMLFlags | int = 0) -> NodeDeviceRef:
-        self._check(flags, NodeDeviceCreateXMLFlags.VALIDATE, "connection_create_node_device")
-        device = load_node_device(xml, validate=bool(flags), context=NodeDeviceContext(create=True))
+    def unsupported(self) -> VirtError:
+        return InternalError("Device is not a fibre channel HBA")
+
+    async def create_adapter(self, device: NodeDevice) -> NodeDeviceObject:
         adapter = NodeDeviceObject(device).adapter
         if adapter is None:
-            raise _no_adapter()
+            raise self.unsupported()
         assert adapter.wwnn is not None  # completion requires both
         assert adapter.wwpn is not None
-        return self.devices.create_vport(adapter.wwnn, adapter.wwpn, device.parent).ref
+        return self.devices.create_vport(adapter.wwnn, adapter.wwpn, device.parent)
 
-    async def node_device_destroy(self, device: NodeDeviceRef) -> None:
-        obj = self.device(device)
+    async def remove_adapter(self, obj: NodeDeviceObject) -> None:
         if obj.adapter is None:
-            raise _no_adapter()
+            raise self.unsupported()
         parent = obj.device.parent
         name = None if parent is None else parent.name
         if name is None or self.devices.find(name) is None:
             raise InternalError(f"cannot find parent '{name or '(null)'}' definition")
         self.devices.remove(obj)
-
-
-def _no_adapter() -> InternalError:
-    return InternalError("Device is not a fibre channel HBA")

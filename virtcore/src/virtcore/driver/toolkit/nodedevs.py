@@ -1,7 +1,7 @@
 """The host's devices as a service keeps them: their table, and the operations that look at them.
 
-Devices come and go by themselves; a service adds and removes them as it learns of it. What can be made (virtual fibre
-channel adapters, mediated devices) differs from host to host and is left to the service.
+Devices come and go by themselves; a service adds and removes them as it learns of it. What can be made is in
+:mod:`~virtcore.driver.toolkit.mdevs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from virtcore.enums.nodedev import (
     NodeDeviceEventLifecycleType,
     NodeDeviceXMLFlags,
 )
-from virtcore.errors import InternalError, InvalidArg, NoNodeDevice
+from virtcore.errors import InternalError, InvalidArg, NoNodeDevice, OperationInvalid
 from virtcore.model.nodedev import CapabilityType, FCHostCapability, SCSIHostCapability, VportOpsCapability
 from virtcore.operations.declare import inline
 from virtcore.operations.events import NodeDeviceLifecycleEvent, NodeDeviceUpdateEvent
@@ -41,15 +41,17 @@ class NodeDeviceObject:
     :ivar active: it is there, not only defined.
     :ivar persistent: it stays, or comes back, by itself.
     :ivar autostart: it comes with the host or its parent.
+    :ivar definition: what it will be when it is made anew; None for what is not made from a definition.
     """
 
-    __slots__ = ("active", "autostart", "device", "persistent")
+    __slots__ = ("active", "autostart", "definition", "device", "persistent")
 
     def __init__(self, device: NodeDevice, *, active: bool = True, persistent: bool = True) -> None:
         self.device = device
         self.active = active
         self.persistent = persistent
         self.autostart = False
+        self.definition: NodeDevice | None = None
 
     @property
     def name(self) -> str:
@@ -123,8 +125,12 @@ class NodeDevices:
 
     def remove(self, obj: NodeDeviceObject) -> None:
         """A device has gone."""
-        del self._devices[obj.name]
+        self.drop(obj)
         self.tell(obj, NodeDeviceEventLifecycleType.DELETED)
+
+    def drop(self, obj: NodeDeviceObject) -> None:
+        """Forget a device, telling nobody."""
+        del self._devices[obj.name]
 
     def change(self, obj: NodeDeviceObject, device: NodeDevice) -> None:
         """A device is something else now."""
@@ -193,8 +199,6 @@ class StatefulNodeDevices(ServiceDriver, NodeDeviceService):
 
     #: What libvirt's driver has before its functions' names; occurs in messages.
     nodedev_prefix: ClassVar[str] = "vir"
-    #: Flags of ``node_device_xml``.
-    device_xml_flags: ClassVar[int] = NodeDeviceXMLFlags.INACTIVE
     devices: NodeDevices
 
     def device(self, ref: NodeDeviceRef) -> NodeDeviceObject:
@@ -236,8 +240,13 @@ class StatefulNodeDevices(ServiceDriver, NodeDeviceService):
     def node_device_xml(self, device: NodeDeviceRef, flags: NodeDeviceXMLFlags | int = 0) -> str:
         from virtcore.model.nodedev import format_node_device
 
-        self._check(flags, self.device_xml_flags, "node_device_xml")
-        return format_node_device(self.device(device).device, inactive=bool(flags & NodeDeviceXMLFlags.INACTIVE))
+        self._check(flags, NodeDeviceXMLFlags.INACTIVE, "node_device_xml")
+        obj = self.device(device)
+        if flags & NodeDeviceXMLFlags.INACTIVE:
+            if not obj.persistent:
+                raise OperationInvalid(f"node device '{obj.name}' is not persistent")
+            return format_node_device(obj.definition or obj.device, inactive=True)
+        return format_node_device(obj.device, inactive=not obj.active)
 
     @inline
     def node_device_parent(self, device: NodeDeviceRef) -> str | None:

@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
-from virtcore.enums.domain_more import DomainJobType
 from virtcore.errors import NoSupport, OperationInvalid
-from virtcore.operations.parameters import JOB
-from virtcore.operations.values import JobStats
 from virtcore.runtime.jobs import report
 from virtcore.types import StorageVolRef
 
@@ -108,6 +105,10 @@ def report_progress(done: int, total: int) -> None:
 
     :raises OperationAborted: it was aborted, and this thread is to give up.
     """
+    from virtcore.enums.domain_more import DomainJobType
+    from virtcore.operations.parameters import JOB
+    from virtcore.operations.values import JobStats
+
     values = {"data_total": total, "data_processed": done, "data_remaining": max(total - done, 0)}
     report(JobStats(DomainJobType.BOUNDED, JOB.typed(values)))
 
