@@ -36,13 +36,14 @@ def cpu_modes(capabilities: EmulatorCapabilities, kind: str, address_bits: int |
     """
     arch = capabilities.arch
     accelerator = capabilities.accelerators.get("tcg" if kind == "qemu" else kind) or Accelerator()
+    accelerated = kind in ("kvm", "hvf")
     described = host_model(arch, accelerator)
     host = HostModelMode(supported=described is not None)
     if described is not None:
         host.model, host.vendor, host.features = described.model, described.vendor, described.features
         if host.model is not None:
             host.model.fallback = CPUFallback.FORBID
-        if arch.is_x86 and address_bits and kind == "kvm":
+        if arch.is_x86 and address_bits and accelerated:
             host.maxphysaddr = MaxPhysAddr(mode=MaxPhysAddrMode.PASSTHROUGH, limit=address_bits)
     custom = CustomMode(supported=bool(accelerator.cpus))
     known = cpu_models(arch) if arch.is_x86 or arch.is_ppc64 else None
@@ -51,7 +52,7 @@ def cpu_modes(capabilities: EmulatorCapabilities, kind: str, address_bits: int |
             custom.models += _model(arch, model)
     return CPUModes(
         modes=[
-            _whole("host-passthrough", "hostPassthroughMigratable", kind == "kvm", capabilities.has("cpu.migratable")),
+            _whole("host-passthrough", "hostPassthroughMigratable", accelerated, capabilities.has("cpu.migratable")),
             _whole("maximum", "maximumMigratable", capabilities.has("cpu-max"), True),
             host,
             custom,

@@ -6,10 +6,17 @@ the same name mask each other, an empty one all others, and they count in the or
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["descriptor_files", "descriptor_folders"]
+__all__ = ["descriptor_files", "descriptor_folders", "user_configuration"]
+
+
+def user_configuration() -> Path:
+    """The user's configuration folder."""
+    named = os.environ.get("XDG_CONFIG_HOME", "")
+    return Path(named) if os.path.isabs(named) else Path.home() / ".config"
 
 
 def descriptor_folders(kind: str, *, root: Path = Path("/"), config: Path | None = None) -> list[Path]:

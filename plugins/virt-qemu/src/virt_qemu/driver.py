@@ -17,6 +17,7 @@ from virt_qemu.threads import in_thread
 from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
 from virtcore.enums.domain import (
+    ConnectGetDomainCapabilitiesFlags,
     DomainConsoleFlags,
     DomainControlState,
     DomainCreateFlags,
@@ -26,14 +27,14 @@ from virtcore.enums.domain import (
     DomainState,
     DomainUndefineFlags,
 )
-from virtcore.errors import ArgumentUnsupported, InternalError, OperationFailed, OperationInvalid
+from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, OperationInvalid
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
 from virtcore.operations.values import ControlInfo, DomainInfo, SecurityLabel, SecurityModel
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
-    from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainMessageType
+    from virtcore.enums.domain import DomainMessageType
     from virtcore.operations.stream import ByteStream
 
 __all__ = ["QemuDriver"]
@@ -140,13 +141,24 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
         virttype: str | None = None,
         flags: ConnectGetDomainCapabilitiesFlags | int = 0,
     ) -> str:
-        check_flags(flags, 1, "connection_domain_capabilities")
+        from virt_qemu.domain_capabilities import choose_machine, domain_capabilities
+        from virt_qemu.host_facts import host_facts
+        from virtcore.model.domain_capabilities import format_domain_capabilities
+
+        deprecated = ConnectGetDomainCapabilitiesFlags.DISABLE_DEPRECATED_FEATURES
+        check_flags(flags, deprecated, "connection_domain_capabilities")
         wanted = host_capabilities.parse_arch(arch)
         path = emulator or find_emulator(wanted)
         if path is None:
-            raise InternalError(f"unable to find any emulator to serve '{wanted}' architecture")
+            raise InvalidArg(f"unable to find any emulator to serve '{wanted}' architecture")
         capabilities = await self.state.capabilities.get(path)
-        return host_capabilities.domain_capabilities(capabilities, wanted, machine, virttype)
+        kind, name = choose_machine(capabilities, wanted, machine, virttype)
+        host = await host_facts(self.tree, self.state.firmware, wanted, name)
+        return format_domain_capabilities(
+            domain_capabilities(
+                capabilities, wanted, kind, name, host, disable_deprecated=bool(int(flags) & deprecated)
+            )
+        )
 
     # -- life cycle
 

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -54,6 +55,7 @@ from virtcore.runtime.launcher import attach, launcher
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.firmware import FirmwareCatalog
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
     from virtcore.operations.stream import ByteStream
@@ -104,6 +106,15 @@ class QemuState(GuestEvents):
         self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @cached_property
+    def firmware(self) -> FirmwareCatalog:
+        """The firmware images of the host."""
+        from virt_qemu.descriptors import user_configuration
+        from virt_qemu.firmware import FirmwareCatalog
+
+        config = None if self.privileged else user_configuration()
+        return FirmwareCatalog.of_host(str(self.folders.lib / "nvram"), config=config)
 
     # -- documents
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.description.capabilities import host_capabilities as describe_host
-from virt_host.description.cpu_model import address_bits
 from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
-from virt_qemu.cpu_modes import cpu_modes
 from virtcore.errors import InvalidArg
 from virtcore.model.arch import Arch, host_arch
 from virtcore.model.capabilities import (
@@ -29,22 +27,13 @@ from virtcore.model.capabilities import (
     format_capabilities,
 )
 from virtcore.model.domain import OSType, VirtType
-from virtcore.model.domain_capabilities import (
-    CapabilityEnum,
-    DeviceCapabilities,
-    DomainCapabilities,
-    EnumeratedCapability,
-    LoaderCapability,
-    OSCapability,
-    format_domain_capabilities,
-)
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
 
 __all__ = [
-    "domain_capabilities",
+    "guest_capabilities",
     "host_capabilities",
     "parse_arch",
 ]
@@ -78,28 +67,20 @@ def _host_uuid(folder: Path) -> str:
 
 
 def _machines(capabilities: EmulatorCapabilities) -> list[GuestMachine]:
-    machines = list(capabilities.accelerator("qemu").machines)
-    default = capabilities.default_machine()
-    machines.sort(key=lambda machine: machine.name != default)
     found: dict[str, GuestMachine] = {}
-    for machine in machines:
+    for machine in capabilities.accelerator("qemu").machines:
         for name, canonical in ((machine.name, None), (machine.alias, machine.name)):
             if name is not None and name not in found:
                 found[name] = GuestMachine(
-                    name=name,
-                    canonical=canonical,
-                    max_cpus=machine.max_cpus or None,
-                    deprecated=machine.deprecated or None,
+                    name=name, canonical=canonical, max_cpus=machine.max_cpus, deprecated=machine.deprecated
                 )
     return list(found.values())
 
 
-def _guest(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
-    native = capabilities.has("kvm") and (arch == host_arch() or (arch is Arch.I686 and host_arch() is Arch.X86_64))
-    kinds = [VirtType.QEMU] if capabilities.has("tcg") else []
-    if native:
-        kinds.append(VirtType.KVM)
-    modern = arch.is_x86 or arch is Arch.AARCH64
+def guest_capabilities(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
+    """What guests of an architecture can be, as ``<guest>``."""
+    kinds = ((VirtType.QEMU, "tcg"), (VirtType.KVM, "kvm"), (VirtType.HVF, "hvf"))
+    acpi = arch.is_x86 or arch in (Arch.AARCH64, Arch.LOONGARCH64)
     return Guest(
         os_type=OSType.HVM,
         arch=GuestArch(
@@ -107,17 +88,17 @@ def _guest(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
             wordsize=arch.bits,
             emulator=capabilities.binary,
             machines=_machines(capabilities),
-            domains=[GuestDomain(type=kind) for kind in kinds],
+            domains=[GuestDomain(type=kind) for kind, flag in kinds if capabilities.has(flag)],
         ),
         features=GuestFeatures(
             pae=arch is Arch.I686,
             nonpae=arch is Arch.I686,
-            acpi=FeatureToggle(default=True, toggle=True) if modern else None,
+            acpi=FeatureToggle(default=True, toggle=True) if acpi else None,
             apic=FeatureToggle(default=True, toggle=False) if arch.is_x86 else None,
             cpuselection=True,
             deviceboot=True,
             disksnapshot=FeatureToggle(default=True, toggle=False),
-            external_snapshot=modern,
+            external_snapshot=True,
         ),
     )
 
@@ -135,57 +116,5 @@ def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Pa
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]
     host.migration_features = MigrationFeatures(live=True, uri_transports=["tcp", "rdma"])
     host.secmodels = [SecurityModel(model="none", doi="0")]
-    guests = [_guest(arch, capabilities) for arch, capabilities in emulators.items()]
+    guests = [guest_capabilities(arch, capabilities) for arch, capabilities in emulators.items()]
     return format_capabilities(Capabilities(host=host, guests=guests))
-
-
-def _offered(**enums: Iterable[str]) -> EnumeratedCapability:
-    return EnumeratedCapability(
-        supported=True, enums=[CapabilityEnum(name=name, values=list(values)) for name, values in enums.items()]
-    )
-
-
-def domain_capabilities(
-    capabilities: EmulatorCapabilities, arch: Arch, machine: str | None, virttype: str | None
-) -> str:
-    """The domain capabilities document: what this driver gives guests of an emulator.
-
-    :raises InvalidArg: there is no such machine or domain type.
-    """
-    kind = virttype or ("kvm" if capabilities.has("kvm") and arch == host_arch() else "qemu")
-    if kind not in ("qemu", "kvm"):
-        raise InvalidArg(f"unknown virttype: {kind}")
-    if kind == "kvm" and not capabilities.has("kvm"):
-        raise InvalidArg(f"KVM is not supported by '{capabilities.binary}' on this host")
-    name = capabilities.canonical_machine(machine, kind) if machine else capabilities.default_machine(kind)
-    found = capabilities.machine(name or "", kind)
-    if found is None:
-        raise InvalidArg(f"the machine '{machine}' is not supported by emulator '{capabilities.binary}'")
-    has = capabilities.has
-    return format_domain_capabilities(
-        DomainCapabilities(
-            path=capabilities.binary,
-            domain=VirtType(kind),
-            machine=found.name,
-            arch=arch,
-            max_vcpus=found.max_cpus or None,
-            iothreads=True,
-            os=OSCapability(
-                supported=True,
-                loader=LoaderCapability(supported=True, enums=_offered(type=["rom"], readonly=["yes", "no"]).enums),
-            ),
-            cpu=cpu_modes(capabilities, kind, address_bits(HostTree())),
-            memory_backing=_offered(sourceType=["memfd", "anonymous"]),
-            devices=DeviceCapabilities(
-                disk=_offered(
-                    diskDevice=["disk", "cdrom", "floppy", "lun"],
-                    bus=["ide", "fdc", "scsi", "virtio", "usb", "sata"],
-                ),
-                graphics=_offered(type=["vnc"] if has("vnc") else []),
-                rng=_offered(
-                    model=["virtio", "virtio-transitional", "virtio-non-transitional"],
-                    backendModel=["random", "builtin"],
-                ),
-            ),
-        )
-    )

@@ -13,6 +13,8 @@ from virtcore.model.domain.domain import VirtType
 from virtcore.xml import UINT, YES_NO, attribute, child, children, element, extras, leaf, scaled, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from virtcore.xml import Extras
 
 __all__ = [
@@ -34,7 +36,10 @@ __all__ = [
     "SGXCapability",
     "SGXSection",
     "SelectableModel",
+    "capability_enums",
     "format_domain_capabilities",
+    "no_cpu_modes",
+    "offered",
     "parse_domain_capabilities",
 ]
 
@@ -65,6 +70,19 @@ class EnumeratedCapability:
     def values(self, name: str) -> list[str]:
         """The possible values of one name; none where it is not known."""
         return next((enum.values for enum in self.enums if enum.name == name), [])
+
+
+def offered(*, supported: bool = True, **enums: Iterable[str]) -> EnumeratedCapability:
+    """Something that guests can have, with the values it may have; what they cannot have says nothing of values."""
+    found = EnumeratedCapability(supported=supported)
+    if supported:
+        found.enums = capability_enums(**enums)
+    return found
+
+
+def capability_enums(**enums: Iterable[str]) -> list[CapabilityEnum]:
+    """Names with the values they may have."""
+    return [CapabilityEnum(name=name, values=[str(value) for value in values]) for name, values in enums.items()]
 
 
 @element("loader")
@@ -144,6 +162,18 @@ class CPUModes:
     """Where guests' processors can come from."""
 
     modes: list[PassthroughMode | HostModelMode | CustomMode] = children("mode", tag="@name")
+
+
+def no_cpu_modes() -> CPUModes:
+    """All modes, none of which guests can have."""
+    return CPUModes(
+        modes=[
+            PassthroughMode(name="host-passthrough", supported=False),
+            PassthroughMode(name="maximum", supported=False),
+            HostModelMode(supported=False),
+            CustomMode(supported=False),
+        ]
+    )
 
 
 @element("devices", empty="open")

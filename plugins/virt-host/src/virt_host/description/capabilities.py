@@ -31,19 +31,11 @@ def host_capabilities(tree: HostTree, arch: Arch, memory: MemoryView | None = No
     return Host(
         cpu=_processor(arch, cpu),
         power_management=PowerManagementFeatures(),
-        iommu=HostIOMMU(support=_has_entries(tree)),
+        iommu=HostIOMMU(support=tree.has_iommu()),
         topology=host_topology(tree, arch, memory or HostMemory(tree)),
         cache=caches,
         memory_bandwidth=memory_bandwidth(caches, control),
     )
-
-
-def _has_entries(tree: HostTree) -> bool:
-    """Whether there is an IOMMU: then devices are in groups."""
-    try:
-        return any(tree.iommu_groups.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def _processor(arch: Arch, cpu: HostCPU | None) -> HostProcessor:

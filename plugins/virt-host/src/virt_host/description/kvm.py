@@ -8,7 +8,7 @@ import struct
 from contextlib import ExitStack, suppress
 from typing import NamedTuple
 
-__all__ = ["TSC", "read_msr", "read_tsc"]
+__all__ = ["TSC", "max_vcpus", "read_msr", "read_tsc"]
 
 _DEVICE = "/dev/kvm"
 _MSR_DEVICE = "/dev/cpu/0/msr"
@@ -19,7 +19,9 @@ _CHECK_EXTENSION = 0xAE03
 _CREATE_VCPU = 0xAE41
 _GET_MSRS = 0xC008AE88
 _GET_TSC_KHZ = 0xAEA3
+_CAP_NR_VCPUS = 9
 _CAP_TSC_CONTROL = 60
+_CAP_MAX_VCPUS = 66
 
 
 class TSC(NamedTuple):
@@ -56,6 +58,18 @@ def read_tsc() -> TSC | None:
         stack.callback(os.close, cpu)
         khz = fcntl.ioctl(cpu, _GET_TSC_KHZ, 0)
         return TSC(khz * 1000, bool(fcntl.ioctl(machine, _CHECK_EXTENSION, _CAP_TSC_CONTROL)))
+    return None
+
+
+def max_vcpus() -> int | None:
+    """Most virtual CPUs of a guest; None where KVM cannot be asked."""
+    with suppress(OSError), ExitStack() as stack:
+        device = _open(stack, _DEVICE, os.O_RDONLY)
+        # Older kernels know only how many they recommend.
+        for capability in (_CAP_MAX_VCPUS, _CAP_NR_VCPUS):
+            found = fcntl.ioctl(device, _CHECK_EXTENSION, capability)
+            if found > 0:
+                return found
     return None
 
 

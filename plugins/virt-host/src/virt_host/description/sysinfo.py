@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import shutil
-import signal
 from typing import TYPE_CHECKING
 
 from virt_host.description.dmi import DMIDECODE_TYPES, garbled_oem_strings, parse_dmidecode
+from virt_host.description.program import run_program
 from virtcore.errors import InternalError, NoSupport
 from virtcore.model.domain.sysinfo import ProcessorInfo, SMBIOSInfo, SystemInfo
 
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
 
 __all__ = ["arm_sysinfo", "format_sysinfo", "host_sysinfo", "ppc_sysinfo", "s390_sysinfo"]
-
-#: Seconds dmidecode has.
-_LIMIT = 10.0
 
 
 def format_sysinfo(info: SMBIOSInfo) -> str:
@@ -57,43 +52,16 @@ async def host_sysinfo(tree: HostTree, arch: Arch) -> SMBIOSInfo:
 
 
 async def _dmi(program: str) -> SMBIOSInfo:
-    text, errors = await _run([program, "-q", "-t", DMIDECODE_TYPES])
+    text, errors = await run_program([program, "-q", "-t", DMIDECODE_TYPES])
     if not text.strip():
         raise InternalError(f"Failed to read the firmware's tables with {program}: {errors.strip() or 'no output'}")
     better = {}
     for number in garbled_oem_strings(text):
-        value, errors = await _run([program, "--oem-string", str(number)])
+        value, errors = await run_program([program, "--oem-string", str(number)])
         # dmidecode succeeds even where there is no such string.
         if not errors:
             better[number] = value.removesuffix("\n")
     return parse_dmidecode(text, better)
-
-
-async def _run(argv: list[str]) -> tuple[str, str]:
-    """What a program writes to its standard output and standard error.
-
-    :raises InternalError: it does not end.
-    """
-    from virtcore.runtime.launcher import Command, launcher
-
-    output, errors = os.memfd_create("output"), os.memfd_create("errors")
-    try:
-        process = await launcher().start(
-            Command(argv=argv, environment={"LC_ALL": "C"}, fds={1: output, 2: errors}, outlives=False)
-        )
-        try:
-            async with asyncio.timeout(_LIMIT):
-                await process.wait()
-        except TimeoutError:
-            process.signal(signal.SIGKILL)
-            await process.wait()
-            raise InternalError(f"{argv[0]} did not end within {_LIMIT:g} s") from None
-        return tuple(  # type: ignore[return-value]
-            os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace") for file in (output, errors)
-        )
-    finally:
-        os.close(output)
-        os.close(errors)
 
 
 def _lines(tree: HostTree) -> list[tuple[str, str]]:

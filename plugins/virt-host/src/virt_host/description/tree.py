@@ -24,6 +24,7 @@ class HostTree:
     :ivar stat: what CPUs spent their time on.
     :ivar sysinfo: the machine (s390).
     :ivar iommu_groups: groups of devices an IOMMU tells apart.
+    :ivar vfio: the device for giving devices to guests.
     """
 
     system: Path = Path("/sys/devices/system")
@@ -34,6 +35,7 @@ class HostTree:
     stat: Path = Path("/proc/stat")
     sysinfo: Path = Path("/proc/sysinfo")
     iommu_groups: Path = Path("/sys/kernel/iommu_groups")
+    vfio: Path = Path("/dev/vfio/vfio")
 
     @property
     def cpus(self) -> Path:
@@ -44,6 +46,13 @@ class HostTree:
     def nodes(self) -> Path:
         """The NUMA nodes."""
         return self.system / "node"
+
+    def has_iommu(self) -> bool:
+        """Whether there is an IOMMU: then devices are in groups."""
+        try:
+            return any(self.iommu_groups.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     @staticmethod
     def text(path: Path) -> str | None:

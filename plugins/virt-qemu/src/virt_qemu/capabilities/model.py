@@ -124,10 +124,11 @@ class EmulatorCapabilities:
         return flag in self.flags
 
     def accelerator(self, domain_type: str) -> Accelerator:
-        """What holds for a domain type (``kvm``, ``qemu``); of the one there is where that one was not asked."""
+        """What holds for a domain type (``kvm``, ``qemu``); of the one there is where that one was not asked; nothing
+        where none was."""
         wanted = {"qemu": "tcg"}.get(domain_type, domain_type)
         found = self.accelerators.get(wanted)
-        return found if found is not None else next(iter(self.accelerators.values()))
+        return found if found is not None else next(iter(self.accelerators.values()), Accelerator())
 
     def machine(self, name: str, domain_type: str = "qemu") -> Machine | None:
         """A machine by name or alias."""

@@ -61,9 +61,14 @@ class Machine:
         return self.x86 and self._named("xenfv")
 
     @property
+    def s390(self) -> bool:
+        """Any mainframe."""
+        return self.arch is not None and self.arch.is_s390
+
+    @property
     def s390_ccw(self) -> bool:
         """A mainframe with channel I/O."""
-        return self.arch is not None and self.arch.is_s390 and self.name.startswith("s390-ccw")
+        return self.s390 and self.name.startswith("s390-ccw")
 
     @property
     def arm_virt(self) -> bool:
@@ -87,9 +92,14 @@ class Machine:
         return self.arch is Arch.LOONGARCH64 and self._named("virt")
 
     @property
+    def ppc64(self) -> bool:
+        """Any board with a 64 bit POWER processor."""
+        return self.arch is not None and self.arch.is_ppc64
+
+    @property
     def pseries(self) -> bool:
         """A PAPR guest on POWER."""
-        return self.arch is not None and self.arch.is_ppc64 and self._named("pseries")
+        return self.ppc64 and self._named("pseries")
 
     @property
     def malta(self) -> bool:

@@ -28,16 +28,13 @@ from virtcore.model.capabilities import (
 )
 from virtcore.model.domain import OSType, VirtType
 from virtcore.model.domain_capabilities import (
-    CPUModes,
-    CustomMode,
     DeviceCapabilities,
     DomainCapabilities,
     FeatureCapabilities,
-    HostModelMode,
-    PassthroughMode,
     SEVCapability,
     SGXCapability,
     format_domain_capabilities,
+    no_cpu_modes,
 )
 from virtcore.xml import CpuSet
 
@@ -98,14 +95,7 @@ def domain_capabilities(emulator: str | None, arch: str | None, machine: str | N
             domain=VirtType(virttype or "test"),
             machine=machine or None,
             arch=Arch(arch or "i686"),
-            cpu=CPUModes(
-                modes=[
-                    PassthroughMode(name="host-passthrough", supported=False),
-                    PassthroughMode(name="maximum", supported=False),
-                    HostModelMode(supported=False),
-                    CustomMode(supported=False),
-                ]
-            ),
+            cpu=no_cpu_modes(),
             devices=DeviceCapabilities(),
             features=FeatureCapabilities(sev=SEVCapability(supported=False), sgx=SGXCapability(supported=False)),
         )
