@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from virt_shell.command import all_commands
+from virt_shell.command import ALIASES, all_commands
 
 TARGET = Path(__file__).resolve().parent.parent / "plugins" / "virt-shell" / "src" / "virt_shell" / "_index.py"
 
@@ -27,11 +27,14 @@ COMMANDS: dict[str, tuple[str, str, str, bool]] = {
 
 def text() -> str:
     """The module."""
+    known = {command.name: command for command in all_commands()}
+    named = [(name, command, command.hidden) for name, command in known.items()]
+    named += [(name, known[of], True) for name, of in ALIASES.items()]
     lines = []
-    for known in all_commands():
-        module = known.handler.__module__.removeprefix("virt_shell.commands.")
-        values = ", ".join([quoted(module), quoted(known.group), quoted(known.help), str(known.hidden)])
-        lines.append(f"    {quoted(known.name)}: ({values}),\n")
+    for name, command, hidden in sorted(named):
+        module = command.handler.__module__.removeprefix("virt_shell.commands.")
+        values = ", ".join([quoted(module), quoted(command.group), quoted(command.help), str(hidden)])
+        lines.append(f"    {quoted(name)}: ({values}),\n")
     return HEAD + "".join(lines) + "}\n"
 
 

@@ -101,6 +101,33 @@ iface-unbridge eth1
 iface-edit eth1
 iface-edit nope
 
+nodedev-list --all --inactive
+nodedev-list --tree --cap pci
+nodedev-list --tree --inactive
+nodedev-list --cap foo
+nodedev-list --cap pci,foo
+
+nodedev-detach nope
+nodedev-reattach nope
+nodedev-reset nope
+nodedev-reset a,b
+nodedev-destroy nope
+nodedev-start nope
+nodedev-start a,b
+nodedev-autostart nope
+nodedev-event --list
+nodedev-event
+nodedev-event --event update --timeout 1
+nodedev-create nope
+nodedev-define nope
+nodedev-create pool.xml
+nodedev-info nope
+nodedev-undefine nope
+nodedev-info a,b
+nodedev-dettach nope
+nodedev-dettach
+nodedev-destroy --name nope
+
 secret-event --list
 secret-event
 secret-event --event nope
@@ -388,6 +415,33 @@ vol-download v2 out store --offset -1
 vol-delete v2 store
 pool-destroy store
 pool-undefine store
+
+nodedev-dumpxml computer
+nodedev-dumpxml nope
+nodedev-dumpxml a,b
+nodedev-dumpxml a,b,c
+nodedev-info computer
+nodedev-dumpxml computer --xpath //serial
+
+nodedev-detach computer
+nodedev-detach computer --driver vfio
+nodedev-reattach computer
+nodedev-reset computer
+nodedev-undefine computer
+nodedev-start computer
+nodedev-autostart computer
+nodedev-autostart computer --disable
+nodedev-dettach computer
+nodedev-define pool.xml
+nodedev-dumpxml 2000000012341234,1000000012341234
+
+nodedev-list
+nodedev-list --tree
+nodedev-list --cap pci,net
+nodedev-list --all
+nodedev-list --inactive
+nodedev-info pci_0000_00_03_0
+nodedev-dumpxml computer
 
 iface-list
 iface-begin

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from virt_shell.shell import Shell
 
 __all__ = [
+    "ALIASES",
     "GROUPS",
     "Arguments",
     "Command",
@@ -29,6 +30,7 @@ __all__ = [
     "all_commands",
     "argv",
     "command",
+    "command_alias",
     "data",
     "find_command",
     "find_group",
@@ -166,6 +168,8 @@ GROUPS = (
 )
 
 _COMMANDS: dict[str, Command] = {}
+#: other name -> the command's own
+ALIASES: dict[str, str] = {}
 
 
 def command(
@@ -185,6 +189,11 @@ def command(
         return handler
 
     return declare
+
+
+def command_alias(name: str, of: str) -> None:
+    """Declare another name of a command, which help does not show."""
+    ALIASES[name] = of
 
 
 def all_commands() -> list[Command]:
@@ -214,7 +223,7 @@ def find_command(name: str) -> Command | None:
     if known is None:
         return None
     import_module(f"virt_shell.commands.{known[0]}")
-    return _COMMANDS[name]
+    return _COMMANDS[ALIASES.get(name, name)]
 
 
 def find_group(name: str) -> Group | None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from virt_shell.command import Completer, Handler
     from virt_shell.shell import Shell
 
-__all__ = ["VALIDATE", "XPATH", "ObjectKind", "edited", "impact", "named_by"]
+__all__ = ["VALIDATE", "XPATH", "ObjectKind", "affected", "edited", "impact", "named_by"]
 
 #: Options of commands that print a document.
 XPATH = (
@@ -47,8 +47,8 @@ def named_by(method: str, member: str = "", attribute: str = "name") -> Complete
         from virtcore import enums
 
         kind, _, name = member.partition(".")
-        flags = [getattr(enums, kind)[name]] if member else []
-        return [getattr(found, attribute) for found in getattr(shell.connection, method)(*flags)]
+        filters = {"flags": getattr(enums, kind)[name]} if member else {}
+        return [getattr(found, attribute) for found in getattr(shell.connection, method)(**filters)]
 
     return names
 
@@ -137,12 +137,14 @@ class ObjectKind(NamedTuple):
         failed: str,
         act: Callable[[Any, Arguments], object],
         options: Sequence[Option] = (),
+        before: Sequence[Option] = (),
         completer: Completer | None = None,
         status: bool = True,
     ) -> None:
         """Declare a command that does one thing to one object.
 
         :param done, failed: what is printed, with ``{name}``, which is what the user called the object.
+        :param before: options in front of the one that names the object.
         :param status: what the exit status says after a success.
         """
 
@@ -154,7 +156,7 @@ class ObjectKind(NamedTuple):
             shell.extra(done.format(name=name) + "\n")
             return status
 
-        self._declare(verb, handler, help, description, [self.named(completer), *options])
+        self._declare(verb, handler, help, description, [*before, self.named(completer), *options])
 
     def making(
         self,
@@ -341,3 +343,10 @@ def impact(args: Arguments, table: Mapping[str, int]) -> int:
         if option in args:
             flags |= bits
     return flags
+
+
+def affected(flags: int, found: Any) -> str:
+    """What a change with the flags of :func:`impact` (1 live, 2 the definition) was made to."""
+    if not flags & 3:
+        flags = 1 if found.is_active() else 2
+    return ("live state", "persistent config", "persistent config and live state")[(flags & 3) - 1]

@@ -10,6 +10,7 @@ from virt_shell.command import (
     Command,
     CommandError,
     alias,
+    all_commands,
     argv,
     command,
     find_command,
@@ -148,7 +149,13 @@ def command_help(known: Command) -> str:
     group="virsh",
     help="print help",
     description="Print every command, a group's, or the help of one command.",
-    options=[string("command", "name of command or command group", positional=True)],
+    options=[
+        string(
+            "command",
+            "Prints global help, command specific help, or help for a group of related commands",
+            positional=True,
+        )
+    ],
     connects=False,
 )
 def show_help(shell: Shell, args: Arguments) -> bool:
@@ -188,3 +195,27 @@ def complete(shell: Shell, args: Arguments) -> bool:
     found = complete_words(shell, args.words("string"))
     shell.out("".join(f"{word}\n" for word in found))
     return bool(found)
+
+
+@command(
+    "self-test",
+    group="virsh",
+    help="internal command for testing virt shells",
+    description="Read the declaration of every command.",
+    options=[
+        flag("completers-missing", "output the list of options which are missing completers"),
+        flag("dump-help", "output help for each command"),
+    ],
+    connects=False,
+    hidden=True,
+)
+def self_test(shell: Shell, args: Arguments) -> bool:
+    for known in all_commands():
+        if "dump-help" in args:
+            shell.out(command_help(known))
+        missing = [
+            option.name for option in known.options if option.type in ("string", "argv") and not option.completer
+        ]
+        if "completers-missing" in args and missing:
+            shell.out(f"{known.name}: {', '.join(missing)}\n")
+    return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
 from virt_shell.events import Printers
-from virt_shell.objects import VALIDATE, XPATH, ObjectKind, edited, impact, named_by
+from virt_shell.objects import VALIDATE, XPATH, ObjectKind, affected, edited, impact, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, read_file, select_xpath
@@ -88,7 +88,7 @@ NETWORK.acting(
 NETWORK.dumping(
     help="network information in XML",
     description="Print a network's XML.",
-    options=[flag("inactive", "network information of an inactive domain")],
+    options=[flag("inactive", "show inactive defined XML")],
     flags=lambda args: int("inactive" in args),
 )
 NETWORK.editing(
@@ -271,13 +271,7 @@ def update(shell: Shell, args: Arguments) -> bool:
         xml = read_file(xml)
     with shell.failing(f"Failed to update network {network.name}"):
         network.update(_COMMANDS.index(verb), _SECTIONS.index(section), -1 if index is None else index, xml, flags)
-    live, config = flags & 1, flags & 2
-    if not flags:
-        live, config = (1, 0) if network.is_active() else (0, 2)
-    what = {(True, True): "persistent config and live state", (False, True): "persistent config"}.get(
-        (bool(live), bool(config)), "live state"
-    )
-    shell.extra(f"Updated network {network.name} {what}")  # no end of line, as in libvirt
+    shell.extra(f"Updated network {network.name} {affected(flags, network)}")  # no end of line, as in libvirt
     return True
 
 
