@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from virtcore.builtin.test.driver import TestDriver
 from virtcore.builtin.test.interfaces import TestInterfaces
 from virtcore.builtin.test.networks import TestNetworks
+from virtcore.builtin.test.nodedev import TestNodeDevices
 from virtcore.builtin.test.secrets import TestFilters, TestSecrets
+from virtcore.builtin.test.storage import TestStorage
 from virtcore.driver import Subscription, inline
 from virtcore.driver.service import DriverService
 from virtcore.enums import DomainSnapshotDeleteFlags
-from virtcore.errors import InvalidArg
+from virtcore.errors import InvalidArg, VirtError
+from virtcore.operations.values import InterfaceStats
 from virtcore.types import (
     DomainCheckpointRef,
     DomainRef,
     DomainSnapshotRef,
     NetworkRef,
+    NodeDeviceRef,
     NWFilterRef,
     SecretRef,
+    StoragePoolRef,
+    StorageVolRef,
+    TypedParameters,
 )
+
+
+def beside(**services: type[DriverService]) -> Mapping[str, str | type[DriverService]]:
+    """The test driver's services, these in their place."""
+    return {**TestDriver.own_services, **services}
 
 
 class Faulty(TestDriver):
@@ -29,6 +42,8 @@ class Faulty(TestDriver):
 
     #: The class of the suite that must find the fault.
     caught_by: ClassVar[str]
+    #: What its target says: that definitions survive.
+    persistent: ClassVar[bool] = False
 
 
 class UntruthfulVersion(Faulty):
@@ -102,6 +117,7 @@ class Forgetful(Faulty):
     """Claims that definitions survive, and forgets them with the last connection."""
 
     caught_by = "TestPersistence"
+    persistent = True
 
 
 class Impatient(Faulty):
@@ -164,7 +180,7 @@ class Undying(Faulty):
     """Says that a network has stopped which runs on."""
 
     caught_by = "TestNetworks"
-    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"network": _EndlessNetworks}
+    own_services = beside(network=_EndlessNetworks)
 
 
 class _StickyInterfaces(TestInterfaces):
@@ -177,7 +193,7 @@ class Unforgiving(Faulty):
     """Keeps the changes of interfaces that were to be taken back."""
 
     caught_by = "TestInterfaces"
-    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"interface": _StickyInterfaces}
+    own_services = beside(interface=_StickyInterfaces)
 
 
 class _ChattySecrets(TestSecrets):
@@ -191,7 +207,7 @@ class Chatty(Faulty):
     """Shows the value of a secret in its XML."""
 
     caught_by = "TestSecrets"
-    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"secret": _ChattySecrets}
+    own_services = beside(secret=_ChattySecrets)
 
 
 class _LooseFilters(TestFilters):
@@ -203,24 +219,206 @@ class Loose(Faulty):
     """Removes filters that are in use."""
 
     caught_by = "TestFilters"
-    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {"nwfilter": _LooseFilters}
+    own_services = beside(nwfilter=_LooseFilters)
+
+
+class Credulous(Faulty):
+    """Takes flags that it does not know."""
+
+    caught_by = "TestBadInput"
+
+    @inline
+    def domain_xml(self, domain: DomainRef, flags: Any = 0) -> str:
+        return super().domain_xml(domain, int(flags) & 0xFF)
+
+
+class Namesake(Faulty):
+    """Tells nobody of a title that has changed."""
+
+    caught_by = "TestSettings"
+
+    async def domain_set_metadata(self, domain: DomainRef, type: Any, metadata: Any, *rest: Any) -> None:
+        self.domain(domain)
+
+
+class Miscounting(Faulty):
+    """Changes the wrong number of virtual CPUs."""
+
+    caught_by = "TestProcessors"
+
+    async def domain_set_vcpus(self, domain: DomainRef, nvcpus: int, flags: Any = 0) -> None:
+        await super().domain_set_vcpus(domain, nvcpus, int(flags) | 4)
+
+
+class Threadbare(Faulty):
+    """Removes I/O threads that are not there."""
+
+    caught_by = "TestIOThreads"
+
+    async def domain_del_iothread(self, domain: DomainRef, iothread_id: int, flags: Any = 0) -> None:
+        with suppress(VirtError):
+            await super().domain_del_iothread(domain, iothread_id, flags)
+
+
+class Generous(Faulty):
+    """Gives guests memory without asking how much they may have."""
+
+    caught_by = "TestMemory"
+
+    async def domain_set_memory(self, domain: DomainRef, memory: int, flags: Any = 0) -> None:
+        with suppress(VirtError):
+            await super().domain_set_memory(domain, memory, flags)
+
+
+class Limitless(Faulty):
+    """Takes limits, and forgets them."""
+
+    caught_by = "TestLimits"
+
+    async def domain_set_blkio_parameters(self, domain: DomainRef, params: Any, flags: Any = 0) -> None:
+        self.domain(domain)
+
+
+class Clinging(Faulty):
+    """Keeps devices that were taken away."""
+
+    caught_by = "TestDevices"
+
+    async def domain_detach_device(self, domain: DomainRef, xml: str, flags: Any = 0) -> None:
+        self.domain(domain)
+
+
+class Seer(Faulty):
+    """Knows the traffic of disks that are not there."""
+
+    caught_by = "TestDisks"
+
+    @inline
+    def domain_block_stats(self, domain: DomainRef, disk: str, flags: int = 0) -> TypedParameters:
+        return super().domain_block_stats(domain, "vda", flags)
+
+
+class Backwards(Faulty):
+    """Counts traffic backwards."""
+
+    caught_by = "TestNetworkDevices"
+
+    @inline
+    def domain_interface_stats(self, domain: DomainRef, device: str) -> InterfaceStats:
+        found = super().domain_interface_stats(domain, device)
+        return InterfaceStats(*(-count for count in found))
+
+
+class Frozen(Faulty):
+    """Thaws file systems for ever."""
+
+    caught_by = "TestAgent"
+
+    @inline
+    def domain_fs_thaw(self, domain: DomainRef, mountpoints: Any = None, flags: int = 0) -> int:
+        self.domain(domain)
+        return 2
+
+
+class AllKeys(Faulty):
+    """Presses keys of sets that it does not know."""
+
+    caught_by = "TestReach"
+
+    @inline
+    def domain_send_key(self, domain: DomainRef, codeset: Any, holdtime: int, keycodes: Any, flags: int = 0) -> None:
+        self.domain(domain).require_active()
+
+
+class Undead(Faulty):
+    """Has statistics of guests that do not run."""
+
+    caught_by = "TestStatistics"
+
+    @inline
+    def domain_memory_stats(self, domain: DomainRef, flags: int = 0) -> Any:
+        return super().domain_memory_stats(domain, flags) if self.domain(domain).active else {}
+
+
+class Amnesiac(Faulty):
+    """Saves a guest, and restores any file."""
+
+    caught_by = "TestSaving"
+
+    async def connection_restore(self, file: Any = None, *rest: Any) -> None:
+        with suppress(VirtError):
+            await super().connection_restore(file, *rest)
+
+
+class Hoarder(Faulty):
+    """Keeps managed save images that it has used."""
+
+    caught_by = "TestManagedSave"
+
+    @inline
+    def domain_has_managed_save(self, domain: DomainRef, flags: int = 0) -> bool:
+        self.domain(domain)
+        return True
+
+
+class Busy(Faulty):
+    """Aborts jobs that nobody began."""
+
+    caught_by = "TestJobs"
+
+    @inline
+    def domain_abort_job(self, domain: DomainRef, flags: Any = 0) -> None:
+        self.domain(domain)
+
+
+class Diligent(Faulty):
+    """Has jobs on disks that are idle, and on those that are not there."""
+
+    caught_by = "TestBlockJobs"
+
+    @inline
+    def domain_block_job_info(self, domain: DomainRef, disk: str, flags: Any = 0) -> None:
+        self.domain(domain)
+
+
+class _LeakyStorage(TestStorage):
+    async def storage_vol_wipe(self, volume: StorageVolRef, algorithm: Any = 0, flags: int = 0) -> None:
+        return
+
+
+class Leaky(Faulty):
+    """Wipes nothing."""
+
+    caught_by = "TestVolumes"
+    own_services = beside(storage=_LeakyStorage)
+
+
+class _RestlessStorage(TestStorage):
+    async def storage_pool_undefine(self, pool: StoragePoolRef) -> None:
+        with suppress(VirtError):
+            await self.storage_pool_destroy(pool)
+        await super().storage_pool_undefine(pool)
+
+
+class Restless(Faulty):
+    """Undefines pools that are in use."""
+
+    caught_by = "TestPools"
+    own_services = beside(storage=_RestlessStorage)
+
+
+class _PhantomDevices(TestNodeDevices):
+    async def node_device_destroy(self, device: NodeDeviceRef) -> None:
+        return
+
+
+class Phantom(Faulty):
+    """Removes devices of the host that stay."""
+
+    caught_by = "TestNodeDevices"
+    own_services = beside(nodedev=_PhantomDevices)
 
 
 FAULTY: list[type[Faulty]] = [
-    UntruthfulVersion,
-    WrongMissing,
-    StickyDefinition,
-    HalfDead,
-    Mute,
-    Meddler,
-    Forgetful,
-    Impatient,
-    Racing,
-    Boaster,
-    Undying,
-    Unforgiving,
-    Chatty,
-    Loose,
-    Orphanage,
-    OwnParent,
+    found for found in list(globals().values()) if isinstance(found, type) and found.__base__ is Faulty
 ]

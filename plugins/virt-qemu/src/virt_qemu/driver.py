@@ -261,6 +261,9 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
 
     @inline
     def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
+        from virtcore.enums import DomainMessageType as Messages
+
+        self.check_flags(flags, Messages.DEPRECATION | Messages.TAINTING | Messages.IOERRORS, "domain_messages")
         self.domain(domain)
         return []
 

@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from virtcore.errors import NoSupport
+from virtcore.errors import InvalidArg, NoSupport
 from virtcore.operations.families import FAMILIES
 
 __all__ = [
@@ -63,7 +63,18 @@ class Operation:
     :ivar service: the service it is part of, e.g. ``storage``; None for what only a hypervisor's driver has.
     """
 
-    __slots__ = ("abortable", "family", "function", "internal", "kind", "name", "renews", "secret", "service")
+    __slots__ = (
+        "_scalars",
+        "abortable",
+        "family",
+        "function",
+        "internal",
+        "kind",
+        "name",
+        "renews",
+        "secret",
+        "service",
+    )
 
     def __init__(
         self,
@@ -84,6 +95,21 @@ class Operation:
         self.renews = renews
         self.internal = internal
         self.service: str | None = None
+        self._scalars: tuple[tuple[int, tuple[type, ...], str, str], ...] | None = None
+
+    def check_arguments(self, args: tuple[object, ...]) -> None:
+        """Refuse texts, numbers and truth values of another type than declared; who is given anything else tells
+        itself.
+
+        :param args: by position, without the driver.
+        :raises InvalidArg: one has the wrong type.
+        """
+        if self._scalars is None:
+            self._scalars = _scalars(self.signature)
+        given = len(args)
+        for index, types, name, expected in self._scalars:
+            if index < given and not isinstance(args[index], types):
+                raise InvalidArg(f"{name} must be {expected}, not {type(args[index]).__name__}")
 
     @property
     def face_name(self) -> str:
@@ -155,6 +181,27 @@ class OperationSet:
             setattr(cls, name, _unsupported(record))
         cls.operations = declared
         _REGISTRY.update(declared)
+
+
+#: How parameters are declared -> the types of their arguments. A document may be bytes, a number an enum's member.
+_SCALARS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "bool": (int,), "float": (int, float)}
+
+
+def _scalars(signature: inspect.Signature) -> tuple[tuple[int, tuple[type, ...], str, str], ...]:
+    """Position, types, name and declaration of the arguments that are texts, numbers or truth values."""
+    found = []
+    for index, parameter in enumerate(list(signature.parameters.values())[1:]):
+        declared = str(parameter.annotation).split(" | ")
+        scalar = [part for part in declared if part in _SCALARS]
+        if not scalar:
+            continue
+        types = tuple(kind for part in scalar for kind in _SCALARS[part])
+        if parameter.name.endswith("xml"):
+            types += (bytes,)
+        if "None" in declared:
+            types += (type(None),)
+        found.append((index, types, parameter.name, " or ".join(scalar)))
+    return tuple(found)
 
 
 def _operations_of(base: type) -> dict[str, Operation]:

@@ -245,6 +245,13 @@ class Session:
             raise OperationDenied(_denial(method))
         return method
 
+    def _admit_user(self, name: str, args: tuple[Any, ...]) -> Method:
+        """The same for a call of the objects that users hold, who may give anything for an argument."""
+        method = self._admit(name, args, {})
+        if method.operation is not None:
+            method.operation.check_arguments(args)
+        return method
+
     def _seconds(self, method: Method, deadline: Deadline) -> float | None:
         if deadline is DEFAULT:
             return None if method.change else self.deadline
@@ -310,14 +317,14 @@ class Session:
 
     def call_here(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
         """Call an operation and block the calling thread, which is not the core loop's."""
-        method = self._admit(name, args, {})
+        method = self._admit_user(name, args)
         return wait_here(self._call(method, args, {}), self._seconds(method, deadline))
 
     async def call_anywhere(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
         """Call an operation in a coroutine of whatever loop."""
         if self.core.is_current():
             return await self.call(name, *args, deadline=deadline)
-        method = self._admit(name, args, {})
+        method = self._admit_user(name, args)
         return await wait_anywhere(self._call(method, args, {}), self._seconds(method, deadline))
 
     def jobs(self) -> list[Job]:

@@ -260,6 +260,7 @@ class TestDriver(
 
     @inline
     def domain_is_updated(self, domain: DomainRef) -> bool:
+        self.domain(domain)
         return False
 
     @inline

@@ -204,6 +204,7 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_state(self, domain: DomainRef, flags: int = 0) -> StateInfo:
+        self.check_flags(flags, 0, "domain_state")
         obj = self.domain(domain)
         return StateInfo(obj.state, obj.reason)
 

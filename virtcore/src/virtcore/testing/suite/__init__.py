@@ -29,35 +29,66 @@ import pytest as pytest
 
 from virtcore.testing.suite.behaviour import TestConcurrency, TestDeadlines, TestEvents, TestPersistence, TestReadOnly
 from virtcore.testing.suite.claims import TestClaims
+from virtcore.testing.suite.devices import TestDevices, TestDisks, TestNetworkDevices, with_disk
 from virtcore.testing.suite.domains import TestDomainDefinitions, TestDomainLife, defined
+from virtcore.testing.suite.guests import TestAgent, TestReach, TestStatistics, responsive, running
 from virtcore.testing.suite.hosts import TestConnection
 from virtcore.testing.suite.moments import TestCheckpoints, TestSnapshots
+from virtcore.testing.suite.nodedevs import TestNodeDevices
+from virtcore.testing.suite.refusals import TestBadInput
+from virtcore.testing.suite.saving import TestBlockJobs, TestJobs, TestManagedSave, TestSaving
 from virtcore.testing.suite.services import TestFilters, TestInterfaces, TestNetworks, TestSecrets
-from virtcore.testing.suite.target import Target, connection, covers, needs, says_what_it_tests, target, uri
+from virtcore.testing.suite.settings import TestIOThreads, TestLimits, TestMemory, TestProcessors, TestSettings
+from virtcore.testing.suite.storage import TestPools, TestVolumes, pool
+from virtcore.testing.suite.target import Target, asks, connection, covers, needs, says_what_it_tests, target, uri
 
 __all__ = [
     "Target",
+    "TestAgent",
+    "TestBadInput",
+    "TestBlockJobs",
     "TestCheckpoints",
     "TestClaims",
     "TestConcurrency",
     "TestConnection",
     "TestDeadlines",
+    "TestDevices",
+    "TestDisks",
     "TestDomainDefinitions",
     "TestDomainLife",
     "TestEvents",
     "TestFilters",
+    "TestIOThreads",
     "TestInterfaces",
+    "TestJobs",
+    "TestLimits",
+    "TestManagedSave",
+    "TestMemory",
+    "TestNetworkDevices",
     "TestNetworks",
+    "TestNodeDevices",
     "TestPersistence",
+    "TestPools",
+    "TestProcessors",
+    "TestReach",
     "TestReadOnly",
+    "TestSaving",
     "TestSecrets",
+    "TestSettings",
     "TestSnapshots",
+    "TestStatistics",
+    "TestVolumes",
+    "asks",
     "connection",
     "covers",
     "defined",
     "needs",
+    "pool",
     "pytest",
+    "responsive",
+    "running",
     "says_what_it_tests",
     "target",
     "uri",
+    "with_disk",
 ]

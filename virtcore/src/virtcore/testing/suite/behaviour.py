@@ -10,11 +10,12 @@ import pytest
 
 import virtcore
 from virtcore import errors
-from virtcore.enums import DomainEventType, DomainXMLFlags
+from virtcore.enums import DomainEventType, DomainState, DomainXMLFlags
 from virtcore.operations.events import DomainLifecycleEvent, Event
 from virtcore.testing.suite.target import Target, needs
 
 if TYPE_CHECKING:
+    from virtcore.api.aio import AsyncConnection
     from virtcore.api.sync import Connection, Domain
 
 __all__ = ["TestConcurrency", "TestDeadlines", "TestEvents", "TestPersistence", "TestReadOnly"]
@@ -114,6 +115,19 @@ class TestDeadlines:
         else:
             assert defined.is_active()
 
+    @needs("domain_create", "domain_destroy", "domain_state")
+    def test_queries_do_not_wait_for_changes(self, defined: Domain, target: Target) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            started = pool.submit(defined.create)
+            while not started.done():
+                assert defined.state(deadline=target.answer_wait).state in DomainState
+            started.result()
+        assert defined.is_active()
+
+    @needs("connection_list_domains")
+    def test_a_deadline_that_is_met_changes_nothing(self, connection: Connection, target: Target) -> None:
+        assert connection.list_domains(deadline=target.answer_wait) == connection.list_domains(deadline=None)
+
     def test_nonsense_is_no_deadline(self, connection: Connection) -> None:
         for nonsense in (-1, float("nan"), "soon"):
             with pytest.raises(errors.InvalidArg):
@@ -122,6 +136,64 @@ class TestDeadlines:
 
 class TestConcurrency:
     """Many at once: every answer is whole, nothing is lost."""
+
+    @needs("connection_define_domain", "domain_undefine", "connection_list_domains", "domain_create", "domain_destroy")
+    def test_fifty_threads_live_fifty_lives(self, connection: Connection, target: Target) -> None:
+        """Each defines, starts, ends and undefines; every second one starts its domain twice, and keeps it."""
+
+        def live(number: int) -> None:
+            domain = connection.define_domain(target.domain(f"compliance-{number}"))
+            for _ in range(1 + number % 2):
+                domain.create()
+                assert domain.is_active()
+                domain.destroy()
+            if number % 2 == 0:
+                domain.undefine()
+
+        with ThreadPoolExecutor(50) as pool:
+            for _ in pool.map(live, range(50)):
+                pass
+        kept = {f"compliance-{number}" for number in range(1, 50, 2)}
+        found = {domain.name: domain for domain in connection.list_domains() if domain.name.startswith("compliance")}
+        assert found.keys() == kept
+        assert not any(domain.is_active() for domain in found.values())
+
+    @needs("connection_define_domain", "domain_undefine", "connection_list_domains", "domain_create", "domain_destroy")
+    def test_fifty_tasks_live_fifty_lives(self, uri: str, connection: Connection, target: Target) -> None:
+        import asyncio
+
+        async def live(shared: AsyncConnection, number: int) -> None:
+            domain = await shared.define_domain(target.domain(f"compliance-{number}"))
+            await domain.create()
+            assert await domain.is_active()
+            await domain.destroy()
+            if number % 2 == 0:
+                await domain.undefine()
+
+        async def main() -> None:
+            async with virtcore.connect_async(uri) as shared:
+                await asyncio.gather(*(live(shared, number) for number in range(50)))
+
+        asyncio.run(main())
+        kept = {f"compliance-{number}" for number in range(1, 50, 2)}
+        found = {domain.name: domain for domain in connection.list_domains() if domain.name.startswith("compliance")}
+        assert found.keys() == kept
+        assert not any(domain.is_active() for domain in found.values())
+
+    @needs("connection_define_domain", "domain_undefine", "connection_list_domains")
+    def test_a_name_is_given_once(self, connection: Connection, target: Target) -> None:
+        """Many define the same name with UUIDs of their own: one wins, the others are told."""
+
+        def define(number: int) -> str | None:
+            uuid = f"c0ffee00-0000-4000-8000-{number:012}"
+            try:
+                return connection.define_domain(target.domain("compliance-one", uuid)).uuid
+            except errors.VirtError:
+                return None
+
+        with ThreadPoolExecutor(50) as pool:
+            winners = [uuid for uuid in pool.map(define, range(50)) if uuid is not None]
+        assert winners == [domain.uuid for domain in connection.list_domains() if domain.name == "compliance-one"]
 
     @needs("domain_xml")
     def test_many_threads_ask_at_once(self, defined: Domain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -157,6 +158,18 @@ class TestDomainLife:
         domain.destroy()
         with pytest.raises(errors.NoDomain):
             connection.lookup_domain(name="compliance-transient")
+
+    @covers("connection_create_domain_with_files", "domain_create_with_files")
+    @needs("domain_destroy", "domain_is_active")
+    def test_a_start_may_hand_over_files(self, connection: Connection, target: Target, defined: Domain) -> None:
+        with open(os.devnull, "rb") as file:
+            defined.create_with_files([file.fileno()])
+            assert defined.is_active()
+            with pytest.raises(errors.VirtError):
+                defined.create_with_files([file.fileno()])
+            other = connection.create_domain_with_files(target.domain("compliance-other"), [file.fileno()])
+        assert other.is_active()
+        assert not other.is_persistent()
 
     @covers("domain_suspend", "domain_resume")
     @needs("domain_create", "domain_destroy", "domain_state")

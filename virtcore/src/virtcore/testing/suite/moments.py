@@ -16,7 +16,7 @@ from virtcore.enums import (
     DomainSnapshotListFlags,
     DomainSnapshotXMLFlags,
 )
-from virtcore.testing.suite.target import covers
+from virtcore.testing.suite.target import asks, covers
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection, Domain
@@ -97,8 +97,9 @@ class TestCheckpoints:
         "domain_checkpoint_list_children",
         "domain_checkpoint_delete",
     )
+    @asks("disk")
     def test_checkpoints_form_a_chain(self, connection: Connection, target: Target) -> None:
-        domain = connection.create_domain(target.domain_with_disk("compliance"))
+        domain = connection.create_domain(target.domain_with("compliance", target.disk("vda")))
         for name in ("first", "second", "third"):
             domain.create_checkpoint(f"<domaincheckpoint><name>{name}</name></domaincheckpoint>")
         first = domain.lookup_checkpoint("first")
