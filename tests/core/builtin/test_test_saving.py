@@ -162,7 +162,8 @@ def test_managed_save(domain: virtcore.Domain, events: Callable[[], object], con
     refused(INVALID, "unsupported flags (0x10) in function testDomainManagedSave", lambda: domain.managed_save(16))
     message = "Requested operation is not valid: domain does not have managed save image"
     refused(NOT_NOW, message, domain.managed_save_xml)
-    domain.set_metadata(1, "then")
+    domain.set_metadata(1, "then", flags=3)
+    domain.set_metadata(1, "lost", flags=1)
     domain.managed_save()
     assert (events(), domain.state()) == (("test", 5, 4), (DomainState.SHUTOFF, DomainShutoffReason.SAVED))
     assert domain.has_managed_save()
@@ -179,8 +180,7 @@ def test_managed_save(domain: virtcore.Domain, events: Callable[[], object], con
     domain.managed_save()
     domain.managed_save_remove()
     domain.create()
-    with pytest.raises(errors.NoDomainMetadata):
-        domain.metadata(1)
+    assert domain.metadata(1) == "then"
     xml = "<domain type='test'><name>a</name><memory>1024</memory><os><type>hvm</type></os></domain>"
     message = "Requested operation is not valid: cannot do managed save for transient domain"
     refused(NOT_NOW, message, connection.create_domain(xml).managed_save)

@@ -331,6 +331,8 @@ def test_memory(connection: virtcore.Connection, domain: virtcore.Domain) -> Non
         "with this API"
     )
     refused(NOT_NOW, message, lambda: numa.set_memory(5000, MAXIMUM))
+    message = "invalid argument: Number of CPUs in <numa> exceeds the desired maximum vcpu count"
+    refused(INVALID, message, lambda: numa.set_vcpus(3, CONFIG | MAXIMUM))
 
 
 def test_numa(domain: virtcore.Domain) -> None:

@@ -1,7 +1,8 @@
 """Guests that do not exist, in files that do: saved, restored, dumped; in the format of libvirt's test driver.
 
-A file has a mark, the length of a document in the machine's byte order, and the document. Beside libvirt's driver this
-one keeps a document for a managed save too, which can be read and changed, and which the next start goes on from.
+A file has a mark, the length of a document in the machine's byte order, and the document. As in libvirt's driver, a
+managed save keeps no more of a guest than that there is one; beside it, its document can be read and changed, and the
+next start goes on from the changed one.
 """
 
 from __future__ import annotations
@@ -169,7 +170,6 @@ class SavingParts(StatefulDriver[TestState]):
 
     async def domain_managed_save(self, domain: DomainRef, flags: DomainSaveRestoreFlags | int = 0) -> None:
         from virtcore.driver.toolkit.arguments import refuse_both
-        from virtcore.model.domain.document import format_domain
 
         refuse_both(flags, _RUNNING, _PAUSED)
         self.check_flags(flags, 1 | _RUNNING[1] | _PAUSED[1], "domain_managed_save")
@@ -179,8 +179,6 @@ class SavingParts(StatefulDriver[TestState]):
             raise OperationInvalid("cannot do managed save for transient domain")
         async with obj.job.modify("domain_managed_save"):
             obj.require_active()
-            assert obj.live is not None
-            self.state.guest(obj).saved = format_domain(obj.live)
             obj.managed_save = True
             await self.state.stopped(obj, DomainShutoffReason.SAVED, DomainEventStoppedDetailType.SAVED)
 
@@ -219,7 +217,8 @@ class SavingParts(StatefulDriver[TestState]):
         self.state.guest(obj).saved = format_domain(changed)
 
     def _saved(self, domain: DomainRef) -> tuple[DomainObject, str]:
-        """A domain and the document of its managed save; of one that was described with it, its definition."""
+        """A domain and the document of its managed save: its definition, from which libvirt's driver starts it again,
+        unless another one was given."""
         obj = self.domain(domain)
         if not obj.managed_save:
             raise OperationInvalid("domain does not have managed save image")

@@ -107,7 +107,7 @@ class Guest:
     :ivar frozen: file systems that are not written to.
     :ivar time: its clock, which stands still.
     :ivar polling: the I/O threads that were added, by number.
-    :ivar saved: the document of its managed save, if that was made here.
+    :ivar saved: the document of its managed save, where it was changed.
     :ivar resumed: the one that it is being started from.
     """
 
@@ -283,7 +283,9 @@ class TestState(TestMoments, ReconfigurableState):
 
     async def undefine(self, obj: DomainObject, flags: int = 0) -> None:
         if obj.persistent:
+            autostart = obj.autostart
             await super().undefine(obj, flags)
+            obj.autostart = autostart  # it stays with the running guest, here
         else:  # libvirt's driver does not mind, and says so to everyone
             self.emit(obj, DomainEventType.UNDEFINED, DomainEventUndefinedDetailType.REMOVED)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from virtcore.driver.toolkit.state import DriverState
+from virtcore.driver.toolkit.state import DriverState, check_name
 from virtcore.enums.domain import DomainState
 from virtcore.enums.domain_events import (
     DomainEventDefinedDetailType,
@@ -84,6 +84,7 @@ class ReconfigurableState(DriverState):
             if to_config:
                 definition = self.definition(obj)
                 definition = change(definition, False) or definition
+                self.check_readable(definition)
             if live is not None:
                 if guest:
                     await self.change_guest(obj, live)
@@ -91,6 +92,16 @@ class ReconfigurableState(DriverState):
                 await self.live_changed(obj)
             if definition is not None:
                 await self.save_definition(obj, definition)
+
+    def check_readable(self, domain: Domain) -> None:
+        """Refuse a definition that could not be read again.
+
+        :raises VirtError: as reading it would.
+        """
+        from virtcore.model.domain.document import format_domain
+        from virtcore.model.domain.rules import ParseFlag
+
+        self.load(format_domain(domain), ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
 
     def completed(self, domain: Domain) -> Domain:
         """A changed definition as it would be if it was defined anew: completed and validated.
@@ -122,6 +133,7 @@ class ReconfigurableState(DriverState):
                 raise OperationInvalid(f"domain with name '{name}' already exists")
             if "/" in name:
                 raise XMLError(f"name {name} cannot contain '/'")
+            check_name(name)
             definition = self.definition(obj)
             definition.name = name
             old = obj.name

@@ -68,13 +68,11 @@ class Describing(Reconfiguring[R]):
 
     async def domain_rename(self, domain: DomainRef, new_name: str | None, flags: int = 0) -> None:
         from virtcore.driver.toolkit.arguments import refuse_empty, refuse_missing
-        from virtcore.driver.toolkit.state import check_name
 
         refuse_missing(new_name, "new_name", "domain_rename")
         assert new_name is not None
         refuse_empty(new_name, "new_name", "domain_rename")
         self.check_flags(flags, 0, "domain_rename")
-        check_name(new_name)
         await self.state.rename(self.domain(domain), new_name)
 
     async def domain_set_metadata(

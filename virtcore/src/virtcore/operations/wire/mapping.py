@@ -116,7 +116,7 @@ def _converted(parameter: inspect.Parameter) -> bool:
 def _argument_builder(
     spelling: Spelling, parameters: Mapping[str, inspect.Parameter], names: tuple[str, ...], form: Form
 ) -> Callable[[Tuple], Tuple] | None:
-    strings = form.result is TypedParameters and "flags" in names
+    strings = (form.result is TypedParameters or spelling.form == "cpu-stats") and "flags" in names
     if (
         names == tuple(parameters)[: len(names)]
         and not spelling.fixed

@@ -58,7 +58,7 @@ def set_bandwidth(interface: Interface, params: TypedParameters) -> None:
         rate, said = _rate(direction, params)
         if rate is not None or said:
             setattr(limits, direction, rate)
-    interface.bandwidth = limits if limits.inbound is not None or limits.outbound is not None else None
+    interface.bandwidth = limits  # libvirt keeps one that limits nothing
 
 
 def _rate(direction: str, params: TypedParameters) -> tuple[BandwidthRate | None, bool]:

@@ -75,6 +75,7 @@ def pin(domain: Domain, number: int, cpus: CpuMap) -> None:
     numbers = _numbers(domain)
     if number not in numbers:
         raise InvalidArg(f"iothreadid {number} not found")
+    _list(domain, numbers)  # one of which more is said than that it is there is listed
     domain.cputune = domain.cputune or CPUTune()
     found = {entry.iothread: entry for entry in domain.cputune.iothreadpins}
     found[number] = IOThreadPin(iothread=number, cpuset=CpuSet(cpus))

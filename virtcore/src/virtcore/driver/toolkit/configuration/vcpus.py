@@ -88,6 +88,9 @@ def set_maximum(domain: Domain, maximum: int) -> None:
     from virtcore.model.domain.cputune import VCPUMaximum
     from virtcore.xml import CpuSet
 
+    numa = domain.cpu.numa if domain.cpu is not None else None
+    if numa is not None and sum(len(cell.cpus or ()) for cell in numa.cells) > maximum:
+        raise InvalidArg("Number of CPUs in <numa> exceeds the desired maximum vcpu count")
     count = min(len(online(domain)), maximum)
     if domain.vcpu is None:
         domain.vcpu = VCPUMaximum(maximum=maximum)
