@@ -159,7 +159,7 @@ def test_life() -> None:
         assert storage.folder.done == [("build", Build.OVERWRITE), ("build", Build.NO_OVERWRITE), "start", "refresh"]
         assert [found.name for found in storage.storage_pool_list_volumes(ref)] == ["found"]
         assert figures(storage, ref) == (1000, 100, 900)
-        assert "<capacity unit='bytes'>0</capacity>" in storage.storage_pool_xml(ref, StorageXMLFlags.INACTIVE)
+        assert "<capacity unit='bytes'>0</capacity>" in await storage.storage_pool_xml(ref, StorageXMLFlags.INACTIVE)
         for change in (storage.storage_pool_create, storage.storage_pool_build):
             with pytest.raises(OperationInvalid, match="storage pool 'p' is already active"):
                 await change(ref)
@@ -347,7 +347,7 @@ def test_pools_survive(tmp_path: Path) -> None:
             assert [found.name for found in again.storage_pool_list_volumes(ref)] == ["found"]
             assert again.folder.done == ["refresh"]
             assert again.storage_pool_autostart(ref)
-            assert again.storage_pool_xml(ref) == storage.storage_pool_xml(ref)
+            assert await again.storage_pool_xml(ref) == await storage.storage_pool_xml(ref)
             with pytest.raises(VirtError, match="conflict with pool: 'p'"):
                 await again.connection_define_storage_pool(pool().replace("<name>p", "<name>q"))
         finally:

@@ -348,8 +348,7 @@ class TestStorage(StatefulStorage, DriverService):
             raise NoSupport(f"pool type '{type}' does not support source discovery")
         return StoragePoolType(type)
 
-    @inline
-    def connection_storage_pool_capabilities(self, flags: int = 0) -> str:
+    async def connection_storage_pool_capabilities(self, flags: int = 0) -> str:
         from virtcore.model.storage import format_storage_pool_capabilities, storage_pool_capabilities
 
         self._check(flags, 0, "connection_storage_pool_capabilities")

@@ -236,8 +236,7 @@ class StatefulNodeDevices(ServiceDriver, NodeDeviceService):
             raise NoNodeDevice
         return found.ref
 
-    @inline
-    def node_device_xml(self, device: NodeDeviceRef, flags: NodeDeviceXMLFlags | int = 0) -> str:
+    async def node_device_xml(self, device: NodeDeviceRef, flags: NodeDeviceXMLFlags | int = 0) -> str:
         from virtcore.model.nodedev import format_node_device
 
         self._check(flags, NodeDeviceXMLFlags.INACTIVE, "node_device_xml")

@@ -411,8 +411,7 @@ class StatefulPools(ServiceDriver, StorageService):
 
     # -- what it is
 
-    @inline
-    def storage_pool_xml(self, pool: StoragePoolRef, flags: StorageXMLFlags | int = 0) -> str:
+    async def storage_pool_xml(self, pool: StoragePoolRef, flags: StorageXMLFlags | int = 0) -> str:
         self._check(flags, self.pool_xml_flags, "storage_pool_xml")
         obj = self.pool(pool)
         inactive = bool(flags & StorageXMLFlags.INACTIVE)
