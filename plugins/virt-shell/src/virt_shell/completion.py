@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virt_shell.command import Arguments, listed_commands
+from virt_shell.command import Arguments, CommandError, listed_commands
 
 if TYPE_CHECKING:
+    from virt_shell.command import Completer
     from virt_shell.shell import Shell
     from virtcore.enums import ConnectListAllDomainsFlags
 
 __all__ = [
     "active_domains",
+    "among",
+    "comma_list",
     "complete_line",
     "complete_words",
     "domains",
@@ -44,9 +47,24 @@ def inactive_domains(shell: Shell, args: Arguments) -> Sequence[str]:
     return _domain_names(shell, ConnectListAllDomainsFlags.INACTIVE)
 
 
-def shutdown_modes(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Ways to ask a guest to end."""
-    return ["acpi", "agent", "initctl", "paravirt", "signal"]
+def among(*words: str) -> Completer:
+    """A completer: one of some words."""
+    return lambda shell, args: words
+
+
+def comma_list(*words: str) -> Completer:
+    """A completer: some of some words, separated by commas."""
+
+    def lists(shell: Shell, args: Arguments) -> Sequence[str]:
+        written = (args.last and args.last[1]) or ""
+        before, comma, _ = written.rpartition(",")
+        return [f"{before}{comma}{word}" for word in words if word not in before.split(",")]
+
+    return lists
+
+
+#: Ways to ask a guest to end.
+shutdown_modes = comma_list("acpi", "agent", "initctl", "paravirt", "signal")
 
 
 def complete_line(shell: Shell, line: str, text: str) -> list[str]:
@@ -62,10 +80,15 @@ def complete_line(shell: Shell, line: str, text: str) -> list[str]:
 
 
 def _of_command(shell: Shell, args: Arguments, text: str) -> Sequence[str]:
+    from virtcore.errors import VirtError
+
     if args.last is not None:
         option, value = args.last
         if option.completer is not None and (value == text or (value in (None, " ") and text == "")):
-            return option.completer(shell, args)
+            try:
+                return option.completer(shell, args)
+            except (CommandError, VirtError):  # nobody is there to be told
+                return []
     return [
         f"--{option.name}"
         for option in args.command.options

@@ -7,6 +7,7 @@ from string import hexdigits
 from typing import Any
 
 from virt_shell.command import Arguments, CommandError, alias, command, command_alias, data, flag, string
+from virt_shell.completion import among, comma_list
 from virt_shell.events import Printers
 from virt_shell.objects import VALIDATE, ObjectKind, affected, impact, named_by
 from virt_shell.shell import Shell
@@ -122,11 +123,6 @@ DEVICE.dumping(
 )
 
 
-def _drivers(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Drivers that hand PCI devices to guests."""
-    return ["vfio", "xen"]
-
-
 NAMED.acting(
     "detach",
     help="detach node device from its device driver",
@@ -139,7 +135,7 @@ NAMED.acting(
             "driver",
             "pci device assignment backend driver (e.g. 'vfio' or 'xen')",
             unwanted_positional=True,
-            completer=_drivers,
+            completer=among("default", "kvm", "vfio", "xen"),
         )
     ],
 )
@@ -192,11 +188,6 @@ _CAPABILITIES = {
 }
 
 
-def _capability_names(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of capabilities."""
-    return list(_CAPABILITIES)
-
-
 @command(
     "nodedev-list",
     group="nodedev",
@@ -207,7 +198,7 @@ def _capability_names(shell: Shell, args: Arguments) -> Sequence[str]:
             "cap",
             "capability names, separated by comma",
             unwanted_positional=True,
-            completer=_capability_names,
+            completer=comma_list(*_CAPABILITIES),
         ),
         flag("inactive", "list inactive devices"),
         flag("all", "list inactive & active devices"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, flag, string
+from virt_shell.completion import among, comma_list
 from virt_shell.events import Printers
 from virt_shell.objects import VALIDATE, ObjectKind, named_by
 from virt_shell.shell import Shell
@@ -193,11 +193,7 @@ _TYPES = (
     "zfs",
     "vstorage",
 )
-
-
-def pool_types(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Types of pools."""
-    return _TYPES
+POOL_TYPE = among(*_TYPES)
 
 
 def _yes(answer: bool) -> str:
@@ -220,7 +216,7 @@ def _yes(answer: bool) -> str:
             "type",
             "only list pool of specified type(s) (if supported)",
             unwanted_positional=True,
-            completer=pool_types,
+            completer=comma_list(*_TYPES),
         ),
         flag("details", "display extended details for pools"),
         flag("uuid", "list UUID of active pools only"),

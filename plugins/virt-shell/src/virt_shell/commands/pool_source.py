@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from virt_shell.command import Arguments, Option, command, data, flag, string
-from virt_shell.commands.pool import BUILD, create_flags, pool_types
+from virt_shell.commands.pool import BUILD, POOL_TYPE, create_flags
 from virt_shell.shell import Shell
 from virt_shell.text import escape_xml, read_file
 
@@ -23,7 +23,7 @@ def _find_sources(shell: Shell, kind: str, where: str | None) -> bool:
     help="find potential storage pool sources",
     description="Print from what pools of a type could be made.",
     options=[
-        data("type", "type of storage pool sources to find", completer=pool_types),
+        data("type", "type of storage pool sources to find", completer=POOL_TYPE),
         string("host", "optional host to query", unwanted_positional=True),
         string("port", "optional port to query", unwanted_positional=True),
         string("initiator", "optional initiator IQN to use for query", unwanted_positional=True),
@@ -50,7 +50,7 @@ def _initiator(name: str | None) -> str:
     help="discover potential storage pool sources",
     description="Print from what pools of a type could be made.",
     options=[
-        data("type", "type of storage pool sources to discover", completer=pool_types),
+        data("type", "type of storage pool sources to discover", completer=POOL_TYPE),
         string("srcSpec", "optional file of source xml to query for pools", unwanted_positional=True),
     ],
 )
@@ -166,7 +166,7 @@ def _making_as(verb: str, past: str, description: str, options: Sequence[Option]
         description=description,
         options=[
             data("name", "name of the pool"),
-            data("type", "type of the pool", completer=pool_types),
+            data("type", "type of the pool", completer=POOL_TYPE),
             flag("print-xml", "print XML document, but don't define/create"),
             *(string(name, help, unwanted_positional=True) for name, help in _PARTS.items()),
             *options,

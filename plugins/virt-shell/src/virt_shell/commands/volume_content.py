@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
 from virt_shell.commands.pool import POOL, active_pools
 from virt_shell.commands.volume import IN_POOL, PREALLOC, REFLINK, VOLUME, create_flags, parent_pool
+from virt_shell.completion import among
 from virt_shell.objects import VALIDATE
 from virt_shell.shell import Shell
 from virt_shell.text import parse_size, read_file
@@ -257,11 +258,6 @@ def resize(shell: Shell, args: Arguments) -> bool:
 _ALGORITHMS = ("zero", "nnsa", "dod", "bsi", "gutmann", "schneier", "pfitzner7", "pfitzner33", "random", "trim")
 
 
-def _algorithms(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of ways to wipe."""
-    return _ALGORITHMS
-
-
 @command(
     "vol-wipe",
     group="volume",
@@ -270,7 +266,9 @@ def _algorithms(shell: Shell, args: Arguments) -> Sequence[str]:
     options=[
         VOLUME.named(),
         IN_POOL,
-        string("algorithm", "perform selected wiping algorithm", unwanted_positional=True, completer=_algorithms),
+        string(
+            "algorithm", "perform selected wiping algorithm", unwanted_positional=True, completer=among(*_ALGORITHMS)
+        ),
     ],
 )
 def wipe(shell: Shell, args: Arguments) -> bool:
