@@ -36,12 +36,13 @@ from virtcore.xml.fields import (
     leaf,
     namespaces,
     printed,
+    private,
     text,
     union,
     verbatim,
 )
 from virtcore.xml.modes import Mode
-from virtcore.xml.namespace import Namespace, register_namespace
+from virtcore.xml.namespace import Namespace, register_namespace, register_private
 from virtcore.xml.scalars import (
     CPU_SET,
     HEX,
@@ -147,7 +148,9 @@ __all__ = [
     "parse_part",
     "pretty_size",
     "printed",
+    "private",
     "register_namespace",
+    "register_private",
     "scaled",
     "schema",
     "text",

@@ -41,6 +41,7 @@ class Declaration:
         "ready",
         "root",
         "since",
+        "skipped",
         "tag",
         "unknown",
         "unknown_code",
@@ -58,6 +59,7 @@ class Declaration:
         unknown: str | None,
         unknown_code: ErrorCode | None,
         after_parse: Callable[[Any], None] | None,
+        skipped: Callable[[Any, int], bool] | None,
         since: str | None,
         doc: str,
     ) -> None:
@@ -71,6 +73,7 @@ class Declaration:
         self.unknown = unknown
         self.unknown_code = unknown_code
         self.after_parse = after_parse
+        self.skipped = skipped
         self.since = since
         self.doc = doc
         self.ready = False
@@ -118,6 +121,7 @@ def element(
     unknown: str | None = None,
     unknown_code: ErrorCode | None = None,
     after_parse: Callable[[Any], None] | None = None,
+    skipped: Callable[[Any, int], bool] | None = None,
     since: str | None = None,
     doc: str = "",
 ) -> Callable[[type[T]], type[T]]:
@@ -138,12 +142,16 @@ def element(
     :param unknown_code: its error code (default ``XML_ERROR``).
     :param after_parse: called with each freshly read instance, for what no declaration can say; may raise
         :class:`~virtcore.errors.VirtError`.
+    :param skipped: ``skipped(instance, mode)``: instances for which it is true are not printed in an output mode
+        (:attr:`Mode.bits`), wherever they stand.
     :param since: libvirt version that introduced it.
     :param doc: one line for the reference; by default the first line of the docstring.
     """
 
     def decorate(cls: type[T]) -> type[T]:
-        noted = Declaration(cls, name, empty, root, tag, ns, last, unknown, unknown_code, after_parse, since, doc)
+        noted = Declaration(
+            cls, name, empty, root, tag, ns, last, unknown, unknown_code, after_parse, skipped, since, doc
+        )
         cls.__virt_xml__ = noted  # type: ignore[attr-defined]
 
         def first_use(self: T, /, **values: object) -> None:

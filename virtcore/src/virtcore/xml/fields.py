@@ -29,6 +29,7 @@ __all__ = [
     "leaf",
     "namespaces",
     "printed",
+    "private",
     "text",
     "union",
     "verbatim",
@@ -427,6 +428,18 @@ def namespaces(*, point: str, leading: bool = False, doc: str = "") -> Any:
     :param leading: they are declared before the attributes; else the field's place among them says where.
     """
     return Field("namespaces", locals())
+
+
+def private(*, point: str, doc: str = "") -> Any:
+    """``<privateData>``: what the driver alone knows of a running object, in its status files.
+
+    The element class is the driver's, registered for ``point`` by :func:`virtcore.xml.register_private`; without one
+    such data is dropped on reading.
+    """
+    from virtcore.xml.modes import Mode
+
+    when = read = Mode.STATUS
+    return Field("child", {"name": "privateData", "point": point, "when": when, "read": read, "doc": doc})
 
 
 def printed(

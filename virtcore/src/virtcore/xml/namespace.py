@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from virtcore._namespaces import settle
 
-__all__ = ["Namespace", "register_namespace", "registered"]
+__all__ = ["Namespace", "private_class", "register_namespace", "register_private", "registered"]
 
 
 class Namespace:
@@ -49,6 +49,23 @@ def register_namespace(namespace: Namespace, *classes: type) -> None:
         name = declared.qualified_name
         if at.setdefault(name, cls) is not cls:
             raise ValueError(f"{name} is already registered for {at[name].__qualname__}")
+
+
+_PRIVATE: dict[str, type] = {}
+
+
+def register_private(point: str, cls: type) -> None:
+    """Registers the element class of a driver's private data at a point. Doing it again changes nothing.
+
+    :raises ValueError: another class is already there.
+    """
+    if _PRIVATE.setdefault(point, cls) is not cls:
+        raise ValueError(f"private data of {point} is already registered for {_PRIVATE[point].__qualname__}")
+
+
+def private_class(point: str) -> type | None:
+    """The element class of private data at a point."""
+    return _PRIVATE.get(point)
 
 
 def registered(point: str) -> dict[str, type]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from virtcore.xml.declare import declaration, is_list, materialise, resolve
 from virtcore.xml.fields import Field
-from virtcore.xml.namespace import Namespace
+from virtcore.xml.namespace import Namespace, private_class
 from virtcore.xml.scalars import STRING, UINT, Codec, Size
 
 __all__ = ["Group", "Plan", "Slot", "Wrap", "plan_of"]
@@ -63,6 +63,10 @@ class Slot:
 
     @property
     def types(self) -> tuple[type, ...]:
+        if self.field.point is not None and self.kind == "child":
+            # Registered whenever the driver is first used.
+            cls = private_class(self.field.point)
+            return () if cls is None else (cls,)
         if self._types is None:
             self._types = resolve(self.field)
         return self._types

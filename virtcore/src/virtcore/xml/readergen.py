@@ -10,7 +10,7 @@ from virtcore.errors import VirtError
 from virtcore.xml import problems
 from virtcore.xml.codegen import Source
 from virtcore.xml.declare import declaration
-from virtcore.xml.namespace import Namespace, registered
+from virtcore.xml.namespace import Namespace, private_class, registered
 from virtcore.xml.plan import Group, Plan, Slot, Wrap, plan_of, qualified
 from virtcore.xml.subtree import capture
 from virtcore.xml.values import conversion, plain, read_size
@@ -722,10 +722,17 @@ class _ReaderSource:
 
         def body() -> None:
             guarded = self.mode_guard(slot)
+            private = slot.field.point
+            if private is not None:
+                code.names["private_class"] = private_class
+                code(f"if private_class({private!r}) is None: {self.unknown(c, within)}")
+                code.indent("else:")
             opened = self.first(slot, c, within)
             self.ensure(slot.group)
             code(f"{self.holder(slot.group)}[{slot.key!r}] = {self.nested(slot, name)}({c}, x)")
             if opened:
+                code.dedent()
+            if private is not None:
                 code.dedent()
             if guarded:
                 code.dedent()

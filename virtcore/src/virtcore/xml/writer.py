@@ -283,6 +283,8 @@ class _WriterSource:
                 self.part
             ]
         )
+        if plan.declared.skipped is not None and self.part == "element":
+            code(f"if {code.bind('F', plan.declared.skipped)}(o, {self.mode}): return")
         code("d = o.__dict__")
         if self.extra:
             code(f"x = Extras(d['extra'], {'None' if self.part == 'attributes' else 'L'})")

@@ -18,7 +18,7 @@ from virtcore.model.domain.controller import (
     USBController,
     USBControllerModel,
 )
-from virtcore.model.domain.disk import Disk, DiskDriver
+from virtcore.model.domain.disk import BackingFormat, Disk, DiskDriver
 from virtcore.model.domain.hostdev import MdevHostdev, MdevModel
 from virtcore.model.domain.interface import InterfaceBackend, InterfaceBackendType, InterfaceType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
@@ -86,6 +86,11 @@ def _disk(device: Disk, domain: Domain, context: DomainContext, capabilities: Em
         driver.name = "qemu"
     if driver.type is None and device.type is not StorageType.VOLUME:
         driver.type = StorageFormat.RAW
+    mirror = device.mirror
+    if mirror is not None and (mirror.format is None or mirror.format.type is None):
+        mirror.format = BackingFormat(type=StorageFormat.RAW)
+        if mirror.file is not None:
+            mirror.format_name = str(StorageFormat.RAW)
     if device.encryption is not None and device.encryption.engine is None:
         device.encryption.engine = EncryptionEngine.QEMU
     source: Any = device.source

@@ -20,6 +20,7 @@ from virtcore.xml import (
     flag,
     inherited,
     leaf,
+    private,
     scaled,
     union,
 )
@@ -403,4 +404,5 @@ class Disk(BootableDevice):
     product: str | None = leaf(doc="product of a SCSI disk, at most 16 characters")
     encryption: Encryption | None = child()
     _device = inherited()
+    private_data: object | None = private(point="disk", doc="what the driver knows of the disk")
     secrets_placement: DiskSecretsPlacement | None = child(when=Mode.STATUS, read=Mode.STATUS)

@@ -26,6 +26,7 @@ from virtcore.xml import (
     flags,
     inherited,
     leaf,
+    private,
     union,
 )
 from virtcore.xml.scalars import number
@@ -252,6 +253,7 @@ class SCSIAdapterSource(HostdevSource):
     address: SourceSCSIAddress | None = child(
         required=True, missing="'address' must be specified for scsi hostdev source"
     )
+    private_data: object | None = private(point="hostdev-source", doc="what the driver knows of the unit")
 
 
 @element("source", tag=SCSIProtocol.ISCSI)
@@ -260,6 +262,7 @@ class ISCSISource(HostdevSource):
 
     name: str | None = attribute(required=True, missing="missing iSCSI hostdev source path name", doc="IQN and unit")
     hosts: list[NetworkHost] = children("host", doc="the one portal")
+    private_data: object | None = private(point="hostdev-source", doc="what the driver knows of the unit")
     auth: Auth | None = child()
     initiator: str | None = attribute("name", within="initiator/iqn", blank=False, doc="iSCSI name of this client")
 

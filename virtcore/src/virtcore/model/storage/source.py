@@ -15,6 +15,7 @@ from virtcore.xml import (
     children,
     element,
     leaf,
+    private,
     text,
     union,
 )
@@ -160,7 +161,12 @@ _TLS = (NetProtocol.HTTPS, NetProtocol.FTPS)
 _CURL = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS)
 
 
-@element("seclabel", empty="keep")
+def _says_nothing(label: DeviceSeclabel, mode: int) -> bool:
+    """Of a definition: a label is allowed, but there is none."""
+    return bool(mode & Mode.INACTIVE) and label.label is None and label.relabel is not False
+
+
+@element("seclabel", empty="keep", skipped=_says_nothing)
 class DeviceSeclabel:
     """A security label of one device's resource, instead of the domain's."""
 
@@ -234,6 +240,7 @@ class _Source:
     auth: Auth | None = child()
     encryption: Encryption | None = child()
     reservations: Reservations | None = child()
+    private_data: object | None = private(point="source", doc="what the driver knows of the image")
     data_store: DataStore | None = child()
 
 
