@@ -7,13 +7,10 @@ import json
 import pytest
 
 from support import SHARED
-from virt_shell.command import Command, Option, all_commands, find_command
+from virt_shell.command import Option, all_commands, find_command
 
 FACTS = SHARED / "facts" / "virsh-commands.json"
 pytestmark = pytest.mark.skipif(not FACTS.is_file(), reason=f"no {FACTS}")
-
-#: Groups that are not complete yet; to be emptied.
-INCOMPLETE = frozenset({"domain"})
 
 
 def facts() -> dict[str, dict[str, object]]:
@@ -40,10 +37,7 @@ def wanted(command: dict[str, object]) -> list[dict[str, object]]:
     return [{word: option[word] for word in kept if word in option} for option in options]
 
 
-COMPLETE = [name for name, known in facts().items() if known["group"] not in INCOMPLETE]
-
-
-@pytest.mark.parametrize("name", COMPLETE)
+@pytest.mark.parametrize("name", list(facts()))
 def test_a_command_is_virshs(name: str) -> None:
     known = facts()[name]
     found = find_command(name)
@@ -59,25 +53,6 @@ def test_a_command_is_virshs(name: str) -> None:
 def test_there_are_no_commands_of_our_own() -> None:
     names = {name for known in facts().values() for name in (known["name"], *known.get("aliases", []))}  # type: ignore[misc]
     assert {known.name for known in all_commands()} - names == set()
-
-
-def test_a_group_that_is_complete_is_not_called_incomplete() -> None:
-    there = {known.name for known in all_commands()}
-    for group in INCOMPLETE:
-        names = {name for name, known in facts().items() if known["group"] == group}
-        if names <= there:
-            differing = [
-                name
-                for name in names
-                if [described(option) for option in _command(name).options] != wanted(facts()[name])
-            ]
-            assert differing, f"group {group} is complete: take it out of INCOMPLETE"
-
-
-def _command(name: str) -> Command:
-    found = find_command(name)
-    assert found is not None
-    return found
 
 
 def test_every_option_that_names_something_completes() -> None:
@@ -97,7 +72,6 @@ def test_every_option_that_names_something_completes() -> None:
     missing = [
         f"{known.name} --{option.name}"
         for known in all_commands()
-        if known.group not in INCOMPLETE
         for option in known.options
         if option.name in kinds and option.type != "bool" and option.completer is None
     ]

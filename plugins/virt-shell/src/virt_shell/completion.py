@@ -20,6 +20,7 @@ __all__ = [
     "complete_words",
     "domains",
     "inactive_domains",
+    "local_paths",
     "shutdown_modes",
 ]
 
@@ -65,6 +66,14 @@ def comma_list(*words: str) -> Completer:
 
 #: Ways to ask a guest to end.
 shutdown_modes = comma_list("acpi", "agent", "initctl", "paravirt", "signal")
+
+
+def local_paths(shell: Shell, args: Arguments) -> Sequence[str]:
+    """Files and folders that what was written so far may become."""
+    import glob
+
+    written = (args.last[1] if args.last is not None else None) or ""
+    return sorted(glob.glob(glob.escape(written) + "*"))
 
 
 def complete_line(shell: Shell, line: str, text: str) -> list[str]:

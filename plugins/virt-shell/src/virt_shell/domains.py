@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, data, flag
-from virt_shell.completion import active_domains, domains, inactive_domains
+from virt_shell.completion import active_domains, domains, inactive_domains, local_paths
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -38,7 +38,7 @@ _NAME = "domain name, id or uuid"
 DOMAIN = data("domain", _NAME, completer=domains)
 ACTIVE = data("domain", _NAME, completer=active_domains)
 INACTIVE = data("domain", _NAME, completer=inactive_domains)
-FILE = data("file", "file containing an XML domain description")
+FILE = data("file", "file containing an XML domain description", completer=local_paths)
 
 #: What a change affects (DomainModificationImpact; the flags of devices and memory have the same bits).
 LIVE, CONFIG = 1, 2

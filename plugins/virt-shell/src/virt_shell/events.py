@@ -68,10 +68,10 @@ def wait_for_events(
     if name is not None and name not in printers:
         raise CommandError(f"unknown event type {name}")
     timeout = args.timeout()
-    return _print(shell, args, {name: printers[name]} if name else printers, about(), timeout)
+    return print_events(shell, args, {name: printers[name]} if name else printers, about(), timeout)
 
 
-def _print(
+def print_events(
     shell: Shell, args: Arguments, printers: Printers, wanted: Callable[[Any], bool], timeout: int | None
 ) -> bool:
     from virtcore.operations import events as kinds

@@ -19,6 +19,7 @@ __all__ = [
     "escape_xml",
     "event_detail",
     "event_type",
+    "event_value",
     "parse_size",
     "pick",
     "pretty_size",
@@ -211,6 +212,11 @@ def parse_size(text: str, wrong: str, *, unit: int = 1, limit: int = 2**64 - 1) 
     if number > limit // per_unit:
         raise CommandError(wrong) from errors.OverflowDetected(f"value too large: {number}{suffix}")
     return number * per_unit
+
+
+def event_value(value: TypedValue) -> str:
+    """A typed parameter's value as events and raw statistics have it."""
+    return f"{value:g}" if isinstance(value, float) else str(int(value) if isinstance(value, bool) else value)
 
 
 def read_bytes(path: str, limit: int = MAX_XML) -> bytes:

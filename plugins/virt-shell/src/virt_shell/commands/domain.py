@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, string
 from virt_shell.completion import inactive_domains, shutdown_modes
-from virt_shell.domains import ACTIVE, FILE
+from virt_shell.domains import ACTIVE, FILE, descriptors
 from virt_shell.shell import Shell
 from virt_shell.text import read_file
 
@@ -37,6 +37,12 @@ def _start_flags(args: Arguments) -> DomainCreateFlags:
     return flags
 
 
+def _files(args: Arguments) -> list[int]:
+    """Descriptors that a container's first process gets."""
+    text = args.get("pass-fds")
+    return descriptors(text) if text is not None else []
+
+
 @command(
     "start",
     group="domain",
@@ -49,6 +55,7 @@ def _start_flags(args: Arguments) -> DomainCreateFlags:
         flag("autodestroy", "automatically destroy the guest when virsh disconnects"),
         flag("bypass-cache", "avoid file system cache when loading"),
         flag("force-boot", "force fresh boot by discarding any managed save"),
+        string("pass-fds", "pass file descriptors N,M,... to the guest", unwanted_positional=True),
         flag("reset-nvram", "re-initialize NVRAM from its pristine template"),
     ],
 )
@@ -56,8 +63,12 @@ def start(shell: Shell, args: Arguments) -> bool:
     domain = shell.domain(args, by="uuid name")
     if domain.id >= 0:
         raise CommandError("Domain is already active")
+    files = _files(args)
     with shell.failing(f"Failed to start domain '{domain.name}'"):
-        domain.create(_start_flags(args))
+        if files:
+            domain.create_with_files(files, _start_flags(args))
+        else:
+            domain.create(_start_flags(args))
     shell.extra(f"Domain '{domain.name}' started\n")
     if "console" in args:
         run_console(shell, domain, None, resume="paused" not in args)
@@ -74,6 +85,7 @@ def start(shell: Shell, args: Arguments) -> bool:
         flag("console", "attach to console after creation"),
         flag("paused", "leave the guest paused after creation"),
         flag("autodestroy", "automatically destroy the guest when virsh disconnects"),
+        string("pass-fds", "pass file descriptors N,M,... to the guest", unwanted_positional=True),
         flag("validate", "validate the XML against the schema"),
         flag("reset-nvram", "re-initialize NVRAM from its pristine template"),
     ],
@@ -81,8 +93,12 @@ def start(shell: Shell, args: Arguments) -> bool:
 def create(shell: Shell, args: Arguments) -> bool:
     path = args.require("file")
     xml = read_file(path)
+    files = _files(args)
     with shell.failing(f"Failed to create domain from {path}"):
-        domain = shell.connection.create_domain(xml, _start_flags(args))
+        if files:
+            domain = shell.connection.create_domain_with_files(xml, files, _start_flags(args))
+        else:
+            domain = shell.connection.create_domain(xml, _start_flags(args))
     shell.extra(f"Domain '{domain.name}' created from {path}\n")
     if "console" in args:
         run_console(shell, domain, None, resume="paused" not in args)
@@ -123,9 +139,7 @@ _MODES = {
     "signal": "SIGNAL",
     "paravirt": "PARAVIRT",
 }
-_MODE = string(
-    "mode", "shutdown mode: acpi|agent|initctl|signal|paravirt", unwanted_positional=True, completer=shutdown_modes
-)
+_MODE = string("mode", "shutdown mode: acpi|agent|initctl|signal|paravirt", positional=True, completer=shutdown_modes)
 
 
 def _mode_names(args: Arguments, before_or: str) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from virt_shell.command import Arguments, CommandError, command, flag
-from virt_shell.domains import DOMAIN, FILE
+from collections.abc import Sequence
+
+from virt_shell.command import Arguments, CommandError, command, data, flag
+from virt_shell.domains import DOMAIN, FILE, IMPACT, impact
 from virt_shell.objects import XPATH, edited
 from virt_shell.shell import Shell
 from virt_shell.text import read_file, select_xpath
@@ -27,60 +29,63 @@ def define(shell: Shell, args: Arguments) -> bool:
     return True
 
 
-#: option of ``undefine`` -> name of the DomainUndefineFlags member
-_UNDEFINE = {
-    "managed-save": "MANAGED_SAVE",
-    "snapshots-metadata": "SNAPSHOTS_METADATA",
-    "checkpoints-metadata": "CHECKPOINTS_METADATA",
-    "nvram": "NVRAM",
-    "keep-nvram": "KEEP_NVRAM",
-    "tpm": "TPM",
-    "keep-tpm": "KEEP_TPM",
-}
-
-
-@command(
-    "undefine",
-    group="domain",
-    help="undefine a domain",
-    description="Remove the definition of an inactive domain, or make a running one transient.",
-    options=[
-        DOMAIN,
-        flag("managed-save", "remove domain managed state file"),
-        flag("snapshots-metadata", "remove all domain snapshot metadata (vm must be inactive)"),
-        flag("checkpoints-metadata", "remove all domain checkpoint metadata (vm must be inactive)"),
-        flag("nvram", "remove nvram file"),
-        flag("keep-nvram", "keep nvram file"),
-        flag("tpm", "remove TPM state"),
-        flag("keep-tpm", "keep TPM state"),
-    ],
-)
-def undefine(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import DomainUndefineFlags
-
-    args.exclusive("nvram", "keep-nvram")
-    args.exclusive("tpm", "keep-tpm")
-    flags = args.flags(DomainUndefineFlags, _UNDEFINE)
-    domain, name = shell.domain(args), args.require("domain")
-    with shell.failing(f"Failed to undefine domain '{name}'"):
-        domain.undefine(flags)
-    shell.extra(f"Domain '{name}' has been undefined\n")
-    return True
-
-
 @command(
     "autostart",
     group="domain",
     help="autostart a domain",
     description="Have a domain start with the host, or not.",
-    options=[DOMAIN, flag("disable", "disable autostarting")],
+    options=[
+        DOMAIN,
+        flag("disable", "disable autostarting"),
+        flag("once", "control the state of the one time autostart"),
+    ],
 )
 def autostart(shell: Shell, args: Arguments) -> bool:
     domain, name = shell.domain(args), args.require("domain")
     prefix = "un" if "disable" in args else ""
-    with shell.failing(f"Failed to {prefix}mark domain '{name}' as autostarted"):
-        domain.set_autostart("disable" not in args)
-    shell.extra(f"Domain '{name}' {prefix}marked as autostarted\n")
+    once = " once" if "once" in args else ""
+    with shell.failing(f"Failed to {prefix}mark domain '{name}' as autostarted{once}"):
+        (domain.set_autostart_once if once else domain.set_autostart)("disable" not in args)
+    shell.extra(f"Domain '{name}' {prefix}marked as autostarted{once}\n")
+    return True
+
+
+_LIFECYCLES = ("poweroff", "reboot", "crash")
+_ACTIONS = ("destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart")
+
+
+def _lifecycles(shell: Shell, args: Arguments) -> Sequence[str]:
+    """What may happen to a guest."""
+    return _LIFECYCLES
+
+
+def _actions(shell: Shell, args: Arguments) -> Sequence[str]:
+    """What may be done about it."""
+    return _ACTIONS
+
+
+@command(
+    "set-lifecycle-action",
+    group="domain",
+    help="change lifecycle actions",
+    description="Set what is done when a guest powers off, reboots or crashes.",
+    options=[
+        DOMAIN,
+        data("type", "lifecycle type to modify", completer=_lifecycles),
+        data("action", "lifecycle action to set", completer=_actions),
+        *IMPACT,
+    ],
+)
+def set_lifecycle_action(shell: Shell, args: Arguments) -> bool:
+    flags = impact(args)
+    kind, action = args.require("type"), args.require("action")
+    if kind not in _LIFECYCLES:
+        raise CommandError(f"Invalid lifecycle type '{kind}'.")
+    if action not in _ACTIONS:
+        raise CommandError(f"Invalid lifecycle action '{action}'.")
+    domain = shell.domain(args)
+    with shell.failing("Unable to change lifecycle action."):
+        domain.set_lifecycle_action(_LIFECYCLES.index(kind), _ACTIONS.index(action), flags)
     return True
 
 

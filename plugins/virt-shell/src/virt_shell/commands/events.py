@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from virt_shell.command import Arguments, command
 from virt_shell.completion import domains
 from virt_shell.events import Printers, event_options, wait_for_events
 from virt_shell.shell import Shell
-from virt_shell.text import block_job, event_detail, event_type, pick
-
-if TYPE_CHECKING:
-    from virtcore.types import TypedValue
+from virt_shell.text import block_job, event_detail, event_type, event_value, pick
 
 #: Tables of names, in the order of their numbers.
 _WATCHDOG = ("none", "pause", "reset", "poweroff", "shutdown", "debug", "inject-nmi")
@@ -33,12 +30,8 @@ def _named(names: Sequence[str], value: int, otherwise: str = "unknown") -> str:
     return pick(names, value, otherwise)
 
 
-def _value(value: TypedValue) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(int(value) if isinstance(value, bool) else value)
-
-
 def _rows(event: Any) -> str:
-    return "".join(f"\n\t{name}: {_value(value)}" for name, _, value in event.params.rows())
+    return "".join(f"\n\t{name}: {event_value(value)}" for name, _, value in event.params.rows())
 
 
 def _io_error(event: Any) -> str:
