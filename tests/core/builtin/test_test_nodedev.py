@@ -247,6 +247,8 @@ def test_updates_of_a_mediated_device(card):
     assert events.get(timeout=5).device.name == device.name
     assert "<attr name='a' value='1'/>" in device.xml()
     device.create()
+    device.update(device.xml())
+    assert "<attr name='a' value='1'/>" in device.xml()
     device.update(mdev(name=name, attributes="<attr name='b' value='2'/>"), Update.LIVE)
     assert "name='b'" in device.xml()
     assert "name='a'" in device.xml(NodeDeviceXMLFlags.INACTIVE)

@@ -77,9 +77,9 @@ class TestNodeDevices:
         "node_device_autostart", "node_device_is_active", "node_device_is_persistent", "node_device_update",
     )  # fmt: skip
     @needs("node_device_destroy", "connection_list_node_devices", "connection_lookup_node_device")
-    @asks("node_device")
+    @asks("mediated_device")
     def test_definitions(self, connection: Connection, target: Target) -> None:
-        device = connection.define_node_device(target.node_device())
+        device = connection.define_node_device(target.mediated_device())
         try:
             assert (device.is_active(), device.is_persistent(), device.autostart()) == (False, True, False)
             device.set_autostart(True)

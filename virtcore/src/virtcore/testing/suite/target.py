@@ -111,6 +111,11 @@ class Target:
         """To override: the XML of a device of the host that can be made, e.g. a virtual adapter."""
         raise NotImplementedError
 
+    @_optional
+    def mediated_device(self) -> str:
+        """To override: the XML of a mediated device that can be defined and made."""
+        raise NotImplementedError
+
     def pool(self, name: str, folder: str) -> str:
         """The XML of a storage pool; by default of files in a folder, which building it makes."""
         return f"<pool type='dir'><name>{name}</name><target><path>{folder}</path></target></pool>"
