@@ -200,6 +200,28 @@ def test_what_cannot_be_looked_at_does_not_start_and_does_not_stay() -> None:
     run(test)
 
 
+def test_pools_that_arrive_together_do_not_share_their_storage(tmp_path: Path) -> None:
+    async def test() -> None:
+        disk = DiskWorker("pools")
+        try:
+            storage = Storage(tmp_path, disk)
+            await storage.pools.open()
+            documents = [pool().replace("<name>p", f"<name>p{number}") for number in range(3)]
+            made = await asyncio.gather(
+                storage.connection_define_storage_pool(documents[0]),
+                storage.connection_create_storage_pool(documents[1]),
+                storage.connection_define_storage_pool(documents[2]),
+                return_exceptions=True,
+            )
+            assert [isinstance(found, OperationFailed) for found in made] == [False, True, True]
+            await storage.storage_pool_undefine(storage.connection_lookup_storage_pool(name="p0"))
+            await storage.connection_define_storage_pool(documents[2])
+        finally:
+            await disk.close()
+
+    asyncio.run(test())
+
+
 def test_what_a_backend_cannot_is_refused() -> None:
     async def test(storage: Storage) -> None:
         ref = await storage.connection_create_storage_pool(pool("m", "mpath"))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -114,6 +115,8 @@ class DefinedObjects(Generic[T, D]):
 
     def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None, status: Path | None = None) -> None:
         self.table: ObjectTable[T] = ObjectTable(self.kind)
+        #: Documents that were admitted and whose objects are not to be found yet, by their ``id()``.
+        self.arriving: dict[int, D] = {}
         self._store: DefinitionStore | None = None
         self._marks: Marks | None = None
         self._status: DefinitionStore | None = None
@@ -143,7 +146,8 @@ class DefinedObjects(Generic[T, D]):
         raise NotImplementedError
 
     def admit(self, document: D) -> None:
-        """Hook: refuse a document that has no place beside the objects there are; before its identity is looked at."""
+        """Hook: refuse a document that has no place beside the objects there are and :attr:`arriving`; before its
+        identity is looked at."""
 
     def check(self, obj: T, document: D) -> None:
         """Hook: refuse a document for an object, before anything has changed."""
@@ -235,15 +239,23 @@ class DefinedObjects(Generic[T, D]):
             nothing has changed.
         """
         document = self.load(text, validate=validate)
-        self.admit(document)
         name, uuid = self.identity(document)
-        with self.table.holding(name, uuid) as obj:
+        with self._admitted(document), self.table.holding(name, uuid) as obj:
             async with obj.config_lock:
                 self.check(obj, document)
                 await self.save(obj, document)
                 self.table.publish(obj)
                 self.tell(obj, Transition.DEFINED)
                 return obj
+
+    @contextmanager
+    def _admitted(self, document: D) -> Iterator[None]:
+        self.admit(document)
+        self.arriving[id(document)] = document
+        try:
+            yield
+        finally:
+            del self.arriving[id(document)]
 
     async def save(self, obj: T, document: D) -> None:
         """Make a new definition durable, then take it over. Hold ``obj.config_lock``."""
@@ -313,9 +325,8 @@ class DefinedObjects(Generic[T, D]):
         :raises VirtError: the document is refused, or it is active already.
         """
         document = self.load(text, validate=validate)
-        self.admit(document)
         name, uuid = self.identity(document)
-        with self.table.holding(name, uuid, running=True) as obj:
+        with self._admitted(document), self.table.holding(name, uuid, running=True) as obj:
             async with obj.lock:
                 obj.check_startable()
                 self.check(obj, document)

@@ -140,9 +140,9 @@ class Pools(DefinedObjects[PoolObject, StoragePool]):
     def admit(self, document: StoragePool) -> None:
         from virtcore.driver.toolkit.pool_sources import same_source
 
-        for obj in self.table:
-            if obj.name != document.name and same_source(obj.current, document):
-                raise OperationFailed(f"Storage source conflict with pool: '{obj.name}'")
+        for known in (*(obj.current for obj in self.table), *self.arriving.values()):
+            if known.name != document.name and same_source(known, document):
+                raise OperationFailed(f"Storage source conflict with pool: '{known.name}'")
 
     def tell(self, obj: PoolObject, transition: Transition) -> None:
         self.emit(obj, _EVENTS[transition])
