@@ -1,4 +1,4 @@
-"""What virtcore asks of every driver: ``pytest examples/virt-example/tests``."""
+"""What virtcore asks of every driver: ``pytest tests``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drives the example through the public API: ``pytest examples/virt-example/tests``."""
+"""Drives it through the public API: ``pytest tests``."""
 
 from __future__ import annotations
 

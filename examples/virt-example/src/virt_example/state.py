@@ -37,6 +37,10 @@ DOMAIN_TYPE = "test"
 """A real hypervisor has a domain type of its own; we borrow that of the test driver."""
 
 
+GUEST = str(Path(__file__).with_name("guest.py"))
+"""What runs as a guest."""
+
+
 class ExampleRules(DomainRules):
     """What our guests may look like: hooks into the stages that complete and validate every domain document."""
 
@@ -73,9 +77,8 @@ class ExampleState(DriverState):
         pid_file.write_text("")
         await self._save(obj)
         try:
-            process = await launcher().start(
-                Command(argv=[sys.executable, "-m", "virt_example.guest"], pid_file=str(pid_file))
-            )
+            # By its path: a guest gets none of our environment, and so may not find our packages.
+            process = await launcher().start(Command(argv=[sys.executable, "-I", GUEST], pid_file=str(pid_file)))
         except BaseException:
             await self._forget(obj)
             raise
