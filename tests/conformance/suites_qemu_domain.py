@@ -15,6 +15,7 @@ from virt_qemu.capabilities.replies import Replies
 from virt_qemu.firmware import FirmwareCatalog
 from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
+from virt_qemu.status import StatusFolders, format_status, load_status, status_flags
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import format_domain, load_domain
 from virtcore.model.domain.rules import ParseFlag
@@ -24,6 +25,9 @@ register()
 
 #: Where the host of the reference keeps the guests' firmware variables.
 _NVRAM = "/var/lib/libvirt/qemu/nvram"
+_FOLDERS = StatusFolders(
+    lib="/var/lib/libvirt/qemu", channels="/var/run/libvirt/qemu/channel", memory="/var/lib/libvirt/qemu/ram"
+)
 
 
 @lru_cache(maxsize=8)
@@ -77,3 +81,12 @@ def qemu_active_xml(case: Any) -> dict[str, str]:
         "active": format_domain(domain, Mode.SECURE),
         "inactive": format_domain(domain, Mode.SECURE | Mode.INACTIVE),
     }
+
+
+def qemu_status_xml(case: Any) -> str:
+    """A status file, read and written."""
+    arch = Arch(case.params["host_arch"])
+    emulator = EmulatorCapabilities(binary="", arch=arch, version=0, package="", flags=frozenset(), accelerators={})
+    rules = QemuRules(lambda arch: None, lambda path: emulator)
+    context = rules.context(status_flags(), arch=arch, security_model="none")
+    return format_status(load_status(case.text("xml"), rules, context, _FOLDERS))

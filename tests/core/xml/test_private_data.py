@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from virtcore.errors import XMLError
 from virtcore.xml import Mode, attribute, child, children, element, format, load, parse, private, register_private
 from virtcore.xml.namespace import private_class
 from virtcore.xml.relaxng import schema
@@ -58,7 +59,7 @@ def test_private_data_belongs_to_whoever_registered_it() -> None:
     assert format(found) == ""
     assert load(TEXT, Thing, mode=Mode.LIVE).private_data is None
     assert "privateData" not in schema(Thing)
-    with pytest.raises(TypeError, match="Note is not one of Known"):
+    with pytest.raises(XMLError, match="a value of type Note where Known is expected"):
         format(Thing(private_data=Note(old="x")), Mode.STATUS)
 
 

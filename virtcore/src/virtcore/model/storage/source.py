@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from virtcore.xml import (
     HEX,
@@ -266,6 +266,12 @@ class DirSource(_Source):
     dir: str | None = attribute(blank=False, doc="path of the directory")
 
 
+def _translated(name: str, *, doc: str) -> Any:
+    """What a pool's volume was found to be, in the status of a running domain."""
+    mode = Mode.VOLUME_TRANSLATED
+    return attribute(name, blank=False, when=mode, read=mode, doc=doc)
+
+
 @element("source", tag=StorageType.VOLUME)
 class VolumeSource(_Source):
     """A volume of a storage pool."""
@@ -273,6 +279,9 @@ class VolumeSource(_Source):
     pool: str | None = attribute(doc="name of the pool")
     volume: str | None = attribute(doc="name of the volume")
     mode: PoolSourceMode | None = attribute(doc="how an iSCSI volume is reached")
+    actual_type: StorageType | None = _translated("actualType", doc="what the volume is")
+    file: str | None = _translated("file", doc="the file it is")
+    dev: str | None = _translated("dev", doc="the block device it is")
 
 
 @element("address", empty="keep")

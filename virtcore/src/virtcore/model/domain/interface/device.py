@@ -29,8 +29,10 @@ from virtcore.xml import (
     child,
     children,
     element,
+    inherited,
     leaf,
     printed,
+    private,
     union,
 )
 
@@ -206,6 +208,8 @@ class Interface(ROMDevice):
         doc="received frames per interrupt",
         since="3.3.0",
     )
+    _device = inherited()
+    private_data: object | None = private(point="interface", doc="what the driver knows of the interface")
 
     @property
     def is_virtio(self) -> bool:
