@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virt_shell.command import Arguments, CommandError, Option, argv, command, flag, string
 from virt_shell.domains import DOMAIN
-from virt_shell.objects import XPATH, edited
+from virt_shell.edit import edited
+from virt_shell.objects import XPATH
 from virt_shell.table import Table
 from virt_shell.text import escape_xml, read_file, select_xpath, split_list
 from virt_shell.tree import render_trees

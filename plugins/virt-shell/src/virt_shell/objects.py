@@ -6,15 +6,12 @@ Each kind of object is declared once (:class:`ObjectKind`); its plain commands a
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virt_shell.command import Arguments, CommandError, Option, command, data, flag, string
+from virt_shell.edit import edit_definition
 from virt_shell.events import Printers, event_options, wait_for_events
 from virt_shell.table import Table
 from virt_shell.text import read_file, select_xpath
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from virt_shell.command import Completer, Handler
     from virt_shell.shell import Shell
 
-__all__ = ["VALIDATE", "XPATH", "ObjectKind", "affected", "edited", "impact", "named_by"]
+__all__ = ["VALIDATE", "XPATH", "ObjectKind", "affected", "definition", "impact", "named_by"]
 
 #: Options of commands that print a document.
 XPATH = (
@@ -210,12 +207,9 @@ class ObjectKind(NamedTuple):
 
         def handler(shell: Shell, args: Arguments) -> bool:
             found = self.find(shell, args)
-            after = edited(read(found))
-            if after is None:
-                shell.extra(f"{self.title} {self.shown(found)} XML configuration not changed.\n")
-                return True
-            changed = getattr(shell.connection, method)(after)
-            shell.extra(f"{self.title} {self.shown(changed)} XML configuration edited.\n")
+            changed = edit_definition(shell, lambda: read(found), getattr(shell.connection, method))
+            outcome = "not changed" if changed is None else "edited"
+            shell.extra(f"{self.title} {self.shown(changed or found)} XML configuration {outcome}.\n")
             return True
 
         self._declare("edit", handler, help, description, [self.named()])
@@ -310,24 +304,14 @@ class ObjectKind(NamedTuple):
         return str(getattr(found, self.identity))
 
 
-def edited(before: str, suffix: str = ".xml") -> str | None:
-    """A text as the user leaves it in the editor; None when nothing was changed.
+def definition(found: Any) -> str:
+    """The document of an object's definition; some drivers know but one document."""
+    from virtcore.errors import InvalidArg
 
-    :raises CommandError: the editor fails.
-    """
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
-    with tempfile.NamedTemporaryFile("w", prefix="virsh", suffix=suffix, encoding="utf-8", delete=False) as file:
-        file.write(before)
-    path = Path(file.name)
     try:
-        # The user's own setting may carry arguments; it is split here, never handed to a shell.
-        status = subprocess.run([*editor.split(), str(path)], check=False).returncode
-        if status:
-            raise CommandError(f"{editor}: the editor ended with status {status}; nothing was changed")
-        after = path.read_text(encoding="utf-8")
-    finally:
-        path.unlink()
-    return None if after == before else after
+        return str(found.xml(1))  # INACTIVE, for every kind of object
+    except InvalidArg:
+        return str(found.xml())
 
 
 def impact(args: Arguments, table: Mapping[str, int]) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from virt_shell.command import Arguments, CommandError, command, data, flag
 from virt_shell.domains import DOMAIN, FILE, IMPACT, impact
-from virt_shell.objects import XPATH, edited
+from virt_shell.edit import edit_definition
+from virt_shell.objects import XPATH
 from virt_shell.shell import Shell
 from virt_shell.text import read_file, select_xpath
 
@@ -132,14 +133,13 @@ def edit(shell: Shell, args: Arguments) -> bool:
     from virtcore.enums import DomainDefineFlags, DomainXMLFlags
 
     domain = shell.domain(args)
-    before = domain.xml(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE)
-    after = edited(before)
-    if after is None:
-        shell.extra(f"Domain '{domain.name}' XML configuration not changed.\n")
-        return True
-    if domain.xml(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE) != before:
-        raise CommandError("ERROR: the XML configuration was changed by another user")
-    flags = DomainDefineFlags(0) if "skip-validate" in args else DomainDefineFlags.VALIDATE
-    changed = shell.connection.define_domain(after, flags)
-    shell.extra(f"Domain '{changed.name}' XML configuration edited.\n")
+    strict = DomainDefineFlags(0) if "skip-validate" in args else DomainDefineFlags.VALIDATE
+    changed = edit_definition(
+        shell,
+        lambda: domain.xml(DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE),
+        lambda xml: shell.connection.define_domain(xml, strict),
+        lambda xml: shell.connection.define_domain(xml),
+    )
+    outcome = "not changed" if changed is None else "edited"
+    shell.extra(f"Domain '{(changed or domain).name}' XML configuration {outcome}.\n")
     return True

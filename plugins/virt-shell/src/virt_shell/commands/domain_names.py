@@ -5,7 +5,7 @@ from __future__ import annotations
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, string
 from virt_shell.completion import domains, inactive_domains
 from virt_shell.domains import DOMAIN, impact
-from virt_shell.objects import edited
+from virt_shell.edit import edited
 from virt_shell.shell import Shell
 
 #: ``--live``, ``--config``, ``--current`` of what is read and written.

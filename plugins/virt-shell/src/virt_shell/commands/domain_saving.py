@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
 from virt_shell.domains import ACTIVE, DOMAIN
+from virt_shell.edit import edited
 from virt_shell.jobs import watched
 from virt_shell.numbers import INT
-from virt_shell.objects import XPATH, edited
+from virt_shell.objects import XPATH
 from virt_shell.shell import Shell
 from virt_shell.text import read_file, select_xpath
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
+from virt_shell.edit import edited
 from virt_shell.events import Printers
-from virt_shell.objects import VALIDATE, XPATH, ObjectKind, affected, edited, impact, named_by
+from virt_shell.objects import VALIDATE, XPATH, ObjectKind, affected, definition, impact, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, read_file, select_xpath
@@ -103,9 +104,7 @@ NETWORK.converting("uuid", source="name", help="convert a network name to networ
 
 def _definition(network: Network) -> str:
     """The document that is edited: the definition, or what a transient network runs with."""
-    from virtcore.enums import NetworkXMLFlags
-
-    return network.xml(NetworkXMLFlags.INACTIVE if network.is_persistent() else NetworkXMLFlags(0))
+    return definition(network) if network.is_persistent() else network.xml()
 
 
 NETWORK.autostarting(help="autostart a network", description="Have a network start with the host, or not.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from virt_shell.command import Arguments, CommandError, command, flag, string
 from virt_shell.completion import among, comma_list
 from virt_shell.events import Printers
-from virt_shell.objects import VALIDATE, ObjectKind, named_by
+from virt_shell.objects import VALIDATE, ObjectKind, definition, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, pretty_size, split_list
@@ -146,22 +146,12 @@ POOL.dumping(
 POOL.editing(
     help="edit XML configuration for a storage pool",
     description="Open a pool's definition in the editor and define what was saved.",
-    read=lambda pool: _definition(pool),
+    read=definition,
     method="define_storage_pool",
 )
 POOL.converting("name", source="uuid", help="convert a pool UUID to pool name", option_help=POOL.help)
 POOL.converting("uuid", source="name", help="convert a pool name to pool UUID", option_help=POOL.help)
 POOL.autostarting(help="autostart a pool", description="Have a pool start with the host, or not.")
-
-
-def _definition(pool: StoragePool) -> str:
-    """The document that is edited; some drivers know but one."""
-    from virtcore.errors import InvalidArg
-
-    try:
-        return pool.xml(1)
-    except InvalidArg:
-        return pool.xml()
 
 
 # -- what there is
