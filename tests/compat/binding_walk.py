@@ -1,4 +1,5 @@
-"""Run with the system's Python: a random walk over the test driver's domains; prints what it saw, a line a step.
+"""Run with the system's Python: a random walk over the test driver's domains; prints what it saw, a line a step, and
+the events that came, a line each.
 
 Two walks with the same seed do the same, whatever they see.
 """
@@ -7,6 +8,8 @@ from __future__ import annotations
 
 import random
 import sys
+import threading
+import time
 from collections.abc import Callable
 
 import libvirt
@@ -48,6 +51,12 @@ class Walk:
         self.random = random.Random(seed)
         self.connection = libvirt.open(uri)
         self.folder = folder
+        self.events: list[str] = []
+        for kind in (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE):
+            self.connection.domainEventRegisterAny(None, kind, self.note, None)
+
+    def note(self, connection, domain, first: int, second: object, opaque: object) -> None:
+        self.events.append(f"event of {domain.name()}: {first} {second}")
 
     def of(self, *choices: object):  # whatever they are
         return self.random.choice(choices)
@@ -128,7 +137,7 @@ class Walk:
             "set iotune": lambda d: d.setBlockIoTune(disk(), self.some(LIMITS, 0, 5, 9, 20), flags()),
             "perf": lambda d: d.perfEvents(flags()),
             "set perf": lambda d: d.setPerfEvents(self.some(EVENTS, True, False), flags()),
-            "xml": lambda d: d.XMLDesc(of(0, 1, 8)),
+            "xml": lambda d: d.XMLDesc(of(0, 1, 2, 3, 8)),
             "state": lambda d: d.state(),
             "info": lambda d: d.info()[:4],
             "metadata": lambda d: d.metadata(self.random.randrange(3), of(None, None, "u:", "v:"), flags()),
@@ -182,10 +191,10 @@ class Walk:
             name = self.random.choice([*steps, *list(others) * 3])
             state = self.random.getstate()
             try:
-                call = others.get(name) or (
-                    lambda name=name: steps[name](self.connection.lookupByName(self.of(*NAMES)))
-                )
-                seen = repr(call())
+                if name in others:
+                    seen = repr(others[name]())
+                else:
+                    seen = repr(steps[name](self.connection.lookupByName(self.of(*NAMES))))
             except libvirt.libvirtError as error:
                 seen = f"error {error.get_error_code()}: {error.get_error_message()!r}"
             print(number, name, seen)
@@ -194,6 +203,19 @@ class Walk:
             self.random.seed(self.random.random())
 
 
+def run_events() -> None:
+    while True:
+        libvirt.virEventRunDefaultImpl()
+
+
 if __name__ == "__main__":
     libvirt.registerErrorHandler(lambda context, error: None, None)
-    Walk(sys.argv[1], int(sys.argv[2]), sys.argv[4]).go(int(sys.argv[3]))
+    libvirt.virEventRegisterDefaultImpl()
+    threading.Thread(target=run_events, daemon=True).start()
+    walk = Walk(sys.argv[1], int(sys.argv[2]), sys.argv[4])
+    walk.go(int(sys.argv[3]))
+    before = -1
+    while before != len(walk.events):  # until no more come
+        before = len(walk.events)
+        time.sleep(0.5)
+    print("\n".join(walk.events))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,6 @@ def test_random_walks_see_the_same(binding: Any, virtcored: Path, tmp_path: Path
         folder.mkdir()
         seen.append(normal(binding(SCRIPT, where, str(seed), "600", str(folder)), folder))
     theirs, mine = seen
-    assert len(theirs) == 600
-    differences = [f"- {one}\n+ {other}" for one, other in zip(theirs, mine, strict=True) if one != other]
+    assert sum(line.startswith("event") for line in theirs) == len(theirs) - 600
+    differences = [f"- {one}\n+ {other}" for one, other in zip_longest(theirs, mine) if one != other]
     assert not differences, "\n".join(differences[:10])

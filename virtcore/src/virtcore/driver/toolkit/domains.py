@@ -31,7 +31,8 @@ class DomainObject(ManagedObject):
     :ivar snapshots: number of snapshots.
     :ivar checkpoints: number of checkpoints.
     :ivar facts: what is known of the definition without parsing it (see ``DriverState.facts_of``).
-    :ivar text: the definition as it is stored, secrets included; None until it is read.
+    :ivar text: the definition as it is stored, secrets included; None until it is read. Of a running domain
+        whose definition went what that was last.
     :ivar live_facts: the same of the running configuration; None until somebody asks (``DriverState.facts``).
     :ivar job: the right to change it.
     :ivar private: whatever the driver keeps with it.

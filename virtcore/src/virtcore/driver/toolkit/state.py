@@ -274,7 +274,7 @@ class DriverState:
 
     def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
         update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
-        if obj.active and not (flags & DomainXMLFlags.INACTIVE and obj.persistent):
+        if obj.active and not (flags & DomainXMLFlags.INACTIVE and (obj.persistent or obj.text is not None)):
             assert obj.live is not None
             domain = obj.live
             if update_cpu:
@@ -310,7 +310,8 @@ class DriverState:
         details = DomainEventDefinedDetailType
         with self.domains.holding(domain.name, domain.uuid) as obj:
             async with obj.config_lock:
-                added = not obj.persistent and not obj.active
+                # As in libvirt, it is not about the domain but about its definition, and one that went counts.
+                added = not obj.persistent and obj.text is None
                 await self.save_definition(obj, domain)
                 self.domains.publish(obj)
                 self.emit(obj, DomainEventType.DEFINED, details.ADDED if added else details.UPDATED)
@@ -351,12 +352,13 @@ class DriverState:
             if not obj.persistent:
                 raise OperationInvalid("cannot undefine transient domain")
             await self.before_undefine(obj, DomainUndefineFlags(flags))
+            text = self.text(obj) if obj.active else None  # what the running one is shown as when it does not run
             if self._definitions is not None and self._autostart is not None:
                 await self._definitions.remove(obj.uuid)
                 if obj.autostart:
                     await self._autostart.mark(obj.uuid, False)
             obj.persistent = obj.autostart = obj.updated = False
-            obj.text = None
+            obj.text = text
             obj.touch()
             if not obj.active:
                 self.domains.remove(obj)
