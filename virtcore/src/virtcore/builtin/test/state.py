@@ -106,7 +106,7 @@ class Guest:
     :ivar messages: warnings about it.
     :ivar frozen: file systems that are not written to.
     :ivar time: its clock, which stands still.
-    :ivar polling: the I/O threads that were added, by number.
+    :ivar polling: the I/O threads that a host's description gave it or that were added, by number.
     :ivar saved: the document of its managed save, where it was changed.
     :ivar resumed: the one that it is being started from.
     """
@@ -173,7 +173,9 @@ class TestState(TestMoments, ReconfigurableState):
             if not found.transient:
                 self.take_definition(obj, domain)
             obj.managed_save = found.managed_save
-            self.guest(obj).messages = messages(domain)
+            guest = self.guest(obj)
+            guest.messages = messages(domain)
+            guest.polling = {thread.id: Polling() for thread in domain.iothread_ids}
             if found.state != DomainState.SHUTOFF:
                 self.activate(obj, domain)
             self.set_state(obj, found.state, 0)
