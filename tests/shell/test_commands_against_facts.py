@@ -24,7 +24,7 @@ def described(option: Option) -> dict[str, object]:
     shape: dict[str, object] = {"name": option.name, "type": option.type}
     if option.type == "alias":
         return {**shape, "alias_of": option.alias_of}
-    for word in ("required", "positional", "unwanted_positional"):
+    for word in ("required", "positional", "unwanted_positional", "allow_empty"):
         if getattr(option, word):
             shape[word] = True
     return shape
@@ -33,7 +33,7 @@ def described(option: Option) -> dict[str, object]:
 def wanted(command: dict[str, object]) -> list[dict[str, object]]:
     options = command.get("options", [])
     assert isinstance(options, list)
-    kept = ("name", "type", "alias_of", "required", "positional", "unwanted_positional")
+    kept = ("name", "type", "alias_of", "required", "positional", "unwanted_positional", "allow_empty")
     return [{word: option[word] for word in kept if word in option} for option in options]
 
 
@@ -42,7 +42,11 @@ def test_a_command_is_virshs(name: str) -> None:
     known = facts()[name]
     found = find_command(name)
     assert found is not None, "there is no such command"
-    assert found.group == known["group"]
+    assert (found.group, found.connects, found.hidden) == (
+        known["group"],
+        not known.get("no_connect", False),
+        known.get("hidden", False),
+    )
     assert [described(option) for option in found.options] == wanted(known)
     aliases = known.get("aliases", [])
     assert isinstance(aliases, list)
