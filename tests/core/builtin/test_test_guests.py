@@ -11,7 +11,7 @@ import pytest
 
 import virtcore
 from virtcore import errors
-from virtcore.enums import DomainControlState, DomainMemoryStatTags, KeycodeSet
+from virtcore.enums import DomainControlState, DomainMemoryStatTags, DomainRunningReason, DomainState, KeycodeSet
 from virtcore.types import CpuMap
 
 INVALID, NOT_NOW = errors.ErrorCode.INVALID_ARG, errors.ErrorCode.OPERATION_INVALID
@@ -246,3 +246,66 @@ def test_nothing_of_that_when_it_does_not_run(domain: virtcore.Domain) -> None:
     refused(NOT_NOW, message, domain.vcpus)
     assert domain.block_info("vda").capacity == 1099506450432
     domain.send_process_signal(1, 15)
+
+
+def test_sleep(connection: virtcore.Connection, domain: virtcore.Domain) -> None:
+    import queue
+
+    from virtcore.operations.events import DomainLifecycleEvent, DomainPMSuspendEvent, DomainPMWakeupEvent, Event
+
+    events: queue.Queue[Event] = queue.Queue()
+    connection.on_event(events.put, DomainLifecycleEvent, DomainPMSuspendEvent, DomainPMWakeupEvent)
+    message = "Requested operation is not valid: domain is not suspended"
+    refused(NOT_NOW, message, domain.pm_wakeup)
+    refused(INVALID, "invalid argument: Unknown suspend target: 3", lambda: domain.pm_suspend(3))
+    refused(ARGUMENT, "argument unsupported: Duration not supported. Use 0 for now", lambda: domain.pm_suspend(0, 5))
+    domain.pm_suspend(0)
+    assert domain.state().state is DomainState.PMSUSPENDED
+    refused(NOT_NOW, NOT_RUNNING, lambda: domain.pm_suspend(0))
+    domain.pm_wakeup()
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.WAKEUP)
+    seen = [events.get(timeout=10) for _ in range(4)]
+    assert [type(event).__name__ for event in seen] == [
+        "DomainLifecycleEvent",
+        "DomainPMSuspendEvent",
+        "DomainLifecycleEvent",
+        "DomainPMWakeupEvent",
+    ]
+    assert [event[1:] for event in seen] == [(7, 0), (0,), (2, 4), (0,)]
+    domain.pm_suspend(1)
+    assert not domain.is_active()
+
+
+def test_what_the_guest_tells(domain: virtcore.Domain) -> None:
+    found = dict(domain.guest_info().items())
+    assert (found["hostname"], found["fs.count"], found["fs.1.disk.0.alias"]) == ("testhost", 2, "vda")
+    assert (found["if.0.addr.0.type"], found["if.0.addr.0.addr"]) == ("ipv4", "192.168.122.3")
+    assert set(domain.guest_info(8)) == {"hostname"}
+    message = "invalid argument: unsupported guest information types '0x1'"
+    refused(INVALID, message, lambda: domain.guest_info(9))
+    domain.set_guest_vcpus("1", False)
+    assert dict(domain.guest_vcpus().items()) == {"vcpus": "0-1", "online": "0", "offlinable": "1"}
+    refused(INVALID, "invalid argument: vCPU '0' is not offlinable", lambda: domain.set_guest_vcpus("0-1", False))
+    refused(
+        INVALID, "invalid argument: vCPU '2' is not present in the guest", lambda: domain.set_guest_vcpus("2", True)
+    )
+    domain.set_guest_vcpus("1", True)
+    assert domain.guest_vcpus()["online"] == "0-1"
+
+
+def test_keys_of_users(domain: virtcore.Domain) -> None:
+    domain.set_authorized_ssh_keys("root", ["a", "b"])
+    domain.set_authorized_ssh_keys("root", ["c", "a"], 1)
+    domain.set_authorized_ssh_keys("root", ["b"], 2)
+    assert (domain.authorized_ssh_keys("root"), domain.authorized_ssh_keys("other")) == (["a", "c"], [])
+    message = (
+        "Flags 'VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_APPEND' and 'VIR_DOMAIN_AUTHORIZED_SSH_KEYS_SET_REMOVE' are "
+        "mutually exclusive"
+    )
+    refused(INVALID, message, lambda: domain.set_authorized_ssh_keys("root", ["b"], 3))
+
+
+def test_there_is_no_job(domain: virtcore.Domain) -> None:
+    assert domain.job_stats().type == 0
+    message = "Requested operation is not valid: no job is active on the domain"
+    refused(NOT_NOW, message, domain.abort_job)

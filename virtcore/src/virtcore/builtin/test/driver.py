@@ -8,11 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from virtcore.builtin.test.agent import AgentParts
+from virtcore.builtin.test.beyond import BeyondParts
 from virtcore.builtin.test.devices import DeviceParts
 from virtcore.builtin.test.host import MAX_VCPUS, SYSINFO
 from virtcore.builtin.test.hosting import HostParts
-from virtcore.builtin.test.inspecting import InspectingParts
 from virtcore.builtin.test.reaching import ReachingParts
 from virtcore.builtin.test.saving import SavingParts
 from virtcore.builtin.test.state import TestState
@@ -20,6 +19,7 @@ from virtcore.builtin.test.tuning import TuningParts
 from virtcore.driver.base import Credential, OpenRequest
 from virtcore.driver.toolkit.cpus import CPUModelDriver
 from virtcore.driver.toolkit.domains import DomainObject
+from virtcore.driver.toolkit.job_driver import JobDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.driver.toolkit.native import NativeFormatsDriver
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
@@ -70,14 +70,14 @@ _SNAPSHOT_CREATE_FLAGS = int(
 
 class TestDriver(
     HostParts,
-    AgentParts,
+    BeyondParts,
     DeviceParts,
-    InspectingParts,
     ReachingParts,
     SavingParts,
     TuningParts,
     CPUModelDriver,
     NativeFormatsDriver,
+    JobDriver[TestState],
     MomentDriver[TestState],
 ):
     """A connection to a host that does not exist."""

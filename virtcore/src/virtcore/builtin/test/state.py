@@ -109,9 +109,11 @@ class Guest:
     :ivar polling: the I/O threads that a host's description gave it or that were added, by number.
     :ivar saved: the document of its managed save, where it was changed.
     :ivar resumed: the one that it is being started from.
+    :ivar unused_vcpus: virtual CPUs that the guest has taken out of use.
+    :ivar keys: authorized SSH keys of its users.
     """
 
-    __slots__ = ("frozen", "messages", "polling", "resumed", "saved", "time")
+    __slots__ = ("frozen", "keys", "messages", "polling", "resumed", "saved", "time", "unused_vcpus")
 
     def __init__(self) -> None:
         self.messages: Messages | None = None
@@ -120,6 +122,8 @@ class Guest:
         self.polling: dict[int, Polling] = {}
         self.saved: str | None = None
         self.resumed: str | None = None
+        self.unused_vcpus: frozenset[int] = frozenset()
+        self.keys: dict[str, tuple[str, ...]] = {}
 
 
 class TestState(TestMoments, ReconfigurableState):
@@ -278,6 +282,7 @@ class TestState(TestMoments, ReconfigurableState):
             obj.live = saved
         obj.managed_save = False
         guest.saved = None
+        guest.unused_vcpus = frozenset()
         self.running(obj)
 
     async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:

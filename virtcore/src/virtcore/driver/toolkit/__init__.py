@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit.changing_devices import ChangingDevices as ChangingDevices
     from virtcore.driver.toolkit.checks import check_flags as check_flags
     from virtcore.driver.toolkit.defined import (
         DefinedObject as DefinedObject,
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.moment_state import MomentState as MomentState
     from virtcore.driver.toolkit.moments import MomentNode as MomentNode, MomentTree as MomentTree
     from virtcore.driver.toolkit.objects import ManagedObject as ManagedObject, ObjectTable as ObjectTable
+    from virtcore.driver.toolkit.reconfigure import ReconfigurableState as ReconfigurableState
+    from virtcore.driver.toolkit.reconfiguring import (
+        Describing as Describing,
+        SettingIOThreads as SettingIOThreads,
+        SettingLimits as SettingLimits,
+        SettingMemory as SettingMemory,
+        SettingVcpus as SettingVcpus,
+    )
     from virtcore.driver.toolkit.snapshots import (
         CheckpointKeeper as CheckpointKeeper,
         SnapshotKeeper as SnapshotKeeper,
@@ -44,6 +53,13 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "ChangingDevices": "changing_devices",
+    "Describing": "reconfiguring",
+    "ReconfigurableState": "reconfigure",
+    "SettingIOThreads": "reconfiguring",
+    "SettingLimits": "reconfiguring",
+    "SettingMemory": "reconfiguring",
+    "SettingVcpus": "reconfiguring",
     "CheckpointKeeper": "snapshots",
     "DefinedObject": "defined",
     "DefinedObjects": "defined",
@@ -77,10 +93,12 @@ _HOME = {
 }
 
 __all__ = [
+    "ChangingDevices",
     "CheckpointKeeper",
     "DefinedObject",
     "DefinedObjects",
     "DefinitionStore",
+    "Describing",
     "DiskWorker",
     "DomainObject",
     "DomainTable",
@@ -95,6 +113,11 @@ __all__ = [
     "ManagedObject",
     "Marks",
     "ObjectTable",
+    "ReconfigurableState",
+    "SettingIOThreads",
+    "SettingLimits",
+    "SettingMemory",
+    "SettingVcpus",
     "StateFolders",
     "StateLock",
     "StatefulDriver",
