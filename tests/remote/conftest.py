@@ -11,7 +11,11 @@ import pytest
 
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
+from virt_remote.server.access import AccessControl
 from virt_remote.server.client import Client
+from virt_remote.server.identity import Identity
+from virt_remote.server.settings import Settings
+from virt_remote.server.workers import Workers
 from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
 from virtcore.enums import DomainBlockJobType, DomainState, IPAddrType, VcpuState
 from virtcore.enums.common import TypedParameterType
@@ -303,16 +307,24 @@ class FakeTransport(asyncio.Transport):
 
 
 class FakeEndpoint:
-    """Stands for the socket and the daemon."""
+    """Stands for the socket, the server and the daemon."""
 
     def __init__(self, readonly: bool, driver: ToyDriver) -> None:
         self.readonly = readonly
-        self.programs = True
-        self.daemon = self
+        self.transport = "unix"
+        self.auth = 0
+        self.programs = {program(name).number: name for name in ("remote", "qemu", "lxc")}
+        self.server = self.daemon = self
+        self.settings = Settings(slow_call_log=0)
+        self.access: AccessControl | None = None
+        self.workers = Workers(1, 100, 5)
+        self.max_client_requests = 5
+        self.pending_memory = 0
         self.driver = driver
         self.last: list[Coroutine[Any, Any, None]] = []
         self.finishing: list[asyncio.Task[None]] = []
         self.keepalive = Keepalive(0.02, 2)
+        self.here: Client | None = None
 
     async def open_session(self, name: str, readonly: bool) -> Session:
         core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)
@@ -322,22 +334,27 @@ class FakeEndpoint:
         self.finishing.append(asyncio.create_task(last))
 
     def connected(self, client: Client) -> None:
+        self.here = client
+
+    def authenticated(self, client: Client) -> None:
         pass
 
     def disconnected(self, client: Client, last: Coroutine[Any, Any, None]) -> None:
         self.last.append(last)
 
     def holds(self, client: Client) -> bool:
-        return True
+        return self.here is client
 
 
 class Peer:
     """A client of the daemon, as the daemon sees one."""
 
-    def __init__(self, readonly: bool = False) -> None:
+    def __init__(self, readonly: bool = False, access: AccessControl | None = None) -> None:
         self.driver = ToyDriver()
         self.endpoint = FakeEndpoint(readonly, self.driver)
-        self.client = Client(self.endpoint)  # type: ignore[arg-type]
+        self.endpoint.access = access
+        identity = Identity("unix", pid=1, uid=1000, gid=1000, start_time=1, readonly=readonly)
+        self.client = Client(self.endpoint, identity)  # type: ignore[arg-type]
         self.transport = FakeTransport()
         self.client.connection_made(self.transport)
         self.serial = 0
@@ -398,9 +415,15 @@ Play = Callable[[Callable[[Peer], Awaitable[None]]], None]
 def play() -> Play:
     """Run a scenario with a client that has opened a connection."""
 
-    def run(scenario: Callable[[Peer], Awaitable[None]], *, readonly: bool = False, opened: bool = True) -> None:
+    def run(
+        scenario: Callable[[Peer], Awaitable[None]],
+        *,
+        readonly: bool = False,
+        opened: bool = True,
+        access: AccessControl | None = None,
+    ) -> None:
         async def main() -> None:
-            peer = Peer(readonly)
+            peer = Peer(readonly, access)
             if opened:
                 await peer.open()
             try:

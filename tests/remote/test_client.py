@@ -493,18 +493,15 @@ def test_who_asked_no_more_is_not_asked(tmp_path: Path) -> None:
 
 def test_a_daemon_that_wants_what_we_cannot(tmp_path: Path) -> None:
     async def main() -> None:
-        import virt_remote.server.procedures as procedures
-
         endpoint = FakeEndpoint(False, ToyDriver())
+        endpoint.auth = 1
         server = await asyncio.get_running_loop().create_unix_server(
             lambda: Client(endpoint),  # type: ignore[arg-type]
             str(tmp_path / "sock"),
         )
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(procedures, "AUTH_NONE", 1)
-            uri = ConnectionURI.parse(f"toy+unix:///?socket={tmp_path / 'sock'}")
-            with pytest.raises(AuthUnavailable):
-                await RemoteDriver.open(OpenRequest(uri=uri, readonly=False, auth=None))
+        uri = ConnectionURI.parse(f"toy+unix:///?socket={tmp_path / 'sock'}")
+        with pytest.raises(AuthUnavailable):
+            await RemoteDriver.open(OpenRequest(uri=uri, readonly=False, auth=None))
         server.close()
         await asyncio.sleep(0.05)
         for last in endpoint.last:

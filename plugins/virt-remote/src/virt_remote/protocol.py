@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from virtcore.operations.procedures import Procedure, program
+from virtcore.operations.procedures import Procedure
 from virtcore.operations.wire.codec import codec
 
 __all__ = [
@@ -112,11 +112,15 @@ def pack(
 
 
 class Frames:
-    """Cuts a flow of bytes into messages. Holds no more than one message beside what was fed last."""
+    """Cuts a flow of bytes into messages. Holds no more than one message beside what was fed last.
 
-    __slots__ = ("_buffer", "_wanted")
+    :ivar limit: most bytes that a message may have; to be lowered for peers that are not trusted yet.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_buffer", "_wanted", "limit")
+
+    def __init__(self, limit: int = MESSAGE_MAX) -> None:
+        self.limit = limit
         self._buffer = bytearray()
         self._wanted = 4  # bytes the buffer must have before looking is worth while
 
@@ -128,7 +132,7 @@ class Frames:
         if not self._buffer:
             # Most often data is exactly one message: no copy.
             size = len(data)
-            if size >= BODY:
+            if BODY <= size <= self.limit:
                 first = _LENGTH.unpack_from(data)[0]
                 if first == size and data[16:20] not in _WITH_DESCRIPTORS:
                     return [data]
@@ -141,8 +145,8 @@ class Frames:
             return found
         while end - at >= 4:
             size = _LENGTH.unpack_from(buffer, at)[0]
-            if not BODY <= size <= MESSAGE_MAX:
-                raise ProtocolError(f"message of {size} bytes, between {BODY} and {MESSAGE_MAX} allowed")
+            if not BODY <= size <= self.limit:
+                raise ProtocolError(f"message of {size} bytes, between {BODY} and {self.limit} allowed")
             whole = size
             if end - at >= 20 and buffer[at + 16 : at + 20] in _WITH_DESCRIPTORS:
                 whole += self._descriptors(buffer, at, size)
@@ -154,6 +158,11 @@ class Frames:
             self._wanted = 4
         del buffer[:at]
         return found
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return len(self._buffer)
 
     @staticmethod
     def _descriptors(buffer: bytearray, at: int, size: int) -> int:
@@ -255,11 +264,6 @@ class ClientState(Generic[T]):
             else:
                 raise ProtocolError(f"message of type {message.type} from a server")
         return found
-
-
-def program_numbers() -> dict[int, str]:
-    """Number -> name of every program that serves objects."""
-    return {program(name).number: name for name in ("remote", "qemu", "lxc")}
 
 
 def asks_for_holes(row: Procedure, arguments: Sequence[Any]) -> bool:

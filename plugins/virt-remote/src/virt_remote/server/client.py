@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -26,29 +28,35 @@ from virt_remote.protocol import (
     Frames,
     ProtocolError,
     pack,
-    program_numbers,
     unpack,
 )
+from virt_remote.sasl import DATA_MAX, SaslError
+from virt_remote.server.access import Guard
+from virt_remote.server.auth import AUTH_NONE, BEFORE_AUTHENTICATION
 from virt_remote.server.events import Callbacks
+from virt_remote.server.identity import Identity
 from virt_remote.server.procedures import SESSION_PROCEDURES
 from virt_remote.server.replies import as_libvirt, error_reply_body, function_of
 from virt_remote.server.streams import ServerStream
 from virtcore.errors import RPC, ErrorDomain, InternalError, NoSupport, OperationDenied, VirtError
-from virtcore.operations.procedures import program
+from virtcore.operations.declare import Kind
+from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import EncodingError, WireError
 from virtcore.operations.wire.mapping import ServerCall, server_call
 from virtcore.runtime.methods import Style, guarded
 
 if TYPE_CHECKING:
-    from virt_remote.server.daemon import Endpoint
+    from virt_remote.sasl import SaslServer, SecurityLayer
+    from virt_remote.server.endpoint import Endpoint
     from virtcore.runtime.session import Session
 
 __all__ = ["Client"]
 
-log = logging.getLogger("virtcored")
+log = logging.getLogger("virtcored.client")
+audit = logging.getLogger("virtcored.audit")
 
-#: Calls of one client that may run at a time; while so many do, its socket is not read (``max_client_requests``).
-MAX_REQUESTS = 5
+#: Most bytes of a message of a client that has not authenticated: a step of SASL, whose bytes take four each.
+ANONYMOUS_MAX = 4 * DATA_MAX + 4096
 #: Bytes that may wait to be sent to a client that does not read; beyond, its connection ends.
 MAX_UNSENT = 64 * 1024 * 1024
 
@@ -74,21 +82,76 @@ def reply(key: tuple[int, int, int], serial: int, body: bytes) -> bytes:
 class Client(FlowControl):
     """The daemon's side of a connection. Calls that never wait are answered at once, in the callback that read them."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, identity: Identity | None = None) -> None:
         super().__init__()
         self.endpoint = endpoint
+        self.server = endpoint.server
+        self.identity = identity or Identity(endpoint.transport, readonly=endpoint.readonly)
+        #: Number and time (seconds since the epoch) that administrators know it by.
+        self.id = 0
+        self.since = int(time.time())
         #: The virtcore session that :meth:`~SessionProcedures` opened; None before and after.
         self.session: Session | None = None
+        #: Access control over the session; None where everything is allowed.
+        self.guard: Guard | None = None
         self.readonly = endpoint.readonly
         self.opening = False
+        #: How it has to authenticate (``REMOTE_AUTH_*``), and whether it has.
+        self.auth = endpoint.auth
+        self.authenticated = endpoint.auth == AUTH_NONE
+        #: A step of it that is under way.
+        self.authenticating: SaslServer | str | None = None
         #: Something came from the client since keepalive looked last.
         self.heard = True
         self.callbacks = Callbacks(self)
-        self._frames = Frames()
+        #: It was told to leave.
+        self.closing = False
+        self._frames = Frames(MESSAGE_MAX if self.authenticated else ANONYMOUS_MAX)
+        self._pending = 0
+        self._layer: SecurityLayer | None = None
         self._handlers: dict[tuple[int, int, int], Handler] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0  # of the tasks; those that ended leave the set only later
         self._streams: dict[tuple[int, int, int, int], ServerStream] = {}
+        self._most = self.server.max_client_requests
+
+    # -- who it is
+
+    @property
+    def protected(self) -> bool:
+        """Whether nobody on the way can read along: it is encrypted, or does not leave the host."""
+        return self.endpoint.transport in ("unix", "tls")
+
+    @property
+    def opened(self) -> bool:
+        """Whether it has opened what it came for."""
+        return self.session is not None
+
+    def authenticate(self, *, sasl: str | None = None) -> None:
+        """The client is who it says."""
+        self.authenticated = True
+        self._frames.limit = MESSAGE_MAX
+        self._handlers.clear()
+        if sasl is not None:
+            self.identity = self.identity._replace(sasl=sasl)
+        log.info("client %d authenticated: %s", self.id, self.identity)
+        self.server.authenticated(self)
+
+    def protect(self, layer: SecurityLayer) -> None:
+        """Protect what travels after the reply that is being made."""
+        asyncio.get_running_loop().call_soon(self._set_layer, layer)
+
+    def _set_layer(self, layer: SecurityLayer) -> None:
+        self._layer = layer
+
+    def begin_session(self, session: Session) -> None:
+        """It has opened a connection."""
+        self.session = session
+        control = self.server.access
+        self.guard = (
+            None if control is None else Guard(control, self.identity._replace(readonly=self.readonly), session)
+        )
+        self._handlers.clear()
 
     # -- the socket
 
@@ -96,14 +159,16 @@ class Client(FlowControl):
         super().connection_made(transport)
         assert self._transport is not None
         self._transport.set_write_buffer_limits(high=4 * STREAM_CHUNK, low=STREAM_CHUNK)
-        self.endpoint.connected(self)
+        self.server.connected(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self.endpoint.daemon.keepalive.remove(self)
+        self.server.keepalive.remove(self)
+        self.server.pending_memory -= self._pending
+        self._pending = 0
         for task in self._tasks:
             task.cancel()  # changes that have begun go on
-        self.endpoint.disconnected(self, self._end())
+        self.server.disconnected(self, self._end())
 
     async def _end(self) -> None:
         for stream in list(self._streams.values()):
@@ -115,26 +180,41 @@ class Client(FlowControl):
         """End the session, if there is one."""
         self.callbacks.clear()
         session, self.session = self.session, None
+        self.guard = None
         self._handlers.clear()
         if session is not None:
             await session.close()
 
     def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
         self.heard = True
         try:
+            if self._layer is not None:
+                data = self._layer.unwrap(data)
             frames = self._frames.feed(data)
             if len(frames) == 1:
                 answer = self._frame(frames[0])
                 if answer is not None:
                     self.send(answer)
-                return
-            answers = [answer for frame in frames if (answer := self._frame(frame)) is not None]
-        except ProtocolError as error:
-            log.warning("client broke the protocol: %s", error)
+            else:
+                answers = [answer for frame in frames if (answer := self._frame(frame)) is not None]
+                if answers:
+                    self.send(b"".join(answers))
+        except (ProtocolError, SaslError) as error:
+            log.warning("client %d broke the protocol: %s", self.id, error)
             self.drop()
             return
-        if answers:
-            self.send(b"".join(answers))
+        if self._frames.pending != self._pending:
+            self._account(self._frames.pending)
+
+    def _account(self, pending: int) -> None:
+        """Count the bytes that wait for the rest of their message, of all clients together."""
+        self.server.pending_memory += pending - self._pending
+        self._pending = pending
+        if self.server.pending_memory > self.server.settings.max_pending_memory:
+            log.warning("client %d is one too many that sends so much: its connection ends", self.id)
+            self.drop()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -149,14 +229,14 @@ class Client(FlowControl):
         transport = self._transport
         if transport is None:
             return
-        transport.write(data)
+        transport.write(data if self._layer is None else self._layer.wrap(data))
         if not self._writable.is_set() and transport.get_write_buffer_size() > MAX_UNSENT:
-            log.warning("client does not read what it is sent: its connection ends")
+            log.warning("client %d does not read what it is sent: its connection ends", self.id)
             self.drop()
 
     def silent(self, seconds: float) -> None:
         """The client has not answered for so long: end the connection."""
-        log.warning("client has not answered for %d s: its connection ends", seconds)
+        log.warning("client %d has not answered for %d s: its connection ends", self.id, seconds)
         self.drop()
 
     def drop(self) -> None:
@@ -166,6 +246,7 @@ class Client(FlowControl):
 
     def hang_up(self) -> None:
         """End the connection when everything was sent."""
+        self.closing = True
         if self._transport is not None:
             self._transport.close()
 
@@ -212,13 +293,16 @@ class Client(FlowControl):
     def _find(self, key: tuple[int, int, int]) -> Handler:
         """The handler of a procedure. What depends on the session is asked anew until there is one."""
         number, version, procedure_number = key
-        owner = program_numbers().get(number) if self.endpoint.programs else None
+        owner = self.server.programs.get(number)
         if owner is None or version != program(owner).version:
             raise RPC(f"Cannot find program {number} version {version}", domain=ErrorDomain.RPC)
         row = program(owner).by_number(procedure_number)
         if row is None or row.kind != "call":
             raise RPC(f"unknown procedure: {procedure_number}", domain=ErrorDomain.RPC)
         name = f"{owner}.{row.name}"
+        if not self.authenticated and name not in BEFORE_AUTHENTICATION:
+            log.warning("client %d (%s) calls %s before it has authenticated", self.id, self.identity, name)
+            raise RPC("authentication required", domain=ErrorDomain.RPC)
         own = SESSION_PROCEDURES.get(name)
         if own is not None:
             return own.handler(self, row)
@@ -235,14 +319,34 @@ class Client(FlowControl):
             return self._refuser(OperationDenied, spelling.refusal)
         if not session.supports(call.operation.name):
             return self._refuser(NoSupport, spelling.function)
-        if call.procedure.stream is None and session.method(call.operation.name).style is Style.INLINE:
+        audited = self.server.settings.audit_logging and call.operation.kind is Kind.CHANGE
+        if (
+            self.guard is None
+            and not audited
+            and call.procedure.stream is None
+            and session.method(call.operation.name).style is Style.INLINE
+        ):
             return self._inline_handler(session, call)
 
         def later(frame: bytes, serial: int) -> None:
             arguments, wire = self._arguments(call, frame)
-            self.run(self._answer(session, call, arguments, wire, key, serial), key, serial)
+            work = self._answer(session, call, arguments, wire, key, serial)
+            self.run(self._audited(work, call, arguments) if audited else work, key, serial)
 
         return later
+
+    async def _audited(
+        self, work: Coroutine[Any, Any, bytes | None], call: ServerCall, arguments: tuple[Any, ...]
+    ) -> bytes | None:
+        subject = next((one for one in arguments if type(one).__module__ == "virtcore.types"), "")
+        who = f"client {self.id} ({self.identity}): {call.spelling.function} {subject}"
+        try:
+            body = await work
+        except BaseException as error:
+            audit.info("%s: %s", who, f"failed: {error}" if isinstance(error, VirtError) else "failed")
+            raise
+        audit.info("%s: done", who)
+        return body
 
     @staticmethod
     def _refuser(error: type[VirtError], detail: str) -> Handler:
@@ -291,10 +395,15 @@ class Client(FlowControl):
         key: tuple[int, int, int],
         serial: int,
     ) -> bytes | None:
+        guard = self.guard
+        if guard is not None:
+            arguments = await guard.admit(call.procedure, call.operation, wire, arguments)
         try:
             value = await session.call(call.operation.name, *arguments, deadline=None)
         except NoSupport as error:
             raise as_libvirt(error, call.spelling) from None
+        if guard is not None:
+            value = await guard.admit_result(call.procedure, call.operation, value)
         if call.operation.service is not None and session.method(call.operation.name).style is Style.INLINE:
             self._handlers.pop(key, None)  # the service is open now: what never waits need not be waited for
         if call.procedure.stream is not None:
@@ -317,16 +426,23 @@ class Client(FlowControl):
         :param whole: it runs to its end even when the client leaves.
         """
         if whole:
-            self.endpoint.daemon.finish(self._run(work, key, serial))
+            self.server.daemon.finish(self._run(work, key, serial))
         else:
             task = asyncio.create_task(self._run(work, key, serial))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._running += 1
-        if self._running >= MAX_REQUESTS:
+        if self._running >= self._most:
             self.hold_reading(_CALLS)
 
     async def _run(self, work: Coroutine[Any, Any, bytes | None], key: tuple[int, int, int], serial: int) -> None:
+        began = time.monotonic()
+        try:
+            place = await self.server.workers.acquire(_is_quick(key))
+        except BaseException:
+            work.close()
+            self._ran()
+            raise
         try:
             body = await work
             if body is not None:
@@ -334,9 +450,16 @@ class Client(FlowControl):
         except Exception as error:  # noqa: BLE001  # as in _frame
             self.send(self.error_reply(*key, serial, error))
         finally:
-            self._running -= 1
-            if self._running < MAX_REQUESTS:
-                self.release_reading(_CALLS)
+            self.server.workers.release(place)
+            self._ran()
+            taken = (time.monotonic() - began) * 1000
+            if 0 < self.server.settings.slow_call_log <= taken:
+                log.warning("client %d: %s took %d ms", self.id, _name(key), taken)
+
+    def _ran(self) -> None:
+        self._running -= 1
+        if self._running < self._most:
+            self.release_reading(_CALLS)
 
     def _reply(self, key: tuple[int, int, int], serial: int, body: bytes) -> None:
         self.send(reply(key, serial, body))
@@ -344,3 +467,21 @@ class Client(FlowControl):
     def stream_ended(self, stream: ServerStream) -> None:
         """A stream ended: its packets are no longer let through."""
         self._streams.pop(stream.key, None)
+
+
+@functools.cache
+def _row(key: tuple[int, int, int]) -> Procedure | None:
+    for owner in ("remote", "qemu", "lxc", "admin"):
+        if program(owner).number == key[0]:
+            return program(owner).by_number(key[2])
+    return None
+
+
+def _is_quick(key: tuple[int, int, int]) -> bool:
+    row = _row(key)
+    return row is not None and row.priority == "high"
+
+
+def _name(key: tuple[int, int, int]) -> str:
+    row = _row(key)
+    return str(key) if row is None else f"{row.program}.{row.name}"

@@ -1,8 +1,8 @@
 """``virtcored``: serves libvirt's protocol on sockets.
 
-``virtcored --root DIR`` keeps everything below DIR, for any user: sockets in ``DIR/run`` (``libvirt-sock``,
-``libvirt-sock-ro``, ``libvirt-admin-sock``), the drivers' state, configuration and logs beside them. Clients open
-``qemu:///session`` (as root also ``qemu:///system``), ``test:///default`` and whatever other drivers are installed.
+``virtcored`` is the host's daemon when root starts it, else the user's own; ``virtcored --root DIR`` keeps everything
+below DIR, for any user. Clients open ``qemu:///session`` (as root also ``qemu:///system``), ``test:///default`` and
+whatever other drivers are installed.
 """
 
 from __future__ import annotations
@@ -19,110 +19,114 @@ from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virt_remote.keepalive import Keepalive
-from virt_remote.server.client import Client
-from virtcore.errors import NoConnect, VirtError
+from virt_remote.server.access import AccessControl, AccessDriver
+from virt_remote.server.endpoint import Endpoint, bound_tcp, bound_unix
+from virt_remote.server.logs import Logs
+from virt_remote.server.polkit import Authority, PolkitAccess
+from virt_remote.server.service import Server
+from virt_remote.server.settings import Places, Settings
+from virt_remote.server.systemd import inherited_sockets, notify, notify_reloading
+from virt_remote.server.users import UserFile
+from virtcore.errors import InternalError, NoConnect, SystemError, VirtError
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
     from virtcore.runtime.session import Session
 
-__all__ = ["Daemon", "Endpoint", "main"]
+__all__ = ["Daemon", "main"]
 
 log = logging.getLogger("virtcored")
 
-#: Clients at a time (``max_clients``).
-MAX_CLIENTS = 5000
 #: Seconds that clients' last replies and sessions get when the daemon ends.
 GRACE = 5.0
-
-
-class Endpoint:
-    """One listening socket and its clients.
-
-    :param readonly: every connection is read-only.
-    :param programs: whether the programs that serve objects are served; not on the admin socket.
-    """
-
-    def __init__(self, daemon: Daemon, path: Path, mode: int, *, readonly: bool = False, programs: bool = True) -> None:
-        self.daemon = daemon
-        self.path = path
-        self.mode = mode
-        self.readonly = readonly
-        self.programs = programs
-        self._clients: set[Client] = set()
-        self._server: asyncio.Server | None = None
-
-    async def listen(self) -> None:
-        """Begin to accept clients."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()  # the daemon's lock is ours: what lies there is left over
-            before = os.umask(0o777 & ~self.mode)
-            try:
-                listener.bind(str(self.path))
-            finally:
-                os.umask(before)
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Client(self), sock=listener, backlog=1000)
-        except BaseException:
-            listener.close()
-            raise
-
-    def connected(self, client: Client) -> None:
-        """A client came."""
-        self._clients.add(client)
-        if self.daemon.client_count() > MAX_CLIENTS:
-            log.warning("Too many active clients (%d), dropping connection", MAX_CLIENTS)
-            client.drop()
-
-    def disconnected(self, client: Client, last: Coroutine[Any, Any, None]) -> None:
-        """A client is gone; ``last`` ends what it left."""
-        self._clients.discard(client)
-        self.daemon.finish(last)
-
-    def holds(self, client: Client) -> bool:
-        """Whether a client is still there."""
-        return client in self._clients
-
-    def __len__(self) -> int:
-        return len(self._clients)
-
-    def stop_listening(self) -> None:
-        """Accept no more clients."""
-        if self._server is not None:
-            self._server.close()
-            with contextlib.suppress(FileNotFoundError):
-                self.path.unlink()
-
-    def hang_up(self) -> None:
-        """End every connection after what was sent."""
-        for client in list(self._clients):
-            client.hang_up()
+#: Names of the sockets.
+READ_WRITE, READ_ONLY, ADMIN = "libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"
+#: Where polkit finds the actions that authentication asks for.
+_POLKIT_ACTIONS = Path("/usr/share/polkit-1/actions/org.libvirt.unix.policy")
 
 
 class Daemon:
-    """All of a daemon below its root."""
+    """All of a daemon.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        run = root / "run"
-        self._endpoints = [
-            Endpoint(self, run / "libvirt-sock", 0o700),
-            Endpoint(self, run / "libvirt-sock-ro", 0o777, readonly=True),
-            Endpoint(self, run / "libvirt-admin-sock", 0o700, programs=False),
-        ]
-        self.keepalive = Keepalive()
+    :param listen: accept clients from the network, as the settings say.
+    :param timeout: seconds without clients and guests after which it leaves; 0 for never.
+    :param config: the file of settings, for reading it anew.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        settings: Settings | None = None,
+        *,
+        logs: Logs | None = None,
+        listen: bool = False,
+        timeout: int = 0,
+        config: Path | None = None,
+    ) -> None:
+        self.places = places
+        self.settings = settings or Settings()
+        self.logs = logs
+        self.timeout = timeout
+        self._listen = listen
+        self._config = config
+        self._authority = Authority()
+        self._users = UserFile(Path(self.settings.sasl_user_file or places.config / "users"))
+        access = _access_control(self.settings, places, self._authority)
+        self.server = Server("virtcored", self, self.settings, self._authority, self._users, access=access)
+        self.admin = Server("admin", self, self.settings, self._authority, self._users, administration=True)
+        self.servers = {self.server.name: self.server, self.admin.name: self.admin}
         self._last: set[asyncio.Task[None]] = set()
         self._lock: int | None = None
         #: Connections of the daemon's own.
         self._held: list[Session] = []
         self._stop: asyncio.Event | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    # -- clients
 
     def client_count(self) -> int:
         """How many clients are connected."""
-        return sum(len(endpoint) for endpoint in self._endpoints)
+        return sum(len(server.clients) for server in self.servers.values())
+
+    def client_came(self) -> None:
+        """There is a client: the daemon stays."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def client_left(self) -> None:
+        """Perhaps nobody is left."""
+        self.set_timeout(self.timeout)
+
+    def set_timeout(self, seconds: int) -> None:
+        """Leave after so many seconds without clients and guests; 0 for never."""
+        self.timeout = seconds
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if seconds and not self.client_count() and self._stop is not None:
+            self._idle = asyncio.get_running_loop().call_later(seconds, self._idled)
+
+    def _idled(self) -> None:
+        self._idle = None
+        self.finish(self._leave_if_unused())
+
+    async def _leave_if_unused(self) -> None:
+        from virtcore.enums import ConnectListAllDomainsFlags
+        from virtcore.runtime.calls import changes_ended
+
+        used = bool(await changes_ended(0))
+        for session in self._held:
+            if session.supports("connection_list_domains"):
+                active = await session.call("connection_list_domains", ConnectListAllDomainsFlags.ACTIVE)
+                used = used or bool(active)
+        if self.client_count():
+            return
+        if used:
+            self.set_timeout(self.timeout)
+            return
+        log.info("nobody has needed this daemon for %d s: it leaves", self.timeout)
+        self.stop()
 
     def finish(self, last: Coroutine[Any, Any, None]) -> None:
         """Run something to its end, whether the client it is for stays or leaves."""
@@ -160,14 +164,104 @@ class Daemon:
             except VirtError as error:
                 log.warning("%s cannot be opened: %s", uri, error)
 
+    # -- sockets
+
+    def _make_endpoints(self) -> None:
+        """Take the sockets that systemd gave us; else make those that the settings want."""
+        inherited = inherited_sockets()
+        if inherited:
+            for sock in inherited:
+                self._adopt(sock)
+            return
+        folder = self._socket_folder
+        settings = self.settings
+        readwrite, readonly = self._unix_auth(settings.auth_unix_rw), self._unix_auth(settings.auth_unix_ro)
+        mode = settings.unix_sock_rw_perms or ("0777" if readwrite == "polkit" else "0700")
+        group = settings.unix_sock_group
+        self._add_unix(self.server, folder / READ_WRITE, mode, group, readwrite)
+        if self.places.privileged or self.places.root is not None:
+            self._add_unix(self.server, folder / READ_ONLY, settings.unix_sock_ro_perms, group, readonly, readonly=True)
+        if self._listen:
+            host = settings.listen_addr
+            if settings.listen_tcp:
+                for sock in bound_tcp(host, settings.tcp_port):
+                    self.server.endpoints.append(Endpoint(self.server, "tcp", sock, settings.auth_tcp))
+            if settings.listen_tls:
+                for sock in bound_tcp(host, settings.tls_port):
+                    self.server.endpoints.append(Endpoint(self.server, "tls", sock, settings.auth_tls))
+        self._add_unix(self.admin, folder / ADMIN, settings.unix_sock_admin_perms, None, "none", administration=True)
+        self.update_tls()
+
+    @property
+    def _socket_folder(self) -> Path:
+        return Path(self.settings.unix_sock_dir) if self.settings.unix_sock_dir else self.places.run
+
+    def _unix_auth(self, given: str | None) -> str:
+        return given or ("polkit" if self.places.privileged and _POLKIT_ACTIONS.exists() else "none")
+
+    def _add_unix(
+        self,
+        server: Server,
+        path: Path,
+        mode: str,
+        group: str | None,
+        auth: str,
+        *,
+        readonly: bool = False,
+        administration: bool = False,
+    ) -> None:
+        sock = bound_unix(path, int(mode, 8), group)
+        server.endpoints.append(
+            Endpoint(server, "unix", sock, auth, readonly=readonly, path=path, own_user_only=administration)
+        )
+
+    def _adopt(self, sock: socket.socket) -> None:
+        """Serve on a socket that systemd listens on: its name or port says what it is for."""
+        settings = self.settings
+        if sock.family == socket.AF_UNIX:
+            name = os.path.basename(os.fsdecode(sock.getsockname()))
+            server = self.admin if name == ADMIN else self.server
+            readonly = name == READ_ONLY
+            auth = (
+                "none"
+                if name == ADMIN
+                else self._unix_auth(settings.auth_unix_ro if readonly else settings.auth_unix_rw)
+            )
+            server.endpoints.append(
+                Endpoint(server, "unix", sock, auth, readonly=readonly, own_user_only=server is self.admin)
+            )
+            return
+        port = sock.getsockname()[1]
+        plain = port == _port(settings.tcp_port)
+        auth = settings.auth_tcp if plain else settings.auth_tls
+        self.server.endpoints.append(Endpoint(self.server, "tcp" if plain else "tls", sock, auth))
+
+    def update_tls(self) -> None:
+        """Read the certificates anew, for connections to come; where TLS is served.
+
+        :raises VirtError: they cannot be used; the old ones stay in force.
+        """
+        endpoints = [one for one in self.server.endpoints if one.transport == "tls"]
+        if not endpoints:
+            return
+        from virt_remote.server.tls import server_context
+
+        context = server_context(self.settings, self.places)
+        for endpoint in endpoints:
+            endpoint.context = context
+
+    # -- life
+
     def _prepare(self) -> None:
-        (self.root / "run").mkdir(parents=True, exist_ok=True, mode=0o755)
-        self._lock = os.open(self.root / "run" / "virtcored.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        for folder in {self.places.run, self._socket_folder}:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self._lock = os.open(self.places.run / "virtcored.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(self._lock, 32).decode("ascii", "replace").strip() or "another process"
-            raise SystemExit(f"virtcored: {self.root} is served by process {holder} already") from None
+            where = self.places.root or self.places.run
+            raise SystemExit(f"virtcored: {where} is served by process {holder} already") from None
         os.ftruncate(self._lock, 0)
         os.write(self._lock, b"%d\n" % os.getpid())
 
@@ -176,6 +270,33 @@ class Daemon:
         if self._stop is not None:
             self._stop.set()
 
+    def reload(self) -> None:
+        """Read settings, policy and certificates anew. What makes no sense changes nothing; what cannot change while
+        the daemon runs (sockets, methods of authentication) stays."""
+        notify_reloading()
+        try:
+            settings = self.settings if self._config is None else Settings.load(self._config)
+            access = _access_control(settings, self.places, self._authority)
+            if self.logs is not None:
+                self.logs.set_level(settings.log_level)
+                self.logs.set_filters(settings.log_filters)
+                if settings.log_outputs is not None:
+                    self.logs.set_outputs(settings.log_outputs)
+            previous, self.settings = self.settings, settings
+            try:
+                self.update_tls()
+            except VirtError:
+                self.settings = previous
+                raise
+            for server in self.servers.values():
+                server.reload(settings)
+            self.server.access = access
+        except (VirtError, OSError) as error:
+            log.error("the settings stay as they are: %s", error)
+        else:
+            log.info("settings, policy and certificates were read anew")
+        notify("READY=1")
+
     async def serve(self) -> None:
         """Serve until :meth:`stop`."""
         from virtcore.driver.toolkit.folders import use_root
@@ -183,23 +304,29 @@ class Daemon:
 
         self._stop = asyncio.Event()
         self._prepare()
-        use_root(self.root)
+        use_root(self.places.root)
         adopt()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
-            for endpoint in self._endpoints:
-                await endpoint.listen()
-            log.info("serving below %s", self.root)
+            self._make_endpoints()
+            for server in self.servers.values():
+                await server.listen()
+            log.info("serving below %s", self.places.root or self.places.run)
             self.finish(self._hold_open())
+            self.set_timeout(self.timeout)
+            notify("READY=1")
             await self._stop.wait()
         finally:
-            for endpoint in self._endpoints:
-                endpoint.stop_listening()
-            for endpoint in self._endpoints:
-                endpoint.hang_up()
+            notify("STOPPING=1")
+            for server in self.servers.values():
+                server.stop_listening()
+            for server in self.servers.values():
+                server.hang_up()
             await self._wait_for_clients()
+            await self._authority.close()
 
     async def _wait_for_clients(self) -> None:
         """Give running changes, connections and what they left a few seconds."""
@@ -218,6 +345,34 @@ class Daemon:
             await session.close()
 
 
+def _port(text: str) -> int:
+    return int(text) if text.isdecimal() else socket.getservbyname(text)
+
+
+def _access_control(settings: Settings, places: Places, authority: Authority) -> AccessControl | None:
+    """Who decides what clients may do; None when nobody does.
+
+    :raises VirtError: there is no such access driver, or its policy makes no sense.
+    """
+    drivers: list[AccessDriver] = []
+    for name in settings.access_drivers:
+        if name == "polkit":
+            drivers.append(PolkitAccess(authority))
+        elif name == "policy":
+            from virt_remote.server.policy import Policy
+
+            path = Path(settings.access_policy_file or places.config / "access.toml")
+            try:
+                drivers.append(Policy.parse(path.read_text(encoding="utf-8"), str(path)))
+            except OSError as error:
+                raise SystemError(f"Failed to open file '{path}': {error.strerror}") from None
+            except UnicodeDecodeError:
+                raise SystemError(f"'{path}' is not UTF-8") from None
+        elif name not in ("nop", "none"):
+            raise InternalError(f"Cannot find security driver '{name}'")
+    return AccessControl(drivers) if drivers else None
+
+
 def _probed() -> Iterator[str]:
     """Default URIs of the hypervisors that this host has, most wanted first."""
     from virtcore.driver.loader import driver_classes
@@ -228,21 +383,13 @@ def _probed() -> Iterator[str]:
             yield uri
 
 
-def _start_log(root: Path, verbose: bool) -> None:
-    """Log to ``log/virtcored.log`` below the root, readable by its owner only, and problems to standard error."""
-    folder = root / "log"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    to_file = logging.StreamHandler(
-        open(folder / "virtcored.log", "a", encoding="utf-8", errors="backslashreplace", opener=_private)  # noqa: SIM115
-    )
-    to_stderr = logging.StreamHandler()
-    to_stderr.setLevel(logging.INFO if verbose else logging.WARNING)
-    form = "%(asctime)s virtcored[%(process)d]: %(levelname)s: %(message)s"
-    logging.basicConfig(handlers=[to_file, to_stderr], level=logging.INFO, format=form)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+def _start_log(settings: Settings, places: Places, verbose: bool) -> Logs:
+    """Log to ``virtcored.log``, readable by its owner only, and problems to standard error; or as the settings say."""
+    outputs = settings.log_outputs
+    if outputs is None:
+        places.log.mkdir(parents=True, exist_ok=True, mode=0o700)
+        outputs = f"1:file:{places.log / 'virtcored.log'} {2 if verbose else 3}:stderr"
+    return Logs(settings.log_level, settings.log_filters, outputs)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -250,19 +397,33 @@ def main(arguments: list[str] | None = None) -> int:
     import argparse
 
     parser = argparse.ArgumentParser(prog="virtcored", description="virtcore's daemon: speaks libvirt's protocol")
-    parser.add_argument("--root", required=True, type=Path, metavar="DIR", help="keep everything below this folder")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="keep everything below this folder")
+    parser.add_argument("--config", "-f", type=Path, metavar="FILE", help="settings (virtcored.conf)")
+    parser.add_argument("--listen", "-l", action="store_true", help="accept clients from the network")
+    parser.add_argument("--timeout", "-t", type=int, default=0, metavar="SECONDS", help="leave when unused for so long")
     parser.add_argument("--verbose", "-v", action="store_true", help="say what it does, on standard error too")
     options = parser.parse_args(arguments)
-    root: Path = options.root.absolute()
-    longest = len(os.fsencode(root / "run" / "libvirt-admin-sock"))
-    if longest > 107:
-        parser.error(f"{root} is too long: the path of a socket may have 107 bytes")
+    places = Places.usual() if options.root is None else Places.below(options.root.absolute())
+    if options.timeout < 0:
+        parser.error("--timeout takes a number of seconds")
+    logs: Logs | None = None
     try:
-        _start_log(root, options.verbose)
-        asyncio.run(Daemon(root).serve())
+        config = options.config or places.config / "virtcored.conf"
+        settings = Settings.load(config, required=options.config is not None)
+        folder = Path(settings.unix_sock_dir or places.run)
+        if len(os.fsencode(folder / ADMIN)) > 107:
+            parser.error(f"{folder} is too long: the path of a socket may have 107 bytes")
+        logs = _start_log(settings, places, options.verbose)
+        daemon = Daemon(
+            places, settings, logs=logs, listen=options.listen, timeout=options.timeout, config=config.absolute()
+        )
+        asyncio.run(daemon.serve())
     except (VirtError, OSError) as error:
         print(f"virtcored: {error}", file=sys.stderr)
         return 1
+    finally:
+        if logs is not None:
+            logs.close()
     return 0
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
+from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import EVENT, OK, pack
 from virt_remote.server.procedures import session_procedure
 from virtcore.enums import ConnectDomainQemuMonitorEventRegisterFlags as MonitorEventFlags
 from virtcore.errors import ErrorDomain, InternalError, InvalidArg, NoSupport
 from virtcore.operations.events import Event, EventSubject, QemuMonitorEvent
-from virtcore.operations.procedures import program
+from virtcore.operations.procedures import Procedure, procedure, program
 from virtcore.operations.wire.events import CLOSED, FAMILIES, EventFamily, EventWire, event_wire
 
 if TYPE_CHECKING:
@@ -20,6 +23,11 @@ if TYPE_CHECKING:
     from virtcore.types import DomainRef
 
 __all__ = ["Callbacks", "monitor_filter"]
+
+log = logging.getLogger("virtcored.client")
+
+#: Events that may wait for access control.
+_MOST_UNCHECKED: Final = 10_000
 
 #: Whether a registration wants an event.
 Filter = Callable[[Event], bool]
@@ -37,7 +45,7 @@ class _Registration(NamedTuple):
 class Callbacks:
     """A client's registrations for events."""
 
-    __slots__ = ("_client", "_close", "_next", "_registered")
+    __slots__ = ("_checked", "_checking", "_client", "_close", "_next", "_registered")
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -46,6 +54,9 @@ class Callbacks:
         self._registered: dict[int, _Registration] = {}
         #: Whether the client wants to know that the hypervisor was lost, and who tells it.
         self._close: tuple[Cancellable | None] | None = None
+        #: Events that access control has to look at, in order; and who looks.
+        self._checked: deque[tuple[Procedure, Event, Callable[[Event], None]]] = deque()
+        self._checking: asyncio.Task[None] | None = None
 
     def add(
         self,
@@ -68,7 +79,7 @@ class Callbacks:
         wire = event_wire(family.name, event_id, not legacy)
         subscription = None
         if wire is not None:
-            deliver = self._deliverer(wire, callback_id, wanted)
+            deliver = self._guarded(procedure(family.register), self._deliverer(wire, callback_id, wanted))
             try:
                 subscription = session.subscribe(deliver, kinds=(wire.event,), subject=subject)
             except NoSupport:
@@ -124,6 +135,10 @@ class Callbacks:
 
     def clear(self) -> None:
         """End every registration."""
+        self._checked.clear()
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
         if self._close is not None:
             self.remove_close()
         for callback_id in list(self._registered):
@@ -133,6 +148,32 @@ class Callbacks:
         subscription = self._registered.pop(callback_id).subscription
         if subscription is not None:
             subscription.cancel()
+
+    def _guarded(self, row: Procedure, deliver: Callable[[Event], None]) -> Callable[[Event], None]:
+        """Deliver only what access control lets the client see, in order."""
+        if self._client.guard is None or not row.filters:
+            return deliver
+
+        def check(event: Event) -> None:
+            if len(self._checked) >= _MOST_UNCHECKED:
+                log.warning(
+                    "client %d: events come faster than access to them is decided: one is lost", self._client.id
+                )
+                return
+            self._checked.append((row, event, deliver))
+            if self._checking is None:
+                self._checking = asyncio.create_task(self._check())
+
+        return check
+
+    async def _check(self) -> None:
+        try:
+            while self._checked and self._client.guard is not None:
+                row, event, deliver = self._checked.popleft()
+                if await self._client.guard.may_see(row, event):
+                    deliver(event)
+        finally:
+            self._checking = None
 
     def _deliverer(self, wire: EventWire, callback_id: int, wanted: Filter | None) -> Callable[[Event], None]:
         row = program(wire.procedure.program)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import BODY
-from virtcore.errors import AuthFailed, ErrorDomain, InternalError
-from virtcore.operations.procedures import Procedure, program
+from virtcore.errors import ErrorDomain, InternalError
+from virtcore.operations.procedures import Procedure, procedure, program
 from virtcore.operations.wire.codec import codec
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from virtcore.runtime.session import Session
 
 __all__ = ["SESSION_PROCEDURES", "SessionProcedure", "session_procedure"]
-
-AUTH_NONE = 0
 
 #: ``VIR_CONNECT_RO``.
 READONLY = 1
@@ -56,10 +54,19 @@ class SessionProcedure(NamedTuple):
         async def later(answer: Coroutine[Any, Any, Any]) -> bytes:
             return results(await answer)
 
+        async def admitted(arguments: tuple[Any, ...]) -> bytes:
+            assert client.guard is not None
+            await client.guard.admit_connection(row, arguments)
+            answer = self.function(client, *arguments)
+            return results(await answer if asyncio.iscoroutine(answer) else answer)
+
         def handle(frame: bytes, serial: int) -> bytes | None:
-            if self.opened and client.session is None:
+            if self.opened and not client.opened:
                 raise InternalError("connection not open", domain=ErrorDomain.RPC)
             arguments = decode(frame, BODY)[0] if decode is not None else ()
+            if client.guard is not None and row.permissions:
+                client.run(admitted(arguments), key, serial, whole=True)
+                return None
             answer = self.function(client, *arguments)
             if not asyncio.iscoroutine(answer):
                 return results(answer)
@@ -85,19 +92,6 @@ def session_procedure(name: str, *, opened: bool = True) -> Callable[[Any], Any]
 # -- before the connection is open
 
 
-@session_procedure("remote.AUTH_LIST", opened=False)
-def _auth_list(client: Client) -> tuple[list[int]]:
-    return ([AUTH_NONE],)
-
-
-def _refuse_authentication(client: Client, *arguments: object) -> None:
-    raise AuthFailed("authentication failed", domain=ErrorDomain.RPC)
-
-
-for _name in ("AUTH_SASL_INIT", "AUTH_SASL_START", "AUTH_SASL_STEP", "AUTH_POLKIT"):
-    session_procedure("remote." + _name, opened=False)(_refuse_authentication)
-
-
 @session_procedure("remote.CONNECT_OPEN", opened=False)
 async def _open(client: Client, name: str | None, flags: int) -> None:
     if client.session is not None or client.opening:
@@ -105,13 +99,19 @@ async def _open(client: Client, name: str | None, flags: int) -> None:
     client.readonly = client.endpoint.readonly or bool(flags & READONLY)
     client.opening = True
     try:
-        session = await client.endpoint.daemon.open_session(name or "", client.readonly)
+        session = await client.server.daemon.open_session(name or "", client.readonly)
     finally:
         client.opening = False
-    if client.endpoint.holds(client):
-        client.session = session
-    else:  # the client left meanwhile
+    if not client.server.holds(client):  # it left meanwhile
         await session.close()
+        return
+    client.begin_session(session)
+    if client.guard is not None:
+        try:
+            await client.guard.admit_connection(procedure("remote.CONNECT_OPEN"))
+        except BaseException:
+            await client.close_session()
+            raise
 
 
 @session_procedure("remote.CONNECT_CLOSE", opened=False)
@@ -123,7 +123,7 @@ async def _close(client: Client) -> None:
 @session_procedure("remote.CONNECT_SUPPORTS_FEATURE", opened=False)
 def _supports_feature(client: Client, feature: int) -> tuple[int] | Coroutine[Any, Any, tuple[int]]:
     if feature == PROGRAM_KEEPALIVE:  # who asks can answer
-        client.endpoint.daemon.keepalive.add(client)
+        client.server.keepalive.add(client)
         return (1,)
     if client.session is None:
         raise InternalError("connection not open", domain=ErrorDomain.RPC)

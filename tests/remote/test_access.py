@@ -1,0 +1,475 @@
+"""Access control: every procedure against every permission that it needs, policies, lists and events."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import pytest
+
+from virt_remote.protocol import BODY, CALL, ERROR, EVENT, OK, decode_error, pack
+from virt_remote.server.access import AccessControl, Request
+from virt_remote.server.identity import Identity
+from virt_remote.server.policy import Policy, permissions
+from virt_remote.server.polkit import attributes
+from virt_remote.server.procedures import SESSION_PROCEDURES
+from virtcore.driver.base import Driver, OpenRequest, Subscription
+from virtcore.errors import ConfSyntax
+from virtcore.operations.declare import all_operations
+from virtcore.operations.events import DomainRebootEvent, Event
+from virtcore.operations.procedures import Procedure, program, type_record
+from virtcore.operations.wire.codec import codec
+from virtcore.operations.wire.convert import result_type
+from virtcore.operations.wire.mapping import server_call
+from virtcore.types import (
+    DomainRef,
+    InterfaceRef,
+    NetworkPortRef,
+    NetworkRef,
+    NodeDeviceRef,
+    NWFilterBindingRef,
+    NWFilterRef,
+    SecretRef,
+    StoragePoolRef,
+    StorageVolRef,
+    TypedParameters,
+)
+from wire_samples import sample
+
+UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
+OTHER = "11111111-2222-4333-8444-555555555555"
+GOOD, SECRET = DomainRef("good", UUID, 1), DomainRef("secret", OTHER, 2)
+POOL, VOLUME, NET = StoragePoolRef("pool", UUID), StorageVolRef("pool", "vol", "/vol"), NetworkRef("net", UUID)
+
+#: What a lookup gives, by the name of the operation.
+FOUND: dict[str, Any] = {
+    "connection_lookup_domain": GOOD,
+    "connection_lookup_network": NET,
+    "network_lookup_port": NetworkPortRef(NET, UUID),
+    "connection_lookup_storage_pool": POOL,
+    "storage_pool_lookup_volume": VOLUME,
+    "connection_lookup_storage_vol": VOLUME,
+    "connection_lookup_secret": SecretRef(UUID, 1, "usage"),
+    "connection_lookup_node_device": NodeDeviceRef("device"),
+    "connection_lookup_interface": InterfaceRef("eth0", "00:11:22:33:44:55"),
+    "connection_lookup_nwfilter": NWFilterRef("filter", UUID),
+    "connection_lookup_nwfilter_binding": NWFilterBindingRef("vnet0", "filter"),
+    "connection_save_image_xml": f"<domain><name>good</name><uuid>{UUID}</uuid></domain>",
+}
+DOCUMENT = (
+    f"<any name='good'><name>good</name><uuid>{UUID}</uuid><mac address='00:11:22:33:44:55'/><portdev name='vnet0'/>"
+    "<filterref filter='filter'/><usage type='volume'><volume>usage</volume></usage></any>"
+)
+
+
+class WholeDriver(Driver):
+    """Has every operation, and writes down which were carried out with what."""
+
+    name = "WHOLE"
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.subscribers: list[Callable[[Event], None]] = []
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        return cls()
+
+    def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
+        self.subscribers.append(deliver)
+        return Subscription(lambda: self.subscribers.remove(deliver))
+
+    subscribe_monitor = subscribe
+
+    def changed(self) -> list[str]:
+        """What was carried out, beside lookups."""
+        return [name for name, _ in self.calls if name not in FOUND]
+
+
+def _method(name: str, result: object) -> Any:
+    async def method(self: WholeDriver, *arguments: Any) -> Any:
+        self.calls.append((name, arguments))
+        if name == "connection_lookup_domain" and {SECRET.name, SECRET.uuid} & set(arguments):
+            return SECRET
+        return FOUND[name] if name in FOUND else sample(result)
+
+    method.__name__ = name
+    return method
+
+
+for _name, _operation in all_operations().items():
+    setattr(WholeDriver, _name, _method(_name, result_type(_operation)))
+
+
+class Decides:
+    """An access driver that writes down what it is asked, and grants all but what it is told."""
+
+    name = "test"
+
+    def __init__(self, denied: Callable[[Request], bool] = lambda request: False) -> None:
+        self.denied = denied
+        self.asked: list[Request] = []
+
+    async def allows(self, request: Request) -> bool:
+        self.asked.append(request)
+        return not self.denied(request)
+
+
+def every_procedure() -> Iterator[Procedure]:
+    for name in ("remote", "qemu", "lxc"):
+        yield from (row for row in program(name).procedures() if row.kind == "call")
+
+
+def value_of(owner: str, field: str, kind: str, flags: int) -> Any:
+    """Something to call a procedure with."""
+    if kind.endswith("?") or kind in ("remote_string", "remote_domain", "remote_network", "remote_storage_pool"):
+        return DOCUMENT if field in ("dom_xml", "dxml") else None
+    if kind.endswith(">"):
+        return TypedParameters() if "typed_param" in kind else b"" if kind.startswith(("opaque", "char<")) else []
+    if kind in ("int", "uint", "hyper", "uhyper", "short", "char"):
+        return flags if field == "flags" else 1
+    if "string" in kind:
+        return DOCUMENT if "xml" in field else "good"
+    if "uuid" in kind:
+        return UUID
+    if kind.startswith("opaque"):
+        return b"\0" * int(kind[kind.index("[") + 1 : -1])
+    if kind in ("remote_secret", "remote_node_device"):
+        return None
+    return REFERENCES[kind.removeprefix("remote_nonnull_")]
+
+
+REFERENCES: dict[str, Any] = {
+    "domain": GOOD,
+    "network": NET,
+    "network_port": NetworkPortRef(NET, UUID),
+    "storage_pool": POOL,
+    "storage_vol": VOLUME,
+    "secret": FOUND["connection_lookup_secret"],
+    "node_device": NodeDeviceRef("device"),
+    "interface": FOUND["connection_lookup_interface"],
+    "nwfilter": FOUND["connection_lookup_nwfilter"],
+    "nwfilter_binding": FOUND["connection_lookup_nwfilter_binding"],
+    "domain_snapshot": sample(inspect.getattr_static(__import__("virtcore.types").types, "DomainSnapshotRef"))._replace(
+        domain=GOOD
+    ),
+    "domain_checkpoint": sample(__import__("virtcore.types").types.DomainCheckpointRef)._replace(domain=GOOD),
+}
+
+
+def arguments_of(row: Procedure, flags: int) -> tuple[Any, ...]:
+    if row.args is None:
+        return ()
+    _, _, *fields = type_record(row.program, row.args).split(" ")
+    values = []
+    for text in fields:
+        field, _, kind = text.partition(":")
+        value = value_of(row.program, field, kind, flags)
+        if field == "params" and "MIGRATE" in row.name:
+            from virtcore.enums.common import TypedParameterType
+
+            value = TypedParameters(
+                [
+                    ("destination_xml", TypedParameterType.STRING, DOCUMENT),
+                    ("destination_name", TypedParameterType.STRING, "good"),
+                ]
+            )
+        if row.name == "DOMAIN_RESTORE_PARAMS" and field == "params":
+            from virtcore.enums.common import TypedParameterType
+
+            value = TypedParameters([("file", TypedParameterType.STRING, "/image")])
+        values.append(value)
+    return tuple(values)
+
+
+async def call(peer: Any, row: Procedure, *arguments: Any) -> tuple[int, str] | None:
+    """Call a procedure; gives code and message of its error, None for none."""
+    owner = program(row.program)
+    body = codec(row.program, row.args).encode(arguments) if row.args else b""
+    peer.serial += 1
+    key = (owner.number, owner.version, row.number)
+    peer.client.data_received(pack(*key, CALL, peer.serial, OK, body))
+    message = await peer.reply(peer.serial)
+    if message.status == ERROR:
+        code, _, text, *_ = decode_error(message.data)
+        return code, text
+    peer.result = codec(row.program, row.ret).decode(message.data, BODY)[0] if row.ret else ()
+    return None
+
+
+ACCESS_DENIED = 88
+READ_ONLY = 29
+
+#: Procedures that need no permission: they come before access control, or only tell of the connection.
+FREE = {"CONNECT_CLOSE", "AUTH_LIST", "AUTH_SASL_INIT", "AUTH_SASL_START", "AUTH_SASL_STEP", "AUTH_POLKIT"}
+FREE |= {"CONNECT_IS_SECURE"}
+
+
+async def whole(peer: Any) -> WholeDriver:
+    """Open a connection that has everything."""
+    driver = WholeDriver()
+    peer.endpoint.driver = driver
+    await peer.open()
+    return driver
+
+
+def test_nothing_is_free() -> None:
+    assert {row.name for row in every_procedure() if not row.permissions} == FREE
+
+
+@pytest.mark.parametrize("flags", [0, 0x7FFFFFFF])
+def test_nothing_gets_through_when_everything_is_denied(play: Any, flags: int) -> None:
+    async def scenario(peer: Any) -> None:
+        decides = Decides(lambda request: (request.object, request.permission) != ("connect", "getattr"))
+        peer.endpoint.access = AccessControl([decides])
+        driver = await whole(peer)
+        decides.denied = lambda request: True
+        served = 0
+        for row in every_procedure():
+            name = f"{row.program}.{row.name}"
+            if row.name in FREE or row.name == "CONNECT_OPEN":
+                continue
+            if name not in SESSION_PROCEDURES and server_call(name) is None:
+                error = await call(peer, row, *arguments_of(row, flags))
+                assert error is not None
+                assert error[0] == 3, "it is served nowhere"
+                continue
+            if (row.program, row.name) == ("remote", "CONNECT_SUPPORTS_FEATURE"):
+                assert await call(peer, row, 14) == (ACCESS_DENIED, "access denied")
+                continue
+            served += 1
+            driver.calls.clear()
+            assert await call(peer, row, *arguments_of(row, flags)) == (ACCESS_DENIED, "access denied"), name
+            looked_up = [one for one in driver.changed() if "_lookup_" not in one]
+            assert not looked_up, f"{name} was carried out: {looked_up}"
+        assert served > 380
+
+    play(scenario, opened=False)
+
+
+def test_each_permission_is_needed(play: Any) -> None:
+    """Deny one permission at a time: who lacks one of several does not get through."""
+
+    async def scenario(peer: Any) -> None:
+        decides = Decides()
+        peer.endpoint.access = AccessControl([decides])
+        driver = await whole(peer)
+        checked = 0
+        for row in every_procedure():
+            if not row.permissions or server_call(f"{row.program}.{row.name}") is None:
+                continue
+            for right in row.permissions:
+                flags = right.flags_set
+                wire = list(arguments_of(row, flags))
+                if right.argument is not None:
+                    fields = codec(row.program, row.args or "").fields
+                    wire[fields.index(right.argument[0])] = right.argument[1]
+                decides.denied = lambda request, right=right: (request.object, request.permission) == right[:2]
+                driver.calls.clear()
+                error = await call(peer, row, *wire)
+                assert error == (ACCESS_DENIED, "access denied"), (row.name, right, error)
+                assert not [one for one in driver.changed() if "_lookup_" not in one], (row.name, right)
+                checked += 1
+        assert checked > 450
+
+    play(scenario, opened=False)
+
+
+def test_lists_have_nothing_that_is_not_to_be_seen(play: Any) -> None:
+    async def scenario(peer: Any) -> None:
+        decides = Decides()
+        peer.endpoint.access = AccessControl([decides])
+        await whole(peer)
+        lists = [
+            row for row in every_procedure() if row.filters and server_call(f"{row.program}.{row.name}") is not None
+        ]
+        assert len(lists) > 30
+        for row in lists:
+            decides.denied = lambda request: False
+            assert await call(peer, row, *arguments_of(row, 0)) is None, row.name
+            full = peer.result
+            decides.denied = lambda request, row=row: any(
+                (request.object, request.permission) == right[:2] for right in row.filters
+            )
+            assert await call(peer, row, *arguments_of(row, 0)) is None, row.name
+            assert all(part in (0, []) for part in peer.result), (row.name, peer.result)
+            assert any(part not in (0, []) for part in full), row.name
+
+    play(scenario, opened=False)
+
+
+def test_read_only_connections_change_nothing(play: Any) -> None:
+    async def scenario(peer: Any) -> None:
+        driver = await whole(peer)
+        refused = 0
+        for row in every_procedure():
+            found = server_call(f"{row.program}.{row.name}")
+            if found is None or found.spelling.write is False:
+                continue
+            flags = 0 if found.spelling.write is True else found.spelling.write
+            wire = list(arguments_of(row, 0))
+            if found.guard_at is not None:
+                wire[found.guard_at] = flags & 0x7FFFFFFF
+            elif found.spelling.write is not True:
+                continue
+            driver.calls.clear()
+            error = await call(peer, row, *wire)
+            assert error is not None, row.name
+            assert error[0] == READ_ONLY, (row.name, error)
+            assert not driver.calls
+            refused += 1
+        assert refused > 190
+
+    play(scenario, opened=False, readonly=True)
+
+
+def test_what_is_checked_is_what_is_used(play: Any) -> None:
+    """The UUID says which domain it is; the name beside it is the client's."""
+
+    async def scenario(peer: Any) -> None:
+        access = Decides(lambda request: isinstance(request.subject, DomainRef) and request.subject.name == "secret")
+        peer.endpoint.access = AccessControl([access])
+        driver = await whole(peer)
+        row = next(row for row in every_procedure() if row.name == "DOMAIN_DESTROY")
+        assert await call(peer, row, DomainRef("good", OTHER, 1)) == (ACCESS_DENIED, "access denied")
+        assert await call(peer, row, DomainRef("secret", UUID, 1)) is None
+        assert driver.calls[-1] == ("domain_destroy", (GOOD,)), "its own name does not count"
+        define = next(row for row in every_procedure() if row.name == "DOMAIN_DEFINE_XML")
+        for text in (
+            "<domain><name>secret</name></domain>",
+            f"<domain><name>good</name><uuid>{OTHER}</uuid></domain>",
+            f"<domain><name>good</name><name>secret</name><uuid>{UUID}</uuid></domain>",
+            f"<domain><name>good</name><uuid>{OTHER.replace('-', '').upper()}</uuid></domain>",
+        ):
+            assert await call(peer, define, text) == (ACCESS_DENIED, "access denied"), text
+        assert await call(peer, define, f"<domain><name>good</name><uuid>{UUID}</uuid></domain>") is None
+        assert (await call(peer, define, "<domain><na")) is not None
+
+    play(scenario, opened=False)
+
+
+def test_who_cannot_decide_denies(play: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fails(request: Request) -> bool:
+        raise OSError("the bus is gone")
+
+    async def scenario(peer: Any) -> None:
+        peer.endpoint.driver = WholeDriver()
+        peer.endpoint.access = AccessControl([Decides(fails)])
+        row = next(row for row in every_procedure() if row.name == "CONNECT_OPEN")
+        assert await call(peer, row, None, 0) == (ACCESS_DENIED, "access denied: 'WHOLE' denied access")
+        assert peer.client.session is None
+
+    play(scenario, opened=False)
+    assert "the bus is gone" in caplog.text
+
+
+def test_events_of_what_is_not_to_be_seen_do_not_come(play: Any) -> None:
+    async def scenario(peer: Any) -> None:
+        access = Decides(lambda request: isinstance(request.subject, DomainRef) and request.subject.name == "secret")
+        peer.endpoint.access = AccessControl([access])
+        driver = await whole(peer)
+        await peer.call("CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", 1, None)
+        for domain in (GOOD, SECRET, GOOD._replace(id=7), SECRET, GOOD._replace(id=8)):
+            for deliver in driver.subscribers:
+                deliver(DomainRebootEvent(domain))
+        for _ in range(50):
+            await asyncio.sleep(0.001)
+        events = [message for message in peer.transport.sent if message.type == EVENT]
+        body = codec("remote", "remote_domain_event_callback_reboot_msg")
+        found = [body.decode(message.data, BODY)[0][-1][0] for message in events]
+        assert [domain.id for domain in found] == [1, 7, 8]
+        assert {domain.name for domain in found} == {"good"}
+
+    play(scenario, opened=False)
+
+
+# -- policies
+
+ALICE = Identity("unix", pid=1, uid=0, gid=0, start_time=1)
+FRED = Identity("tls", "1.2.3.4;5", sasl="fred@EXAMPLE", dname="C=GB,O=Example,CN=laptop")
+
+
+def decide(text: str, identity: Identity, right: str, subject: Any = None, driver: str = "QEMU") -> bool:
+    kind, _, permission = right.partition(":")
+    request = Request(identity, driver, kind, permission, subject)
+    return asyncio.run(Policy.parse(text, "access.toml").allows(request))
+
+
+POLICY = """
+default = "deny"
+[[rule]]
+allow = ["connect:*", "domain:getattr"]
+[[rule]]
+objects = ["secret*"]
+deny = ["domain:*"]
+[[rule]]
+users = ["root"]
+allow = ["domain:*"]
+[[rule]]
+sasl = ["fred@*"]
+dn = ["CN=nobody"]
+objects = ["web-*", "6695eb01-*"]
+drivers = ["QEMU"]
+allow = ["domain:start", "domain:read-secure"]
+"""
+
+
+def test_the_first_rule_that_fits_decides() -> None:
+    web = DomainRef("web-1", OTHER, 1)
+    assert decide(POLICY, FRED, "connect:read")
+    assert decide(POLICY, FRED, "domain:getattr", SECRET)
+    assert not decide(POLICY, ALICE, "domain:read", SECRET), "also root's"
+    assert decide(POLICY, ALICE, "domain:read", web)
+    assert decide(POLICY, FRED, "domain:start", web)
+    assert decide(POLICY, FRED, "domain:read_secure", GOOD), "by UUID"
+    assert not decide(POLICY, FRED, "domain:start", web, driver="LXC")
+    assert not decide(POLICY, FRED, "domain:stop", web)
+    assert not decide(POLICY, FRED._replace(sasl="eve"), "domain:start", web)
+    assert not decide(POLICY, FRED, "network:read", NET)
+    assert decide("", FRED, "network:write", NET), "as libvirt without access drivers"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("default = 'perhaps'", "'default' is to be"),
+        ("nonsense = 1", "unknown setting 'nonsense'"),
+        ("[[rule]]\nallow = ['domain:read']\ndeny = ['domain:read']", "rule 1: it has to allow or to deny"),
+        ("[[rule]]\nusers = ['x']", "rule 1: it has to allow or to deny"),
+        ("[[rule]]\nallow = ['domain:raed']", "there is no permission 'domain:raed'"),
+        ("[[rule]]\nallow = 'domain:read'", "is to be a list of strings"),
+        ("[[rule]]\nallow = ['domain:read']\nuser = ['x']", "unknown setting 'user'"),
+        ("[[rule]]\nallow = ['domain:read']\nusers = []", "is to be a list of strings"),
+        ("[[rule", "access.toml:"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_whole(text: str, message: str) -> None:
+    with pytest.raises(ConfSyntax, match=message.replace("(", "\\(")):
+        Policy.parse(text, "access.toml")
+
+
+def test_polkit_is_told_what_libvirt_tells() -> None:
+    def told(kind: str, subject: Any, pool: StoragePoolRef | None = None) -> dict[str, str]:
+        return attributes(Request(ALICE, "QEMU", kind, "read", subject, pool))
+
+    driver = {"connect_driver": "QEMU"}
+    assert told("connect", None) == driver
+    assert told("domain", GOOD) == {**driver, "domain_name": "good", "domain_uuid": UUID}
+    assert told("storage_vol", VOLUME, POOL) == {
+        **driver,
+        "pool_name": "pool",
+        "pool_uuid": UUID,
+        "vol_name": "vol",
+        "vol_key": "/vol",
+    }
+    assert told("secret", SecretRef(UUID, 3, "target")) == {
+        **driver,
+        "secret_uuid": UUID,
+        "secret_usage_target": "target",
+    }
+    for kind, subject in REFERENCES.items():
+        if kind not in ("domain_snapshot", "domain_checkpoint"):
+            assert len(told(kind, subject)) > 1
+    assert {right.partition(":")[0] for right in permissions()} <= set(REFERENCES) | {"connect"}
