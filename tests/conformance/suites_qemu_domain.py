@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from virt_qemu.capabilities.derive import derive
-from virt_qemu.capabilities.model import EmulatorCapabilities
+from virt_qemu.capabilities.model import GIC, EmulatorCapabilities
 from virt_qemu.capabilities.replies import Replies
 from virt_qemu.firmware import FirmwareCatalog
 from virt_qemu.namespace import register
@@ -50,7 +50,10 @@ def capabilities_of(case: Any) -> EmulatorCapabilities:
     binary = params.get("binary", "")
     known = _recorded(case.resolve(params["caps"]), binary, bool(params.get("latest")))
     flags = (known.flags | set(params.get("caps_add", ()))) - set(params.get("caps_del", ()))
-    return dataclasses.replace(known, flags=frozenset(flags))
+    gics = known.gics
+    if "gic" in params:
+        gics = [GIC(version=version, kernel=True, emulated=True) for version in params["gic"]]
+    return dataclasses.replace(known, flags=frozenset(flags), gics=gics)
 
 
 def _rules(case: Any) -> QemuRules:

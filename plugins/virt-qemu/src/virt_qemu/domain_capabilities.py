@@ -326,11 +326,7 @@ def _features(
 ) -> FeatureCapabilities:
     has = capabilities.has
     security = _choose(capabilities, ("sev", "sev-guest"), ("sev-snp", "sev-snp-guest"), ("s390-pv", "s390-pv-guest"))
-    gics = [
-        str(gic.version)
-        for gic in sorted(capabilities.gics, key=lambda gic: gic.version)
-        if board.arm_virt and (gic.kernel if kind is VirtType.KVM else gic.emulated)
-    ]
+    gics = [str(version) for version in capabilities.gic_versions(kind)] if board.arm_virt else []
     sev, hyperv = capabilities.sev, capabilities.hyperv
     encryption = SEVCapability(supported=False)
     if sev is not None:

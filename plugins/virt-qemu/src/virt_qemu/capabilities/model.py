@@ -123,6 +123,11 @@ class EmulatorCapabilities:
         """Whether the emulator has a capability."""
         return flag in self.flags
 
+    def gic_versions(self, domain_type: str) -> list[int]:
+        """Versions of ARM's interrupt controller that guests of a type can have, the oldest first."""
+        made = {"kvm": lambda gic: gic.kernel, "qemu": lambda gic: gic.emulated}.get(domain_type)
+        return sorted(gic.version for gic in self.gics if made is not None and made(gic))
+
     def accelerator(self, domain_type: str) -> Accelerator:
         """What holds for a domain type (``kvm``, ``qemu``); of the one there is where that one was not asked; nothing
         where none was."""

@@ -8,7 +8,16 @@ from virt_qemu.rules.controllers import find_controller, insert_controller
 from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, VirtError, XMLError
 from virtcore.model.arch import Arch
-from virtcore.model.cpu.element import CPUCheck, CPUFallback, CPUMatch, CPUMode, CPUModel, GuestCPU
+from virtcore.model.cpu.element import (
+    CPUCheck,
+    CPUFallback,
+    CPUFeature,
+    CPUFeaturePolicy,
+    CPUMatch,
+    CPUMode,
+    CPUModel,
+    GuestCPU,
+)
 from virtcore.model.domain.audio import NoAudio, SpiceAudio
 from virtcore.model.domain.controller import (
     PCIController,
@@ -46,6 +55,7 @@ __all__ = [
     "complete_cpu",
     "complete_firmware",
     "complete_machine",
+    "complete_sve",
     "default_panic_model",
     "enable_default_features",
     "fill_numa_cells",
@@ -347,6 +357,33 @@ def needs_eim(domain: Domain) -> bool:
     return machine.q35 and domain.vcpu_maximum > MAX_VCPUS_WITHOUT_EIM
 
 
+def complete_sve(domain: Domain) -> None:
+    """Lengths of vectors are those of SVE, which they ask for.
+
+    :raises ConfigUnsupported: it is switched off.
+    """
+    cpu = domain.cpu
+    if cpu is None or not any(feature.name.startswith("sve") and feature.name != "sve" for feature in cpu.features):
+        return
+    sve = next((feature for feature in cpu.features if feature.name == "sve"), None)
+    if sve is None:
+        sve = CPUFeature(name="sve")
+        cpu.features.append(sve)
+    elif sve.policy in (CPUFeaturePolicy.DISABLE, CPUFeaturePolicy.FORBID):
+        raise ConfigUnsupported("SVE disabled, but SVE vector lengths provided")
+    sve.policy = CPUFeaturePolicy.REQUIRE
+
+
+def _default_gic(domain: Domain, capabilities: EmulatorCapabilities) -> GICVersion:
+    """The newest that there is; every board can have version 2."""
+    for version in reversed(capabilities.gic_versions(domain.type)):
+        # Emulated, version 3 lacks what PCI Express wants.
+        if version == 3 and domain.type is VirtType.QEMU:
+            continue
+        return GICVersion(str(version))
+    return GICVersion.V2
+
+
 def enable_default_features(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     """Features that the board or other devices need."""
     assert domain.devices is not None
@@ -354,8 +391,7 @@ def enable_default_features(domain: Domain, capabilities: EmulatorCapabilities) 
     if (gic is None and Machine.of(domain).arm_virt) or (gic is not None and gic.version is None):
         if domain.features is None:
             domain.features = Features()
-        # Emulated, version 3 lacks what PCI Express wants; version 2 is every board's.
-        domain.features.gic = GIC(version=GICVersion.V2)
+        domain.features.gic = GIC(version=_default_gic(domain, capabilities))
     iommu = domain.devices.iommu
     if iommu is None:
         return

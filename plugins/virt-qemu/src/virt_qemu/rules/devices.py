@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,14 @@ from virt_qemu.rules.defaults import abi_update, default_panic_model, needs_eim
 from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported, InternalError, XMLError
 from virtcore.model.arch import Arch
-from virtcore.model.domain.chardev import CharacterType, SerialModel, SerialTarget, SerialTargetType, SocketMode
+from virtcore.model.domain.chardev import (
+    CharacterType,
+    SerialModel,
+    SerialTarget,
+    SerialTargetType,
+    SocketMode,
+    VirtioTarget,
+)
 from virtcore.model.domain.controller import (
     PCIController,
     PCIControllerModel,
@@ -233,6 +241,9 @@ def _shmem(device: Shmem, domain: Domain, context: DomainContext, capabilities: 
         device.msi.ioeventfd = True
 
 
+#: Folders in which sockets of channels are made.
+_MADE_FOLDER = re.compile(r".*/domain-[^/]+").fullmatch
+
 _SERIAL_MODEL = {
     SerialTargetType.ISA_SERIAL: SerialModel.ISA_SERIAL,
     SerialTargetType.USB_SERIAL: SerialModel.USB_SERIAL,
@@ -271,11 +282,18 @@ def _default_serial(machine: Machine) -> SerialTargetType | None:
 
 
 def _character_device(device: Any, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:
-    """A unix socket without a path is one we make: we listen."""
+    """A unix socket without a path is one we make: we listen. A path we made is not kept."""
     if not context.inactive or device.type is not CharacterType.UNIX:
         return
     source = getattr(device.source, "source", None)
-    if source is not None and source.path is None:
+    if source is None:
+        return
+    target = device.target
+    if isinstance(target, VirtioTarget) and source.path is not None:
+        folder, _, name = source.path.rpartition("/")
+        if name == target.name and _MADE_FOLDER(folder):
+            source.path = None
+    if source.path is None:
         source.mode = SocketMode.BIND
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.devices import complete_device
+from virt_qemu.rules.memory import complete_pluggable_memory
 from virt_qemu.rules.passthrough import check_passthrough
 from virt_qemu.rules.validate import validate_device, validate_domain
 from virtcore.errors import ConfigUnsupported
@@ -85,8 +86,11 @@ class QemuRules(DomainRules):
         defaults.enable_default_features(domain, capabilities)
         defaults.check_vcpus(domain)
         defaults.complete_cpu(domain, capabilities)
+        defaults.complete_sve(domain)
         defaults.check_tseg(domain, capabilities)
         defaults.fill_numa_cells(domain)
+        if defaults.abi_update(context):
+            complete_pluggable_memory(domain)
 
     def device(self, device: object, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain)

@@ -11,9 +11,11 @@ from virtcore.model.domain.address import CCWAddress, PCIAddress, SpaprVIOAddres
 from virtcore.model.domain.disk import DiskBus, DiskDevice
 from virtcore.model.domain.graphics import EGLHeadlessGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.input import InputBus, InputType
+from virtcore.model.domain.interface import InterfaceBackendType, InterfaceType
 from virtcore.model.domain.iommu import IOMMUModel
+from virtcore.model.domain.memory import MemoryAccess
 from virtcore.model.domain.tpm import EmulatorTPM, TPMModel, TPMVersion
-from virtcore.model.storage.secret import EncryptionEngine
+from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
 from virtcore.model.storage.source import StorageFormat, StorageType
 
 if TYPE_CHECKING:
@@ -22,9 +24,11 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.hostdev import MdevHostdev, PCIHostdev, VHostSCSIHostdev
     from virtcore.model.domain.input import Input
+    from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.iommu import IOMMU
     from virtcore.model.domain.shmem import Shmem
     from virtcore.model.domain.tpm import TPM
+    from virtcore.model.storage.secret import Encryption
 
 __all__ = ["validate_device"]
 
@@ -63,7 +67,7 @@ def _validate_address(address: object, domain: Domain, capabilities: EmulatorCap
 
 
 def _disk(device: Disk, domain: Domain, capabilities: EmulatorCapabilities) -> None:
-    _validate_format(device)
+    _validate_format(device, capabilities)
     bus = device.target.bus if device.target is not None else None
     if device.vendor is not None and bus is not DiskBus.SCSI:
         raise ConfigUnsupported("Only scsi disk supports 'vendor'")
@@ -81,7 +85,17 @@ def _disk(device: Disk, domain: Domain, capabilities: EmulatorCapabilities) -> N
         raise InternalError("unexpected address type for usb disk")
 
 
-def _validate_format(device: Disk) -> None:
+def _validate_librbd(encryption: Encryption, capabilities: EmulatorCapabilities) -> None:
+    """Encryption by the library of Ceph."""
+    if not capabilities.has("rbd-encryption"):
+        raise ConfigUnsupported("librbd encryption is not supported by this QEMU binary")
+    if encryption.format is EncryptionFormat.LUKS_ANY and not capabilities.has("rbd-encryption-luks-any"):
+        raise ConfigUnsupported("luks-any encryption is not supported by this QEMU binary")
+    if len(encryption.secrets) > 1 and not capabilities.has("rbd-encryption-layering"):
+        raise ConfigUnsupported("librbd encryption layering is not supported by this QEMU binary")
+
+
+def _validate_format(device: Disk, capabilities: EmulatorCapabilities) -> None:
     kind = device.driver.type if device.driver is not None else None
     if kind is StorageFormat.COW:
         raise ConfigUnsupported("'cow' storage format is not supported")
@@ -94,6 +108,8 @@ def _validate_format(device: Disk) -> None:
     if kind is StorageFormat.FAT and device.type not in (StorageType.VOLUME, StorageType.DIR):
         raise ConfigUnsupported("storage format 'fat' is supported only with 'dir' storage type")
     encryption = device.encryption or getattr(device.source, "encryption", None)
+    if encryption is not None and encryption.engine is EncryptionEngine.LIBRBD:
+        _validate_librbd(encryption, capabilities)
     if (
         encryption is not None
         and encryption.engine is EncryptionEngine.QEMU
@@ -141,6 +157,27 @@ def _shmem(device: Shmem, domain: Domain, capabilities: EmulatorCapabilities) ->
     size = device.size * _MIB
     if size < _MIB or size & (size - 1):
         raise XMLError("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)")
+
+
+def _interface(device: Interface, domain: Domain, capabilities: EmulatorCapabilities) -> None:
+    passt = device.backend is not None and device.backend.type is InterfaceBackendType.PASST
+    if device.type is InterfaceType.VHOSTUSER and passt:
+        _require_shared_memory("interface", domain, capabilities)
+
+
+def _require_shared_memory(name: str, domain: Domain, capabilities: EmulatorCapabilities) -> None:
+    """Processes beside QEMU work on the guest's memory."""
+    backing = domain.memory_backing
+    shared = backing is not None and backing.access is MemoryAccess.SHARED
+    numa = domain.cpu.numa if domain.cpu is not None else None
+    cells = numa.cells if numa is not None else []
+    machine = capabilities.machine(domain.machine or "", domain.type)
+    if not cells and not (shared and machine is not None and machine.default_ram_id is not None):
+        raise ConfigUnsupported(f"'{name}' requires shared memory")
+    for cell in cells:
+        own = cell.mem_access
+        if own is MemoryAccess.PRIVATE or (own is not MemoryAccess.SHARED and not shared):
+            raise ConfigUnsupported(f"'{name}' requires shared memory")
 
 
 def _parallel(device: object, domain: Domain, capabilities: EmulatorCapabilities) -> None:
@@ -204,6 +241,7 @@ _RULES: dict[str, Callable[[Any, Domain, EmulatorCapabilities], None]] = {
     "VHostSCSIHostdev": _vhost_scsi,
     "Input": _input,
     "Shmem": _shmem,
+    "Interface": _interface,
     "Parallel": _parallel,
     "TPM": _tpm,
     "IOMMU": _iommu,

@@ -142,12 +142,14 @@ def _settle_usb(address: USBAddress) -> None:
 
 def _settle_ccw(address: CCWAddress) -> None:
     given = (address.cssid, address.ssid, address.devno)
+    if given == (None, None, None):
+        return  # to be chosen
     cssid, ssid, devno = (number or 0 for number in given)
     if cssid > _CCW_CSSID_MAX or ssid > _CCW_SSID_MAX or devno > _CCW_DEVNO_MAX:
         raise InternalError(
             f"Invalid specification for virtio ccw address: cssid='0x{cssid:x}' ssid='0x{ssid:x}' devno='0x{devno:04x}'"
         )
-    if None in given and any(number is not None for number in given):
+    if None in given:
         raise InternalError("Invalid partial specification for virtio ccw address")
     address.cssid, address.ssid, address.devno = cssid, ssid, devno
 
