@@ -30,8 +30,11 @@ def virsh(case: Any) -> str:
             content = " " * case.params["pipe"]["leading_spaces"] + case.text(case.params["pipe"]["then"])
             feeder = threading.Thread(target=lambda: Path(pipe).write_text(content), daemon=True)
             feeder.start()
+        program = [sys.executable, "-m", "virt_shell"]
+        if case.params.get("not_as_root") and os.geteuid() == 0:
+            program = ["unshare", "--user", *program]  # root there is nobody here, with root's files at hand
         ran = subprocess.run(
-            [sys.executable, "-m", "virt_shell", *words],
+            [*program, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
