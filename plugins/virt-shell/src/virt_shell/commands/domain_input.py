@@ -153,7 +153,6 @@ def screenshot(shell: Shell, args: Arguments) -> bool:
             if created:
                 os.unlink(path)  # half a picture is none
             raise
-        stream.finish()
     shell.extra(f"Screenshot saved to {path}, with type of {taken.mime}")
     return True
 
