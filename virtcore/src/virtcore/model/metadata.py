@@ -71,7 +71,11 @@ def replace_metadata(metadata: str | None, element: str | None, key: str | None,
     if element is not None:
         if not key or not uri:
             raise XMLError("(metadata_xml)", advice="a prefix and a namespace are needed for a custom element")
-        root.append(_moved(document(element, "metadata_xml"), key, uri))
+        try:
+            moved = _moved(document(element, "metadata_xml"), key, uri)
+        except ValueError:
+            raise XMLError(f"'{key}' cannot stand for namespace '{uri}'") from None
+        root.append(moved)
     if len(root) == 0:
         return None
     return str(etree.tostring(root, encoding="unicode", with_tail=False, pretty_print=True)).rstrip("\n")

@@ -17,6 +17,8 @@ __all__ = ["HostParts"]
 _CPU_TIMES = {"user": 9797400000, "kernel": 34678723400000, "idle": 87264900000, "iowait": 763600000}
 _CPU_MAP = NodeCpuMap(CpuMap((0, 2, 4)), 3, 8)
 _FIRST_FREE_PAGES = 19
+#: Most numbers that are told at once (the limit of libvirt's protocol).
+_MOST_COUNTS = 1024
 
 
 class HostParts(StatefulDriver[TestState]):
@@ -38,8 +40,9 @@ class HostParts(StatefulDriver[TestState]):
 
     @inline
     def connection_node_cells_free_memory(self, start_cell: int = 0, max_cells: int = 1024) -> list[int]:
-        from virtcore.driver.toolkit.arguments import invalid_argument, refuse_negative
+        from virtcore.driver.toolkit.arguments import check_number, invalid_argument, refuse_negative
 
+        check_number(max_cells, "maxCells", signed=True)
         operation = "connection_node_cells_free_memory"
         if max_cells <= 0:
             raise invalid_argument("maxCells in virNodeGetCellsFreeMemory must be greater than zero")
@@ -54,13 +57,18 @@ class HostParts(StatefulDriver[TestState]):
     def connection_node_free_pages(
         self, pages: Sequence[int], start_cell: int = -1, cell_count: int = 1, flags: int = 0
     ) -> list[int]:
-        from virtcore.driver.toolkit.arguments import refuse_zero
+        from virtcore.driver.toolkit.arguments import check_number, refuse_zero
 
         operation = "connection_node_free_pages"
         refuse_zero(len(pages), "npages", operation)
         refuse_zero(cell_count, "cellCount", operation)
+        for size in pages:
+            check_number(size, "page size")
+        check_number(cell_count, "cellCount")
+        if cell_count * len(pages) > _MOST_COUNTS:
+            raise InvalidArg(f"too many NUMA cells: {cell_count * len(pages)} > {_MOST_COUNTS}")
         self.check_flags(flags, 0, operation)
         counts = [_FIRST_FREE_PAGES]
         while len(counts) < cell_count * len(pages):
-            counts.append(counts[-1] * 2 + 7)
+            counts.append((counts[-1] * 2 + 7) & 0x7FFFFFFF)
         return counts
