@@ -15,9 +15,9 @@ from virtcore.builtin.test.secrets import TestFilters, TestSecrets
 from virtcore.builtin.test.storage import TestStorage
 from virtcore.driver import Subscription, inline
 from virtcore.driver.service import DriverService
-from virtcore.enums import DomainSnapshotDeleteFlags
+from virtcore.enums import DomainMigrateFlags, DomainSnapshotDeleteFlags, DomainXMLFlags
 from virtcore.errors import InvalidArg, VirtError
-from virtcore.operations.values import InterfaceStats
+from virtcore.operations.values import InterfaceStats, MigrationBegun, MigrationFinished, MigrationPrepared
 from virtcore.types import (
     DomainCheckpointRef,
     DomainRef,
@@ -419,6 +419,77 @@ class Phantom(Faulty):
     own_services = beside(nodedev=_PhantomDevices)
 
 
+class Mover(TestDriver):
+    """Moves guests as it should, between places of this process."""
+
+    async def connection_supports_feature(self, feature: int) -> bool:
+        return True
+
+    async def domain_migrate_begin(
+        self, domain: DomainRef, params: TypedParameters, flags: DomainMigrateFlags | int = 0
+    ) -> MigrationBegun:
+        self.domain(domain).require_active()
+        if "destination_xml" in params:
+            return MigrationBegun(b"", str(params["destination_xml"]))
+        return MigrationBegun(b"", self.domain_xml(domain, DomainXMLFlags.MIGRATABLE | DomainXMLFlags.SECURE))
+
+    async def connection_migrate_prepare(
+        self, params: TypedParameters, cookie: bytes = b"", flags: DomainMigrateFlags | int = 0
+    ) -> MigrationPrepared:
+        if "migrate_uri" in params:
+            raise InvalidArg("a URI has no meaning here")
+        self.moving = await self.connection_create_domain(str(params["destination_xml"]))
+        return MigrationPrepared(b"", "here")
+
+    async def domain_migrate_perform(
+        self,
+        domain: DomainRef,
+        dconnuri: str | None,
+        params: TypedParameters,
+        cookie: bytes = b"",
+        flags: DomainMigrateFlags | int = 0,
+    ) -> bytes:
+        return b""
+
+    async def connection_migrate_finish(
+        self,
+        params: TypedParameters,
+        cookie: bytes = b"",
+        flags: DomainMigrateFlags | int = 0,
+        cancelled: bool = False,
+    ) -> MigrationFinished:
+        if cancelled:
+            await self.domain_destroy(self.moving)
+            return MigrationFinished(None, b"")
+        if flags & DomainMigrateFlags.PERSIST_DEST:
+            await self.connection_define_domain(self.domain_xml(self.moving))
+        return MigrationFinished(self.moving, b"")
+
+    async def domain_migrate_confirm(
+        self,
+        domain: DomainRef,
+        params: TypedParameters,
+        cookie: bytes = b"",
+        flags: DomainMigrateFlags | int = 0,
+        cancelled: bool = False,
+    ) -> None:
+        if not cancelled:
+            await self.domain_destroy(domain)
+            if flags & DomainMigrateFlags.UNDEFINE_SOURCE:
+                await self.domain_undefine(domain)
+
+
+class Duplicator(Mover, Faulty):
+    """Moves guests, and has them run on."""
+
+    caught_by = "TestMigration"
+
+    async def domain_migrate_confirm(self, domain: DomainRef, *rest: Any, **named: Any) -> None:
+        self.domain(domain)
+
+
 FAULTY: list[type[Faulty]] = [
-    found for found in list(globals().values()) if isinstance(found, type) and found.__base__ is Faulty
+    found
+    for found in list(globals().values())
+    if isinstance(found, type) and issubclass(found, Faulty) and found is not Faulty
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from virtcore.testing.suite import Target
@@ -47,6 +48,9 @@ class TestHypervisor(Target):
 
     def responsive_domain(self, name: str) -> str:
         return self.domain_with(name, self.disk("vda"))  # its guests have the file systems of their disks
+
+    def peer(self) -> str:
+        return f"test://{Path(__file__).with_name('suite_peer.xml')}"
 
     def node_device(self) -> str:
         return (

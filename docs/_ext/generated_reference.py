@@ -38,7 +38,8 @@ def table(*rows: tuple[str, ...]) -> str:
     """Return a reST list table; the first row is its head."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in rows:
-        lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(row)]
+        cells = [" ".join(cell.split()) for cell in row]  # a cell is one line
+        lines += [f"   {'* -' if number == 0 else '  -'} {cell}".rstrip() for number, cell in enumerate(cells)]
     return "\n".join(lines) + "\n\n"
 
 

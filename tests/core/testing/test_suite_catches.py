@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-import faultydrivers
 import suite_target
 import virtcore
 from faultydrivers import FAULTY, Faulty
+from support import ROOT
 from virtcore.driver.loader import registered
 
 MODULE = """
@@ -21,7 +20,7 @@ from virtcore.testing.suite import *
 
 class Suspect(TestHypervisor):
     event_wait = 0.3
-    persistent = {name}.persistent
+    persistent = getattr({name}, "persistent", False)
 
 @pytest.fixture
 def target():
@@ -53,16 +52,23 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     import sys
 
     folder = tmp_path_factory.mktemp("suspects")
-    for module in (faultydrivers, suite_target):
-        (folder / Path(module.__file__ or "").name).write_text(Path(module.__file__ or "").read_text())
     (folder / "conftest.py").write_text(CONFTEST)
     chosen = []
     for faulty in FAULTY:
         (folder / f"test_{faulty.__name__}.py").write_text(MODULE.format(name=faulty.__name__))
         chosen.append(f"test_{faulty.__name__}.py::{faulty.caught_by}")
+    # One without a fault, of a kind that there is no driver for everywhere.
+    (folder / "test_Mover.py").write_text(MODULE.format(name="Mover"))
+    chosen.append("test_Mover.py::TestMigration")
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir=.", "-q", "-rfE", "--tb=no"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(
-        [*command, "-p", "no:cacheprovider", *chosen], cwd=folder, capture_output=True, text=True, timeout=300
+        [*command, "-p", "no:cacheprovider", *chosen],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     return set(re.findall(r"^(?:FAILED|ERROR) test_(\w+)\.py::(\w+)", done.stdout, re.MULTILINE))
@@ -84,6 +90,10 @@ def test_it_has_no_other_fault(faulty: type[Faulty]) -> None:
         assert len(connection.list_storage_pools()) == 1
         assert len(connection.list_node_devices()) == 4
         assert connection.list_secrets() == connection.list_nwfilters() == []
+
+
+def test_moving_as_it_should_is_found_right(found: set[tuple[str, str]]) -> None:
+    assert "Mover" not in {name for name, _ in found}
 
 
 def test_every_class_of_the_suite_catches_one() -> None:

@@ -33,6 +33,7 @@ from virtcore.testing.suite.devices import TestDevices, TestDisks, TestNetworkDe
 from virtcore.testing.suite.domains import TestDomainDefinitions, TestDomainLife, defined
 from virtcore.testing.suite.guests import TestAgent, TestReach, TestStatistics, responsive, running
 from virtcore.testing.suite.hosts import TestConnection
+from virtcore.testing.suite.migration import TestMigration, peer
 from virtcore.testing.suite.moments import TestCheckpoints, TestSnapshots
 from virtcore.testing.suite.nodedevs import TestNodeDevices
 from virtcore.testing.suite.refusals import TestBadInput
@@ -64,6 +65,7 @@ __all__ = [
     "TestLimits",
     "TestManagedSave",
     "TestMemory",
+    "TestMigration",
     "TestNetworkDevices",
     "TestNetworks",
     "TestNodeDevices",
@@ -83,6 +85,7 @@ __all__ = [
     "covers",
     "defined",
     "needs",
+    "peer",
     "pool",
     "pytest",
     "responsive",

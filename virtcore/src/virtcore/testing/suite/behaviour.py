@@ -43,6 +43,31 @@ class TestEvents:
             assert isinstance(event, DomainLifecycleEvent)
             assert (event.type, event.domain.name) == (expected, "compliance")
 
+    @needs("domain_create", "domain_destroy", "domain_suspend", "domain_resume")
+    def test_pauses_are_told(self, connection: Connection, target: Target, defined: Domain) -> None:
+        events: queue.Queue[Event] = queue.Queue()
+        defined.create()
+        connection.on_event(events.put, DomainLifecycleEvent)
+        defined.suspend()
+        defined.resume()
+        for expected in (DomainEventType.SUSPENDED, DomainEventType.RESUMED):
+            event = events.get(timeout=target.event_wait)
+            while isinstance(event, DomainLifecycleEvent) and event.type is DomainEventType.STARTED:
+                event = events.get(timeout=target.event_wait)
+            assert isinstance(event, DomainLifecycleEvent)
+            assert (event.type, event.domain.uuid) == (expected, defined.uuid)
+
+    @needs("connection_define_domain", "domain_undefine")
+    def test_who_has_left_is_told_nothing(self, connection: Connection, target: Target) -> None:
+        left: queue.Queue[Event] = queue.Queue()
+        stays: queue.Queue[Event] = queue.Queue()
+        subscription = connection.on_event(left.put, DomainLifecycleEvent)
+        connection.on_event(stays.put, DomainLifecycleEvent)
+        subscription.cancel()
+        connection.define_domain(target.domain("compliance"))
+        assert isinstance(stays.get(timeout=target.event_wait), DomainLifecycleEvent)
+        assert left.empty()
+
     @needs("connection_define_domain", "domain_undefine")
     def test_other_connections_are_told(self, connection: Connection, target: Target, uri: str) -> None:
         events: queue.Queue[Event] = queue.Queue()

@@ -180,6 +180,37 @@ class TestReach:
         assert content
         assert (found.mime or "").startswith("image/")
 
+    @covers("domain_open_channel")
+    @needs(*_LIFE)
+    def test_channels_have_names(self, connection: Connection, target: Target) -> None:
+        channel = "<channel type='unix'><target type='virtio' name='org.compliance.0'/></channel>"
+        domain = connection.define_domain(target.domain_with("compliance", channel))
+        with pytest.raises(errors.OperationInvalid):
+            domain.open_channel("org.compliance.0")
+        domain.create()
+        domain.open_channel("org.compliance.0").abort()
+        with pytest.raises(errors.VirtError):
+            domain.open_channel("org.compliance.1")
+
+    @covers("domain_open_graphics", "domain_open_graphics_fd")
+    @needs(*_LIFE)
+    def test_a_screen_is_handed_over(self, connection: Connection, target: Target) -> None:
+        import socket
+
+        screen = "<graphics type='vnc'/><video><model type='vga'/></video>"
+        domain = connection.define_domain(target.domain_with("compliance", screen))
+        domain.create()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            domain.open_graphics(0, theirs.fileno())
+            ours.settimeout(target.answer_wait)
+            assert ours.recv(4) == b"RFB "
+        with socket.socket(fileno=domain.open_graphics_fd(0)) as opened:
+            opened.settimeout(target.answer_wait)
+            assert opened.recv(4) == b"RFB "
+        with pytest.raises(errors.VirtError):
+            domain.open_graphics_fd(7)
+
     @covers("domain_pm_suspend")
     @needs(*_LIFE, "domain_state")
     @asks("responsive_domain")
@@ -205,6 +236,17 @@ class TestReach:
         running.destroy()
         with pytest.raises(errors.OperationInvalid):
             running.qemu_monitor_command('{"execute": "query-status"}')
+
+    @covers("domain_qemu_monitor_command_with_files")
+    @needs(*_LIFE)
+    def test_the_monitor_is_given_files(self, running: Domain) -> None:
+        import json
+        import os
+
+        with open(os.devnull, "rb") as file:
+            command = '{"execute": "getfd", "arguments": {"fdname": "compliance"}}'
+            answer = running.qemu_monitor_command_with_files(command, [file.fileno()])
+        assert json.loads(answer.result)["return"] == {}
 
     @covers("domain_qemu_agent_command")
     @needs(*_LIFE)

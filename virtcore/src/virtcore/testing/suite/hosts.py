@@ -87,6 +87,34 @@ class TestConnection:
         with pytest.raises(errors.VirtError):
             connection.compare_cpu("<cpu")
 
+    @covers("connection_compare_hypervisor_cpu")
+    def test_a_processor_is_compared_with_what_guests_may_have(self, connection: Connection) -> None:
+        wanted = "<cpu match='exact'><model>qemu64</model></cpu>"
+        assert connection.compare_hypervisor_cpu(None, None, None, None, wanted) in (0, 1, 2)
+        with pytest.raises(errors.VirtError):
+            connection.compare_hypervisor_cpu(None, None, None, None, "<cpu")
+
+    @covers("connection_baseline_hypervisor_cpu")
+    def test_what_guests_may_have_on_two_hosts(self, connection: Connection) -> None:
+        from lxml import etree
+
+        cpu = "<cpu><arch>x86_64</arch><model>qemu64</model></cpu>"
+        found = connection.baseline_hypervisor_cpu(None, None, None, None, [cpu, cpu])
+        assert etree.fromstring(found).tag == "cpu"
+        with pytest.raises(errors.VirtError):
+            connection.baseline_hypervisor_cpu(None, None, None, None, [])
+
+    @covers("connection_node_memory_parameters")
+    def test_how_the_host_shares_memory(self, connection: Connection) -> None:
+        from virtcore.operations.parameters import NODE_MEMORY
+
+        assert all(NODE_MEMORY.get(name) is not None for name, _, _ in connection.node_memory_parameters().rows())
+
+    @covers("connection_set_keepalive")
+    def test_who_falls_silent_is_missed(self, connection: Connection) -> None:
+        assert connection.set_keepalive(5, 3) in (True, False)
+        assert connection.is_alive()
+
     @covers("connection_node_info")
     def test_the_host_has_processors_and_memory(self, connection: Connection) -> None:
         node = connection.node_info()

@@ -123,6 +123,27 @@ class TestNetworks:
         with pytest.raises(errors.NoNetworkPort):
             network.lookup_port(UUID)
 
+    @covers("network_dhcp_leases")
+    @needs("connection_create_network", "network_destroy")
+    def test_nobody_has_leased_from_a_new_network(self, connection: Connection, target: Target) -> None:
+        network = connection.create_network(target.network(f"{PREFIX}-net"))
+        assert network.dhcp_leases() == []
+        assert network.dhcp_leases("52:54:00:c0:ff:ee") == []
+
+    @covers("network_port_parameters", "network_port_set_parameters")
+    @needs("connection_create_network", "network_destroy", "network_create_port", "network_port_delete")
+    def test_what_goes_through_a_port(self, connection: Connection, target: Target) -> None:
+        from virtcore.operations.parameters import BANDWIDTH
+
+        network = connection.create_network(target.network(f"{PREFIX}-net"))
+        port = network.create_port(
+            f"<networkport><uuid>{UUID}</uuid><owner><name>compliance</name><uuid>{UUID}</uuid></owner>"
+            "<mac address='52:54:00:c0:ff:ee'/></networkport>"
+        )
+        port.set_parameters(BANDWIDTH.typed({"inbound.average": 1000}))
+        assert port.parameters()["inbound.average"] == 1000
+        port.delete()
+
 
 class TestInterfaces:
     """Network interfaces of the host."""
