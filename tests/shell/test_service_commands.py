@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,17 @@ import pytest
 
 from virt_shell.parser import parse_line
 from virt_shell.shell import Shell
+from virtcore.enums import NodeDeviceEventLifecycleType, SecretEventLifecycleType, StoragePoolEventLifecycleType
 from virtcore.errors import NoInterface, NoSupport, OperationFailed
+from virtcore.operations.events import (
+    NodeDeviceLifecycleEvent,
+    NodeDeviceUpdateEvent,
+    SecretLifecycleEvent,
+    SecretValueChangedEvent,
+    StoragePoolLifecycleEvent,
+    StoragePoolRefreshEvent,
+)
+from virtcore.types import NodeDeviceRef, SecretRef, StoragePoolRef
 
 
 class Interface:
@@ -234,3 +245,70 @@ def test_completion(words: list[str], found: list[str]) -> None:
     command = [sys.executable, "-m", "virt_shell", "-q", "-c", "test:///default", "complete", "--", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr) == (found, "")
+
+
+POOL, OTHER = StoragePoolRef("pp", "1" * 36), StoragePoolRef("other", "2" * 36)
+SECRET = SecretRef("3" * 36, 1, "/x")
+DEVICE = NodeDeviceRef("mdev_1")
+
+
+class Watched:
+    """A connection on which everything happens as soon as somebody listens."""
+
+    happens: Sequence[Any] = (
+        StoragePoolLifecycleEvent(OTHER, StoragePoolEventLifecycleType.DEFINED),
+        StoragePoolLifecycleEvent(POOL, StoragePoolEventLifecycleType.STARTED),
+        StoragePoolRefreshEvent(POOL),
+        SecretLifecycleEvent(SECRET, SecretEventLifecycleType.UNDEFINED),
+        SecretValueChangedEvent(SECRET),
+        NodeDeviceLifecycleEvent(DEVICE, NodeDeviceEventLifecycleType.CREATED),
+        NodeDeviceUpdateEvent(DEVICE),
+    )
+
+    def on_event(self, callback: Callable[[Any], object], *classes: type) -> SimpleNamespace:
+        for event in self.happens:
+            if type(event) in classes:
+                callback(event)
+        return SimpleNamespace(cancel=lambda: None)
+
+    def lookup_storage_pool(self, name: str) -> StoragePoolRef:
+        return POOL
+
+    def is_alive(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("line", "printed"),
+    [
+        (
+            "pool-event --event lifecycle --loop --timeout 1",
+            (
+                "event 'lifecycle' for storage pool other: Defined\nevent 'lifecycle' for storage pool pp: Started\n"
+                "event loop timed out\nevents received: 2\n\n"
+            ),
+        ),
+        (
+            "pool-event pp lifecycle",
+            "event 'lifecycle' for storage pool pp: Started\nevents received: 1\n\n",
+        ),
+        ("pool-event --event refresh", "event 'refresh' for storage pool pp\nevents received: 1\n\n"),
+        (
+            "secret-event --event lifecycle",
+            f"event 'lifecycle' for secret {SECRET.uuid}: Undefined\nevents received: 1\n\n",
+        ),
+        (
+            "secret-event --event value-changed",
+            f"event 'value-changed' for secret {SECRET.uuid}\nevents received: 1\n\n",
+        ),
+        (
+            "nodedev-event --event lifecycle",
+            "event 'lifecycle' for node device mdev_1: Created\nevents received: 1\n\n",
+        ),
+        ("nodedev-event --event update", "event 'update' for node device mdev_1\nevents received: 1\n\n"),
+        ("net-event --event lifecycle --timeout 1", "event loop timed out\nevents received: 0\n\n"),
+    ],
+)
+def test_events_are_printed(line: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Watched(), line) is ("received: 0" not in printed)
+    assert capsys.readouterr().out == printed
