@@ -96,6 +96,8 @@ class Client(FlowControl):
         self.guard: Guard | None = None
         self.readonly = endpoint.readonly
         self.opening = False
+        #: It has opened administration.
+        self.administers = False
         #: How it has to authenticate (``REMOTE_AUTH_*``), and whether it has.
         self.auth = endpoint.auth
         self.authenticated = endpoint.auth == AUTH_NONE
@@ -125,7 +127,7 @@ class Client(FlowControl):
     @property
     def opened(self) -> bool:
         """Whether it has opened what it came for."""
-        return self.session is not None
+        return self.session is not None or self.administers
 
     def authenticate(self, *, sasl: str | None = None) -> None:
         """The client is who it says."""

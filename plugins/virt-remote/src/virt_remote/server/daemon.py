@@ -82,6 +82,11 @@ class Daemon:
         self._stop: asyncio.Event | None = None
         self._idle: asyncio.TimerHandle | None = None
 
+    @property
+    def default_outputs(self) -> str:
+        """Where the log goes unless an administrator says otherwise."""
+        return self.settings.log_outputs or _usual_outputs(self.places)
+
     # -- clients
 
     def client_count(self) -> int:
@@ -383,12 +388,16 @@ def _probed() -> Iterator[str]:
             yield uri
 
 
+def _usual_outputs(places: Places, level: int = 3) -> str:
+    return f"1:file:{places.log / 'virtcored.log'} {level}:stderr"
+
+
 def _start_log(settings: Settings, places: Places, verbose: bool) -> Logs:
     """Log to ``virtcored.log``, readable by its owner only, and problems to standard error; or as the settings say."""
     outputs = settings.log_outputs
     if outputs is None:
         places.log.mkdir(parents=True, exist_ok=True, mode=0o700)
-        outputs = f"1:file:{places.log / 'virtcored.log'} {2 if verbose else 3}:stderr"
+        outputs = _usual_outputs(places, 2 if verbose else 3)
     return Logs(settings.log_level, settings.log_filters, outputs)
 
 

@@ -26,7 +26,7 @@ class _Filter(NamedTuple):
     pattern: str
 
     def __str__(self) -> str:
-        return f"{self.level}:{self.pattern}"
+        return f"{self.level}:*{self.pattern}*"
 
 
 class _Output(NamedTuple):
@@ -46,10 +46,13 @@ def parse_filters(text: str) -> list[_Filter]:
     found = []
     for word in text.split():
         level, colon, pattern = word.partition(":")
-        if not colon or not pattern:
-            raise InvalidArg(f"Malformed format for log filter '{word}'")
+        if not colon:
+            raise InvalidArg(f"Malformed format for filter '{word}'")
         if level not in ("1", "2", "3", "4"):
-            raise InvalidArg(f"Malformed format for log filter '{word}'")
+            raise InvalidArg(f"Invalid priority '{level}' for filter '{word}'")
+        pattern = pattern.removeprefix("+").removeprefix("*").removesuffix("*")
+        if not pattern:
+            raise InvalidArg(f"Invalid match string '{pattern}'")
         found.append(_Filter(int(level), pattern))
     return found
 
@@ -61,18 +64,18 @@ def parse_outputs(text: str) -> list[_Output]:
     """
     found = []
     for word in text.split():
-        level, _, rest = word.partition(":")
+        level, has, rest = word.partition(":")
         kind, colon, argument = rest.partition(":")
-        if level not in ("1", "2", "3", "4") or not kind:
+        if not has:
             raise InvalidArg(f"Malformed format for log output '{word}'")
+        if level not in ("1", "2", "3", "4"):
+            raise InvalidArg(f"Invalid log priority '{level}' for log output '{word}'")
         if kind not in ("stderr", "syslog", "file", "journald"):
-            raise InvalidArg(f"Invalid destination for log output '{word}'")
+            raise InvalidArg(f"Invalid log destination '{kind}' for log output '{word}'")
         takes = kind in ("syslog", "file")
         if takes != bool(argument) or bool(colon) != takes:
-            raise InvalidArg(f"Output '{word}' does not meet the format requirements for destination type '{kind}'")
-        if kind == "file" and not os.path.isabs(argument):
-            raise InvalidArg(f"'{argument}' is not an absolute path")
-        found.append(_Output(int(level), kind, argument))
+            raise InvalidArg(f"Log output '{word}' does not meet the format requirements for destination type '{kind}'")
+        found.append(_Output(int(level), kind, os.path.abspath(argument) if kind == "file" else argument))
     return found
 
 

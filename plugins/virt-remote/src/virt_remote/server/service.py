@@ -8,6 +8,7 @@ import logging
 from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+import virt_remote.server.admin  # noqa: F401  # its procedures are served by being there
 from virt_remote.keepalive import Keepalive
 from virt_remote.server.workers import Workers
 from virtcore.errors import InvalidArg
@@ -132,8 +133,8 @@ class Server:
         unknown = self.max_anonymous if anonymous is None else anonymous
         if most < unknown:
             raise InvalidArg(
-                "The overall maximum number of clients must be greater than the maximum number of clients waiting "
-                "for authentication"
+                "The overall maximum number of clients waiting for authentication must not be less than the overall "
+                "maximum number of clients"
             )
         self.max_clients, self.max_anonymous = most, unknown
         self._look_for_room()

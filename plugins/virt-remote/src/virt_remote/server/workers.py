@@ -47,8 +47,10 @@ class Workers:
         """
         least = self.minimum if minimum is None else minimum
         most = self.maximum if maximum is None else maximum
-        if not 0 < most <= MOST or least > most:
-            raise InvalidArg("minWorkers must not be larger than maxWorkers")
+        if least > most or not most:
+            raise InvalidArg("minWorkers cannot be larger than maxWorkers")
+        if most > MOST:
+            raise InvalidArg(f"maxWorkers cannot be larger than {MOST}")
         self.minimum, self.maximum = least, most
         self.priority = self.priority if priority is None else priority
         self.current = min(max(self.current, least), most)
