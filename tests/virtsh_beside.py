@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 
+import pytest
+
 __all__ = ["VIRSH", "both", "run"]
 
 VIRSH = shutil.which("virsh")
@@ -29,7 +31,7 @@ def run(program: list[str], line: str, uri: str = "test:///default") -> tuple[st
         env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
         text=True,
         check=False,
-        timeout=60,
+        timeout=20,
     )
     output = ran.stdout
     for pattern, replacement in _PASSING:
@@ -40,4 +42,8 @@ def run(program: list[str], line: str, uri: str = "test:///default") -> tuple[st
 def both(line: str, uri: str = "test:///default") -> tuple[tuple[str, int], tuple[str, int]]:
     """What virsh and virtsh print for a line."""
     assert VIRSH is not None
-    return run([VIRSH], line, uri), run([sys.executable, "-m", "virt_shell"], line, uri)
+    try:
+        theirs = run([VIRSH], line, uri)
+    except subprocess.TimeoutExpired:
+        pytest.skip("virsh waits for ever: version 9.0 may miss the end of a job that is over at once")
+    return theirs, run([sys.executable, "-m", "virt_shell"], line, uri)

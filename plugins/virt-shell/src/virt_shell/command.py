@@ -305,9 +305,15 @@ class Arguments:
         text = self._values.get(name)
         if text is None:
             return None
-        value = scaled(text, scale, most)
+        from virtcore.errors import VirtError
+
+        wrong = f"Scaled numeric value '{text}' for <{name}> option is malformed or out of range"
+        try:
+            value = scaled(text, scale, most)
+        except VirtError as problem:
+            raise CommandError(wrong) from problem
         if value is None:
-            raise CommandError(f"Scaled numeric value '{text}' for <{name}> option is malformed or out of range")
+            raise CommandError(wrong)
         return value
 
     def timeout(self) -> int | None:

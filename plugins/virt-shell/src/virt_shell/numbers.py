@@ -16,9 +16,10 @@ _UNITS = "kmgtpe"
 
 
 def scaled(text: str, scale: int, most: int) -> int | None:
-    """A size like ``4``, ``4k``, ``4KiB`` or ``4KB`` in bytes; None when it is malformed or above ``most``.
+    """A size like ``4``, ``4k``, ``4KiB`` or ``4KB`` in bytes; None when it does not begin with a number.
 
     :param scale: bytes that a number without unit counts.
+    :raises VirtError: there is no such unit, or it is above ``most``.
     """
     digits = text.lstrip(" \t\n\v\f\r").removeprefix("+")
     end = next((at for at, char in enumerate(digits) if not ("0" <= char <= "9")), len(digits))
@@ -32,9 +33,15 @@ def scaled(text: str, scale: int, most: int) -> int | None:
     elif unit[0] in _UNITS and unit[1:] in ("", "ib", "b"):
         factor = int((1000 if unit[1:] == "b" else 1024) ** (_UNITS.index(unit[0]) + 1))
     else:
-        return None
+        from virtcore.errors import InvalidArg
+
+        raise InvalidArg(f"unknown suffix '{digits[end:]}'")
     value = int(digits[:end]) * factor
-    return value if value <= most else None
+    if value > most:
+        from virtcore.errors import OverflowDetected
+
+        raise OverflowDetected(f"value too large: {digits}")
+    return value
 
 
 def pretty_capacity(value: int) -> str:

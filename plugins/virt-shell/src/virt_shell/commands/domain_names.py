@@ -100,20 +100,20 @@ def desc(shell: Shell, args: Arguments) -> bool:
     if "edit" not in args and "new-desc" not in args:
         found = present()
         if found:
-            shell.out(f"{found}\n")
+            shell.out(found)
         else:
-            shell.extra(f"No {'title' if titled else 'description'} for domain: {domain.name}\n")
+            shell.extra(f"No {'title' if titled else 'description'} for domain: {domain.name}")
         return True
     if "edit" in args:
         before = text or present()
         after = edited(before)
         if after is None:
-            shell.extra(f"Domain {'title' if titled else 'description'} not changed\n")
+            shell.extra(f"Domain {'title' if titled else 'description'} not changed")
             return True
         text = after.removesuffix("\n")
     with shell.failing(f"Failed to set new domain {'title' if titled else 'description'}"):
         domain.set_metadata(kind, text or None, None, None, flags)
-    shell.extra(f"Domain {'title' if titled else 'description'} updated successfully\n")
+    shell.extra(f"Domain {'title' if titled else 'description'} updated successfully")
     return True
 
 

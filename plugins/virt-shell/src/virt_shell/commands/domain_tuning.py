@@ -40,7 +40,8 @@ def _memory_limits(shell: Shell, args: Arguments, params: TypedParameters) -> No
         if text.lstrip().startswith("-") and text.strip()[1:].isdigit():
             value: int | None = _UNLIMITED  # any negative number
         else:
-            size = scaled(text, 1024, LLONG[1])
+            with shell.failing(f"Unable to parse integer parameter {option}"):
+                size = scaled(text, 1024, LLONG[1])
             value = None if size is None else -(-size // 1024)
         if value is None:
             raise CommandError(f"Unable to parse integer parameter {option}")

@@ -167,7 +167,8 @@ def nodecpustats(shell: Shell, args: Arguments) -> bool:
     total = sum(spent.values())
 
     def share(label: str, part: int) -> str:
-        return f"{label:<15} {part / total * 100 if total else float('nan'):>5.1f}%\n"
+        # Where nothing was counted there is no share; C prints it like this.
+        return f"{label:<15} {f'{part / total * 100:.1f}' if total else '-nan':>5}%\n"
 
     shell.out(share("usage:", spent.get("user", 0) + spent.get("kernel", 0)))
     shell.out("".join(share(label, spent[name]) for name, label in _CPU_TIMES.items() if name in spent))
