@@ -6,12 +6,18 @@ driver implements what, hooks, URI schemes, the elements of a domain's XML, virt
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import pkgutil
 import re
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 from virt_shell.command import GROUPS, Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
@@ -135,7 +141,40 @@ def hooks() -> str:
         shown = str(declared.replace(parameters=list(declared.parameters.values())[1:])).replace("'", "")
         body = "\n".join(f"   {line}".rstrip() for line in inspect.cleandoc(function.__doc__ or "").splitlines())
         page += f".. py:function:: {name}{shown}\n   :no-index-entry:\n\n{body}\n\n"
+    page += heading("Of the toolkit", "-")
+    page += "What drivers over ``virtcore.driver.toolkit`` override, class by class.\n\n"
+    for cls, methods in toolkit_hooks().items():
+        page += heading(f"{cls.__module__}.{cls.__qualname__}", "~")
+        for name, (shown, doc) in methods.items():
+            body = "\n".join(f"   {line}".rstrip() for line in inspect.cleandoc(doc).splitlines())
+            page += f".. py:method:: {cls.__qualname__}.{name}{shown}\n   :no-index-entry:\n\n{body}\n\n"
     return page
+
+
+def modules(package: ModuleType) -> Iterator[ModuleType]:
+    """Every module of a package."""
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
+
+
+def toolkit_hooks() -> dict[type, dict[str, tuple[str, str]]]:
+    """The hooks of the toolkit: class -> name -> signature and documentation, which begins with "Hook"."""
+    from virtcore.driver import toolkit
+
+    found: dict[type, dict[str, tuple[str, str]]] = {}
+    for module in modules(toolkit):
+        for cls in vars(module).values():
+            if not inspect.isclass(cls) or cls.__module__ != module.__name__:
+                continue
+            for name, member in vars(cls).items():
+                function = inspect.unwrap(getattr(member, "fget", None) or getattr(member, "__func__", member))
+                doc = getattr(function, "__doc__", None)
+                if inspect.isfunction(function) and doc and doc.startswith("Hook"):
+                    declared = inspect.signature(function)
+                    parameters = [one for one in declared.parameters.values() if one.name not in ("self", "cls")]
+                    shown = str(declared.replace(parameters=parameters)).replace("'", "")
+                    found.setdefault(cls, {})[name] = ("" if isinstance(member, property) else shown, doc)
+    return found
 
 
 def usage(option: Option) -> str:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
 from support import ROOT
 from virt_shell.command import Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
+from virtcore.driver import toolkit
 from virtcore.driver.hooks import Specifications
+from virtcore.operations import events, parameters, values
 from virtcore.operations.declare import all_operations
 from virtcore.operations.families import FAMILIES
+from virtcore.operations.parameters import PARAMETERS, ParameterGroup
+from virtcore.operations.spellings import spellings_of
+
+sys.path.append(str(ROOT / "docs" / "_ext"))
+
+import generated_reference  # the documentation's own
 
 
 def test_readme_lists_every_distribution_with_its_schemes() -> None:
@@ -43,6 +54,7 @@ def test_contributing_lists_every_session() -> None:
 
 def test_every_page_of_the_documentation_is_in_the_tree() -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.md")} - {"index"}
+    pages |= {f"generated/{name}" for name in generated_reference.PAGES}
     tree = re.search(r"```\{toctree\}.*?```", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.DOTALL)
     assert tree is not None
     assert pages <= set(tree[0].split())
@@ -70,6 +82,123 @@ def test_every_operation_hook_and_command_is_documented() -> None:
         f"{known.name} --{option.name}" for known in all_commands() for option in known.options if undescribed(option)
     ]
     assert not bare
+
+
+@pytest.mark.parametrize("page", generated_reference.PAGES)
+def test_the_reference_has_everything(page: str) -> None:
+    """Whatever is declared has its place on its page."""
+    text = generated_reference.PAGES[page]()
+    missing = [name for name in DECLARED.get(page, list)() if name not in text]
+    assert not missing
+
+
+#: Page of the reference -> what must be on it.
+DECLARED: dict[str, Callable[[], Iterable[str]]] = {
+    "operations": lambda: [f"{record.family}.{record.face_name}(" for record in all_operations().values()],
+    "parameters": lambda: [
+        f"``{one.name}``" for group in vars(parameters).values() if isinstance(group, ParameterGroup) for one in group
+    ],
+    "events": lambda: [f"{cls.__name__}(" for cls in event_classes()],
+    "support": lambda: [f"``{name}``" for name in all_operations()],
+    "schemes": lambda: [f"``{scheme}``" for scheme in DISTRIBUTIONS],
+    "hooks": lambda: [name for name in vars(Specifications) if name.startswith("virtcore_")],
+    "virtsh": lambda: [known.name for known in all_commands() if not known.hidden],
+}
+
+
+def event_classes() -> list[type]:
+    found = [getattr(events, name) for name in events.__all__]
+    return [cls for cls in found if isinstance(cls, type) and issubclass(cls, tuple)]
+
+
+def own_doc(cls: type) -> bool:
+    """Whether a named tuple says more than its fields."""
+    return bool(cls.__doc__) and not str(cls.__doc__).startswith(f"{cls.__name__}(")
+
+
+def test_every_event_and_value_is_documented() -> None:
+    found = [getattr(values, name) for name in values.__all__]
+    assert not [cls for cls in (*event_classes(), *found) if not own_doc(cls)]
+
+
+def test_every_typed_parameter_is_documented() -> None:
+    """Operations that take or give typed parameters say which; each has a meaning."""
+    takers = [name for name, record in all_operations().items() if "TypedParameters" in str(record.signature)]
+    assert not set(takers) - PARAMETERS.keys()
+    groups = {name: group for name, group in vars(parameters).items() if isinstance(group, ParameterGroup)}
+    bare = [name for name, group in groups.items() if not group.doc]
+    bare += [f"{name}: {one.name}" for name, group in groups.items() for one in group if not one.doc]
+    assert not bare
+
+
+def test_every_operation_names_its_function_of_libvirt() -> None:
+    """Or says that libvirt has none; phases of migration have a function together."""
+    bare = []
+    for name, record in all_operations().items():
+        functions = {f"``{spelling.function}``" for spelling in spellings_of(name)}
+        if functions and not record.internal and not any(text in str(record.function.__doc__) for text in functions):
+            bare.append(name)
+    assert not bare
+
+
+def test_what_a_driver_must_override_is_a_documented_hook() -> None:
+    """A method of the toolkit that nobody can call before it is overridden says so: its text begins with "Hook"."""
+    known = {(cls, name) for cls, found in generated_reference.toolkit_hooks().items() for name in found}
+    assert known
+    bare = []
+    for module in generated_reference.modules(toolkit):
+        for cls in vars(module).values():
+            if not inspect.isclass(cls) or cls.__module__ != module.__name__ or cls.__name__.startswith("_"):
+                continue
+            for name, member in vars(cls).items():
+                function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+                if (
+                    inspect.isfunction(function)
+                    and function.__module__ == module.__name__
+                    and function.__code__.co_filename == module.__file__
+                    and "raise NotImplementedError" in inspect.getsource(function)
+                    and (cls, name) not in known
+                ):
+                    bare.append(f"{cls.__module__}.{cls.__qualname__}.{name}")
+    assert not bare
+
+
+def test_the_pages_on_drivers_name_hooks_that_exist() -> None:
+    known = {name for found in generated_reference.toolkit_hooks().values() for name in found}
+    text = (ROOT / "docs" / "driver.md").read_text(encoding="utf-8")
+    named = re.findall(r"hooks?:? ((?:`\w+`(?:, | and )?)+)", text)
+    assert named
+    assert not {name for group in named for name in re.findall(r"`(\w+)`", group)} - known
+
+
+@pytest.mark.parametrize("program", ["virtcored", "virtcored-passwd", "virtsh"])
+def test_every_option_of_a_program_is_documented(program: str) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), "--help"], capture_output=True, text=True, check=True
+    )
+    options = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", done.stdout)) - {"--help"}
+    assert options
+    documents = " ".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+    assert not {option for option in options if f"`{option}" not in documents}
+
+
+def test_what_tests_are_given_is_documented() -> None:
+    """Fixtures, faults, what the suite asks a target for, and what its classes test."""
+    from virtcore.testing import faults, fixtures, states, suite
+
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    for module in (fixtures, faults, states):
+        assert f"automodule:: {module.__name__}" in text
+        assert not [name for name in module.__all__ if not inspect.getdoc(getattr(module, name))]
+    source = inspect.getsource(suite.Target)
+    asked = [line for line in source.splitlines() if re.match(r"    \w+: ClassVar", line)]
+    assert asked
+    assert not [line for line in asked if not re.search(rf"#: .*\n(?:    #: .*\n)*{re.escape(line)}", source)]
+    bare = [name for name, member in vars(suite.Target).items() if inspect.isfunction(member) and not member.__doc__]
+    assert not bare
+    classes = dict(re.findall(r"^\| `(Test\w+)` \| (.+) \|$", text, re.MULTILINE))
+    tested = {name: inspect.getdoc(getattr(suite, name)) for name in suite.__all__ if name.startswith("Test")}
+    assert classes == {name: str(doc).splitlines()[0] for name, doc in tested.items()}
 
 
 def undescribed(option: Option) -> bool:

@@ -49,7 +49,7 @@ class ManagedObject:
 
     @property
     def active(self) -> bool:
-        """Whether it runs (or is about to)."""
+        """Hook: whether it runs (or is about to)."""
         raise NotImplementedError
 
     def require_known(self) -> None:

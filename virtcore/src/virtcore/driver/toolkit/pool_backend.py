@@ -147,7 +147,7 @@ class PoolBackend:
         """End what :meth:`start` began."""
 
     async def refresh(self, pool: PoolObject) -> list[VolumeObject]:
-        """The pool's volumes as they are now; puts the figures of ``pool.live`` right."""
+        """Hook: the pool's volumes as they are now; puts the figures of ``pool.live`` right."""
         raise NotImplementedError
 
     async def delete(self, pool: PoolObject, flags: StoragePoolDeleteFlags) -> None:

@@ -75,11 +75,11 @@ class MomentKeeper:
     # -- what a kind knows of its documents
 
     def facts_of_text(self, text: str) -> tuple[str, _Facts]:
-        """Name and facts of a stored document."""
+        """Hook: name and facts of a stored document."""
         raise NotImplementedError
 
     def with_parent(self, text: str, parent: str | None) -> str:
-        """A stored document with another parent."""
+        """Hook: a stored document with another parent."""
         raise NotImplementedError
 
     # -- files
