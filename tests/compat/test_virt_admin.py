@@ -97,7 +97,7 @@ def test_it_prints_what_it_prints_of_libvirtd(admin: Admin, virtcored: Path, lib
         text = re.sub(r" +", " ", admin(where, *words).replace(name, "SERVER"))
         if command == ("server-list",):  # in no order
             text = "\n".join(sorted(re.sub(r"(?m)^ \d ", " ", text).splitlines()))
-        return re.sub("-+", "-", text)
+        return re.sub("-+", "-", text).replace(" \n", "\n")
 
     theirs = libvirtd.with_name("libvirt-admin-sock")
     for command in BESIDE:

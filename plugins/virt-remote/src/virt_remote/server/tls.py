@@ -37,7 +37,7 @@ def server_context(settings: Settings, places: Places) -> ssl.SSLContext:
         if not os.access(path, os.R_OK):
             raise SystemError(f"Cannot read {what} '{path}': {_why(path)}", domain=ErrorDomain.RPC)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.num_tickets = 0  # libvirt's clients take a ticket before the confirmation for a failure
     _apply_priority(context, settings.tls_priority)
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
