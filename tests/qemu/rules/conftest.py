@@ -22,7 +22,17 @@ _MACHINES = {
     Arch.AARCH64: {"virt": "cortex-a15-arm-cpu"},
     Arch.RISCV64: {"virt": "rv64-riscv-cpu"},
 }
-_FLAGS = ("i8042", "pcie-root-port", "virtio-pci-non-transitional", "qemu-xhci", "piix3-usb-uhci", "VGA", "cirrus-vga")
+_FLAGS = (
+    "i8042",
+    "pcie-root-port",
+    "virtio-pci-non-transitional",
+    "qemu-xhci",
+    "piix3-usb-uhci",
+    "VGA",
+    "cirrus-vga",
+    "vnc",
+    "sdl",
+)
 
 Load = Callable[..., Domain]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -82,3 +83,53 @@ def test_what_is_ordinary_passes(load: Any) -> None:
         machine="q35",
         rest="<features><acpi/><apic/></features><clock offset='utc'><timer name='hpet' present='no'/></clock>",
     )
+
+
+@pytest.mark.parametrize(
+    ("devices", "options", "message"),
+    [
+        ("<watchdog model='diag288'/>", {}, "diag288 model of watchdog is allowed for s390 and s390x only"),
+        ("<watchdog model='itco'/>", {}, "itco model of watchdog is only part of q35 machine"),
+        ("<graphics type='desktop'/>", {}, "unsupported graphics type 'desktop'"),
+        ("<graphics type='spice'/>", {}, "spice graphics are not supported with this QEMU"),
+        ("<video><model type='qxl'/></video>", {}, "does not support 'video model' value 'qxl'"),
+        (
+            "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>",
+            {"flags": ("virtio-rng",)},
+            "this qemu doesn't support the rng-random backend",
+        ),
+        (
+            "<serial type='pty'><target type='spapr-vio-serial'/></serial>",
+            {},
+            "target type 'spapr-vio-serial' and target model 'spapr-vty' not compatible with guest architecture",
+        ),
+        ("<console type='pty'><target type='uml'/></console>", {}, "unsupported console target type uml"),
+        ("<nvram><address type='spapr-vio'/></nvram>", {}, "nvram device is only supported for PPC64"),
+        ("<sound model='usb'/>", {}, "usb-audio controller is not supported by this QEMU binary"),
+        ("<vsock model='virtio'/>", {}, "vhost-vsock is not supported with this QEMU binary"),
+        (
+            "<tpm model='tpm-crb'><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm>",
+            {"flags": ("tpm-passthrough",)},
+            "The QEMU executable /usr/bin/qemu does not support TPM model tpm-crb",
+        ),
+        (
+            "<filesystem><driver type='virtiofs'/><source dir='/a'/><target dir='m'/></filesystem>",
+            {"flags": ("vhost-user-fs",)},
+            "'virtiofs' requires shared memory",
+        ),
+        ("", {"rest": "<features><vmcoreinfo/></features>"}, "vmcoreinfo is not available with this QEMU binary"),
+        (
+            "",
+            {"rest": "<features><hyperv><relaxed state='on'/></hyperv></features>", **S390},
+            "The 'hyperv' feature is not supported",
+        ),
+        (
+            "",
+            {"rest": "<launchSecurity type='s390-pv'/>", **S390},
+            "S390 PV launch security is not supported with this QEMU binary",
+        ),
+    ],
+)
+def test_what_is_not_there(devices: str, options: dict[str, Any], message: str, load: Any) -> None:
+    with pytest.raises(VirtError, match=re.escape(message)):
+        load(devices, **options)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from virt_qemu.capabilities.devices import TRANSITIONAL, choose, rng_models, video_models
 from virt_qemu.cpu_modes import cpu_modes
 from virt_qemu.firmware import SupportedFirmware
 from virt_qemu.rules.machine import Machine
@@ -23,7 +24,6 @@ from virtcore.model.domain.graphics import GraphicsType
 from virtcore.model.domain.panic import PanicModel
 from virtcore.model.domain.redirdev import RedirdevBus
 from virtcore.model.domain.tpm import TPMBackendType, TPMModel, TPMVersion
-from virtcore.model.domain.video import VideoType
 from virtcore.model.domain_capabilities import (
     DeviceCapabilities,
     DomainCapabilities,
@@ -55,7 +55,6 @@ _USB_CONTROLLERS = (
     "nec-usb-xhci",
     "qemu-xhci",
 )
-_TRANSITIONAL = "virtio-pci-non-transitional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,24 +186,19 @@ def _os(firmware: SupportedFirmware) -> OSCapability:
     )
 
 
-def _choose(capabilities: EmulatorCapabilities, *rows: tuple[str, str | None]) -> list[str]:
-    """The values whose capability is there; those that need none always."""
-    return [value for value, flag in rows if flag is None or capabilities.has(flag)]
-
-
 def _devices(capabilities: EmulatorCapabilities, board: Machine, host: HostFacts) -> DeviceCapabilities:
     has = capabilities.has
-    tpm_models = _choose(
+    tpm_models = choose(
         capabilities, (TPMModel.TPM_TIS, "tpm-tis"), (TPMModel.TPM_CRB, "tpm-crb"), (TPMModel.TPM_SPAPR, "tpm-spapr")
     )
     tpm_backends, tpm_versions = _tpm_backends(capabilities, host)
     panics = list(_panics(capabilities, board))
-    interfaces = _choose(capabilities, ("default", "netdev.user"), ("passt", "netdev.stream"))
+    interfaces = choose(capabilities, ("default", "netdev.user"), ("passt", "netdev.stream"))
     assignment = ["default", "vfio"] if host.device_assignment else []
     return DeviceCapabilities(
         disk=_disk(capabilities, board),
         graphics=offered(
-            type=_choose(
+            type=choose(
                 capabilities,
                 (GraphicsType.SDL, "sdl"),
                 (GraphicsType.VNC, "vnc"),
@@ -214,19 +208,7 @@ def _devices(capabilities: EmulatorCapabilities, board: Machine, host: HostFacts
                 (GraphicsType.DBUS, "display-dbus"),
             )
         ),
-        video=offered(
-            modelType=_choose(
-                capabilities,
-                (VideoType.VGA, "VGA"),
-                (VideoType.CIRRUS, "cirrus-vga"),
-                (VideoType.VMVGA, "vmware-svga"),
-                (VideoType.QXL, "qxl"),
-                (VideoType.VIRTIO, "virtio-gpu"),
-                (VideoType.NONE, None),
-                (VideoType.BOCHS, "bochs-display"),
-                (VideoType.RAMFB, "ramfb"),
-            )
-        ),
+        video=offered(modelType=video_models(capabilities)),
         hostdev=offered(
             mode=["subsystem"],
             startupPolicy=["default", "mandatory", "requisite", "optional"],
@@ -235,13 +217,11 @@ def _devices(capabilities: EmulatorCapabilities, board: Machine, host: HostFacts
             pciBackend=assignment,
         ),
         rng=offered(
-            model=_virtio_models(capabilities, "virtio-rng"),
-            backendModel=_choose(
-                capabilities, ("random", "rng-random"), ("egd", "rng-egd"), ("builtin", "rng-builtin")
-            ),
+            model=rng_models(capabilities),
+            backendModel=choose(capabilities, ("random", "rng-random"), ("egd", "rng-egd"), ("builtin", "rng-builtin")),
         ),
         filesystem=offered(
-            driverType=_choose(
+            driverType=choose(
                 capabilities,
                 (FilesystemDriverType.PATH, None),
                 (FilesystemDriverType.HANDLE, None),
@@ -255,26 +235,16 @@ def _devices(capabilities: EmulatorCapabilities, board: Machine, host: HostFacts
             backendVersion=tpm_versions,
         ),
         redirdev=offered(supported=has("usb-redir"), bus=[RedirdevBus.USB]),
-        channel=offered(type=_choose(capabilities, ("pty", None), ("unix", None), ("spicevmc", "spice"))),
+        channel=offered(type=choose(capabilities, ("pty", None), ("unix", None), ("spicevmc", "spice"))),
         crypto=offered(
-            model=_choose(capabilities, (CryptoModel.VIRTIO, "virtio-crypto")),
+            model=choose(capabilities, (CryptoModel.VIRTIO, "virtio-crypto")),
             type=[CryptoType.QEMU],
-            backendModel=_choose(
+            backendModel=choose(
                 capabilities, (CryptoBackendModel.BUILTIN, None), (CryptoBackendModel.LKCF, "cryptodev-backend-lkcf")
             ),
         ),
         interface=offered(supported=bool(interfaces), backendType=interfaces),
         panic=offered(supported=bool(panics), model=panics),
-    )
-
-
-def _virtio_models(capabilities: EmulatorCapabilities, flag: str) -> list[str]:
-    """Models of a virtio device."""
-    return _choose(
-        capabilities,
-        ("virtio", flag),
-        ("virtio-transitional", _TRANSITIONAL),
-        ("virtio-non-transitional", _TRANSITIONAL),
     )
 
 
@@ -288,20 +258,20 @@ def _disk(capabilities: EmulatorCapabilities, board: Machine) -> EnumeratedCapab
             *([DiskBus.FDC] if floppy else []),
             DiskBus.SCSI,
             DiskBus.VIRTIO,
-            *_choose(capabilities, (DiskBus.USB, "usb-storage"), (DiskBus.SATA, "ich9-ahci")),
+            *choose(capabilities, (DiskBus.USB, "usb-storage"), (DiskBus.SATA, "ich9-ahci")),
         ],
-        model=_choose(
+        model=choose(
             capabilities,
             (DiskModel.VIRTIO, None),
-            (DiskModel.VIRTIO_TRANSITIONAL, _TRANSITIONAL),
-            (DiskModel.VIRTIO_NON_TRANSITIONAL, _TRANSITIONAL),
+            (DiskModel.VIRTIO_TRANSITIONAL, TRANSITIONAL),
+            (DiskModel.VIRTIO_NON_TRANSITIONAL, TRANSITIONAL),
         ),
     )
 
 
 def _tpm_backends(capabilities: EmulatorCapabilities, host: HostFacts) -> tuple[list[str], list[str]]:
     """Backends and versions."""
-    backends = _choose(capabilities, (TPMBackendType.PASSTHROUGH, "tpm-passthrough"))
+    backends = choose(capabilities, (TPMBackendType.PASSTHROUGH, "tpm-passthrough"))
     if not capabilities.has("tpm-emulator"):
         return backends, []
     emulator = [] if host.tpm_versions is None else [TPMBackendType.EMULATOR]
@@ -325,7 +295,7 @@ def _features(
     capabilities: EmulatorCapabilities, board: Machine, kind: VirtType, host: HostFacts
 ) -> FeatureCapabilities:
     has = capabilities.has
-    security = _choose(capabilities, ("sev", "sev-guest"), ("sev-snp", "sev-snp-guest"), ("s390-pv", "s390-pv-guest"))
+    security = choose(capabilities, ("sev", "sev-guest"), ("sev-snp", "sev-snp-guest"), ("s390-pv", "s390-pv-guest"))
     gics = [str(version) for version in capabilities.gic_versions(kind)] if board.arm_virt else []
     sev, hyperv = capabilities.sev, capabilities.hyperv
     encryption = SEVCapability(supported=False)

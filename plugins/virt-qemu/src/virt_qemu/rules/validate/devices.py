@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.machine import Machine
+from virt_qemu.rules.validate.support import require_shared_memory, validate_support
 from virtcore.errors import ConfigUnsupported, InternalError, XMLError
 from virtcore.model.domain.address import CCWAddress, PCIAddress, SpaprVIOAddress, USBAddress
 from virtcore.model.domain.disk import DiskBus, DiskDevice
@@ -13,7 +14,6 @@ from virtcore.model.domain.graphics import EGLHeadlessGraphics, SpiceGraphics, V
 from virtcore.model.domain.input import InputBus, InputType
 from virtcore.model.domain.interface import InterfaceBackendType, InterfaceType
 from virtcore.model.domain.iommu import IOMMUModel
-from virtcore.model.domain.memory import MemoryAccess
 from virtcore.model.domain.tpm import EmulatorTPM, TPMModel, TPMVersion
 from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
 from virtcore.model.storage.source import StorageFormat, StorageType
@@ -46,6 +46,7 @@ def validate_device(device: object, domain: Domain, capabilities: EmulatorCapabi
     rule = _RULES.get(type(device).__name__)
     if rule is not None:
         rule(device, domain, capabilities)
+    validate_support(device, domain, capabilities)
 
 
 def _validate_address(address: object, domain: Domain, capabilities: EmulatorCapabilities) -> None:
@@ -162,22 +163,7 @@ def _shmem(device: Shmem, domain: Domain, capabilities: EmulatorCapabilities) ->
 def _interface(device: Interface, domain: Domain, capabilities: EmulatorCapabilities) -> None:
     passt = device.backend is not None and device.backend.type is InterfaceBackendType.PASST
     if device.type is InterfaceType.VHOSTUSER and passt:
-        _require_shared_memory("interface", domain, capabilities)
-
-
-def _require_shared_memory(name: str, domain: Domain, capabilities: EmulatorCapabilities) -> None:
-    """Processes beside QEMU work on the guest's memory."""
-    backing = domain.memory_backing
-    shared = backing is not None and backing.access is MemoryAccess.SHARED
-    numa = domain.cpu.numa if domain.cpu is not None else None
-    cells = numa.cells if numa is not None else []
-    machine = capabilities.machine(domain.machine or "", domain.type)
-    if not cells and not (shared and machine is not None and machine.default_ram_id is not None):
-        raise ConfigUnsupported(f"'{name}' requires shared memory")
-    for cell in cells:
-        own = cell.mem_access
-        if own is MemoryAccess.PRIVATE or (own is not MemoryAccess.SHARED and not shared):
-            raise ConfigUnsupported(f"'{name}' requires shared memory")
+        require_shared_memory("interface", domain, capabilities)
 
 
 def _parallel(device: object, domain: Domain, capabilities: EmulatorCapabilities) -> None:

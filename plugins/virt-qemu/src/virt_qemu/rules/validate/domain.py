@@ -11,6 +11,7 @@ from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUCacheMode, CPUMode, MaxPhysAddrMode
 from virtcore.model.domain.clock import TickPolicy, TimerName, TimerTrack
 from virtcore.model.domain.domain import VirtType
+from virtcore.model.domain.launch_security import S390PV, SEV, SEVSNP
 from virtcore.model.domain.os import ACPITableType, Firmware, LoaderType
 from virtcore.model.domain.panic import PanicModel
 from virtcore.model.domain.tpm import TPMModel
@@ -41,6 +42,18 @@ _PSERIES_FEATURES = {
 }
 
 
+#: Field of <features>, the capability it needs, what is said when that is missing.
+_SWITCHES = (
+    ("vmport", "machine-vmport-opt", "vmport is not available with this QEMU binary"),
+    ("vmcoreinfo", "vmcoreinfo", "vmcoreinfo is not available with this QEMU binary"),
+    (
+        "async_teardown",
+        "run-with.async-teardown",
+        "asynchronous teardown is not available with this QEMU binary",
+    ),
+)
+
+
 def validate_domain(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     """Refuse what the emulator or the machine has not got.
 
@@ -56,6 +69,17 @@ def validate_domain(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     _validate_panics(domain, capabilities)
     _validate_tpms(domain)
     _validate_memory(domain)
+    _validate_security(domain, capabilities)
+
+
+def _validate_security(domain: Domain, capabilities: EmulatorCapabilities) -> None:
+    for kind, flag, name in (
+        (SEV, "sev-guest", "SEV"),
+        (SEVSNP, "sev-snp-guest", "SEV SNP"),
+        (S390PV, "s390-pv-guest", "S390 PV"),
+    ):
+        if isinstance(domain.launch_security, kind) and not capabilities.has(flag):
+            raise _refuse(f"{name} launch security is not supported with this QEMU binary", "/domain/launchSecurity")
 
 
 def _refuse(message: str, path: str) -> ConfigUnsupported:
@@ -190,6 +214,11 @@ def _validate_features(domain: Domain, capabilities: EmulatorCapabilities) -> No
         for field, name in _PSERIES_FEATURES.items():
             if getattr(features, field) is not None:
                 raise wrong_machine(name)
+    if features.hyperv is not None and not (machine.x86 or machine.arm_virt):
+        raise wrong_machine("hyperv")
+    for field, flag, message in _SWITCHES:
+        if getattr(features, field) is not None and not capabilities.has(flag):
+            raise _refuse(message, path)
     if features.gic is not None and not machine.arm_virt:
         raise wrong_machine("gic")
     if features.pvspinlock is not None and not machine.x86:
