@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from virtcore.errors import ErrorCode, ErrorDomain
 from virtcore.model.definition import DefinitionContext, DefinitionRules
+from virtcore.model.patterns import ABSOLUTE_PATH, OBJECT_NAME
 from virtcore.xml import UUID, YES_NO, Mode, Stage, attribute, child, element, extras, leaf
 
 if TYPE_CHECKING:
@@ -44,9 +45,9 @@ class NoUsage:
     """Of no use in particular: the same as no ``<usage>``."""
 
 
-def _usage(message: str, doc: str) -> str:
+def _usage(message: str, doc: str, pattern: str = OBJECT_NAME) -> str:
     """What the secret is used with."""
-    value: str = leaf(required=True, missing=message, code=ErrorCode.INTERNAL_ERROR, doc=doc)
+    value: str = leaf(required=True, pattern=pattern, missing=message, code=ErrorCode.INTERNAL_ERROR, doc=doc)
     return value
 
 
@@ -54,7 +55,7 @@ def _usage(message: str, doc: str) -> str:
 class VolumeUsage:
     """Passphrase of an encrypted volume."""
 
-    volume: str = _usage("volume usage specified, but volume path is missing", "path of the volume")
+    volume: str = _usage("volume usage specified, but volume path is missing", "path of the volume", ABSOLUTE_PATH)
 
 
 @element("usage", tag=SecretUsageType.CEPH)

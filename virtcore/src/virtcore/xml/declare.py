@@ -43,6 +43,7 @@ class Declaration:
         "since",
         "skipped",
         "tag",
+        "undocumented",
         "unknown",
         "unknown_code",
     )
@@ -58,6 +59,7 @@ class Declaration:
         last: bool,
         unknown: str | None,
         unknown_code: ErrorCode | None,
+        undocumented: tuple[str, ...],
         after_parse: Callable[[Any], None] | None,
         skipped: Callable[[Any, int], bool] | None,
         since: str | None,
@@ -72,6 +74,7 @@ class Declaration:
         self.last = last
         self.unknown = unknown
         self.unknown_code = unknown_code
+        self.undocumented = undocumented
         self.after_parse = after_parse
         self.skipped = skipped
         self.since = since
@@ -120,6 +123,7 @@ def element(
     last: bool = False,
     unknown: str | None = None,
     unknown_code: ErrorCode | None = None,
+    undocumented: tuple[str, ...] = (),
     after_parse: Callable[[Any], None] | None = None,
     skipped: Callable[[Any, int], bool] | None = None,
     since: str | None = None,
@@ -140,6 +144,8 @@ def element(
         (``{name}``); by
         default they are dropped, as libvirt does.
     :param unknown_code: its error code (default ``XML_ERROR``).
+    :param undocumented: names of fields, inherited ones above all, that libvirt reads although the documented format
+        does not have them here; the schema refuses them.
     :param after_parse: called with each freshly read instance, for what no declaration can say; may raise
         :class:`~virtcore.errors.VirtError`.
     :param skipped: ``skipped(instance, mode)``: instances for which it is true are not printed in an output mode
@@ -150,7 +156,7 @@ def element(
 
     def decorate(cls: type[T]) -> type[T]:
         noted = Declaration(
-            cls, name, empty, root, tag, ns, last, unknown, unknown_code, after_parse, skipped, since, doc
+            cls, name, empty, root, tag, ns, last, unknown, unknown_code, undocumented, after_parse, skipped, since, doc
         )
         cls.__virt_xml__ = noted  # type: ignore[attr-defined]
 

@@ -63,6 +63,11 @@ class Field:
     maximum: int | None = None
     nonzero: bool = False
     pattern: str | None = None
+    demanded: bool | Mapping[str, Iterable[object]] | None = None
+    beside: Mapping[str, Iterable[object]] | None = None
+    values_beside: Mapping[object, Mapping[str, Iterable[object]]] | None = None
+    tagged: bool = False
+    single: bool | None = None
     exclusive: str | None = None
     missing: str | None = None
     invalid: str | None = None
@@ -114,6 +119,9 @@ def attribute(
     maximum: int | None = None,
     nonzero: bool = False,
     pattern: str | None = None,
+    demanded: bool | Mapping[str, Iterable[object]] | None = None,
+    beside: Mapping[str, Iterable[object]] | None = None,
+    values_beside: Mapping[object, Mapping[str, Iterable[object]]] | None = None,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,
@@ -147,7 +155,13 @@ def attribute(
     :param maximum: largest value accepted (schema and reading).
     :param nonzero: zero is refused.
     :param pattern: regular expression for the schema (XSD syntax).
-    :param exclusive: name of a choice: of the fields that share it at most one may be present (schema).
+    :param demanded: whether the schema demands it, where that is not the same as ``required``; or beside which values
+        of a sibling field it does, as ``{"protocol": (NetProtocol.ISCSI,)}``.
+    :param beside: the schema accepts it only beside these values of a sibling field.
+    :param values_beside: the schema accepts some of its values only beside certain values of a sibling field:
+        ``{DiskDevice.LUN: {"type": (StorageType.BLOCK,)}}``.
+    :param exclusive: name of a choice: of the fields that share it at most one may be present (schema). Those that
+        name the same alternative of it (``bytes/split``) may stand together.
     :param missing: message when a required value is absent; ``{name}``, ``{element}`` are filled in, and what
         :func:`virtcore.xml.problems.filled` knows beside. Default: libvirt's generic one.
     :param invalid: message for a value that cannot be read; also ``{value}``.
@@ -179,6 +193,8 @@ def leaf(
     maximum: int | None = None,
     nonzero: bool = False,
     pattern: str | None = None,
+    demanded: bool | Mapping[str, Iterable[object]] | None = None,
+    beside: Mapping[str, Iterable[object]] | None = None,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,
@@ -241,6 +257,8 @@ def flag(
     shown: Callable[..., bool] | None = None,
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
+    demanded: bool | Mapping[str, Iterable[object]] | None = None,
+    beside: Mapping[str, Iterable[object]] | None = None,
     exclusive: str | None = None,
     since: str | None = None,
     doc: str = "",
@@ -282,6 +300,9 @@ def child(
     shown: Callable[..., bool] | None = None,
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
+    single: bool | None = None,
+    demanded: bool | Mapping[str, Iterable[object]] | None = None,
+    beside: Mapping[str, Iterable[object]] | None = None,
     tag: str | tuple[str, ...] | None = None,
     default: object = None,
     hide_default: bool = False,
@@ -302,6 +323,7 @@ def child(
     :param repeat: which one counts when there are several: ``first`` (libvirt's XPath readers), ``last`` (its loops
         over
         children) or ``refuse`` with the message ``repeated``.
+    :param single: false: the schema accepts several.
     """
     return Field("union" if tag is not None else "child", locals())
 
@@ -316,6 +338,10 @@ def children(
     shown: Callable[..., bool] | None = None,
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
+    demanded: bool | Mapping[str, Iterable[object]] | None = None,
+    beside: Mapping[str, Iterable[object]] | None = None,
+    single: bool | None = None,
+    tagged: bool = False,
     tag: str | tuple[str, ...] | None = None,
     default: object = None,
     hide_default: bool = False,
@@ -336,6 +362,9 @@ def children(
     :param tag: ``"@type"`` or ``("@mode", "@type")``: the attribute(s) of each element that select(s) its class
         (:func:`union`).
     :param default: tag value that stands when the attribute is absent.
+    :param demanded: whether the schema demands at least one.
+    :param single: the schema accepts no more than one, although libvirt reads several.
+    :param tagged: the schema demands the tag, although there is a default.
     """
     return Field("children", locals())
 
@@ -354,6 +383,8 @@ def union(
     shown: Callable[..., bool] | None = None,
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
+    demanded: bool | Mapping[str, Iterable[object]] | None = None,
+    beside: Mapping[str, Iterable[object]] | None = None,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,

@@ -7,7 +7,7 @@ unions, fields with ``only``) is accepted only beside that value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from xml.sax.saxutils import escape, quoteattr
 
 from virtcore.xml.declare import declaration
@@ -28,10 +28,17 @@ ANY = (
 EMPTY = "<empty/>"
 
 
-def schema(*classes: type) -> str:
-    """A RELAX NG schema (XML syntax) for documents with one of these root elements."""
-    grammar = _Grammar()
-    start = choice(grammar.element(cls, declaration(cls).ns) for cls in classes)
+def schema(*classes: type, parts_of: type | None = None, status: bool = False) -> str:
+    """A RELAX NG schema (XML syntax) for documents with one of these root elements.
+
+    :param parts_of: also for documents that are one child element of this class (a single device of ``Devices``).
+    :param status: with what only the driver's own status files have.
+    """
+    grammar = _Grammar(status)
+    roots = [grammar.element(cls, declaration(cls).ns) for cls in classes]
+    if parts_of is not None:
+        roots += grammar.parts(parts_of)
+    start = choice(roots)
     defines = "\n".join(f'<define name="{name}">{body}</define>' for name, body in grammar.defines.items())
     return f"{HEAD}\n<start>{start}</start>\n{defines}\n{ANY}\n</grammar>\n"
 
@@ -100,6 +107,12 @@ def scalar(slot: Slot) -> str:
     return codec.datatype
 
 
+#: Units of sizes.
+UNIT = (
+    '<data type="string"><param name="pattern">([bB]([yY][tT][eE][sS]?)?)|([kKmMgGtTpPeE]([iI]?[bB])?)</param></data>'
+)
+
+
 def spelled(slot: Slot, value: object) -> object:
     """A field's value as it is written; None stays None."""
     if value is None or isinstance(value, str) or slot.codec is None:
@@ -163,7 +176,8 @@ class _Content:
 
 
 class _Grammar:
-    def __init__(self) -> None:
+    def __init__(self, status: bool) -> None:
+        self.status = status
         self.defines: dict[str, str] = {}
         self.names: dict[tuple[object, ...], str] = {}
 
@@ -181,6 +195,27 @@ class _Grammar:
             )
         return f'<ref name="{known}"/>'
 
+    def demanded(self, slot: Slot, decider: Slot | None = None, word: object = None) -> bool:
+        """Whether a document is refused without it.
+
+        :param word: value of the sibling it may depend on.
+        """
+        field = slot.field
+        # What a driver writes for itself need not have what users must say.
+        if field.demanded is None or self.status:
+            return field.required
+        if isinstance(field.demanded, Mapping):
+            (wanted,) = field.demanded.values()
+            return decider is not None and word in {spelled(decider, value) for value in wanted}
+        return bool(field.demanded)
+
+    def parts(self, cls: type) -> list[str]:
+        """The patterns of a class's child elements."""
+        content = _Content()
+        plan = plan_of(cls)
+        self.fill(content, plan, plan.entries, declaration(cls).ns, {})
+        return [pattern for patterns in content.children.values() for pattern, _, _ in patterns]
+
     def tag_values(self, cls: type, tags: tuple[str, ...]) -> dict[str, list[str]]:
         """By tag attribute the values under which a member serves."""
         found: dict[str, list[str]] = {tag: [] for tag in tags}
@@ -193,6 +228,9 @@ class _Grammar:
     def body(self, plan: Plan, ns: Namespace | None, tags: dict[str, list[str]]) -> str:
         content = _Content()
         self.fill(content, plan, plan.entries, ns, tags)
+        if self.status:
+            # What a driver notes beside an object; its form is the driver's own.
+            content.child("privateData", named_element("privateData", None, '<ref name="any"/>'))
         return content.pattern()
 
     def fill(
@@ -205,7 +243,11 @@ class _Grammar:
     ) -> None:
         """Adds what the entries say; what hangs on an attribute's value goes, with that attribute, into a choice."""
         # What only the driver's own status files have is no part of the documents that users write.
-        entries = [entry for entry in entries if isinstance(entry, Wrap) or entry.field.read != Mode.STATUS]
+        if not self.status:
+            entries = [entry for entry in entries if isinstance(entry, Wrap) or entry.field.read != Mode.STATUS]
+        undocumented = plan.declared.undocumented
+        if undocumented:
+            entries = [entry for entry in entries if isinstance(entry, Wrap) or entry.key not in undocumented]
         # What is printed twice only matters where no field reads it.
         entries = sorted(entries, key=lambda entry: isinstance(entry, Slot) and entry.kind == "printed")
         slots = [entry for entry in entries if isinstance(entry, Slot)]
@@ -216,27 +258,37 @@ class _Grammar:
             if key is not None and key in own:
                 dependent.setdefault(key, []).append(slot)
         hanging = {id(slot) for group_ in dependent.values() for slot in group_}
-        exclusive: dict[str, list[Slot]] = {}
+        exclusive: dict[str, dict[str, list[Slot | Wrap]]] = {}
         for entry in entries:
             if isinstance(entry, Wrap):
-                inner = _Content()
-                self.fill(inner, plan, entry.entries, ns, {})
-                content.child(entry.name, named_element(entry.name, ns, inner.pattern()), many=False)
+                first = next(plan.slots(entry.entries))
+                if first.field.exclusive is not None and first.kind != "attribute":
+                    exclusive.setdefault(first.field.exclusive, {})[entry.name] = [entry]
+                else:
+                    self.add_wrapper(content, plan, entry, ns)
             elif id(entry) in hanging or entry.key in dependent:
                 continue
             elif entry.field.exclusive is not None:
-                exclusive.setdefault(entry.field.exclusive, []).append(entry)
+                name, _, alternative = entry.field.exclusive.partition("/")
+                exclusive.setdefault(name, {}).setdefault(alternative or entry.key, []).append(entry)
             else:
                 self.add(content, entry, ns, tags)
         for key, group_ in dependent.items():
             content.choices.append(self.by_value(own[key], group_, ns, tags))
         for alternatives in exclusive.values():
             patterns = []
-            for slot in alternatives:
+            for together in alternatives.values():
                 alone = _Content()
-                self.add(alone, slot, ns, tags, needed=True)
+                for one in together:
+                    if isinstance(one, Wrap):
+                        self.add_wrapper(alone, plan, one, ns, needed=True)
+                    else:
+                        self.add(alone, one, ns, tags, needed=True if len(together) == 1 else None)
                 patterns.append(alone.pattern())
-            content.branches.append(optional(choice(patterns)))
+            pattern = choice(patterns)
+            single = [together[0] for together in alternatives.values() if len(together) == 1]
+            needed = any(isinstance(one, Slot) and self.demanded(one) for one in single)
+            content.branches.append(pattern if needed else optional(pattern))
         covered = plan.attribute_names()
         for tag, words in tags.items():
             if tag not in covered:
@@ -245,8 +297,11 @@ class _Grammar:
     @staticmethod
     def depends_on(slot: Slot) -> str | None:
         """The sibling field whose value decides on this one, where it is one."""
-        if slot.field.only is not None:
-            return next(iter(slot.field.only)) if len(slot.field.only) == 1 else None
+        for value in (slot.field.values_beside or {}).values():
+            return next(iter(value))
+        for conditions in (slot.field.only, slot.field.beside, slot.field.demanded):
+            if isinstance(conditions, Mapping):
+                return next(iter(conditions)) if len(conditions) == 1 else None
         siblings = [tag for tag in slot.tags if not tag.startswith("@")]
         if slot.kind == "union" and len(slot.tags) == 1 and siblings:
             return siblings[0]
@@ -260,26 +315,33 @@ class _Grammar:
         for slot in slots:
             for cls in slot.types if slot.tags else ():
                 words.update(dict.fromkeys(plain(tag) for tag in declaration(cls).tags))
-            for allowed in (slot.field.only or {}).values():
+            for allowed in (slot.field.only or slot.field.beside or {}).values():
                 words.update(dict.fromkeys(spelled(decider, value) for value in allowed if value is not None))
         variants: dict[str, tuple[_Content, list[object]]] = {}
         for word in (*words, None):
             content = _Content()
             for slot in slots:
-                if slot.field.only is not None:
-                    (allowed,) = slot.field.only.values()
-                    if word in {spelled(decider, value) for value in allowed}:
-                        self.add(content, slot, ns, {})
+                conditions = slot.field.only or slot.field.beside
+                if conditions is not None:
+                    (allowed,) = conditions.values()
+                    if word not in {spelled(decider, value) for value in allowed}:
+                        continue
+                if slot.field.values_beside is not None:
+                    self.add_some_values(content, slot, word)
+                    continue
+                meant = plain(slot.field.default) if word is None and slot.kind == "union" else word
+                if slot.kind == "union" and not any(tag.startswith("@") for tag in slot.tags):
+                    self.add_member(content, slot, ns, meant, self.demanded(slot, decider, meant))
                 else:
-                    self.add_member(content, slot, ns, plain(slot.field.default) if word is None else word)
+                    self.add(content, slot, ns, {}, self.demanded(slot, decider, meant))
             variants.setdefault(content.pattern(), (content, []))[1].append(word)
         alternatives = []
         for content, these in variants.values():
             absent = None in these
             if these != [None]:
-                needed = decider.field.required or not absent
+                needed = self.demanded(decider) or not absent
                 content.attribute(decider.name, values(str(word) for word in these if word is not None), needed)
-            elif decider.field.required:
+            elif self.demanded(decider):
                 continue
             alternatives.append(content)
         if not decider.words and not tags.get(decider.name):
@@ -291,7 +353,28 @@ class _Grammar:
             alternatives.append(other)
         return alternatives
 
-    def add_member(self, content: _Content, slot: Slot, ns: Namespace | None, word: object) -> None:
+    def add_wrapper(
+        self, content: _Content, plan: Plan, wrap: Wrap, ns: Namespace | None, needed: bool | None = None
+    ) -> None:
+        inner = _Content()
+        # What makes a choice between wrappers is no choice within one.
+        self.fill(inner, plan, wrap.entries, ns, {})
+        if needed is None:
+            needed = any(slot.field.required for slot in plan.slots(wrap.entries))
+        content.child(wrap.name, named_element(wrap.name, ns, inner.pattern()), needed)
+
+    def add_some_values(self, content: _Content, slot: Slot, word: object) -> None:
+        """Adds an attribute with those of its values that may stand beside a sibling's value."""
+        conditions = slot.field.values_beside or {}
+        refused = {
+            plain(value)
+            for value, siblings in conditions.items()
+            for allowed in siblings.values()
+            if word not in {plain(each) for each in allowed}
+        }
+        content.attribute(slot.name, values(each for each in slot.words if each not in refused), self.demanded(slot))
+
+    def add_member(self, content: _Content, slot: Slot, ns: Namespace | None, word: object, needed: bool) -> None:
         for cls in slot.types:
             if word not in {plain(tag) for tag in declaration(cls).tags}:
                 continue
@@ -299,14 +382,18 @@ class _Grammar:
                 self.fill(content, plan_of(cls), plan_of(cls).entries, ns, {})
             else:
                 name = slot.field.name or declaration(cls).name or ""
-                content.child(name, self.element(cls, ns, slot.field.name), slot.field.required)
+                content.child(name, self.element(cls, ns, slot.field.name), needed)
 
     def add(
-        self, content: _Content, slot: Slot, ns: Namespace | None, tags: dict[str, list[str]], needed: bool = False
+        self,
+        content: _Content,
+        slot: Slot,
+        ns: Namespace | None,
+        tags: dict[str, list[str]],
+        needed: bool | None = None,
     ) -> None:
         """Adds one field that hangs on nothing."""
-        field = slot.field
-        required = field.required or needed
+        required = self.demanded(slot) if needed is None else needed
         add: dict[str, Callable[[], None]] = {
             "attribute": lambda: self.add_attribute(content, slot, ns, tags, required),
             "text": lambda: self.add_text(content, slot),
@@ -336,12 +423,12 @@ class _Grammar:
         for name in slot.names:
             content.attribute(name, pattern, required and len(slot.names) == 1)
         if slot.size is not None:
-            content.attribute(slot.size.unit_name, "<text/>")
+            content.attribute(slot.size.unit_name, UNIT)
 
     def add_text(self, content: _Content, slot: Slot) -> None:
         pattern = scalar(slot)
         if slot.size is not None:
-            content.attribute(slot.size.unit_name, "<text/>")
+            content.attribute(slot.size.unit_name, UNIT)
         content.text = pattern if slot.field.required or pattern == "<text/>" else choice([pattern, EMPTY])
 
     def add_leaf(self, content: _Content, slot: Slot, ns: Namespace | None, required: bool) -> None:
@@ -350,7 +437,7 @@ class _Grammar:
             pattern = choice([pattern, EMPTY])
         parts = [pattern]
         if slot.size is not None:
-            parts.insert(0, optional(named_attribute(slot.size.unit_name, "<text/>")))
+            parts.insert(0, optional(named_attribute(slot.size.unit_name, UNIT)))
         if slot.field.entry is not None:
             name, value = slot.field.entry
             parts.insert(0, named_attribute(name, values([value])))
@@ -358,7 +445,7 @@ class _Grammar:
             content.child(name, named_element(name, ns, group(parts)), required, slot.many)
 
     def add_elements(self, content: _Content, slot: Slot, ns: Namespace | None, required: bool) -> None:
-        many = slot.many
+        many = slot.many if slot.field.single is None else not slot.field.single
         if slot.field.inline:
             alternatives = []
             for cls in slot.types:
@@ -372,7 +459,7 @@ class _Grammar:
             name = slot.field.name or declaration(cls).name or ""
             by_name.setdefault(name, []).append(self.element(cls, ns, slot.field.name, slot.tag_attributes))
             default = slot.field.default
-            if slot.tag_attributes and default is not None and self.is_default(cls, default):
+            if slot.tag_attributes and default is not None and self.is_default(cls, default) and not slot.field.tagged:
                 by_name[name].append(self.element(cls, ns, slot.field.name))
         for name, patterns in by_name.items():
             content.child(name, choice(patterns), required and len(by_name) == 1, many)
@@ -396,7 +483,7 @@ class _Grammar:
             if slot.name not in content.attributes:
                 content.attribute(slot.name, "<text/>")
         elif field.as_ == "child":
-            if field.name is not None:
+            if field.name is not None and slot.name not in content.children:
                 content.child(slot.name, named_element(slot.name, ns, '<ref name="any"/>'), many=True)
         else:
             content.child(slot.name, named_element(slot.name, ns, "<text/>"))

@@ -151,7 +151,7 @@ def number(
         else:
             expected = "Expected integer value" if bits <= 32 else "Expected long long integer value"
     if base == 10:
-        data = f'<data type="{_XSD[bits, signed]}"/>' if not wraps else "pattern:[+-]?[0-9]+"
+        data = f'<data type="{_XSD[bits, signed]}"/>'
     elif base == 16:
         data = "pattern:(0x)?[0-9a-fA-F]+"
     elif base == 8:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import FILLED
 from virtcore.xml import INT, ON_OFF, UINT, ULONG, YES_NO, attribute, child, children, element, inherited, leaf, text
 
 if TYPE_CHECKING:
@@ -130,14 +131,17 @@ class MaxPhysAddr:
 @element("feature", doc="A processor feature and what the guest wants of it.")
 class CPUFeature:
     policy: CPUFeaturePolicy | None = attribute(
-        invalid="Invalid CPU feature policy", code=ErrorCode.CONFIG_UNSUPPORTED, doc="``require`` by default."
+        demanded=True,
+        invalid="Invalid CPU feature policy",
+        code=ErrorCode.CONFIG_UNSUPPORTED,
+        doc="``require`` by default.",
     )
-    name: str = attribute(required=True, missing="Invalid CPU feature name")
+    name: str = attribute(required=True, pattern=FILLED, missing="Invalid CPU feature name")
 
 
 @element("feature", doc="A feature that the host's processor has beyond its model.")
 class HostCPUFeature:
-    name: str = attribute(required=True, missing="Invalid CPU feature name")
+    name: str = attribute(required=True, pattern=FILLED, missing="Invalid CPU feature name")
 
 
 @element(None, doc="What guest and host processors share, behind model and vendor.")

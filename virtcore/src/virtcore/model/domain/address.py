@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeAlias
 
+from virtcore.model.patterns import CSSID, DEVNO, POSITIVE, SSID
 from virtcore.model.storage.source import BUS_PATTERN, FUNCTION_PATTERN, SLOT_PATTERN
 from virtcore.xml import HEX, ON_OFF, YES_NO, attribute, child, element, inherited
 
@@ -127,9 +128,19 @@ class VirtioS390Address:
 class CCWAddress:
     """A channel I/O device number on s390."""
 
-    cssid: int | None = attribute(codec=HEX("0x%x"), doc="channel subsystem, virtual devices have 0xfe")
-    ssid: int | None = attribute(codec=HEX("0x%x"), doc="subchannel set, 0 to 3")
-    devno: int | None = attribute(codec=HEX("0x%04x"), doc="device number")
+    cssid: int | None = attribute(
+        codec=HEX("0x%x"),
+        demanded=True,
+        exclusive="number/all",
+        pattern=CSSID,
+        doc="channel subsystem, virtual devices have 0xfe",
+    )
+    ssid: int | None = attribute(
+        codec=HEX("0x%x"), demanded=True, exclusive="number/all", pattern=SSID, doc="subchannel set, 0 to 3"
+    )
+    devno: int | None = attribute(
+        codec=HEX("0x%04x"), demanded=True, exclusive="number/all", pattern=DEVNO, doc="device number"
+    )
 
 
 @element("address", tag=AddressType.VIRTIO_MMIO)
@@ -182,6 +193,7 @@ class Device:
         "name",
         within="alias",
         blank=False,
+        demanded=True,
         pattern=r"[a-zA-Z0-9_\-.]+",
         doc="identifier of the device; ``ua-`` names are the user's",
     )
@@ -199,10 +211,12 @@ class BootableDevice(Device):
         "order",
         within="boot",
         nonzero=True,
+        demanded=True,
+        pattern=POSITIVE,
         missing="Missing required attribute 'order' in element 'boot'",
         doc="place in the boot order, from 1",
     )
-    loadparm: str | None = attribute(within="boot", doc="boot menu entry on s390")
+    loadparm: str | None = attribute(within="boot", pattern=r"[a-zA-Z0-9.\s]{1,8}", doc="boot menu entry on s390")
     _device = inherited()
 
 
@@ -210,12 +224,15 @@ class BootableDevice(Device):
 class ROMDevice(Device):
     """A bootable PCI device whose option ROM may be tuned."""
 
-    boot_order: int | None = attribute("order", within="boot", nonzero=True, doc="place in the boot order, from 1")
-    loadparm: str | None = attribute(within="boot", doc="boot menu entry on s390")
+    boot_order: int | None = attribute(
+        "order", within="boot", nonzero=True, demanded=True, pattern=POSITIVE, doc="place in the boot order, from 1"
+    )
+    loadparm: str | None = attribute(within="boot", pattern=r"[a-zA-Z0-9.\s]{1,8}", doc="boot menu entry on s390")
     alias: str | None = attribute(
         "name",
         within="alias",
         blank=False,
+        demanded=True,
         pattern=r"[a-zA-Z0-9_\-.]+",
         doc="identifier of the device; ``ua-`` names are the user's",
     )

@@ -112,7 +112,7 @@ class Timer:
 @element("clock", doc="What the guest's clock follows.")
 class Clock:
     offset: ClockOffset | None = attribute(
-        blank=False, invalid="unknown clock offset '{value}'", code=ErrorCode.CONFIG_UNSUPPORTED
+        demanded=True, blank=False, invalid="unknown clock offset '{value}'", code=ErrorCode.CONFIG_UNSUPPORTED
     )
     adjustment: int | str | None = attribute(
         codec=_ADJUSTMENT,

@@ -173,11 +173,12 @@ class Controller(Device):
         "name",
         within="alias",
         blank=False,
+        demanded=True,
         pattern=r"[a-zA-Z0-9_\-.]+",
         doc="identifier of the device; ``ua-`` names are the user's",
     )
     master_startport: int | None = attribute(
-        "startport", within="master", doc="first port of the master that a USB companion serves"
+        "startport", within="master", demanded=True, doc="first port of the master that a USB companion serves"
     )
     acpi_index: int | None = attribute(
         "index", within="acpi", nonzero=True, doc="index the guest names the device by", since="7.3.0"
@@ -262,7 +263,7 @@ class PCIController(Controller):
         repeat="refuse", repeated="Multiple <target> elements in controller definition not allowed"
     )
     _controller = inherited()
-    model: PCIControllerModel | None = attribute(invalid=_UNKNOWN, code=_CODE, doc="kind of bus")
+    model: PCIControllerModel | None = attribute(demanded=True, invalid=_UNKNOWN, code=_CODE, doc="kind of bus")
     pcihole64: int | None = leaf(
         codec=scaled("KiB"),
         only={"model": (PCIControllerModel.PCI_ROOT, PCIControllerModel.PCIE_ROOT)},

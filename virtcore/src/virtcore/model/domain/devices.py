@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import ABSOLUTE_PATH
 from virtcore.xml import child, children, element, leaf, printed
 
 if TYPE_CHECKING:
@@ -60,9 +61,11 @@ _INTERNAL = ErrorCode.INTERNAL_ERROR
 class Devices:
     """All devices of a domain, in the order libvirt prints them."""
 
-    emulator: str | None = leaf(doc="path of the emulator's program")
+    emulator: str | None = leaf(pattern=ABSOLUTE_PATH, doc="path of the emulator's program")
     disks: list[Disk] = children("disk", doc="disks, CD-ROM and floppy drives")
-    controllers: list[AnyController] = children("controller", tag="@type", default="ide", doc="controllers of buses")
+    controllers: list[AnyController] = children(
+        "controller", tag="@type", default="ide", tagged=True, doc="controllers of buses"
+    )
     leases: list[Lease] = children("lease", doc="leases of a lock manager")
     filesystems: list[Filesystem] = children("filesystem", doc="shared folders, container mounts")
     interfaces: list[Interface] = children("interface", doc="network interfaces")

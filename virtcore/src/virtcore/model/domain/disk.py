@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from virtcore.errors import ErrorCode
 from virtcore.model.domain.address import BootableDevice
+from virtcore.model.patterns import GENERIC_NAME
 from virtcore.model.storage.secret import Auth, Encryption
 from virtcore.model.storage.source import Source, StorageFormat, StorageType
 from virtcore.xml import (
@@ -199,7 +200,7 @@ class IOThreadMapping:
 class DiskDriver(VirtioOptions):
     """Emulator-side options of a disk."""
 
-    name: str | None = attribute(doc="emulator's driver, such as qemu")
+    name: str | None = attribute(pattern=GENERIC_NAME, doc="emulator's driver, such as qemu")
     type: StorageFormat | None = attribute(
         invalid="unknown driver format value '{value}'", code=ErrorCode.CONFIG_UNSUPPORTED, doc="format of the image"
     )
@@ -232,7 +233,9 @@ class DiskDriver(VirtioOptions):
 class BackingFormat:
     """Format of a backing or mirror image."""
 
-    type: StorageFormat | None = attribute(invalid="unknown storage source format '{value}'", doc="format of the image")
+    type: StorageFormat | None = attribute(
+        demanded=True, invalid="unknown storage source format '{value}'", doc="format of the image"
+    )
     metadata_cache_max_size: int | None = leaf(
         "max_size",
         within="metadata_cache",
@@ -278,9 +281,9 @@ class DiskMirror:
 class DiskGeometry:
     """Geometry the guest is told."""
 
-    cyls: int | None = attribute(doc="cylinders")
-    heads: int | None = attribute(doc="heads")
-    secs: int | None = attribute(doc="sectors per track")
+    cyls: int | None = attribute(demanded=True, doc="cylinders")
+    heads: int | None = attribute(demanded=True, doc="heads")
+    secs: int | None = attribute(demanded=True, doc="sectors per track")
     trans: GeometryTranslation | None = attribute(doc="translation by the BIOS")
 
     @property
@@ -303,7 +306,7 @@ class DiskTarget:
     """How the guest names the disk, and the bus it is on."""
 
     dev: str | None = attribute(
-        pattern="(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+", doc="logical device name, such as vda"
+        demanded=True, pattern="(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+", doc="logical device name, such as vda"
     )
     bus: DiskBus | None = attribute(doc="bus; by default derived from dev")
     tray: DiskTray | None = attribute(omit=DiskTray.CLOSED, doc="state of the tray")
@@ -313,8 +316,8 @@ class DiskTarget:
     rotation_rate: int | None = attribute(omit=0, doc="rotations per minute, 1 for solid state", since="7.3.0")
 
 
-def _limit(doc: str) -> int | None:
-    field: int | None = leaf(codec=ULONG, omit=0, doc=doc)
+def _limit(doc: str, choice: str | None = None) -> int | None:
+    field: int | None = leaf(codec=ULONG, omit=0, exclusive=choice, doc=doc)
     return field
 
 
@@ -322,18 +325,18 @@ def _limit(doc: str) -> int | None:
 class IOTune:
     """Limits of a disk's throughput; absent or 0 is unlimited."""
 
-    total_bytes_sec: int | None = _limit("bytes a second")
-    read_bytes_sec: int | None = _limit("bytes read a second")
-    write_bytes_sec: int | None = _limit("bytes written a second")
-    total_iops_sec: int | None = _limit("operations a second")
-    read_iops_sec: int | None = _limit("reads a second")
-    write_iops_sec: int | None = _limit("writes a second")
-    total_bytes_sec_max: int | None = _limit("bytes a second in a burst")
-    read_bytes_sec_max: int | None = _limit("bytes read a second in a burst")
-    write_bytes_sec_max: int | None = _limit("bytes written a second in a burst")
-    total_iops_sec_max: int | None = _limit("operations a second in a burst")
-    read_iops_sec_max: int | None = _limit("reads a second in a burst")
-    write_iops_sec_max: int | None = _limit("writes a second in a burst")
+    total_bytes_sec: int | None = _limit("bytes a second", "bytes/total")
+    read_bytes_sec: int | None = _limit("bytes read a second", "bytes/split")
+    write_bytes_sec: int | None = _limit("bytes written a second", "bytes/split")
+    total_iops_sec: int | None = _limit("operations a second", "iops/total")
+    read_iops_sec: int | None = _limit("reads a second", "iops/split")
+    write_iops_sec: int | None = _limit("writes a second", "iops/split")
+    total_bytes_sec_max: int | None = _limit("bytes a second in a burst", "bytes_max/total")
+    read_bytes_sec_max: int | None = _limit("bytes read a second in a burst", "bytes_max/split")
+    write_bytes_sec_max: int | None = _limit("bytes written a second in a burst", "bytes_max/split")
+    total_iops_sec_max: int | None = _limit("operations a second in a burst", "iops_max/total")
+    read_iops_sec_max: int | None = _limit("reads a second in a burst", "iops_max/split")
+    write_iops_sec_max: int | None = _limit("writes a second in a burst", "iops_max/split")
     size_iops_sec: int | None = _limit("bytes that count as one operation")
     group_name: str | None = leaf(doc="disks with the same name share the limits", since="3.0.0")
     total_bytes_sec_max_length: int | None = _limit("seconds a burst may last")
@@ -348,7 +351,7 @@ class IOTune:
 class ThrottleFilter:
     """A throttle group the disk's I/O passes."""
 
-    group: str | None = attribute(doc="name of the group")
+    group: str | None = attribute(demanded=True, doc="name of the group")
 
 
 @element("transient", empty="keep")
@@ -373,7 +376,10 @@ class Disk(BootableDevice):
     """A disk, CD-ROM or floppy drive."""
 
     type: StorageType | None = attribute(doc="kind of source; file by default")
-    device: DiskDevice | None = attribute(doc="how the guest sees it; disk by default")
+    device: DiskDevice | None = attribute(
+        values_beside={DiskDevice.LUN: {"type": (StorageType.BLOCK, StorageType.NETWORK, StorageType.VOLUME)}},
+        doc="how the guest sees it; disk by default",
+    )
     model: DiskModel | None = attribute(doc="variant of the virtio device", since="5.2.0")
     rawio: bool | None = attribute(codec=YES_NO, doc="whether the process may send raw SCSI commands")
     sgio: SGIO | None = attribute(doc="which SCSI commands pass")
@@ -382,7 +388,9 @@ class Disk(BootableDevice):
     )
     driver: DiskDriver | None = child()
     auth: Auth | None = child()
-    source: Source | None = union(tag="type", default=StorageType.FILE)
+    source: Source | None = union(
+        tag="type", default=StorageType.FILE, demanded={"type": (StorageType.NETWORK, StorageType.VHOSTUSER)}
+    )
     backing_store: BackingStore | None = child()
     backend_domain: str | None = attribute(
         "name", within="backenddomain", blank=False, doc="Xen domain that serves the disk"
@@ -390,18 +398,18 @@ class Disk(BootableDevice):
     geometry: DiskGeometry | None = child(shown=lambda self: self.geometry.is_complete)
     blockio: BlockIO | None = child()
     mirror: DiskMirror | None = child(when=Mode.LIVE, read=Mode.LIVE)
-    target: DiskTarget | None = child()
-    iotune: IOTune | None = child()
+    target: DiskTarget | None = child(demanded=True)
+    iotune: IOTune | None = child(exclusive="throttling")
     throttle_filters: list[ThrottleFilter] = children(
-        within="throttlefilters", doc="throttle groups in order", since="11.2.0"
+        within="throttlefilters", exclusive="throttling", doc="throttle groups in order", since="11.2.0"
     )
     readonly: bool = flag(doc="the guest cannot write")
     shareable: bool = flag(doc="other domains may use it at the same time")
     transient: TransientDisk | None = child()
     serial: str | None = leaf(pattern=r"[A-Za-z0-9_\.\+\- ]+", doc="serial number")
     wwn: str | None = leaf(pattern="(0x)?[0-9a-fA-F]{16}", doc="world wide name")
-    vendor: str | None = leaf(doc="vendor of a SCSI disk, at most 8 characters")
-    product: str | None = leaf(doc="product of a SCSI disk, at most 16 characters")
+    vendor: str | None = leaf(pattern="[ -~]{0,8}", doc="vendor of a SCSI disk, at most 8 characters")
+    product: str | None = leaf(pattern="[ -~]{0,40}", doc="product of a SCSI disk, at most 40 characters")
     encryption: Encryption | None = child()
     _device = inherited()
     private_data: object | None = private(point="disk", doc="what the driver knows of the disk")

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import ONE_LINE
 from virtcore.xml import (
     INT,
     UINT,
@@ -123,7 +124,9 @@ class Domain:
         doc="What runs it.",
     )
     id: int | None = attribute(codec=INT, minimum=0, when=Mode.LIVE, read=Mode.LIVE, doc="Number while it runs.")
-    name: str = leaf(required=True, missing="", missing_code=ErrorCode.NO_NAME, doc="Unique on its host.")
+    name: str = leaf(
+        required=True, pattern=ONE_LINE, missing="", missing_code=ErrorCode.NO_NAME, doc="Unique on its host."
+    )
     uuid: str | None = leaf(
         codec=UUID, invalid="malformed uuid element", code=ErrorCode.INTERNAL_ERROR, doc="Unique everywhere."
     )

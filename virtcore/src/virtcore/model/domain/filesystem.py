@@ -8,6 +8,7 @@ from typing import TypeAlias
 from virtcore.errors import ErrorCode
 from virtcore.model.domain.address import BootableDevice
 from virtcore.model.domain.disk import VirtioOptions
+from virtcore.model.patterns import ABSOLUTE_DIR, ABSOLUTE_PATH, GENERIC_NAME
 from virtcore.model.storage.source import StorageFormat
 from virtcore.xml import (
     INT,
@@ -198,29 +199,35 @@ class GIDRange(IDRange):
 class DirectorySource:
     """A directory of the host, or the socket of a running virtiofsd."""
 
-    dir: str | None = attribute(shown=lambda self: self.socket is None, doc="path of the directory")
-    socket: str | None = attribute(doc="path of the socket", since="7.0.0")
+    dir: str | None = attribute(
+        shown=lambda self: self.socket is None,
+        demanded=True,
+        pattern=ABSOLUTE_DIR,
+        exclusive="place",
+        doc="path of the directory",
+    )
+    socket: str | None = attribute(pattern=ABSOLUTE_PATH, exclusive="place", doc="path of the socket", since="7.0.0")
 
 
 @element("source", tag=FilesystemType.BLOCK)
 class FilesystemBlockSource:
     """A block device with a file system (containers)."""
 
-    dev: str | None = attribute(doc="path of the device")
+    dev: str | None = attribute(demanded=True, pattern=ABSOLUTE_PATH, doc="path of the device")
 
 
 @element("source", tag=FilesystemType.FILE)
 class FilesystemFileSource:
     """An image with a file system (containers)."""
 
-    file: str | None = attribute(doc="path of the image")
+    file: str | None = attribute(demanded=True, pattern=ABSOLUTE_PATH, doc="path of the image")
 
 
 @element("source", tag=FilesystemType.TEMPLATE)
 class TemplateSource:
     """An OpenVZ template."""
 
-    name: str | None = attribute(doc="name of the template")
+    name: str | None = attribute(demanded=True, pattern=GENERIC_NAME, doc="name of the template")
 
 
 @element("source", tag=FilesystemType.RAM)
@@ -264,8 +271,10 @@ class Filesystem(BootableDevice):
     binary: VirtiofsBinary | None = child()
     uid_map: list[UIDRange] = children(within="idmap", doc="user identifiers (virtiofs)", since="10.0.0")
     gid_map: list[GIDRange] = children(within="idmap", doc="group identifiers (virtiofs)", since="10.0.0")
-    source: FilesystemSource | None = union(tag="type", default=FilesystemType.MOUNT)
-    target: str | None = attribute("dir", within="target", blank=False, doc="mount point, or tag of the share")
+    source: FilesystemSource | None = union(tag="type", default=FilesystemType.MOUNT, demanded=True)
+    target: str | None = attribute(
+        "dir", within="target", blank=False, demanded=True, doc="mount point, or tag of the share"
+    )
     readonly: bool = flag(doc="the guest cannot write")
     _device = inherited()
     space_hard_limit: int | None = leaf(

@@ -192,7 +192,7 @@ class PCIHostdevSource(HostdevSource):
     write_filtering: bool | None = attribute(
         "writeFiltering", codec=YES_NO, doc="whether configuration writes are filtered (Xen)"
     )
-    address: SourcePCIAddress | None = child()
+    address: SourcePCIAddress | None = child(demanded=True)
     original_states: list[PCIOriginalState] = flags(
         within="origstates", when=Mode.PCI_ORIG_STATES, read=Mode.PCI_ORIG_STATES
     )
@@ -291,7 +291,7 @@ class Hostdev(ROMDevice):
     shareable: bool = flag(doc="other domains may use it at the same time (SCSI)")
 
 
-@element("hostdev", tag=(HostdevMode.SUBSYSTEM, HostdevType.PCI))
+@element("hostdev", tag=(HostdevMode.SUBSYSTEM, HostdevType.PCI), undocumented=("sgio", "rawio"))
 class PCIHostdev(Hostdev):
     """A PCI device of the host."""
 
@@ -304,7 +304,7 @@ class PCIHostdev(Hostdev):
     _hostdev = inherited()
 
 
-@element("hostdev", tag=(HostdevMode.SUBSYSTEM, HostdevType.USB))
+@element("hostdev", tag=(HostdevMode.SUBSYSTEM, HostdevType.USB), undocumented=("sgio", "rawio"))
 class USBHostdev(Hostdev):
     """A USB device of the host."""
 
@@ -328,7 +328,7 @@ class SCSIHostdev(Hostdev):
     _hostdev = inherited()
 
 
-@element("hostdev", tag=(HostdevMode.SUBSYSTEM, HostdevType.SCSI_HOST))
+@element("hostdev", tag=(HostdevMode.SUBSYSTEM, HostdevType.SCSI_HOST), undocumented=("sgio", "rawio"))
 class VHostSCSIHostdev(Hostdev):
     """A SCSI target through vhost-scsi."""
 

@@ -163,7 +163,7 @@ class NUMAMemory:
 @element("memnode", doc="Host nodes for the memory of one guest NUMA cell.")
 class MemNode:
     cellid: int = attribute(codec=UINT, required=True, doc="Guest cell.")
-    mode: NUMAMode | None = attribute()
+    mode: NUMAMode | None = attribute(demanded=True)
     nodeset: CpuSet = attribute(
         codec=_NODES, required=True, missing="Missing required nodeset attribute in memnode element"
     )

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import ABSOLUTE_PATH, UINT16
 from virtcore.xml import INT, UINT, YES_NO, Codec, Mode, attribute, child, children, element, leaf, text, union
 
 if TYPE_CHECKING:
@@ -98,7 +99,9 @@ class OSVariant:
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="Processor architecture; by default the host's.",
     )
-    machine: str | None = attribute(blank=False, doc="Machine type, as the hypervisor names it.")
+    machine: str | None = attribute(
+        blank=False, pattern=r"[a-zA-Z0-9_\.\-]+", doc="Machine type, as the hypervisor names it."
+    )
     type: OSType | None = text(
         invalid="unknown OS type '{value}'", code=ErrorCode.CONFIG_UNSUPPORTED, doc="Kind of guest."
     )
@@ -146,8 +149,10 @@ class ACPITable:
 
 @element("bootmenu", doc="Interactive choice of the boot device.")
 class BootMenu:
-    enable: bool | None = attribute(codec=YES_NO)
-    timeout: int | None = attribute(codec=UINT, doc="How long it waits for a key, in ms (0 to 65535).", since="1.2.8")
+    enable: bool | None = attribute(codec=YES_NO, demanded=True)
+    timeout: int | None = attribute(
+        codec=UINT, pattern=UINT16, doc="How long it waits for a key, in ms (0 to 65535).", since="1.2.8"
+    )
 
 
 # libvirt takes every other word for no.
@@ -172,11 +177,11 @@ class OS:
         doc="Firmware to choose automatically.",
         since="5.2.0",
     )
-    type: OSVariant | None = child("type")
+    type: OSVariant | None = child("type", demanded=True)
     firmware_features: list[FirmwareFeature] = children(
         "feature", within="firmware", unless=Mode.MIGRATABLE, since="7.2.0"
     )
-    init: str | None = leaf(doc="Program a container starts.")
+    init: str | None = leaf(pattern=ABSOLUTE_PATH, doc="Program a container starts.")
     initarg: list[str] = leaf(blank=True, doc="Its arguments.", since="0.9.13")
     initenv: list[InitEnv] = children("initenv")
     initdir: str | None = leaf(doc="Its working directory.")
@@ -184,11 +189,11 @@ class OS:
     initgroup: str | None = leaf(doc="Group it runs as.")
     loader: Loader | None = child("loader")
     nvram: NVRAMStore | None = child("nvram")
-    kernel: str | None = leaf(doc="Kernel on the host, booted directly.")
-    initrd: str | None = leaf(doc="Initial RAM disk for it.")
+    kernel: str | None = leaf(pattern=ABSOLUTE_PATH, doc="Kernel on the host, booted directly.")
+    initrd: str | None = leaf(pattern=ABSOLUTE_PATH, doc="Initial RAM disk for it.")
     cmdline: str | None = leaf(doc="Its command line.")
-    shim: str | None = leaf(doc="Shim that verifies it.", since="11.2.0")
-    dtb: str | None = leaf(doc="Device tree for it.", since="1.0.4")
+    shim: str | None = leaf(pattern=ABSOLUTE_PATH, doc="Shim that verifies it.", since="11.2.0")
+    dtb: str | None = leaf(pattern=ABSOLUTE_PATH, doc="Device tree for it.", since="1.0.4")
     root: str | None = leaf(doc="Root device for it.")
     acpi_tables: list[ACPITable] = children("table", within="acpi", since="1.3.5")
     boot: list[BootDevice] = attribute("dev", within="boot", doc="Classes of devices to boot from, in order.")

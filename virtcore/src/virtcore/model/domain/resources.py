@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import ABSOLUTE_PATH
 from virtcore.xml import INT, UINT, ULONG, YES_NO, Codec, attribute, child, children, element, leaf
 
 __all__ = [
@@ -82,26 +83,28 @@ class DefaultIOThread:
     thread_pool_max: int | None = attribute(codec=INT, minimum=0)
 
 
-def _limit(doc: str = "") -> int | None:
+def _limit(doc: str = "", choice: str | None = None) -> int | None:
     """A throttling limit of a group: printed when not zero."""
-    limit: int | None = leaf(codec=ULONG, omit=0, invalid="throttle group field '{name}' must be an integer", doc=doc)
+    limit: int | None = leaf(
+        codec=ULONG, omit=0, exclusive=choice, invalid="throttle group field '{name}' must be an integer", doc=doc
+    )
     return limit
 
 
 @element("throttlegroup", doc="I/O limits that several disks share.", since="11.2.0")
 class ThrottleGroup:
-    total_bytes_sec: int | None = _limit("Bytes per second.")
-    read_bytes_sec: int | None = _limit()
-    write_bytes_sec: int | None = _limit()
-    total_iops_sec: int | None = _limit("Operations per second.")
-    read_iops_sec: int | None = _limit()
-    write_iops_sec: int | None = _limit()
-    total_bytes_sec_max: int | None = _limit("Bytes per second in a burst.")
-    read_bytes_sec_max: int | None = _limit()
-    write_bytes_sec_max: int | None = _limit()
-    total_iops_sec_max: int | None = _limit("Operations per second in a burst.")
-    read_iops_sec_max: int | None = _limit()
-    write_iops_sec_max: int | None = _limit()
+    total_bytes_sec: int | None = _limit("Bytes per second.", choice="bytes/total")
+    read_bytes_sec: int | None = _limit(choice="bytes/split")
+    write_bytes_sec: int | None = _limit(choice="bytes/split")
+    total_iops_sec: int | None = _limit("Operations per second.", choice="iops/total")
+    read_iops_sec: int | None = _limit(choice="iops/split")
+    write_iops_sec: int | None = _limit(choice="iops/split")
+    total_bytes_sec_max: int | None = _limit("Bytes per second in a burst.", choice="bytes_max/total")
+    read_bytes_sec_max: int | None = _limit(choice="bytes_max/split")
+    write_bytes_sec_max: int | None = _limit(choice="bytes_max/split")
+    total_iops_sec_max: int | None = _limit("Operations per second in a burst.", choice="iops_max/total")
+    read_iops_sec_max: int | None = _limit(choice="iops_max/split")
+    write_iops_sec_max: int | None = _limit(choice="iops_max/split")
     size_iops_sec: int | None = _limit("Bytes that count as one operation.")
     total_bytes_sec_max_length: int | None = _limit("Longest burst, in seconds.")
     read_bytes_sec_max_length: int | None = _limit()
@@ -114,7 +117,7 @@ class ThrottleGroup:
 
 @element("resource", doc="Where the guest is accounted on the host.")
 class Resource:
-    partition: str | None = leaf(doc="Resource partition (a cgroup path).")
+    partition: str | None = leaf(pattern=ABSOLUTE_PATH, doc="Resource partition (a cgroup path).")
     fibrechannel_appid: str | None = attribute(
         "appid",
         within="fibrechannel",

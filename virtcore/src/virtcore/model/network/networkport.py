@@ -10,6 +10,7 @@ from virtcore.model.domain.hostdev import PCIHostdevDriver
 from virtcore.model.domain.interface import MacvtapMode
 from virtcore.model.network.port import MACTableManager
 from virtcore.model.network.port_rules import settle_bandwidth, settle_virtualport, settle_vlan
+from virtcore.model.patterns import DEVICE_NAME
 from virtcore.model.pci import verify_pci
 from virtcore.model.storage.source import SourcePCIAddress
 from virtcore.xml import MAC, UUID, YES_NO, Stage, attribute, child, element, extras, leaf
@@ -50,7 +51,9 @@ class NoPlug:
 class BridgePlug:
     """Plugged into a bridge of the host."""
 
-    bridge: str = attribute(required=True, missing="Missing network port bridge name", doc="name of the bridge")
+    bridge: str = attribute(
+        required=True, pattern=DEVICE_NAME, missing="Missing network port bridge name", doc="name of the bridge"
+    )
     mac_table_manager: MACTableManager | None = attribute(
         "macTableManager",
         invalid="Invalid macTableManager setting '{value}' in network port",
@@ -67,9 +70,13 @@ class NetworkPlug(BridgePlug):
 class DirectPlug:
     """Directly on a device of the host."""
 
-    dev: str = attribute(required=True, missing="Missing network port link device name", doc="name of the device")
+    dev: str = attribute(
+        required=True, pattern=DEVICE_NAME, missing="Missing network port link device name", doc="name of the device"
+    )
     mode: MacvtapMode | None = attribute(
-        invalid="Invalid mode setting '{value}' in network port", doc="how it reaches its neighbours; vepa by default"
+        demanded=True,
+        invalid="Invalid mode setting '{value}' in network port",
+        doc="how it reaches its neighbours; vepa by default",
     )
 
 
@@ -94,7 +101,7 @@ class NetworkPort:
         **_needed("owner UUID"),
         doc="UUID of the domain.",
     )
-    group: str | None = leaf(doc="Port group of the network.")
+    group: str | None = leaf(pattern=DEVICE_NAME, doc="Port group of the network.")
     mac: str = attribute(
         "address",
         within="mac",
@@ -108,7 +115,7 @@ class NetworkPort:
     vlan: VLAN | None = child("vlan")
     port: PortOptions | None = child("port")
     trust_guest_rx_filters: bool | None = attribute(
-        "trustGuest", within="rxfilters", codec=YES_NO, doc="Follow the guest's receive filters."
+        "trustGuest", within="rxfilters", codec=YES_NO, demanded=True, doc="Follow the guest's receive filters."
     )
     plug: NoPlug | BridgePlug | NetworkPlug | DirectPlug | HostdevPlug | None = child(
         tag="@type",

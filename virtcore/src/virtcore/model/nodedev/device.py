@@ -295,7 +295,7 @@ class ParentDevice:
 
 @element("device", root=True, doc="A device of the host.")
 class NodeDevice:
-    name: str | None = leaf(doc="unique on its host")
+    name: str | None = leaf(demanded=True, doc="unique on its host")
     path: str | None = leaf(unless=Mode.INACTIVE, doc="path in sysfs")
     devnodes: list[Devnode] = children("devnode", doc="paths in /dev", since="3.9.0")
     parent: ParentDevice | None = child()

@@ -33,6 +33,7 @@ def identifier(what: str) -> Any:
     return attribute(
         codec=HEX("0x%04x", base=16),
         required=True,
+        pattern="0x[0-9a-fA-F]{1,4}",
         blank=False,
         missing=f"no {what} supplied for '{{document}}'",
         invalid=f"invalid {what} supplied for '{{document}}'",
@@ -41,12 +42,13 @@ def identifier(what: str) -> Any:
     )
 
 
-def s390_number(name: str, form: str, doc: str, *, base: int = 0) -> Any:
+def s390_number(name: str, form: str, doc: str, pattern: str, *, base: int = 0) -> Any:
     """A number of s390's channel subsystem or crypto cards, in hexadecimal."""
     return leaf(
         name,
         codec=HEX(form, base=base),
         required=True,
+        pattern=pattern,
         missing=f"missing {name} value for '{{document}}'",
         invalid=f"invalid {name} value '{{value}}' for '{{document}}'",
         code=ErrorCode.CONFIG_UNSUPPORTED,

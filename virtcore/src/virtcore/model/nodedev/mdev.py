@@ -40,22 +40,24 @@ class MdevType:
 class MdevTypesCapability:
     """The device can be divided into mediated devices."""
 
-    types: list[MdevType] = children(doc="kinds there are")
+    types: list[MdevType] = children(demanded=True, doc="kinds there are")
 
 
 @element("attr")
 class MdevAttribute:
     """A setting of the vendor's, written to the device in this order."""
 
-    name: str | None = attribute(blank=False, doc="name of the setting")
-    value: str | None = attribute(blank=False, doc="its value")
+    name: str | None = attribute(blank=False, demanded=True, doc="name of the setting")
+    value: str | None = attribute(blank=False, demanded=True, doc="its value")
 
 
 @element("capability", tag="mdev", empty="open", since="3.4.0")
 class MdevCapability:
     """A mediated device."""
 
-    type_id: str | None = attribute("id", within="type", blank=False, doc="the vendor's name of its kind")
+    type_id: str | None = attribute(
+        "id", within="type", blank=False, demanded=True, doc="the vendor's name of its kind"
+    )
     uuid: str | None = leaf(
         codec=UUID,
         invalid="Invalid uuid '{value}' for new mdev device",
@@ -67,6 +69,7 @@ class MdevCapability:
     iommu_group: int | None = attribute(
         "number",
         within="iommuGroup",
+        demanded=True,
         codec=number(32, wraps=True),
         blank=False,
         invalid="invalid iommuGroup number attribute for '{document}'",

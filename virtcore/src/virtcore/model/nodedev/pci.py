@@ -80,7 +80,10 @@ class PhysicalFunctionCapability:
     """The device is a virtual function of another one."""
 
     address: SourcePCIAddress | None = child(
-        required=True, missing="Missing address in 'phys_function' capability", doc="the physical function"
+        required=True,
+        demanded=False,
+        missing="Missing address in 'phys_function' capability",
+        doc="the physical function",
     )
 
 
@@ -154,7 +157,7 @@ class IOMMUGroup:
     """The devices that cannot be kept apart from this one."""
 
     number: int = attribute(required=True, doc="number of the group")
-    addresses: list[SourcePCIAddress] = children("address", doc="the devices, this one among them")
+    addresses: list[SourcePCIAddress] = children("address", demanded=True, doc="the devices, this one among them")
 
 
 @element("link", tag={LinkValidity.CAP, LinkValidity.STA})

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
 from virtcore.model.nodedev.fields import s390_number
+from virtcore.model.patterns import CSSID, DEVNO, SSID, UINT16
 from virtcore.xml import attribute, child, children, element, leaf, text
 
 if TYPE_CHECKING:
@@ -44,13 +45,18 @@ class CCWGroupType(StrEnum):
     QETH_LAYER3 = "qeth_layer3"
 
 
+#: How the schema has the numbers.
+AP_ADAPTER = "0x[0-9a-fA-F]{1,2}|[0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|25[0-5]"
+AP_DOMAIN = f"0x[0-9a-fA-F]{{1,4}}|{UINT16}"
+
+
 @element(None)
 class CCWAddress:
     """A place in the channel subsystem."""
 
-    cssid: int = s390_number("cssid", "0x%x", "channel subsystem")
-    ssid: int = s390_number("ssid", "0x%x", "subchannel set")
-    devno: int = s390_number("devno", "0x%04x", "number of the device", base=16)
+    cssid: int = s390_number("cssid", "0x%x", "channel subsystem", CSSID)
+    ssid: int = s390_number("ssid", "0x%x", "subchannel set", SSID)
+    devno: int = s390_number("devno", "0x%04x", "number of the device", DEVNO, base=16)
 
 
 @element("channel_dev_addr")
@@ -132,15 +138,15 @@ class CCWGroupCapability(_State, CCWAddress):
 class APCardCapability:
     """A crypto card."""
 
-    adapter: int = s390_number("ap-adapter", "0x%02x", "number of the card")
+    adapter: int = s390_number("ap-adapter", "0x%02x", "number of the card", AP_ADAPTER)
 
 
 @element("capability", tag="ap_queue", empty="open", since="7.0.0")
 class APQueueCapability:
     """A domain of a crypto card."""
 
-    adapter: int = s390_number("ap-adapter", "0x%02x", "number of the card")
-    domain: int = s390_number("ap-domain", "0x%04x", "number of the domain")
+    adapter: int = s390_number("ap-adapter", "0x%02x", "number of the card", AP_ADAPTER)
+    domain: int = s390_number("ap-domain", "0x%04x", "number of the domain", AP_DOMAIN)
 
 
 @element("capability", tag="ap_matrix", empty="open", since="7.0.0")

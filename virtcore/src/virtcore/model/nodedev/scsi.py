@@ -7,6 +7,7 @@ from typing import Any
 
 from virtcore.errors import ErrorCode
 from virtcore.model.nodedev.fields import NUMBER, known_number
+from virtcore.model.patterns import SCSI_WWN
 from virtcore.xml import INT, ULONG, Codec, Mode, children, element, leaf
 
 __all__ = [
@@ -29,9 +30,9 @@ __all__ = [
 class FCHostCapability:
     """The host is a fibre channel adapter."""
 
-    wwnn: str | None = leaf(doc="world wide node name")
-    wwpn: str | None = leaf(doc="world wide port name")
-    fabric_wwn: str | None = leaf(doc="world wide name of the fabric", since="1.2.0")
+    wwnn: str | None = leaf(demanded=True, pattern=SCSI_WWN, doc="world wide node name")
+    wwpn: str | None = leaf(demanded=True, pattern=SCSI_WWN, doc="world wide port name")
+    fabric_wwn: str | None = leaf(pattern=SCSI_WWN, doc="world wide name of the fabric", since="1.2.0")
 
 
 @element("capability", tag="vport_ops", empty="open")
@@ -47,7 +48,10 @@ class SCSIHostCapability:
     """A SCSI host."""
 
     host: int | None = leaf(
-        codec=NUMBER, invalid="invalid SCSI host ID supplied for '{document}'", code=ErrorCode.INTERNAL_ERROR
+        codec=NUMBER,
+        demanded=True,
+        invalid="invalid SCSI host ID supplied for '{document}'",
+        code=ErrorCode.INTERNAL_ERROR,
     )
     unique_id: int | None = leaf(
         codec=INT,

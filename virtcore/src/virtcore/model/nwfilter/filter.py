@@ -29,7 +29,12 @@ def _read_priority(text: str) -> int:
     return value if -HIGHEST_PRIORITY <= value <= HIGHEST_PRIORITY else DEFAULT_PRIORITY
 
 
-_PRIORITY: Codec[int] = Codec(_read_priority, "%d".__mod__, datatype=INT.datatype, safe=True)
+_PRIORITY: Codec[int] = Codec(
+    _read_priority,
+    "%d".__mod__,
+    datatype='<data type="int"><param name="minInclusive">-1000</param><param name="maxInclusive">1000</param></data>',
+    safe=True,
+)
 _STATEMATCH: Codec[bool] = Codec(
     lambda text: text != "0" and text.lower() != "false",
     {True: "true", False: "false"}.__getitem__,
@@ -80,7 +85,7 @@ class Rule:
     statematch: bool | None = attribute(
         codec=_STATEMATCH, omit=True, doc="false: the state of connections does not count", since="0.8.5"
     )
-    matches: list[AnyMatch] = children(doc="which packets; all of one protocol")
+    matches: list[AnyMatch] = children(single=True, doc="which packets; all of one protocol")
 
 
 @element("filter", root=True, empty="open", doc="A network filter.")

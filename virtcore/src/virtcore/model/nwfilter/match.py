@@ -44,7 +44,10 @@ __all__ = [
 
 #: ``no`` turns a match around; every other word changes nothing.
 _NEGATED: Codec[bool] = Codec(
-    lambda text: text == "no", {True: "no", False: "yes"}.__getitem__, datatype="pattern:yes|no", safe=True
+    lambda text: text == "no",
+    {True: "no", False: "yes"}.__getitem__,
+    datatype="<choice><value>yes</value><value>no</value></choice>",
+    safe=True,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from virtcore.model.patterns import XML_NAME
 from virtcore.xml import attribute, children, element
 
 __all__ = ["FilterParameter", "FilterReference", "settle_parameters"]
@@ -16,15 +17,17 @@ _VALUE = re.compile("[a-zA-Z0-9_.:]+")
 class FilterParameter:
     """A value for a variable of the filter."""
 
-    name: str | None = attribute(doc="name of the variable")
-    value: str | None = attribute(doc="value; several with one name make a list")
+    name: str | None = attribute(demanded=True, pattern="[a-zA-Z0-9_]+", doc="name of the variable")
+    value: str | None = attribute(
+        demanded=True, pattern=r"[a-zA-Z0-9_\.:]+", doc="value; several with one name make a list"
+    )
 
 
 @element("filterref")
 class FilterReference:
     """The use of a network filter."""
 
-    filter: str | None = attribute(doc="name of the filter")
+    filter: str | None = attribute(demanded=True, pattern=XML_NAME, doc="name of the filter")
     parameters: list[FilterParameter] = children("parameter", doc="values of its variables")
 
 

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _VARIABLE = re.compile(r"\$([A-Za-z0-9_]*)(?:\[\s*(@?)\s*\+?([0-9]{1,9})\s*\].*)?", re.DOTALL)
-_VARIABLE_PATTERN = r"\$[a-zA-Z0-9_]+(\[[ ]*@?[0-9]+[ ]*\])?"
+_VARIABLE_PATTERN = r"\$[ ]*[a-zA-Z0-9_]+(\[[ ]*@?[0-9]+[ ]*\])?[ ]*"
 _HIGHEST_ITERATOR = 1000
 
 #: Largest comment, in bytes.
@@ -63,13 +63,24 @@ def _read_variable(text: str) -> str:
     return f"${name}[@{index}]" if index else f"${name}"
 
 
-def _value(read: Callable[[str], str], pattern: str) -> Codec[str]:
-    """A value, or a variable in its place."""
+def _value(read: Callable[[str], str], pattern: str, *others: str) -> Codec[str]:
+    """A value, or a variable in its place.
+
+    :param pattern: regular expression of the value for the schema.
+    :param others: RELAX NG patterns beside it.
+    """
+    text = f'<data type="string"><param name="pattern">{_VARIABLE_PATTERN}|{pattern}</param></data>'
     return Codec(
         lambda text: _read_variable(text) if text.startswith("$") else read(text),
         str,
-        datatype=f"pattern:{_VARIABLE_PATTERN}|{pattern}",
+        datatype=f"<choice>{text}{''.join(others)}</choice>" if others else text,
     )
+
+
+def _decimal(low: int, high: int) -> str:
+    """A decimal number, for the schema."""
+    limits = f'<param name="minInclusive">{low}</param><param name="maxInclusive">{high}</param>'
+    return f'<data type="unsignedInt">{limits}</data>'
 
 
 # -------------------------------------------------------------------------------------------------------------- numbers
@@ -121,12 +132,23 @@ def _number(
             return name
         return f"{value:#x}" if base == 16 and not decimal else str(value)
 
-    digits = {8: 2, 16: 4, 32: 8}[bits]
-    pattern = "|".join((f"[0-9]{{1,{digits}}}", f"0x[0-9a-fA-F]{{1,{digits}}}", *(names or ())))
-    return _value(read, pattern)
+    # The smallest number has three digits, so these do have them all.
+    digits = f"([{low >> 8:x}-9a-fA-F][0-9a-fA-F]{{2}}|[0-9a-fA-F]{{4}})" if low >= 0x100 else None
+    if digits is None:
+        length = bits // 4 if high is None else (high.bit_length() + 3) // 4
+        digits = f"[0-9a-fA-F]{{1,{length}}}"
+        first = (limit if high is None else high) >> 4 * (length - 1)
+        if first < 9:
+            digits = f"([0-{first}][0-9a-fA-F]{{{length - 1}}}|[0-9a-fA-F]{{1,{length - 1}}})"
+    return _value(read, "|".join((f"0x{digits}", *(names or ()))), _decimal(low, limit if high is None else high))
 
 
 _ETHERTYPES = {"arp": 0x806, "rarp": 0x8035, "ipv4": 0x800, "ipv6": 0x86DD, "vlan": 0x8100}
+#: How the schema has the names of ARP's messages.
+_ARP_WORDS = (
+    "[Rr]eply|[Rr]equest|[Rr]equest_[Rr]everse|[Rr]eply_[Rr]everse|DRARP_[Rr]equest|DRARP_[Rr]eply|DRARP_[Ee]rror"
+    "|InARP_[Rr]equest|ARP_NAK"
+)
 _ARP_OPCODES = {
     "Request": 1,
     "Reply": 2,
@@ -210,15 +232,15 @@ def _mac_mask(text: str) -> str:
 
 
 _MAC_PATTERN = "([0-9a-fA-F]{1,2}:){5}[0-9a-fA-F]{1,2}"
-_IPV4_PATTERN = "([0-9]{1,3}\\.){3}[0-9]{1,3}"
-_IPV6_PATTERN = "([0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F.]{0,15}"
+_IPV4_PATTERN = r"([0-2]?[0-9]?[0-9]\.){3}[0-2]?[0-9]?[0-9]"
+_IPV6_PATTERN = rf"([a-fA-F0-9]{{0,4}}:){{2,7}}([a-fA-F0-9]*)({_IPV4_PATTERN})?"
 
 MAC_ADDRESS = _value(MAC.read, _MAC_PATTERN)
 MAC_MASK = _value(_mac_mask, _MAC_PATTERN)
 IPV4 = _value(_address(4), _IPV4_PATTERN)
-IPV4_MASK = _value(_mask(4), f"[0-9]{{1,2}}|{_IPV4_PATTERN}")
+IPV4_MASK = _value(_mask(4), _IPV4_PATTERN, _decimal(0, 32))
 IPV6 = _value(_address(6), _IPV6_PATTERN)
-IPV6_MASK = _value(_mask(6), f"[0-9]{{1,3}}|{_IPV6_PATTERN}")
+IPV6_MASK = _value(_mask(6), _IPV6_PATTERN, _decimal(0, 128))
 
 
 # ---------------------------------------------------------------------------------------------------------------- words
@@ -288,4 +310,4 @@ STATE = _value(_state, "(NEW|ESTABLISHED|RELATED|INVALID)(,(NEW|ESTABLISHED|RELA
 TCP_FLAGS = _value(_tcp_flags, f"({_FLAGS_PATTERN})/({_FLAGS_PATTERN})")
 IPSET = _value(_ipset, r"[a-zA-Z0-9_\.:\-\+ ]{1,31}")
 IPSET_FLAGS = _value(_ipset_flags, "([Ss][Rr][Cc]|[Dd][Ss][Tt])(,([Ss][Rr][Cc]|[Dd][Ss][Tt])){0,5}")
-COMMENT = _value(lambda text: text.encode()[:_COMMENT_LIMIT].decode(errors="ignore"), "[^$].*")
+COMMENT = _value(lambda text: text.encode()[:_COMMENT_LIMIT].decode(errors="ignore"), "[^$].*|")

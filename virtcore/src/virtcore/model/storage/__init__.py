@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         EncryptionEngine as EncryptionEngine,
         EncryptionFormat as EncryptionFormat,
         IVGenerator as IVGenerator,
+        Passphrase as Passphrase,
         SecretReference as SecretReference,
     )
     from virtcore.model.storage.source import (
@@ -234,6 +235,7 @@ _MODULES = {
         "EncryptionEngine",
         "EncryptionFormat",
         "IVGenerator",
+        "Passphrase",
         "SecretReference",
     ),
 }
@@ -322,6 +324,7 @@ __all__ = [
     "Reservations",
     "ReservationsSource",
     "SSHIdentity",
+    "Passphrase",
     "SecretReference",
     "Slice",
     "Source",

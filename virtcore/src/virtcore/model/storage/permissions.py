@@ -25,7 +25,9 @@ def _write_id(value: int) -> str:
 
 
 #: Number of a user or group; -1 is nobody in particular.
-_ID: Codec[int] = Codec(_read_id, _write_id, datatype="pattern:-1|[0-9]+", safe=True)
+_ID: Codec[int] = Codec(
+    _read_id, _write_id, datatype='<choice><data type="unsignedInt"/><value>-1</value></choice>', safe=True
+)
 
 
 @element("permissions")

@@ -34,7 +34,9 @@ class Formats:
 class FormatOptions:
     """Formats of pools or of volumes."""
 
-    default_format: str | None = attribute("type", within="defaultFormat", doc="what stands when none is named")
+    default_format: str | None = attribute(
+        "type", within="defaultFormat", demanded=True, doc="what stands when none is named"
+    )
     formats: Formats | None = child()
 
 

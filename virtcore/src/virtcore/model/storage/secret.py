@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from virtcore.errors import ErrorCode
-from virtcore.xml import UUID, attribute, child, children, element
+from virtcore.xml import UUID, attribute, child, children, element, inherited
 
 __all__ = [
     "Auth",
@@ -15,6 +15,7 @@ __all__ = [
     "EncryptionEngine",
     "EncryptionFormat",
     "IVGenerator",
+    "Passphrase",
     "SecretReference",
 ]
 
@@ -53,6 +54,21 @@ class SecretReference:
         codec=UUID, exclusive="lookup", invalid="invalid secret uuid '{value}'", doc="UUID of the secret"
     )
     usage: str | None = attribute(exclusive="lookup", doc="usage of the secret, unique per type")
+
+
+@element("secret", empty="keep")
+class Passphrase(SecretReference):
+    """A passphrase of an encrypted image, by UUID or by usage."""
+
+    type: str | None = attribute(demanded=True, pattern="passphrase", doc="always passphrase")
+    uuid: str | None = attribute(
+        codec=UUID,
+        exclusive="lookup",
+        demanded=True,
+        invalid="invalid secret uuid '{value}'",
+        doc="UUID of the secret",
+    )
+    _reference = inherited()
 
 
 @element("auth")
@@ -104,6 +120,6 @@ class Encryption:
         doc="format on disk",
     )
     engine: EncryptionEngine | None = attribute(doc="who decrypts")
-    secrets: list[SecretReference] = children("secret", doc="passphrases, one per layer")
+    secrets: list[Passphrase] = children("secret", doc="passphrases, one per layer")
     cipher: Cipher | None = child(only={"format": (EncryptionFormat.LUKS,)})
     ivgen: IVGenerator | None = child(only={"format": (EncryptionFormat.LUKS,)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from virtcore.model.patterns import ABSOLUTE_PATH, ANY_IP, DEVICE_NAME, DNS_NAME, OBJECT_NAME
 from virtcore.xml import (
     HEX,
     ULONG,
@@ -149,13 +150,14 @@ class StartupPolicy(StrEnum):
     OPTIONAL = "optional"
 
 
-#: An absolute path (the schema's; drive letters are for Hyper-V and VirtualBox).
-_PATH = r"(/|[a-zA-Z]:\\).+"
 #: How a PCI bus, slot and function may be written.
 BUS_PATTERN = r"(0x)?[0-9a-fA-F]{1,2}|1?[0-9]?[0-9]|2[0-4][0-9]|25[0-5]"
 SLOT_PATTERN = r"(0x)?[01]?[0-9a-fA-F]|2[0-9]|3[01]"
 FUNCTION_PATTERN = "(0x)?[0-7]"
 
+#: Protocols whose images have a name, and those whose servers are named.
+_NAMED = tuple(one for one in NetProtocol if one not in (NetProtocol.NONE, NetProtocol.NBD, NetProtocol.RBD))
+_SERVED = tuple(one for one in NetProtocol if one not in (NetProtocol.NONE, NetProtocol.RBD))
 _HTTP = (NetProtocol.HTTP, NetProtocol.HTTPS)
 _TLS = (NetProtocol.HTTPS, NetProtocol.FTPS)
 _CURL = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS)
@@ -177,7 +179,7 @@ class DeviceSeclabel:
     relabel: bool | None = attribute(
         codec=YES_NO, shown=lambda self: not self.labelskip, doc="whether the resource is relabelled"
     )
-    label: str | None = leaf(doc="the label")
+    label: str | None = leaf(demanded={"relabel": (True,)}, doc="the label")
 
 
 @element("source")
@@ -203,7 +205,7 @@ class Reservations:
 class Slice:
     """A part of the underlying storage."""
 
-    type: str | None = attribute(doc="always storage")
+    type: str | None = attribute(demanded=True, pattern="storage", doc="always storage")
     offset: int = attribute(
         codec=ULONG, required=True, missing="missing offset or size attribute of slice", doc="first byte"
     )
@@ -248,7 +250,7 @@ class _Source:
 class FileSource(_Source):
     """An image in a file."""
 
-    file: str | None = attribute(blank=False, pattern=_PATH + r"|\[[^\]]+\] .+", doc="absolute path")
+    file: str | None = attribute(blank=False, pattern=ABSOLUTE_PATH + r"|\[[^\]]+\] .+", doc="absolute path")
     fdgroup: str | None = attribute(doc="name of a group of descriptors passed by the client", since="9.0.0")
 
 
@@ -256,14 +258,14 @@ class FileSource(_Source):
 class BlockSource(_Source):
     """A block device of the host."""
 
-    dev: str | None = attribute(blank=False, pattern=_PATH + r"|[a-zA-Z0-9_.\-\\:/]+", doc="path or name of the device")
+    dev: str | None = attribute(blank=False, pattern=f"{ABSOLUTE_PATH}|{DEVICE_NAME}", doc="path or name of the device")
 
 
-@element("source", tag=StorageType.DIR)
+@element("source", tag=StorageType.DIR, undocumented=("seclabels",))
 class DirSource(_Source):
     """A host directory shown as a disk."""
 
-    dir: str | None = attribute(blank=False, doc="path of the directory")
+    dir: str | None = attribute(blank=False, demanded=True, pattern=ABSOLUTE_PATH, doc="path of the directory")
 
 
 def _translated(name: str, *, doc: str) -> Any:
@@ -276,8 +278,8 @@ def _translated(name: str, *, doc: str) -> Any:
 class VolumeSource(_Source):
     """A volume of a storage pool."""
 
-    pool: str | None = attribute(doc="name of the pool")
-    volume: str | None = attribute(doc="name of the volume")
+    pool: str | None = attribute(demanded=True, pattern=OBJECT_NAME, doc="name of the pool")
+    volume: str | None = attribute(demanded=True, pattern="[^/]+", doc="name of the volume")
     mode: PoolSourceMode | None = attribute(doc="how an iSCSI volume is reached")
     actual_type: StorageType | None = _translated("actualType", doc="what the volume is")
     file: str | None = _translated("file", doc="the file it is")
@@ -294,7 +296,7 @@ class SourcePCIAddress:
     function: int | None = attribute(codec=HEX("0x%x"), pattern=FUNCTION_PATTERN, doc="function of the slot")
 
 
-@element("source", tag=StorageType.NVME)
+@element("source", tag=StorageType.NVME, undocumented=("seclabels",))
 class NVMeSource(_Source):
     """A namespace of an NVMe controller, driven from user space."""
 
@@ -321,17 +323,23 @@ class VhostUserSource(_Source):
 class VhostVDPASource(_Source):
     """A vDPA block device of the host."""
 
-    dev: str = attribute(required=True, doc="path of the vhost-vdpa device", since="9.8.0")
+    dev: str = attribute(required=True, pattern=ABSOLUTE_PATH, doc="path of the vhost-vdpa device", since="9.8.0")
 
 
 @element("host")
 class NetworkHost:
     """One server of a networked image."""
 
-    name: str | None = attribute(doc="host name or address")
+    name: str | None = attribute(
+        pattern=f"{DNS_NAME}|{ANY_IP}",
+        demanded={"transport": (None, HostTransport.TCP, HostTransport.RDMA)},
+        doc="host name or address",
+    )
     port: int | None = attribute(omit=0, doc="TCP port; the protocol's default when absent")
     transport: HostTransport | None = attribute(omit=HostTransport.TCP, doc="how the server is reached")
-    socket: str | None = attribute(doc="path of a Unix socket")
+    socket: str | None = attribute(
+        demanded={"transport": (HostTransport.UNIX,)}, pattern=ABSOLUTE_PATH, doc="path of a Unix socket"
+    )
     fdgroup: str | None = attribute(only={"transport": (HostTransport.FD,)}, doc="group of passed descriptors")
 
 
@@ -360,19 +368,19 @@ class SSHIdentity:
     agentsock: str | None = attribute(doc="socket of an SSH agent")
 
 
-@element("source", tag=StorageType.NETWORK)
+@element("source", tag=StorageType.NETWORK, undocumented=("startup_policy", "seclabels"))
 class NetworkSource(_Source):
     """An image on a server."""
 
     protocol: NetProtocol = attribute(required=True, doc="protocol of the server")
-    name: str | None = attribute(doc="image, volume or path on the server")
+    name: str | None = attribute(demanded={"protocol": _NAMED}, doc="image, volume or path on the server")
     query: str | None = attribute(only={"protocol": _HTTP}, doc="query part of the URL")
     tls: bool | None = attribute(codec=YES_NO, doc="whether the transport is encrypted", since="2.5.0")
     tls_hostname: str | None = attribute("tlsHostname", doc="name expected in the server's certificate", since="8.2.0")
     tls_from_config: int | None = attribute(
         "tlsFromConfig", when=Mode.STATUS, read=Mode.STATUS, doc="1 if tls comes from qemu.conf"
     )
-    hosts: list[NetworkHost] = children("host", doc="servers")
+    hosts: list[NetworkHost] = children("host", demanded={"protocol": _SERVED}, doc="servers")
     reconnect_delay: int | None = attribute(
         "delay",
         within="reconnect",

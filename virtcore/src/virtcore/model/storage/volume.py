@@ -7,6 +7,7 @@ from enum import IntFlag, StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import ABSOLUTE_PATH, FILLED
 from virtcore.xml import (
     ULONG,
     Mode,
@@ -16,6 +17,7 @@ from virtcore.xml import (
     element,
     extras,
     flag,
+    inherited,
     leaf,
     scaled,
 )
@@ -63,6 +65,14 @@ class VolumeParseFlag(IntFlag):
     OPT_CAPACITY = 1 << 1
 
 
+#: The kinds of images, file systems and partitions that there are.
+_FORMATS = (
+    "unknown|raw|dir|bochs|cloop|dmg|iso|vpc|vdi|fat|vhd|ploop|luks|cow|qcow|qcow2|qed|vmdk"
+    r"|none|auto|ext2|ext3|ext4|ufs|iso9660|udf|gfs|gfs2|vfat|hfs\+|xfs|ocfs2|vmfs"
+    "|linux|fat16|fat32|linux-swap|linux-lvm|linux-raid|extended"
+)
+
+
 @element("extent")
 class Extent:
     """A part of a device."""
@@ -75,7 +85,7 @@ class Extent:
 class VolumeDevice:
     """What of a device belongs to the volume."""
 
-    path: str = attribute(required=True, doc="path of the device")
+    path: str = attribute(required=True, pattern=ABSOLUTE_PATH, doc="path of the device")
     extents: list[Extent] = children(doc="the parts")
 
 
@@ -83,9 +93,14 @@ class VolumeDevice:
 class _Image:
     """What a volume and its backing store have in common."""
 
-    path: str | None = leaf(doc="where it is")
+    path: str | None = leaf(pattern=FILLED, doc="where it is")
     format: str | None = attribute(
-        "type", within="format", blank=False, doc="format; the pool's kind says which there are"
+        "type",
+        within="format",
+        blank=False,
+        demanded=True,
+        pattern=_FORMATS,
+        doc="format; the pool's kind says which there are",
     )
     permissions: Permissions | None = child()
     timestamps: Timestamps | None = child(read=Mode.LIVE, doc="as found out")
@@ -105,7 +120,9 @@ class VolumeTarget(_Image):
     """Where the volume is on the host, and how it is made."""
 
     encryption: Encryption | None = child()
-    compat: str | None = leaf(doc="compatibility level of a qcow2 image, as 1.1", since="1.1.0")
+    compat: str | None = leaf(
+        pattern=r"[0-9]+\.[0-9]+", doc="compatibility level of a qcow2 image, as 1.1", since="1.1.0"
+    )
     # Told when a volume is made; libvirt never prints it.
     nocow: bool = flag(when=Mode.INACTIVE, doc="no copy-on-write in a btrfs", since="1.2.7")
     cluster_size: int | None = leaf(
@@ -122,13 +139,16 @@ class VolumeTarget(_Image):
 class VolumeBackingStore(_Image):
     """The image this one is an overlay of."""
 
+    path: str | None = leaf(demanded=True, pattern=ABSOLUTE_PATH, doc="where it is")
+    _image = inherited()
+
 
 @element("volume", root=True, doc="What a pool is divided into.")
 class Volume:
     type: VolumeType | None = attribute(
         blank=False, invalid="unknown volume type '{value}'", code=ErrorCode.CONFIG_UNSUPPORTED, doc="what it is"
     )
-    name: str = leaf(required=True, missing="missing volume name element", doc="unique in its pool")
+    name: str = leaf(required=True, pattern="[^/]+", missing="missing volume name element", doc="unique in its pool")
     key: str | None = leaf(doc="unique everywhere")
     devices: list[VolumeDevice] = children("device", within="source", read=Mode.LIVE, doc="what it consists of")
     capacity: int | None = leaf(
@@ -142,6 +162,6 @@ class Volume:
     physical: int | None = leaf(
         codec=scaled("B", printed="bytes"), read=Mode.LIVE, omit=0, doc="bytes of the host it takes", since="3.0.0"
     )
-    target: VolumeTarget | None = child()
+    target: VolumeTarget | None = child(demanded=True)
     backing_store: VolumeBackingStore | None = child()
     extra: Extras = extras()

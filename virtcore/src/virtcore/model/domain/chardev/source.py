@@ -234,28 +234,28 @@ class VCChardev(CharacterSource):
 class PTYChardev(CharacterSource):
     """A pseudo terminal, allocated at start."""
 
-    source: HostPath | None = child(when=Mode.LIVE, read=Mode.LIVE, repeat="refuse", repeated=_ONE)
+    source: HostPath | None = child(when=Mode.LIVE, read=Mode.LIVE, repeat="refuse", repeated=_ONE, single=False)
 
 
 @element(None, tag=CharacterType.DEV)
 class DevChardev(CharacterSource):
     """A character device of the host."""
 
-    source: HostPath | None = child(repeat="refuse", repeated=_ONE)
+    source: HostPath | None = child(repeat="refuse", repeated=_ONE, single=False)
 
 
 @element(None, tag=CharacterType.FILE)
 class FileChardev(CharacterSource):
     """A file that is written."""
 
-    source: OutputFile | None = child(repeat="refuse", repeated=_ONE)
+    source: OutputFile | None = child(repeat="refuse", repeated=_ONE, single=False)
 
 
 @element(None, tag=CharacterType.PIPE)
 class PipeChardev(CharacterSource):
     """A named pipe."""
 
-    source: HostPath | None = child(repeat="refuse", repeated=_ONE)
+    source: HostPath | None = child(repeat="refuse", repeated=_ONE, single=False)
 
 
 @element(None, tag=CharacterType.STDIO)
@@ -274,7 +274,7 @@ class UDPChardev(CharacterSource):
 class TCPChardev(CharacterSource):
     """A TCP connection."""
 
-    source: TCPSource | None = child(repeat="refuse", repeated=_ONE)
+    source: TCPSource | None = child(repeat="refuse", repeated=_ONE, single=False)
     protocol: TCPProtocol | None = attribute("type", within="protocol", doc="raw by default")
 
 
@@ -283,7 +283,10 @@ class UnixChardev(CharacterSource):
     """A Unix socket."""
 
     source: UnixSource | None = child(
-        repeat="refuse", repeated=_ONE, shown=lambda self: self.source is not None and self.source.path is not None
+        repeat="refuse",
+        repeated=_ONE,
+        single=False,
+        shown=lambda self: self.source is not None and self.source.path is not None,
     )
     protocol: TCPProtocol | None = attribute("type", within="protocol", doc="means nothing here; old documents have it")
 
@@ -304,14 +307,14 @@ class SpicePortChardev(CharacterSource):
 class NMDMChardev(CharacterSource):
     """A null modem pair (bhyve)."""
 
-    source: NMDMSource | None = child(repeat="refuse", repeated=_ONE)
+    source: NMDMSource | None = child(repeat="refuse", repeated=_ONE, single=False)
 
 
 @element(None, tag=CharacterType.QEMU_VDAGENT)
 class VDAgentChardev(CharacterSource):
     """The emulator's own implementation of the Spice agent protocol."""
 
-    source: VDAgentSource | None = child(repeat="refuse", repeated=_ONE)
+    source: VDAgentSource | None = child(repeat="refuse", repeated=_ONE, single=False)
 
 
 @element(None, tag=CharacterType.DBUS)

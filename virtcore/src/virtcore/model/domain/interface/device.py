@@ -20,6 +20,7 @@ from virtcore.model.domain.interface.source import (
 from virtcore.model.network.addresses import IP
 from virtcore.model.network.port import VLAN, Bandwidth, IPAddress, PortOptions, Route, VirtualPort
 from virtcore.model.nwfilter.reference import FilterReference
+from virtcore.model.patterns import FILLED
 from virtcore.xml import (
     ON_OFF,
     ULONG,
@@ -155,7 +156,7 @@ _NOT_HOSTDEV = (*(t for t in InterfaceType if t is not InterfaceType.HOSTDEV), N
 class Interface(ROMDevice):
     """A network interface."""
 
-    type: InterfaceType | None = attribute(doc="what it is connected to; user by default")
+    type: InterfaceType | None = attribute(demanded=True, doc="what it is connected to; user by default")
     managed: bool | None = attribute(
         codec=YES_NO, omit=False, only={"type": (InterfaceType.HOSTDEV,)}, doc="libvirt takes the device from the host"
     )
@@ -173,14 +174,18 @@ class Interface(ROMDevice):
     ips: list[IPAddress] = children("ip", doc="addresses of the guest's end")
     routes: list[Route] = children("route", doc="routes of the guest's end")
     port_forwards: list[PortForward] = children("portForward", doc="forwarded ports", since="9.0.0")
-    script: str | None = attribute("path", within="script", blank=False, doc="run when the interface comes up")
+    script: str | None = attribute(
+        "path", within="script", blank=False, demanded=True, pattern=FILLED, doc="run when the interface comes up"
+    )
     downscript: str | None = attribute(
         "path", within="downscript", blank=False, doc="run when it goes down", since="5.1.0"
     )
     backend_domain: str | None = attribute("name", within="backenddomain", blank=False, doc="Xen domain that serves it")
     target: InterfaceTarget | None = child()
     guest: InterfaceGuest | None = child()
-    model: str | None = attribute("type", within="model", blank=False, doc="device the guest sees")
+    model: str | None = attribute(
+        "type", within="model", blank=False, demanded=True, pattern=r"[a-zA-Z0-9\-_]+", doc="device the guest sees"
+    )
     driver: InterfaceDriver | None = child(shown=lambda self: self.is_virtio, only={"type": _NOT_HOSTDEV})
     backend: InterfaceBackend | None = child()
     filterref: FilterReference | None = child()

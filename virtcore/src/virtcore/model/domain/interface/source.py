@@ -16,6 +16,7 @@ from virtcore.model.network.port import (
     Route,
     VirtualPort,
 )
+from virtcore.model.patterns import ABSOLUTE_PATH, DEVICE_NAME, UNICAST_MAC
 from virtcore.model.storage.source import Reconnect, SourcePCIAddress, StartupPolicy
 from virtcore.xml import (
     INT,
@@ -150,7 +151,8 @@ class InterfaceMAC:
 
     address: str | None = attribute(
         codec=MAC,
-        pattern="[a-fA-F0-9][02468aAcCeE](:[a-fA-F0-9]{2}){5}",
+        demanded=True,
+        pattern=UNICAST_MAC,
         invalid="unable to parse mac address '{value}'",
         doc="address; generated when absent",
     )
@@ -189,7 +191,7 @@ class NetworkInterfaceSource:
 class BridgeInterfaceSource:
     """A bridge of the host."""
 
-    bridge: str = attribute(required=True, doc="name of the bridge")
+    bridge: str = attribute(required=True, pattern=r"[a-zA-Z0-9_\.\-\\:/ ]*", doc="name of the bridge")
 
 
 @element("source", tag=InterfaceType.ETHERNET)
@@ -207,7 +209,7 @@ class VhostUserInterfaceSource(_HostSide):
     """Another process over vhost-user."""
 
     type: str | None = attribute(doc="always unix")
-    path: str | None = attribute(doc="path of the socket")
+    path: str | None = attribute(pattern=ABSOLUTE_PATH, doc="path of the socket")
     mode: VhostUserMode | None = attribute(doc="who listens")
     reconnect: Reconnect | None = child()
 
@@ -248,7 +250,7 @@ class InternalInterfaceSource:
 class DirectInterfaceSource:
     """A macvtap device on a host interface."""
 
-    dev: str = attribute(required=True, doc="name of the host interface")
+    dev: str = attribute(required=True, pattern=DEVICE_NAME, doc="name of the host interface")
     mode: MacvtapMode | None = attribute(doc="how neighbours are reached; vepa by default")
 
 
