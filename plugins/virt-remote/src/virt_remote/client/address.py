@@ -1,4 +1,4 @@
-"""Where a connection's URI leads: the daemon's address, and the URI it is asked to open."""
+"""Where a connection's URI leads: the daemon's address, how to reach it, and the URI it is asked to open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from virtcore.errors import ErrorDomain, InvalidArg
 from virtcore.uri import ConnectionURI
 
-__all__ = ["Address", "address_of"]
+__all__ = ["Address", "address_of", "is_session", "socket_paths", "user_folder"]
 
 #: Query parameters that are the transport's and not passed on.
 PARAMETERS: Final = frozenset(
@@ -34,19 +34,64 @@ PARAMETERS: Final = frozenset(
 )
 
 TCP_PORT: Final = 16509
+TLS_PORT: Final = 16514
+
+#: Transports that run something on a far host to get to a socket there.
+SSH: Final = frozenset(["ssh", "libssh", "libssh2"])
 
 _MODES = ("auto", "legacy", "direct")
+_PROXIES = ("auto", "netcat", "native")
 
 
 class Address(NamedTuple):
-    """Where the daemon listens, and what it is asked for."""
+    """How the daemon is reached, and what it is asked for."""
 
-    #: Path of a local socket; None for TCP.
+    uri: ConnectionURI
+    transport: str
+    #: Path of the daemon's socket, on this host or the far one; None for TCP, and for what finds it by itself.
     path: str | None
     host: str
+    #: 0 for ssh's own.
     port: int
     #: URI for the daemon to open; empty lets it choose.
     name: str
+    readonly: bool
+
+    def get(self, name: str) -> str | None:
+        """A parameter of the transport, as the user wrote it."""
+        return self.uri.get(name)
+
+    def on(self, name: str) -> bool:
+        """Whether a parameter is a number other than 0.
+
+        :raises InvalidArg: it is no number.
+        """
+        text = self.uri.get(name)
+        if text is None:
+            return False
+        try:
+            return int(text) != 0
+        except ValueError:
+            raise InvalidArg(
+                f"Failed to parse value of URI component {name}", value=text, domain=ErrorDomain.REMOTE
+            ) from None
+
+    @property
+    def proxy(self) -> str:
+        """What connects to the socket on the far side of ssh: ``netcat``, ``native`` (virt-ssh-helper) or ``auto``."""
+        proxy = self.get("proxy")
+        if proxy is None:
+            if self.get("socket") is not None or self.get("netcat") is not None:
+                return "netcat"
+            return "native" if self.uri.path == "/session" else "auto"
+        if proxy not in _PROXIES:
+            raise InvalidArg(f"Unknown remote proxy type {proxy}", domain=ErrorDomain.REMOTE)
+        return proxy
+
+    @property
+    def local(self) -> bool:
+        """Whether it does not leave this host."""
+        return self.transport == "unix"
 
 
 def address_of(uri: ConnectionURI, readonly: bool) -> Address:
@@ -54,16 +99,30 @@ def address_of(uri: ConnectionURI, readonly: bool) -> Address:
 
     :raises InvalidArg: parameters contradict each other or are not known.
     """
-    if uri.transport == "tcp":
-        return Address(None, uri.host or "localhost", uri.port or TCP_PORT, _server_name(uri))
-    if uri.transport not in (None, "unix"):
-        raise InvalidArg(f"transport '{uri.transport}' is not served", domain=ErrorDomain.REMOTE)
-    if uri.host is not None:
-        raise InvalidArg(
-            f"using unix socket and remote server '{uri.host}' is not supported.", domain=ErrorDomain.REMOTE
-        )
-    path = uri.get("socket") or _default_socket(uri, readonly)
-    return Address(path, "", 0, _server_name(uri))
+    transport = uri.transport or ("unix" if uri.host is None else "tls")
+    name = _server_name(uri)
+    mode = uri.get("mode") or "auto"
+    if mode not in _MODES:
+        raise InvalidArg(f"Unknown remote mode '{mode}'", domain=ErrorDomain.REMOTE)
+    host = uri.host or "localhost"
+    if transport == "unix":
+        if uri.host is not None:
+            raise InvalidArg(
+                f"using unix socket and remote server '{uri.host}' is not supported.", domain=ErrorDomain.REMOTE
+            )
+        path = uri.get("socket") or _default_socket(uri, mode, readonly)
+        return Address(uri, transport, path, "", 0, name, readonly)
+    if transport in SSH:
+        if mode == "direct":
+            raise InvalidArg(f"Cannot use direct socket mode for {transport} transport", domain=ErrorDomain.REMOTE)
+        path = uri.get("socket") or f"/run/libvirt/libvirt-sock{'-ro' if readonly else ''}"
+        return Address(uri, transport, path, host, uri.port or (0 if transport == "ssh" else 22), name, readonly)
+    if transport == "ext":
+        if uri.get("command") is None:
+            raise InvalidArg("remote_open: for 'ext' transport, command is required", domain=ErrorDomain.REMOTE)
+        return Address(uri, transport, None, host, 0, name, readonly)
+    port = uri.port or (TLS_PORT if transport == "tls" else TCP_PORT)
+    return Address(uri, transport, None, host, port, name, readonly)
 
 
 def _server_name(uri: ConnectionURI) -> str:
@@ -75,19 +134,29 @@ def _server_name(uri: ConnectionURI) -> str:
     return str(uri.without(PARAMETERS)._replace(transport=None, user=None, host=None, port=None))
 
 
-def _default_socket(uri: ConnectionURI, readonly: bool) -> str:
-    mode = uri.get("mode") or "auto"
-    if mode not in _MODES:
-        raise InvalidArg(f"Unknown remote mode '{mode}'", domain=ErrorDomain.REMOTE)
-    session = os.geteuid() != 0 and (uri.path == "/session" or uri.scheme in ("test", "remote"))
-    if session:
-        folder = os.path.join(os.environ.get("XDG_RUNTIME_DIR") or os.path.expanduser("~/.cache"), "libvirt")
-        suffix = ""
-    else:
-        folder = "/run/libvirt"
-        suffix = "-ro" if readonly else ""
-    legacy = f"{folder}/libvirt-sock{suffix}"
-    direct = f"{folder}/virt{uri.scheme}d-sock{suffix}"
+def user_folder() -> str:
+    """Where the sockets of a user's own daemons are."""
+    return os.path.join(os.environ.get("XDG_RUNTIME_DIR") or os.path.expanduser("~/.cache"), "libvirt")
+
+
+def privileged() -> bool:
+    """Whether this process is the administrator's. Systems without user numbers have none."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def is_session(uri: ConnectionURI) -> bool:
+    """Whether a URI means the user's own daemon."""
+    return not privileged() and (uri.path == "/session" or uri.scheme in ("test", "remote"))
+
+
+def socket_paths(uri: ConnectionURI, readonly: bool) -> tuple[str, str]:
+    """Sockets on this host of the daemon for everything and of the one for the driver."""
+    folder, suffix = (user_folder(), "") if is_session(uri) else ("/run/libvirt", "-ro" if readonly else "")
+    return f"{folder}/libvirt-sock{suffix}", f"{folder}/virt{uri.scheme}d-sock{suffix}"
+
+
+def _default_socket(uri: ConnectionURI, mode: str, readonly: bool) -> str:
+    legacy, direct = socket_paths(uri, readonly)
     if mode == "direct" or (mode == "auto" and uri.scheme != "remote" and os.path.exists(direct)):
         return direct
     return legacy

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, Self
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, Self, TypeVar
 
 from virt_remote.client.address import address_of
+from virt_remote.client.blocking import BlockingClient, Opening
 from virt_remote.client.events import EventFeed, event_of, look
-from virt_remote.client.wire import Wire, body_of
+from virt_remote.client.link import Link
+from virt_remote.client.steps import Flow, Steps, ask
+from virt_remote.client.wire import Wire
 from virt_remote.keepalive import COUNT, Keepalive
 from virt_remote.protocol import Message
-from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
+from virtcore.driver.base import AuthCallback, Credential, Driver, OpenRequest, Subscription, inline
 from virtcore.enums import ConnectCloseReason
-from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport, VirtError
+from virtcore.errors import ErrorDomain, NoSupport, VirtError
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import ConnectionClosedEvent, Event, QemuMonitorEvent
 from virtcore.operations.procedures import procedure
-from virtcore.operations.spellings import canonical_function, spellings_of
-from virtcore.operations.wire.codec import EncodingError, codec
+from virtcore.operations.spellings import spellings_of
 from virtcore.operations.wire.events import EVENTS, FAMILIES
-from virtcore.operations.wire.mapping import ClientCall, client_operation
 from virtcore.types import DomainRef, NetworkRef
 
 __all__ = ["RemoteDriver"]
 
 log = logging.getLogger("virtcore")
 
-READONLY: Final = 1  # VIR_CONNECT_RO
-AUTH_NONE: Final = 0
-AUTH_POLKIT: Final = 2
+V = TypeVar("V")
+
 FEATURE_KEEPALIVE: Final = 10
 FEATURE_EVENT_CALLBACK: Final = 14
 FEATURE_NETWORK_UPDATE_ORDER: Final = 16
@@ -41,13 +41,11 @@ class RemoteDriver(Driver):
 
     name = "remote"
 
-    def __init__(self, request: OpenRequest) -> None:
-        self._uri = str(request.uri)
-        #: Functions that the daemon or its driver turned out not to have.
-        self._absent: set[str] = set()
+    def __init__(self, steps: Steps, uri: str, link: Link) -> None:
+        self._steps = steps
+        self._uri = uri
+        self._link = link
         self._wire: Wire
-        self._encrypted = False
-        self._local = request.uri.host is None
         self._event_callbacks = False
         #: Whether the daemon answers when it is asked whether it lives.
         self._answers = False
@@ -56,23 +54,22 @@ class RemoteDriver(Driver):
 
     @classmethod
     async def open(cls, request: OpenRequest) -> Self:
-        driver = cls(request)
-        address = address_of(request.uri, request.readonly)
-        driver._wire = wire = await Wire.connect(address, driver._event, driver._lost)
+        steps = Steps(address_of(request.uri, request.readonly))
+        return await cls.adopt(await _open(steps, request.auth))
+
+    @classmethod
+    async def adopt(cls, client: BlockingClient) -> Self:
+        """Go on in the core loop with a connection that is open."""
+        driver = cls(client.steps, client.uri, client.link)
+        driver._wire = wire = await Wire.adopt(client.link, driver._event, driver._lost, client.state)
         kinds = [(FAMILIES[kind.family], (kind.id, None)) for kind in EVENTS if kind.family not in ("", "qemu")]
         driver._events = EventFeed(wire, kinds, closing=True)
         driver._monitor_events = EventFeed(wire, [(FAMILIES["qemu"], (None, None, 0))])
         try:
-            await driver._authenticate()
-            (answers,) = await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_KEEPALIVE)
-            driver._answers = bool(answers)
-            await driver._ask("CONNECT_OPEN", address.name, READONLY if request.readonly else 0)
-            if not address.name:
-                (driver._uri,) = await driver._ask("CONNECT_GET_URI")
-            (supported,) = await driver._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_EVENT_CALLBACK)
-            driver._event_callbacks = bool(supported)
+            driver._answers = await driver.connection_supports_feature(FEATURE_KEEPALIVE)
+            driver._event_callbacks = await driver.connection_supports_feature(FEATURE_EVENT_CALLBACK)
         except BaseException:
-            await driver._wire.close()
+            await wire.close()
             raise
         return driver
 
@@ -82,21 +79,27 @@ class RemoteDriver(Driver):
             reply.add_done_callback(look)
         await self._wire.close()
 
+    async def _drive(self, flow: Flow[V]) -> V:
+        """Make a conversation's calls."""
+        try:
+            row, body = next(flow)
+            while True:
+                try:
+                    if row.stream is not None:
+                        reply: Any = await self._wire.open_stream(row, body)
+                    else:
+                        reply = await self._wire.call(row, body)
+                except VirtError as error:
+                    row, body = flow.throw(error)
+                else:
+                    row, body = flow.send(reply)
+        except StopIteration as end:
+            value: V = end.value
+            return value
+
     async def _ask(self, name: str, *arguments: object) -> Any:
         """Call a procedure that stands for no operation."""
-        row = procedure("remote." + name)
-        body = codec(row.program, row.args).encode(arguments) if row.args else b""
-        return body_of(await self._wire.call(row, body), codec(row.program, row.ret).decode if row.ret else None)
-
-    async def _authenticate(self) -> None:
-        (offers,) = await self._ask("AUTH_LIST")
-        if not offers or offers[0] == AUTH_NONE:
-            return
-        if offers[0] != AUTH_POLKIT:
-            raise AuthUnavailable(f"unsupported authentication type {offers[0]}", domain=ErrorDomain.REMOTE)
-        (done,) = await self._ask("AUTH_POLKIT") or (1,)
-        if not done:
-            raise AuthFailed("authentication failed", domain=ErrorDomain.REMOTE)
+        return await self._drive(ask(name, *arguments))
 
     # -- what is answered here
 
@@ -106,7 +109,7 @@ class RemoteDriver(Driver):
 
     @inline
     def connection_is_encrypted(self) -> bool:
-        return self._encrypted
+        return self._link.encrypted
 
     @inline
     def connection_is_alive(self) -> bool:
@@ -114,7 +117,7 @@ class RemoteDriver(Driver):
 
     async def connection_is_secure(self) -> bool:
         (secure,) = await self._ask("CONNECT_IS_SECURE")
-        return bool(secure) and (self._local or self._encrypted)
+        return bool(secure) and (self._link.secure or self._link.encrypted)
 
     async def connection_supports_feature(self, feature: int) -> bool:
         (supported,) = await self._ask("CONNECT_SUPPORTS_FEATURE", feature)
@@ -157,20 +160,7 @@ class RemoteDriver(Driver):
     # -- every other operation
 
     async def _operate(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Carry out an operation, under the best of its spellings that the daemon and its driver have."""
-        refusal: VirtError | None = None
-        for call, wire_arguments in client_operation(operation).calls(arguments, named):
-            if call.spelling.function in self._absent:
-                continue
-            try:
-                return await self._invoke(call, wire_arguments)
-            except (NoSupport, RPC) as error:
-                if isinstance(error, RPC) and not str(error.detail).startswith("unknown procedure"):
-                    raise
-                refusal = refusal or error
-                if isinstance(error, RPC) or error.detail == call.spelling.function:
-                    self._absent.add(call.spelling.function)  # for good; else it is what was asked for this time
-        raise refusal or NoSupport(canonical_function(operation))
+        return await self._drive(self._steps.operate(operation, arguments, named))
 
     async def _run_job(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Carry out an operation that can be aborted: cancelled is not the wait but the domain's job, where the daemon
@@ -201,23 +191,39 @@ class RemoteDriver(Driver):
             return False
         return True
 
-    async def _invoke(self, call: ClientCall, wire_arguments: tuple[Any, ...]) -> Any:
-        row = call.procedure
-        try:
-            body = call.encode(wire_arguments) if call.encode is not None else b""
-            if row.stream is not None:
-                reply, stream = await self._wire.open_stream(row, body)
-                return call.value((*body_of(reply, call.decode), stream))
-            results = body_of(await self._wire.call(row, body), call.decode)
-            while call.again is not None and call.encode is not None:
-                more = call.again(wire_arguments, results)
-                if more is None:
-                    break
-                wire_arguments = more
-                results = body_of(await self._wire.call(row, call.encode(wire_arguments)), call.decode)
-        except EncodingError as error:
-            raise RPC(f"Unable to encode message payload: {error}", domain=ErrorDomain.RPC) from None
-        return call.value(results) if call.decode is not None else None
+
+async def _open(steps: Steps, auth: AuthCallback | None) -> BlockingClient:
+    """Open a connection in a thread: names are looked up, handshakes made and users asked, all of which may wait."""
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[BlockingClient] = loop.create_future()
+
+    def ask_user(wanted: list[Credential]) -> Sequence[str] | None:
+        assert auth is not None
+
+        async def answer() -> Sequence[str] | None:
+            return await auth(wanted)
+
+        return asyncio.run_coroutine_threadsafe(answer(), loop).result()
+
+    def settle(client: BlockingClient | None, error: BaseException | None) -> None:
+        if opened.cancelled():
+            if client is not None:
+                client.link.close()
+        elif client is not None:
+            opened.set_result(client)
+        elif error is not None:
+            opened.set_exception(error)
+
+    def done(client: BlockingClient | None, error: BaseException | None) -> None:
+        loop.call_soon_threadsafe(settle, client, error)
+
+    opening = Opening(steps, ask_user if auth is not None else None)
+    opening.run(done)
+    try:
+        return await opened
+    except asyncio.CancelledError:
+        opening.cancel()
+        raise
 
 
 def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, Any]]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from virt_remote.client.wire import Wire, body_of
+from virt_remote.client.steps import body_of
+from virt_remote.client.wire import Wire
 from virt_remote.protocol import BODY, Message
 from virtcore.driver.base import Subscription
 from virtcore.operations.events import Event

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from virt_remote.client.steps import remote_error
 from virt_remote.protocol import (
     BODY,
     CONTINUE,
@@ -52,7 +53,7 @@ class ClientStream:
     def packet(self, message: Message) -> None:
         """Take a packet from the daemon."""
         if message.status == ERROR:
-            self.fail(self._wire.remote_error(message.data))
+            self.fail(remote_error(message.data))
             return
         if message.type != STREAM:
             self._hole(message)

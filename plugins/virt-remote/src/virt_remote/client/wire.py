@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Protocol
 
-from virt_remote.client.address import Address
+from virt_remote.client.link import Link
+from virt_remote.client.steps import remote_error
 from virt_remote.client.streams import ClientStream, SparseClientStream
 from virt_remote.flow import FlowControl
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import (
-    BODY,
     ERROR,
     EVENT,
     KEEPALIVE_PROGRAM,
@@ -22,10 +22,9 @@ from virt_remote.protocol import (
     ProtocolError,
     Received,
     asks_for_holes,
-    decode_error,
 )
 from virtcore.enums.common import ConnectCloseReason
-from virtcore.errors import RPC, ErrorDomain, InternalError, SystemError, VirtError
+from virtcore.errors import RPC, ErrorDomain, InternalError, VirtError
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import codec
 
@@ -34,8 +33,22 @@ __all__ = ["Wire"]
 #: Seconds that the end of a connection waits for a daemon that does not read.
 CLOSE_WAIT = 3.0
 
-#: What a call is registered with: the future of its reply, or its stream once that is open.
-Token = asyncio.Future[bytes] | ClientStream
+
+class Reply(Protocol):
+    """Where a reply goes: a future, or what a thread waits for that made its call before the core loop took over."""
+
+    def done(self) -> bool:
+        """Whether nobody waits any more."""
+
+    def set_result(self, result: bytes, /) -> None:
+        """The reply came."""
+
+    def set_exception(self, exception: VirtError, /) -> None:
+        """The call failed."""
+
+
+#: What a call is registered with: where its reply goes, or its stream once that is open.
+Token = Reply | ClientStream
 
 #: Who wants to know that the connection was lost.
 Lost = Callable[[ConnectCloseReason], None]
@@ -52,35 +65,38 @@ class Wire(FlowControl):
     :param on_lost: called when the connection is lost, with why.
     """
 
-    def __init__(self, on_event: Callable[[Message], None], on_lost: Lost = _unheard) -> None:
+    def __init__(
+        self,
+        link: Link,
+        on_event: Callable[[Message], None],
+        on_lost: Lost = _unheard,
+        state: ClientState[Token] | None = None,
+    ) -> None:
         super().__init__()
+        self._link = link
         self._on_event = on_event
         self._on_lost = on_lost
-        self._state: ClientState[Token] = ClientState()
+        self._state: ClientState[Token] = state if state is not None else ClientState()
         self._lost: VirtError | None = None
         self._closed = asyncio.Event()
         self.heard = True
         self._keepalive: Keepalive | None = None
 
     @classmethod
-    async def connect(cls, address: Address, on_event: Callable[[Message], None], on_lost: Lost = _unheard) -> Wire:
-        """Connect to a daemon.
+    async def adopt(
+        cls,
+        link: Link,
+        on_event: Callable[[Message], None],
+        on_lost: Lost = _unheard,
+        state: ClientState[Token] | None = None,
+    ) -> Wire:
+        """Drive an open link in the running loop from now on.
 
-        :raises SystemError: nothing answers there (libvirt's message).
+        :param state: that of a conversation that has begun.
         """
-        loop = asyncio.get_running_loop()
-        wire = cls(on_event, on_lost)
-        try:
-            if address.path is not None:
-                await loop.create_unix_connection(lambda: wire, address.path)
-            else:
-                await loop.create_connection(lambda: wire, address.host, address.port)
-        except OSError as error:
-            where = f"socket to '{address.path}'"
-            if address.path is None:
-                where = f"to server at '{address.host}:{address.port}'"
-                raise SystemError(f"unable to connect {where}: {_reason(error)}", domain=ErrorDomain.RPC) from None
-            raise SystemError(f"Failed to connect {where}: {_reason(error)}", domain=ErrorDomain.RPC) from None
+        wire = cls(link, on_event, on_lost, state)
+        link.socket.setblocking(False)
+        await asyncio.get_running_loop().create_connection(lambda: wire, sock=link.socket)
         return wire
 
     @property
@@ -93,10 +109,10 @@ class Wire(FlowControl):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._closed.set()
+        self._link.closed()
         self.keep_alive(None)
         if self._lost is None:
-            reason = _reason(exc) if isinstance(exc, OSError) else "Input/output error"
-            self._lost = SystemError(f"End of file while reading data: {reason}", domain=ErrorDomain.RPC)
+            self._lost = self._link.end_of_file(exc if isinstance(exc, OSError) else None)
             self._on_lost(ConnectCloseReason.EOF if exc is None else ConnectCloseReason.ERROR)
         for token in self._state.tokens():
             self._fail(token, self._lost)
@@ -121,7 +137,7 @@ class Wire(FlowControl):
     def send(self, data: bytes) -> None:
         """Send a message."""
         if self._transport is not None:
-            self._transport.write(data)
+            self._transport.write(self._link.wrap(data) if self._link.layers else data)
 
     def silent(self, seconds: float) -> None:
         """The daemon has not answered: the connection ends."""
@@ -132,6 +148,12 @@ class Wire(FlowControl):
 
     def data_received(self, data: bytes) -> None:
         self.heard = True
+        if self._link.layers:
+            try:
+                data = self._link.unwrap(data)
+            except Exception as error:  # noqa: BLE001  # whatever a layer makes of what is no packet of it
+                self._break(RPC(f"Failed to decode SASL data or TLS record: {error}", domain=ErrorDomain.RPC))
+                return
         try:
             received = self._state.feed(data)
             for item in received:
@@ -140,8 +162,8 @@ class Wire(FlowControl):
             self._break(RPC(str(error), domain=ErrorDomain.RPC))
             return
         outgoing = self._state.outgoing
-        if outgoing and self._transport is not None:
-            self._transport.write(bytes(outgoing))
+        if outgoing:
+            self.send(bytes(outgoing))
             outgoing.clear()
 
     def _break(self, error: VirtError, reason: ConnectCloseReason = ConnectCloseReason.ERROR) -> None:
@@ -163,19 +185,13 @@ class Wire(FlowControl):
                 token.set_exception(RPC("the daemon sent descriptors that were not asked for", domain=ErrorDomain.RPC))
             elif message.status == ERROR:
                 try:
-                    token.set_exception(self.remote_error(message.data))
+                    token.set_exception(remote_error(message.data))
                 except ProtocolError as error:
                     # The call is over, and nobody else knows of it any more; then the connection ends, too.
                     token.set_exception(RPC(str(error), domain=ErrorDomain.RPC))
                     raise
             else:
                 token.set_result(message.data)
-
-    @staticmethod
-    def remote_error(data: bytes) -> VirtError:
-        """The error that an error reply carries."""
-        code, domain, text, level, _, _, detail, *_ = decode_error(data)
-        return VirtError.from_message(code, text or "", domain=domain, level=level, detail=detail)
 
     # -- calls
 
@@ -193,7 +209,7 @@ class Wire(FlowControl):
             serial, data = self._state.call(owner.number, owner.version, row.number, body, future)
         except ProtocolError as error:
             raise RPC(str(error), domain=ErrorDomain.RPC) from None
-        self._transport.write(data)
+        self.send(data)
         return future, serial
 
     async def call(self, row: Procedure, body: bytes) -> bytes:
@@ -229,7 +245,7 @@ class Wire(FlowControl):
         """
         if self._transport is None or self._lost is not None:
             raise self._lost or InternalError("client socket is closed", domain=ErrorDomain.RPC)
-        self._transport.write(self._state.stream_packet(serial, status, data, kind))
+        self.send(self._state.stream_packet(serial, status, data, kind))
 
     def stream_ended(self, stream: ClientStream, serial: int) -> None:
         """What still comes for a stream is dropped."""
@@ -249,19 +265,3 @@ class Wire(FlowControl):
         except TimeoutError:
             transport.abort()
             await self._closed.wait()
-
-
-def body_of(data: bytes, decode: Callable[[bytes, int], tuple[Any, int]] | None) -> Any:
-    """The results in a reply; an empty tuple for procedures without."""
-    from virtcore.operations.wire.codec import WireError
-
-    if decode is None:
-        return ()
-    try:
-        return decode(data, BODY)[0]
-    except WireError:
-        raise RPC("Unable to decode message payload", domain=ErrorDomain.RPC) from None
-
-
-def _reason(error: OSError | None) -> str:
-    return (error.strerror if error is not None and error.strerror else None) or "Input/output error"
