@@ -495,22 +495,14 @@ def test_who_asked_no_more_is_not_asked(tmp_path: Path) -> None:
 def test_a_daemon_that_wants_what_we_cannot(tmp_path: Path) -> None:
     async def main() -> None:
         endpoint = FakeEndpoint(False, ToyDriver())
-        endpoint.auth = 1
+        endpoint.auth = 9
         server = await asyncio.get_running_loop().create_unix_server(
             lambda: Client(endpoint),  # type: ignore[arg-type]
             str(tmp_path / "sock"),
         )
-<<<<<<< HEAD
         uri = ConnectionURI.parse(f"toy+unix:///?socket={tmp_path / 'sock'}")
         with pytest.raises(AuthUnavailable):
             await RemoteDriver.open(OpenRequest(uri=uri, readonly=False, auth=None))
-=======
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(procedures, "AUTH_NONE", 9)
-            uri = ConnectionURI.parse(f"toy+unix:///?socket={tmp_path / 'sock'}")
-            with pytest.raises(AuthUnavailable):
-                await RemoteDriver.open(OpenRequest(uri=uri, readonly=False, auth=None))
->>>>>>> 39dba27 (The client reaches daemons by TLS, ssh, a program and SASL; a connection opens without asyncio, which then takes it over)
         server.close()
         await asyncio.sleep(0.05)
         for last in endpoint.last:

@@ -143,7 +143,7 @@ class Link:
 
     def _wait(self, end: float | None, waker: Waker | None) -> None:
         seconds = None if end is None else max(end - time.monotonic(), 0)
-        sources = [self.socket] if waker is None else [self.socket, waker]
+        sources: list[socket.socket | Waker] = [self.socket] if waker is None else [self.socket, waker]
         if hasattr(select, "poll"):
             poll = select.poll()
             for source in sources:

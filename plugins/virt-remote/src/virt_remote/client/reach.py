@@ -131,7 +131,7 @@ def program_link(argv: Sequence[str], *, secure: bool = False, environment: dict
             sock, theirs = socket.socketpair()
             with theirs:
                 process = subprocess.Popen(
-                    argv, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment, close_fds=True
+                    argv, stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=subprocess.PIPE, env=environment
                 )
     except OSError as error:
         if sock is not None:

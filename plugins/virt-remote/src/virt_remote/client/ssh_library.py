@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from shlex import quote
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from virt_remote.client import far_side
 from virt_remote.client.address import Address
@@ -231,7 +231,7 @@ def _load(path: str, ask: Asker | None, *, named: bool) -> paramiko.PKey | None:
             raise AuthFailed(
                 f"error while opening private key '{path}', wrong passphrase?", domain=ErrorDomain.SSH
             ) from None
-    except (paramiko.SSHException, paramiko.UnknownKeyType, OSError, ValueError):
+    except (paramiko.SSHException, paramiko.pkey.UnknownKeyType, OSError, ValueError):
         raise AuthFailed(f"error while reading private key '{path}'", domain=ErrorDomain.SSH) from None
 
 
@@ -336,11 +336,11 @@ def _open_streamlocal(transport: paramiko.Transport, path: str, seconds: float) 
         message.add_int(0)
         send(message)
 
-    transport._send_user_message = complete
+    inner._send_user_message = complete
     try:
         return transport.open_channel("direct-streamlocal@openssh.com", timeout=seconds)
     finally:
-        transport._send_user_message = send
+        inner._send_user_message = send
 
 
 def _carried(channel: paramiko.Channel, complaint: Callable[[], str] | None) -> Link:
