@@ -80,3 +80,7 @@ def carry_standard(link: Link, source: int = 0, target: int = 1) -> None:
                 return
             while data:
                 data = data[os.write(target, data) :]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

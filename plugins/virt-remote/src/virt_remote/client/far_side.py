@@ -12,7 +12,9 @@ __all__ = ["helper", "netcat", "relay", "script", "server_uri"]
 #: A program for whatever Python 3 the far side has: carries standard input and output to and from a socket.
 RELAY: Final = """
 import os,select,socket,sys
-s=socket.socket(socket.AF_UNIX);s.connect(sys.argv[1])
+s=socket.socket(socket.AF_UNIX)
+try:s.connect(sys.argv[1])
+except OSError as e:sys.exit("Failed to connect socket to '%s': %s"%(sys.argv[1],e.strerror))
 w=[0,s.fileno()]
 while s.fileno() in w:
     for f in select.select(w,[],[])[0]:

@@ -121,6 +121,8 @@ class Link:
         try:
             self.socket.sendall(self.wrap(data))
         except OSError as error:
+            if self._complaint is not None:
+                raise self.end_of_file() from None
             raise SystemError(f"Cannot write data: {reason_of(error)}", domain=ErrorDomain.RPC) from None
 
     def receive(self, end: float | None = None, waker: Waker | None = None) -> bytes:
@@ -206,6 +208,15 @@ def carry(
     :param shut: says that no more is sent.
     """
     ours, theirs = socket.socketpair()
+    running = [2]
+    lock = threading.Lock()
+
+    def ended() -> None:
+        with lock:
+            running[0] -= 1
+            last = not running[0]
+        if last:
+            theirs.close()
 
     def come() -> None:
         try:
@@ -215,6 +226,7 @@ def carry(
             pass  # seen as the end, below
         finally:
             _shut(theirs, socket.SHUT_WR)
+            ended()
 
     def go() -> None:
         try:
@@ -223,14 +235,12 @@ def carry(
             shut()
         except (OSError, EOFError):
             _shut(theirs, socket.SHUT_RDWR)
+        finally:
+            ended()
 
     for function in (come, go):
         threading.Thread(target=function, name="virt-remote-carry", daemon=True).start()
-
-    def close() -> None:
-        _shut(theirs, socket.SHUT_RDWR)
-
-    return ours, close
+    return ours, lambda: _shut(theirs, socket.SHUT_RDWR)
 
 
 def _shut(sock: socket.socket, how: int) -> None:

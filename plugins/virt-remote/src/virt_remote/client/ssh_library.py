@@ -226,7 +226,7 @@ def _load(path: str, ask: Asker | None, *, named: bool) -> paramiko.PKey | None:
             [Credential(ConnectCredentialType.NOECHOPROMPT, f"Passphrase for key '{path}'", None, None)], {}, ask
         )
         try:
-            return paramiko.PKey.from_path(path, passphrase.encode())
+            return paramiko.PKey.from_path(path, passphrase)
         except (paramiko.SSHException, ValueError):
             raise AuthFailed(
                 f"error while opening private key '{path}', wrong passphrase?", domain=ErrorDomain.SSH
@@ -327,8 +327,8 @@ def _open_streamlocal(transport: paramiko.Transport, path: str, seconds: float) 
 
     Of the request for one it writes the beginning; the rest is added on the way out.
     """
-
-    send = transport._send_user_message
+    inner: Any = transport
+    send: Callable[[paramiko.Message], None] = inner._send_user_message
 
     def complete(message: paramiko.Message) -> None:
         message.add_string(path)

@@ -1,0 +1,338 @@
+"""The ways to a daemon: TLS, SASL, ssh by program and by library, a program of one's own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import virtcore
+from virtcore.driver.base import Credential
+from virtcore.errors import RPC, AuthFailed, InvalidArg, SystemError, VirtError
+
+
+class Daemon(NamedTuple):
+    root: Path
+    pki: Path
+    tls: int
+    tcp: int
+
+    @property
+    def socket(self) -> Path:
+        return self.root / "run" / "libvirt-sock"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def openssl(*arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+
+
+def sign(folder: Path, name: str, subject: str, *extensions: str) -> None:
+    """A key and a certificate of the authority in the folder."""
+    request = folder / f"{name}.csr"
+    key, certificate = folder / f"{name}key.pem", folder / f"{name}cert.pem"
+    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-subj", subject, "-out", str(request))
+    settings = folder / f"{name}.ext"
+    settings.write_text("\n".join(["basicConstraints=CA:FALSE", *extensions]))
+    signer = ["-CA", str(folder / "cacert.pem"), "-CAkey", str(folder / "cakey.pem"), "-CAcreateserial"]
+    openssl(
+        "x509", "-req", "-in", str(request), *signer, "-days", "2", "-extfile", str(settings), "-out", str(certificate)
+    )
+
+
+def authority(folder: Path, subject: str) -> None:
+    made = ["-keyout", str(folder / "cakey.pem"), "-out", str(folder / "cacert.pem"), "-subj", subject, "-days", "2"]
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, a server's certificate and a client's."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl to make certificates with")
+    folder = tmp_path_factory.mktemp("pki")
+    authority(folder, "/CN=test authority")
+    sign(folder, "server", "/CN=localhost", "subjectAltName=DNS:localhost", "extendedKeyUsage=serverAuth")
+    sign(folder, "client", "/CN=tester", "extendedKeyUsage=clientAuth")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory, pki: Path) -> Iterator[Daemon]:
+    """A virtcored that listens for TLS and for TCP with SASL."""
+    root = tmp_path_factory.mktemp("d")
+    found = Daemon(root, pki, free_port(), free_port())
+    (root / "etc").mkdir()
+    (root / "etc" / "virtcored.conf").write_text(
+        f'listen_tls = 1\nlisten_tcp = 1\ntls_port = "{found.tls}"\ntcp_port = "{found.tcp}"\n'
+        f'listen_addr = "localhost"\nca_file = "{pki}/cacert.pem"\ncert_file = "{pki}/servercert.pem"\n'
+        f'key_file = "{pki}/serverkey.pem"\nauth_tcp = "sasl"\n'
+    )
+    subprocess.run(
+        [sys.executable, "-m", "virt_remote.server.users", "--root", str(root), "--digest", "fred"],
+        input=b"sesame\nsesame\n",
+        check=True,
+        capture_output=True,
+    )
+    with (root / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "virt_remote", "--root", str(root), "--listen"], stderr=log, stdout=log
+        )
+    try:
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            assert process.poll() is None, (root / "log.txt").read_text()
+            try:
+                socket.create_connection(("localhost", found.tls), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield found
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        finally:
+            process.kill()
+
+
+def names(uri: str, **options: object) -> list[str]:
+    with virtcore.connect(uri, deadline=20, **options) as connection:  # type: ignore[arg-type]
+        assert connection.is_secure() is (not uri.startswith("test+ext"))
+        return [domain.name for domain in connection.list_domains()]
+
+
+# -- TLS
+
+
+def test_tls_with_a_folder_of_certificates(daemon: Daemon) -> None:
+    uri = f"test+tls://localhost:{daemon.tls}/default?pkipath={daemon.pki}"
+    with virtcore.connect(uri) as connection:
+        assert connection.is_encrypted()
+    assert names(uri) == ["test"]
+    assert names(uri + "&tls_priority=NORMAL:-VERS-TLS1.3") == ["test"]
+
+
+def test_tls_trusts_only_whom_the_authority_vouches_for(daemon: Daemon, tmp_path: Path) -> None:
+    here = f"test+tls://localhost:{daemon.tls}/default?pkipath="
+    elsewhere = f"test+tls://127.0.0.1:{daemon.tls}/default?pkipath={daemon.pki}"
+    with pytest.raises(RPC, match=r"owner does not match the hostname 127\.0\.0\.1"):
+        virtcore.connect(elsewhere)
+    assert names(elsewhere + "&no_verify=1") == ["test"]
+    # Without a certificate of ours the daemon shuts the door after the handshake.
+    shutil.copy(daemon.pki / "cacert.pem", tmp_path)
+    with pytest.raises(VirtError, match=r"server verification \(of our certificate or IP address\) failed"):
+        virtcore.connect(here + str(tmp_path))
+    authority(tmp_path, "/CN=somebody else")
+    with pytest.raises(RPC, match="The certificate hasn't got a known issuer"):
+        virtcore.connect(here + str(tmp_path))
+    with pytest.raises(SystemError, match=r"Cannot read CA certificate '/nowhere/cacert\.pem': No such file"):
+        virtcore.connect(here + "/nowhere")
+    with pytest.raises(RPC, match="Failed to set TLS session priority to NORMAL:-VERS-ODD"):
+        virtcore.connect(f"{here}{daemon.pki}&tls_priority=NORMAL:-VERS-ODD")
+
+
+# -- SASL
+
+
+@pytest.mark.parametrize("auth", ["", "&auth=sasl", "&auth=sasl.DIGEST-MD5"])
+def test_sasl_protects_plain_tcp(daemon: Daemon, tmp_path: Path, auth: str) -> None:
+    file = tmp_path / "auth.conf"
+    file.write_text("[credentials-it]\nusername=fred\npassword=sesame\n[auth-libvirt-localhost]\ncredentials=it\n")
+    uri = f"test+tcp://localhost:{daemon.tcp}/default?authfile={file}{auth}"
+    with virtcore.connect(uri) as connection:
+        assert connection.is_encrypted()
+        (domain,) = connection.list_domains()
+        events = connection.events()  # the core loop goes on under the same layer
+        domain.suspend()
+        domain.resume()
+        assert events.get(10) is not None
+        assert "<name>test</name>" in domain.xml()
+    file.write_text(file.read_text().replace("sesame", "wrong"))
+    with pytest.raises(AuthFailed) as failed:
+        virtcore.connect(uri)
+    assert "wrong" not in str(failed.value)
+
+
+def test_the_user_is_asked_once_for_both(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
+    asked: list[list[Credential]] = []
+
+    def answer(wanted: list[Credential]) -> list[str]:
+        asked.append(wanted)
+        return ["fred", "sesame"]
+
+    uri = f"test+tcp://localhost:{daemon.tcp}/default"
+    assert names(uri, auth=answer) == ["test"]
+    assert [[(one.type, one.prompt) for one in wanted] for wanted in asked] == [
+        [(2, "Please enter your authentication name"), (5, "Please enter your password")]
+    ]
+    with pytest.raises(AuthFailed, match="No authentication callback available"):
+        virtcore.connect(uri)
+    with pytest.raises(AuthFailed, match="Failed to collect auth credentials"):
+        virtcore.connect(uri, auth=lambda wanted: None)
+    with pytest.raises(AuthFailed, match="requested authentication type polkit rejected"):
+        virtcore.connect(uri + "?auth=polkit", auth=answer)
+    with pytest.raises(AuthFailed, match="SASL mechanism NTLM not supported by server"):
+        virtcore.connect(uri + "?auth=sasl.NTLM", auth=answer)
+    with pytest.raises(AuthFailed, match="unknown authentication type x509"):
+        virtcore.connect(uri + "?auth=x509", auth=answer)
+
+
+# -- ssh
+
+
+class Sshd(NamedTuple):
+    folder: Path
+    port: int
+    user: str
+
+    def uri(self, transport: str, daemon: Daemon, more: str = "") -> str:
+        who = f"{self.user}@127.0.0.1:{self.port}"
+        return f"test+{transport}://{who}/default?socket={daemon.socket}&keyfile={self.folder}/key{more}"
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """A real sshd that lets this user in with one key; programs there are those of this environment."""
+    program = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin")
+    if program is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("sshd is not installed (Debian: openssh-server)")
+    folder = tmp_path_factory.mktemp("s")
+    for name in ("host", "key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+    shutil.copy(folder / "key.pub", folder / "authorized")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    port = free_port()
+    (folder / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\n"
+        f"StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n"
+        f"AllowStreamLocalForwarding yes\nSetEnv PATH={Path(sys.executable).parent}:/usr/bin:/bin\n"
+    )
+    process = subprocess.Popen([program, "-D", "-f", str(folder / "config")], stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            assert process.poll() is None
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield Sshd(folder, port, pwd.getpwuid(os.getuid()).pw_name)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_the_program_ssh(daemon: Daemon, sshd: Sshd, tmp_path: Path) -> None:
+    relayed = sshd.uri("ssh", daemon, "&no_verify=1&no_tty=1&proxy=netcat&netcat=no-such-nc")
+    assert names(relayed) == ["test"]
+    # The helper finds the socket by the URI that it is given.
+    helped = sshd.uri("ssh", daemon, "&no_verify=1&no_tty=1&proxy=native&name=test:///default%3Fsocket=")
+    assert names(helped + str(daemon.socket)) == ["test"]
+
+
+def test_the_program_ssh_tells_what_is_missing(daemon: Daemon, sshd: Sshd) -> None:
+    missing = sshd.uri("ssh", daemon, "&no_verify=1&no_tty=1").replace("libvirt-sock", "no-such-sock")
+    with pytest.raises(SystemError, match=r"reading data: Failed to connect socket to .*: No such file"):
+        virtcore.connect(missing)
+    with pytest.raises(SystemError, match=r"End of file while reading data: .*Permission denied"):
+        virtcore.connect(sshd.uri("ssh", daemon, "&no_verify=1&no_tty=1").replace("/key", "/host"))
+    with pytest.raises(SystemError, match="Cannot run '/no/such/ssh': No such file"):
+        virtcore.connect(sshd.uri("ssh", daemon, "&command=/no/such/ssh"))
+    with pytest.raises(InvalidArg, match="'-oProxyCommand=x' is not the name of a host"):
+        virtcore.connect("test+ssh://-oProxyCommand=x/default")
+
+
+@pytest.mark.parametrize("transport", ["libssh", "libssh2"])
+def test_the_library(daemon: Daemon, sshd: Sshd, tmp_path: Path, transport: str) -> None:
+    known = tmp_path / "known_hosts"
+    uri = sshd.uri(transport, daemon, f"&known_hosts={known}&sshauth=privkey")
+    with pytest.raises(AuthFailed, match="No authentication callback available"):
+        virtcore.connect(uri)
+    assert not known.exists()
+    questions: list[str] = []
+
+    def yes(wanted: list[Credential]) -> list[str]:
+        questions.extend(one.prompt for one in wanted)
+        return ["yes"] * len(wanted)
+
+    assert names(uri, auth=yes) == ["test"]
+    assert len(questions) == 1
+    assert questions[0].startswith("Accept SSH host key with hash 'SHA256:")
+    assert names(uri) == ["test"]  # the host is known by now
+    row = known.read_text().split()
+    known.write_text(f"{row[0]} {row[1]} {(sshd.folder / 'key.pub').read_text().split()[1]}\n")
+    with pytest.raises(AuthFailed, match="HOST KEY VERIFICATION FAILED"):
+        virtcore.connect(uri)
+    assert names(uri + "&known_hosts_verify=ignore") == ["test"]
+
+
+def test_the_library_tells_all_that_it_tried(daemon: Daemon, sshd: Sshd) -> None:
+    uri = sshd.uri("libssh", daemon, "&known_hosts_verify=ignore&sshauth=privkey")
+    with pytest.raises(SystemError, match=r"cannot reach the daemon on '127\.0\.0\.1'") as failed:
+        virtcore.connect(uri.replace("libvirt-sock", "no-such-sock") + "&proxy=auto")
+    for what in ("virt-ssh-helper: ", "forwarding of the socket ", "nc: ", "a relay in python3: "):
+        assert what in str(failed.value)
+    with pytest.raises(AuthFailed, match="were rejected by the server"):
+        virtcore.connect(uri.replace("/key&", "/host&"))
+    with pytest.raises(InvalidArg, match="Invalid authentication method: 'magic'"):
+        virtcore.connect(uri.replace("sshauth=privkey", "sshauth=magic"))
+
+
+def test_netcat_and_the_relay_over_the_library(daemon: Daemon, sshd: Sshd) -> None:
+    uri = sshd.uri("libssh", daemon, "&known_hosts_verify=ignore&sshauth=privkey&netcat=no-such-nc")
+    assert names(uri) == ["test"]
+
+
+# -- a program of one's own
+
+
+def test_a_program_of_ones_own(daemon: Daemon, tmp_path: Path) -> None:
+    from virt_remote.client.far_side import RELAY
+
+    program = tmp_path / "connect"
+    (tmp_path / "relay.py").write_text(RELAY)
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} {tmp_path}/relay.py {daemon.socket}\n")
+    program.chmod(0o755)
+    assert names(f"test+ext:///default?command={program}") == ["test"]
+    program.write_text("#!/bin/sh\necho it is broken >&2\nexit 3\n")
+    with pytest.raises(SystemError, match="End of file while reading data: it is broken: Input/output error"):
+        virtcore.connect(f"test+ext:///default?command={program}")
+    with pytest.raises(InvalidArg, match="for 'ext' transport, command is required"):
+        virtcore.connect("test+ext:///default")
+
+
+def test_the_helper_for_clients_over_ssh(daemon: Daemon, tmp_path: Path) -> None:
+    """What sshd would run: it carries bytes between its standard streams and the socket."""
+    helper = tmp_path / "helper"
+    uri = f"test:///default?socket={daemon.socket}"
+    helper.write_text(f"#!/bin/sh\nexec {sys.executable} -m virt_remote.ssh_helper '{uri}'\n")
+    helper.chmod(0o755)
+    assert names(f"test+ext:///default?command={helper}") == ["test"]
+    done = subprocess.run(
+        [sys.executable, "-m", "virt_remote.ssh_helper", "test:///default?socket=/no/such"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Failed to connect socket to '/no/such': No such file or directory" in done.stderr
