@@ -16,7 +16,7 @@ _UNITS = "kmgtpe"
 
 
 def scaled(text: str, scale: int, most: int) -> int | None:
-    """A size like ``4``, ``4k``, ``4KiB`` or ``4KB`` in bytes; None when it does not begin with a number.
+    """A size like ``4``, ``4k``, ``4KiB`` or ``4KB`` in bytes; None when it does not begin with a number of 64 bits.
 
     :param scale: bytes that a number without unit counts.
     :raises VirtError: there is no such unit, or it is above ``most``.
@@ -24,7 +24,7 @@ def scaled(text: str, scale: int, most: int) -> int | None:
     digits = text.lstrip(" \t\n\v\f\r").removeprefix("+")
     end = next((at for at, char in enumerate(digits) if not ("0" <= char <= "9")), len(digits))
     unit = digits[end:].lower()
-    if not end:
+    if not end or int(digits[:end]) > ULONG[1]:
         return None
     if not unit:
         factor = scale

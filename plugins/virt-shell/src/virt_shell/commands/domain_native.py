@@ -78,9 +78,7 @@ def dom_fd_associate(shell: Shell, args: Arguments) -> bool:
     from virtcore.enums import DomainFDAssociateFlags
 
     domain, name = shell.domain(args), args.require("name")
-    flags = args.flags(
-        DomainFDAssociateFlags, {"seclabel-writable": "SECLABEL_WRITABLE", "seclabel-restore": "SECLABEL_RESTORE"}
-    )
+    flags = args.flags(DomainFDAssociateFlags, {"seclabel-writable": "WRITABLE", "seclabel-restore": "RESTORE"})
     domain.associate_fds(name, descriptors(args.require("pass-fds")), flags)
     return True
 
