@@ -22,6 +22,7 @@ from virtcore.model.capabilities import (
     PowerManagementFeatures,
     format_capabilities,
 )
+from virtcore.model.cpu.element import HostCPU
 from virtcore.model.domain import VirtType
 from virtcore.model.domain.tpm import TPMVersion
 from virtcore.model.domain_capabilities import format_domain_capabilities
@@ -71,6 +72,7 @@ def _qemu(case: Any) -> str:
         firmware=firmware._replace(images=tuple((path, None) for path in params["firmware_values"])),
         tpm_versions=tuple(TPMVersion(version) for version in params["tpm_versions"]),
         device_assignment="vfio" in params["pci_backends"],
+        cpu=_host_cpu(facts, Arch(params["arch"])),
         address_bits=bits.get(params["arch"], bits["other"]),
         sev=SEVRegisters(facts["cpuid_sev"]["ecx"], facts["cpuid_sev"]["edx"]),
         max_vcpus=facts["kvm_max_vcpus"],
@@ -78,6 +80,12 @@ def _qemu(case: Any) -> str:
     return format_domain_capabilities(
         describe_domains(emulator, Arch(params["arch"]), VirtType(params["virttype"]), machine, host)
     )
+
+
+def _host_cpu(facts: Any, arch: Arch) -> HostCPU | None:
+    names = facts["host_cpu_for_domain_capabilities"]
+    cpu = facts["host_cpus"][names["x86" if arch.is_x86 else str(arch)]]
+    return HostCPU(arch=arch, model=cpu["model"], vendor=cpu.get("vendor")) if "model" in cpu else None
 
 
 def _bhyve(case: Any) -> str:

@@ -60,7 +60,7 @@ def _rules(case: Any) -> QemuRules:
     capabilities = capabilities_of(case)
     binary = case.params.get("binary", f"/usr/bin/qemu-system-{case.params['arch']}")
     firmware = FirmwareCatalog.of_host(_NVRAM, root=Path(case.resolve("common/qemu-firmware")))
-    return QemuRules(lambda arch: binary, lambda path: capabilities, firmware=firmware)
+    return QemuRules(lambda arch: binary, lambda path: capabilities, firmware=firmware, sockets=_FOLDERS.lib)
 
 
 def qemu_domain_xml(case: Any) -> str:

@@ -18,6 +18,7 @@ from virt_qemu.firmware import FirmwareCatalog, SupportedFirmware
 from virt_qemu.host_facts import host_facts
 from virtcore.errors import InternalError, InvalidArg
 from virtcore.model.arch import Arch
+from virtcore.model.cpu.element import HostCPU
 from virtcore.model.domain import VirtType
 from virtcore.model.domain_capabilities import format_domain_capabilities
 
@@ -65,6 +66,11 @@ def test_power() -> None:
     assert found.devices.tpm.values("backendModel") == ["passthrough", "external"]
     assert found.devices.tpm.values("backendVersion") == []
     assert "<arch>ppc64le</arch>\n  <vcpu max='300'/>" in format_domain_capabilities(found)
+    cpu = HostCPU(arch=Arch.PPC64, model="POWER8")
+    text = format_domain_capabilities(
+        domain_capabilities(known, Arch.PPC64, VirtType.KVM, "pseries-9.0", dataclasses.replace(HOST, cpu=cpu))
+    )
+    assert "<mode name='host-model' supported='yes'>\n      <model fallback='allow'>POWER8</model>\n" in text
     few = domain_capabilities(known, Arch.PPC64, VirtType.KVM, "pseries-9.0", dataclasses.replace(HOST, max_vcpus=8))
     assert few.max_vcpus == 8
 
@@ -125,10 +131,12 @@ def test_what_the_host_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "vfio").touch()
     tree = HostTree(iommu_groups=tmp_path / "groups", vfio=tmp_path / "vfio")
     catalog = FirmwareCatalog.of_host("/nvram", root=tmp_path)
-    found = asyncio.run(host_facts(tree, catalog, Arch.X86_64, "pc-q35-9.0"))
+    found = asyncio.run(host_facts(tree, catalog, Arch.X86_64, "pc-q35-9.0", lambda: None))
     assert found.tpm_versions == ("2.0",)
     assert found.device_assignment
-    assert not asyncio.run(host_facts(HostTree(vfio=tmp_path / "none"), catalog, Arch.X86_64, "pc")).device_assignment
+    assert not asyncio.run(
+        host_facts(HostTree(vfio=tmp_path / "none"), catalog, Arch.X86_64, "pc", lambda: None)
+    ).device_assignment
     del said["features"]
     with pytest.raises(InternalError, match="/bin/setup does not tell its features: oops"):
         asyncio.run(facts_module.tpm_versions())

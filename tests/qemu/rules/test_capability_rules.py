@@ -172,3 +172,11 @@ def test_mirrors_are_raw_by_default() -> None:
     assert mirror is not None
     assert mirror.format is not None
     assert (mirror.format.type, mirror.format_name) == ("raw", "raw")
+
+
+def test_sockets_of_displays_are_made_again(load: Any) -> None:
+    vnc = "<graphics type='vnc' socket='{}'/>"
+    [made] = load(vnc.format("/run/domain-1-x/vnc.sock"), sockets="/run").devices.graphics
+    [kept] = load(vnc.format("/mine/vnc.sock"), sockets="/run").devices.graphics
+    assert [type(listen).__name__ for listen in (*made.listens, *kept.listens)] == ["AddressListen", "SocketListen"]
+    assert made.autoport

@@ -8,7 +8,7 @@ from virt_qemu.capabilities.model import Accelerator
 from virt_qemu.command.cpu import libvirt_feature
 from virt_qemu.cpu_model import host_model
 from virtcore.model.arch import Arch
-from virtcore.model.cpu.element import CPUFallback, MaxPhysAddr, MaxPhysAddrMode
+from virtcore.model.cpu.element import CPUFallback, CPUModel, MaxPhysAddr, MaxPhysAddrMode
 from virtcore.model.cpu.models import canonical_cpu_model, cpu_models, vendor_of_cpu_model
 from virtcore.model.domain_capabilities import (
     CapabilityEnum,
@@ -24,21 +24,29 @@ from virtcore.model.domain_capabilities import (
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import CPUDefinition, EmulatorCapabilities
+    from virtcore.model.cpu.element import HostCPU
 
 __all__ = ["cpu_modes"]
 
 
-def cpu_modes(capabilities: EmulatorCapabilities, kind: str, address_bits: int | None = None) -> CPUModes:
+def cpu_modes(
+    capabilities: EmulatorCapabilities, kind: str, address_bits: int | None = None, host_cpu: HostCPU | None = None
+) -> CPUModes:
     """The modes, and the models of those that have some.
 
     :param kind: the domain type.
     :param address_bits: bits of the host's physical addresses, where they are known.
+    :param host_cpu: the host's processor, which guests can have where QEMU does not say what it gives them.
     """
     arch = capabilities.arch
     accelerator = capabilities.accelerators.get("tcg" if kind == "qemu" else kind) or Accelerator()
     accelerated = kind in ("kvm", "hvf")
     described = host_model(arch, accelerator)
     host = HostModelMode(supported=described is not None)
+    if described is None and host_cpu is not None and host_cpu.arch is arch and arch.is_ppc64:
+        host.supported = True
+        host.model = CPUModel(name=host_cpu.model, fallback=CPUFallback.ALLOW)
+        host.vendor = host_cpu.vendor
     if described is not None:
         host.model, host.vendor, host.features = described.model, described.vendor, described.features
         if host.model is not None:

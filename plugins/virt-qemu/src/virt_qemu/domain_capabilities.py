@@ -41,6 +41,7 @@ from virtcore.model.domain_capabilities import (
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.arch import Arch
+    from virtcore.model.cpu.element import HostCPU
 
 __all__ = ["HostFacts", "SEVRegisters", "choose_machine", "domain_capabilities"]
 
@@ -76,6 +77,7 @@ class HostFacts:
     :ivar firmware: images for the machine type.
     :ivar tpm_versions: that its TPM emulator can be; None where it has none.
     :ivar device_assignment: whether PCI devices can be given to guests (VFIO).
+    :ivar cpu: its processor, where libvirt knows the model.
     :ivar address_bits: of physical addresses, where they are known.
     :ivar max_vcpus: most virtual CPUs that KVM can do, where it can be asked.
     """
@@ -83,6 +85,7 @@ class HostFacts:
     firmware: SupportedFirmware
     tpm_versions: tuple[TPMVersion, ...] | None = None
     device_assignment: bool = False
+    cpu: HostCPU | None = None
     address_bits: int | None = None
     sev: SEVRegisters | None = None
     max_vcpus: int | None = None
@@ -138,7 +141,7 @@ def domain_capabilities(
     max_vcpus = (found.max_cpus if found is not None else None) or 0
     if kind is VirtType.KVM and host.max_vcpus is not None:
         max_vcpus = min(max_vcpus, host.max_vcpus)
-    cpu = cpu_modes(capabilities, kind, host.address_bits)
+    cpu = cpu_modes(capabilities, kind, host.address_bits, host.cpu)
     if disable_deprecated and accelerator is not None and accelerator.host_cpu is not None:
         for mode in cpu.modes:
             if isinstance(mode, HostModelMode) and mode.supported:

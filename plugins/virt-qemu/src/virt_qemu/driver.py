@@ -153,7 +153,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
             raise InvalidArg(f"unable to find any emulator to serve '{wanted}' architecture")
         capabilities = await self.state.capabilities.get(path)
         kind, name = choose_machine(capabilities, wanted, machine, virttype)
-        host = await host_facts(self.tree, self.state.firmware, wanted, name)
+        host = await host_facts(self.tree, self.state.firmware, wanted, name, self.host_cpu)
         return format_domain_capabilities(
             domain_capabilities(
                 capabilities, wanted, kind, name, host, disable_deprecated=bool(int(flags) & deprecated)

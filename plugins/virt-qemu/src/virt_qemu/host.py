@@ -122,7 +122,7 @@ class QemuState(GuestEvents):
         from virt_qemu.rules import QemuRules
 
         register()  # also where this distribution's entry points are not installed
-        return QemuRules(find_emulator, self._known_capabilities)
+        return QemuRules(find_emulator, self._known_capabilities, sockets=str(self.folders.run))
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
         found = self.capabilities.known(emulator)

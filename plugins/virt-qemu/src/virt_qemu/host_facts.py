@@ -16,8 +16,11 @@ from virtcore.errors import InternalError
 from virtcore.model.domain.tpm import TPMVersion
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from virt_qemu.firmware import FirmwareCatalog
     from virtcore.model.arch import Arch
+    from virtcore.model.cpu.element import HostCPU
 
 __all__ = ["host_facts", "tpm_versions"]
 
@@ -51,9 +54,12 @@ def _sev_registers() -> SEVRegisters | None:
     return SEVRegisters(answer.ecx, answer.edx)
 
 
-async def host_facts(tree: HostTree, firmware: FirmwareCatalog, arch: Arch, machine: str) -> HostFacts:
+async def host_facts(
+    tree: HostTree, firmware: FirmwareCatalog, arch: Arch, machine: str, cpu: Callable[[], HostCPU | None]
+) -> HostFacts:
     """What this host has.
 
+    :param cpu: finds its processor; may block.
     :raises InternalError: a program cannot be asked.
     """
     versions = await tpm_versions()
@@ -62,6 +68,7 @@ async def host_facts(tree: HostTree, firmware: FirmwareCatalog, arch: Arch, mach
             firmware=firmware.supported(arch, machine),
             tpm_versions=versions,
             device_assignment=tree.has_iommu() and tree.vfio.exists(),
+            cpu=cpu(),
             address_bits=address_bits(tree),
             sev=_sev_registers(),
             max_vcpus=max_vcpus(),

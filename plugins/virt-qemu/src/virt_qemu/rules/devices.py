@@ -27,6 +27,7 @@ from virtcore.model.domain.controller import (
     USBControllerModel,
 )
 from virtcore.model.domain.disk import BackingFormat, Disk, DiskDriver
+from virtcore.model.domain.graphics import AddressListen, SocketListen, VNCGraphics
 from virtcore.model.domain.hostdev import MdevHostdev, MdevModel
 from virtcore.model.domain.interface import InterfaceBackend, InterfaceBackendType, InterfaceType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules.context import DomainContext
 
-__all__ = ["complete_device"]
+__all__ = ["complete_device", "forget_socket"]
 
 #: Ports of an xHCI controller.
 MAX_XHCI_PORTS = 15
@@ -58,6 +59,16 @@ def complete_device(device: object, domain: Domain, context: DomainContext, capa
     rule = _RULES.get(type(device).__name__)
     if rule is not None:
         rule(device, domain, context, capabilities)
+
+
+def forget_socket(device: VNCGraphics, folder: str) -> None:
+    """Drop the path of a socket that was made for a running guest.
+
+    :param folder: below which they are made.
+    """
+    for index, listen in enumerate(device.listens):
+        if isinstance(listen, SocketListen) and listen.socket is not None and listen.socket.startswith(f"{folder}/"):
+            device.listens[index] = AddressListen()
 
 
 def _interface(device: Any, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:

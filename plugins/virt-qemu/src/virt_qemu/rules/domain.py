@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
-from virt_qemu.rules.devices import complete_device
+from virt_qemu.rules.devices import complete_device, forget_socket
 from virt_qemu.rules.memory import complete_pluggable_memory
 from virt_qemu.rules.passthrough import check_passthrough
 from virt_qemu.rules.validate import validate_device, validate_domain
 from virtcore.errors import ConfigUnsupported
+from virtcore.model.domain.graphics import VNCGraphics
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class QemuRules(DomainRules):
     :param firmware: the host's firmware images; without it none is chosen.
     :param capabilities: what an emulator can do. Without it a domain is still read, with fewer defaults filled in, so
         that definitions outlive the removal of their emulator.
+    :param sockets: folder below which displays' sockets are made; definitions that have such a path get a new one.
     """
 
     features = (
@@ -53,8 +55,10 @@ class QemuRules(DomainRules):
         checks: Iterable[Callable[[Domain, DomainContext], None]] = (),
         *,
         firmware: FirmwareCatalog | None = None,
+        sockets: str | None = None,
     ) -> None:
         super().__init__(checks)
+        self._sockets = sockets
         self._firmware = firmware
         self._default_emulator = default_emulator
         self._capabilities = capabilities
@@ -96,6 +100,8 @@ class QemuRules(DomainRules):
         capabilities = self._emulator(domain)
         if capabilities is not None:
             complete_device(device, domain, context, capabilities)
+        if self._sockets is not None and isinstance(device, VNCGraphics) and context.inactive:
+            forget_socket(device, self._sockets)
 
     def addresses(self, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain)
