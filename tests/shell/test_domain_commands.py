@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from virt_shell.main import main
 from virtcore.driver import Driver, OpenRequest, Subscription, inline
 from virtcore.driver.loader import registered
-from virtcore.enums import DomainJobType, TypedParameterType
+from virtcore.enums import DomainJobType, DomainMigrateFlags, TypedParameterType
 from virtcore.errors import OperationFailed
 from virtcore.operations.events import DomainBlockJob2Event, Event, QemuMonitorEvent
 from virtcore.operations.values import BlockJobInfo, JobStats, MonitorReply
@@ -62,6 +63,7 @@ WRITTEN = (
     *("start_dirty_rate_calc", "backup_begin", "backup_xml", "graphics_reload", "set_vcpu", "set_guest_vcpus"),
     *("set_iothread_parameters", "attach_device", "detach_device", "update_device", "detach_device_alias"),
     *("set_autostart_once", "save", "associate_fds", "pm_suspend", "set_scheduler_parameters"),
+    *("migrate_perform",),
 )
 
 
@@ -89,6 +91,10 @@ class _Base(Driver):
 
     @inline
     def connection_is_alive(self) -> bool:
+        return True
+
+    @inline
+    def connection_supports_feature(self, feature: int) -> bool:
         return True
 
     @inline
@@ -291,3 +297,46 @@ def test_an_error_of_long_work_is_told_behind_what_failed(capfd: pytest.CaptureF
     notes.answers["domain_save"] = OperationFailed("no room")
     assert virtsh("save g /s --verbose") == 1
     assert capfd.readouterr().err == "error: Failed to save domain 'g' to /s\nerror: operation failed: no room\n"
+
+
+def test_a_migration_by_the_source_itself_has_its_parameters(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    document = tmp_path / "there.xml"
+    document.write_text("<domain/>")
+    line = (
+        "migrate g qemu://there/system --p2p --live --verbose --copy-storage-all --migrate-disks vda,vdb "
+        "--disks-port 7 --dname n --bandwidth 5 --comp-mt-level 3 --persistent --tls --tls-destination t "
+        f"--xml {document}"
+    )
+    assert virtsh(line) == 0
+    name, (uri, params, _, flags) = notes.last()
+    assert (name, uri) == ("domain_migrate_perform", "qemu://there/system")
+    assert flags == DomainMigrateFlags.LIVE | DomainMigrateFlags.PEER2PEER | DomainMigrateFlags.NON_SHARED_DISK | (
+        DomainMigrateFlags.PERSIST_DEST | DomainMigrateFlags.TLS
+    )
+    assert params == [
+        ("disks_port", "INT", 7),
+        ("destination_name", "STRING", "n"),
+        ("migrate_disks", "STRING", "vda"),
+        ("migrate_disks", "STRING", "vdb"),
+        ("compression.mt.level", "INT", 3),
+        ("destination_xml", "STRING", "<domain/>"),
+        ("bandwidth", "ULLONG", 5),
+        ("tls.destination", "STRING", "t"),
+    ]
+    assert capfd.readouterr().err.endswith("\rMigration: [100.00 %]")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--migrate-disks vda", "'--migrate-disks' requires one of '--copy-storage-all', '--copy-storage-inc'"),
+        ("--postcopy-resume", "Option --postcopy is required by option --postcopy-resume"),
+        ("--xml /nonexistent-folder/x", "cannot read file '/nonexistent-folder/x'"),
+    ],
+)
+def test_a_migration_that_makes_no_sense_is_refused(
+    options: str, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert virtsh(f"migrate g qemu://there/system --p2p {options}") == 1
+    assert capfd.readouterr().err.startswith(f"error: {message}\n")
+    assert not notes.calls
