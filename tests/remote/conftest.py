@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -434,3 +441,42 @@ def play() -> Play:
         asyncio.run(main())
 
     return run
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Any:
+    """Run a virtcored with settings: ``with serve("max_clients = 3") as root``. It has to end in order."""
+
+    @contextmanager
+    def run(conf: str, *arguments: str) -> Iterator[Path]:
+        root = tmp_path / "d"
+        (root / "etc").mkdir(parents=True, exist_ok=True)
+        (root / "etc" / "virtcored.conf").write_text(conf + "\n")
+        log = (tmp_path / "stderr").open("wb")
+        command = [sys.executable, "-m", "virt_remote", "--root", str(root), *arguments]
+        process = subprocess.Popen(command, stderr=log)
+        log.close()
+        try:
+            end = time.monotonic() + 30
+            while not listens(root / "run" / "libvirt-admin-sock") and time.monotonic() < end:
+                assert process.poll() is None, (tmp_path / "stderr").read_text()
+                time.sleep(0.02)
+            yield root
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+        assert "Traceback" not in (tmp_path / "stderr").read_text(), (tmp_path / "stderr").read_text()
+
+    return run
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody listens on a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
