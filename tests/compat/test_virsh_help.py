@@ -46,7 +46,7 @@ def _virsh(line: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/dev/null"},
     ).stdout
 
 

@@ -462,7 +462,7 @@ def run(program: list[str], uri: str, script: str, folder: Path) -> tuple[str, i
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "EDITOR": "true"},
+        env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/dev/null", "EDITOR": "true"},
         cwd=folder,
         timeout=60,
         check=False,

@@ -86,8 +86,9 @@ def test_only_the_descriptors_it_was_given(tmp_path):
 
 def test_a_missing_program_is_told_with_the_reason(tmp_path):
     async def test(started):
-        with pytest.raises(SystemError, match="Unable to run /nonexistent/x: No such file or directory"):
-            await started.start(Command(argv=["/nonexistent/x"]))
+        missing = str(tmp_path / "x")
+        with pytest.raises(SystemError, match=f"Unable to run {missing}: No such file or directory"):
+            await started.start(Command(argv=[missing]))
         with pytest.raises(SystemError, match="change to folder"):
             await started.start(Command(argv=["/bin/true"], cwd=str(tmp_path / "none")))
         assert (await output_of(started, "/bin/echo", "on"))[0] == "on\n"
