@@ -1,7 +1,7 @@
 """Write the reference pages that follow from the declarations, before Sphinx reads its sources.
 
 They go to ``docs/generated/`` and are not checked in: operations, typed parameters, events, libvirt's functions, which
-driver implements what, hooks, URI schemes, the elements of a domain's XML, virtsh's commands.
+driver implements what, hooks, URI schemes, the elements of every kind of XML document, virtsh's commands.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,7 @@ from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
 from virtcore.driver.hooks import Specifications
 from virtcore.driver.service import ServiceDriver
-from virtcore.model.domain import Domain
+from virtcore.model.schemas import SCHEMAS, document_classes
 from virtcore.operations import events, parameters
 from virtcore.operations.accounts import absence, counterpart
 from virtcore.operations.declare import Operation, all_operations
@@ -230,9 +231,47 @@ def element(cls: type) -> str:
     return page + (table(*fields) if len(fields) > 1 else "")
 
 
-def domain_xml() -> str:
-    text = "Every element of a domain's XML and where it stands in the object model (``virtcore.model.domain``).\n\n"
-    return heading("Domain XML") + text + "".join(element(cls) for cls in walk(Domain))
+#: What a kind of document is called. The domain comes first: an element that several kinds have is described once.
+DOCUMENTS = {
+    "domain": "Domain",
+    "domainsnapshot": "Domain snapshot",
+    "domaincheckpoint": "Domain checkpoint",
+    "domainbackup": "Domain backup",
+    "domaincaps": "Domain capabilities",
+    "network": "Network",
+    "networkport": "Network port",
+    "nwfilter": "Network filter",
+    "nwfilterbinding": "Network filter binding",
+    "storagepool": "Storage pool",
+    "storagevol": "Storage volume",
+    "storagepoolcaps": "Storage pool capabilities",
+    "nodedev": "Node device",
+    "interface": "Host interface",
+    "secret": "Secret",
+    "capability": "Host capabilities",
+    "cpu": "CPU",
+}
+
+
+def document_pages() -> dict[str, Callable[[], str]]:
+    """Return a page for every kind of document that has a schema."""
+    assert DOCUMENTS.keys() == SCHEMAS.keys()
+    pages: dict[str, Callable[[], str]] = {}
+    described: set[type] = set()
+    for name, title in DOCUMENTS.items():
+        classes = list(dict.fromkeys(cls for root in document_classes(name) for cls in walk(root)))
+        new = [cls for cls in classes if cls not in described]
+        described.update(new)
+        pages[f"{name}-xml"] = partial(document_page, name, title, new)
+    return pages
+
+
+def document_page(name: str, title: str, classes: list[type]) -> str:
+    """Return the page of a kind of document: its roots, and the elements that no page before it describes."""
+    roots = document_classes(name)
+    places = ", ".join(f":ref:`{cls.__qualname__} <{label(cls)}>` (``{cls.__module__}``)" for cls in roots)
+    text = f"Every element of the XML and where it stands in the object model: {places}. Schema ``{name}``.\n\n"
+    return heading(f"{title} XML") + text + "".join(element(cls) for cls in classes)
 
 
 def drivers() -> dict[str, type[Driver]]:
@@ -279,7 +318,7 @@ PAGES = {
     "support": support,
     "schemes": schemes,
     "hooks": hooks,
-    "domain-xml": domain_xml,
+    **document_pages(),
     "virtsh": commands,
 }
 

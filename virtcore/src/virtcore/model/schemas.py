@@ -66,14 +66,15 @@ def document_classes(name: str) -> tuple[type, ...]:
     return tuple(found)
 
 
-def document_schema(name: str) -> str:
+def document_schema(name: str, *, foreign: bool = False) -> str:
     """The RELAX NG schema of a kind of document, with the namespaces of the plugins that are registered.
 
+    :param foreign: instead of these namespaces any, with any content.
     :raises KeyError: there is no schema of this name.
     """
     from virtcore.xml import schema
 
-    return schema(*document_classes(name))
+    return schema(*document_classes(name), foreign=foreign)
 
 
 def schema_for_root(root: str) -> str | None:

@@ -25,16 +25,18 @@ ANY = (
     '<define name="any"><zeroOrMore><choice><attribute><anyName/></attribute><text/>'
     '<element><anyName/><ref name="any"/></element></choice></zeroOrMore></define>'
 )
+FOREIGN = '<element><anyName><except><nsName ns=""/></except></anyName><ref name="any"/></element>'
 EMPTY = "<empty/>"
 
 
-def schema(*classes: type, parts_of: type | None = None, status: bool = False) -> str:
+def schema(*classes: type, parts_of: type | None = None, status: bool = False, foreign: bool = False) -> str:
     """A RELAX NG schema (XML syntax) for documents with one of these root elements.
 
     :param parts_of: also for documents that are one child element of this class (a single device of ``Devices``).
     :param status: with what only the driver's own status files have.
+    :param foreign: where plugins' namespaces may stand, any foreign namespace with any content.
     """
-    grammar = _Grammar(status)
+    grammar = _Grammar(status, foreign)
     roots = [grammar.element(cls, declaration(cls).ns) for cls in classes]
     if parts_of is not None:
         roots += grammar.parts(parts_of)
@@ -176,8 +178,9 @@ class _Content:
 
 
 class _Grammar:
-    def __init__(self, status: bool) -> None:
+    def __init__(self, status: bool, foreign: bool) -> None:
         self.status = status
+        self.foreign = foreign
         self.defines: dict[str, str] = {}
         self.names: dict[tuple[object, ...], str] = {}
 
@@ -472,6 +475,9 @@ class _Grammar:
         }
 
     def add_namespaces(self, content: _Content, slot: Slot) -> None:
+        if self.foreign:
+            content.branches.append(f"<zeroOrMore>{FOREIGN}</zeroOrMore>")
+            return
         for cls in registered(slot.field.point or "").values():
             content.child(declaration(cls).qualified_name, self.element(cls, declaration(cls).ns))
 
