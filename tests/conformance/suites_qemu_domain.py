@@ -15,6 +15,7 @@ from virt_qemu.capabilities.replies import Replies
 from virt_qemu.firmware import FirmwareCatalog
 from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
+from virt_qemu.rules.audio import HostAudio
 from virt_qemu.status import StatusFolders, format_status, load_status, status_flags
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import format_domain, load_domain
@@ -60,7 +61,15 @@ def _rules(case: Any) -> QemuRules:
     capabilities = capabilities_of(case)
     binary = case.params.get("binary", f"/usr/bin/qemu-system-{case.params['arch']}")
     firmware = FirmwareCatalog.of_host(_NVRAM, root=Path(case.resolve("common/qemu-firmware")))
-    return QemuRules(lambda arch: binary, lambda path: capabilities, firmware=firmware, sockets=_FOLDERS.lib)
+    config = case.params.get("driver_config") or {}
+    audio = HostAudio.of_environment(
+        case.params.get("env") or {},
+        vnc=bool(config.get("vncAllowHostAudio")),
+        nographics=bool(config.get("nogfxAllowHostAudio")),
+    )
+    return QemuRules(
+        lambda arch: binary, lambda path: capabilities, firmware=firmware, sockets=_FOLDERS.lib, audio=audio
+    )
 
 
 def qemu_domain_xml(case: Any) -> str:

@@ -10,11 +10,14 @@ import pytest
 
 from virt_qemu.capabilities.model import GIC, Accelerator, EmulatorCapabilities, Machine
 from virt_qemu.rules import QemuRules
+from virt_qemu.rules.audio import HostAudio
 from virtcore.errors import ConfigUnsupported, InternalError, XMLError
 from virtcore.model.arch import Arch
+from virtcore.model.domain.devices import Devices
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.domain import Domain
 from virtcore.model.domain.rules import ParseFlag
+from virtcore.xml import format_part
 
 LoadARM = Callable[..., Domain]
 
@@ -180,3 +183,23 @@ def test_sockets_of_displays_are_made_again(load: Any) -> None:
     [kept] = load(vnc.format("/mine/vnc.sock"), sockets="/run").devices.graphics
     assert [type(listen).__name__ for listen in (*made.listens, *kept.listens)] == ["AddressListen", "SocketListen"]
     assert made.autoport
+
+
+@pytest.mark.parametrize(
+    ("devices", "host", "sound"),
+    [
+        ("", HostAudio(driver="alsa"), "none"),
+        ("", HostAudio(driver="alsa", nographics=True), "alsa"),
+        ("<graphics type='vnc'/>", HostAudio(driver="pa"), "none"),
+        ("<graphics type='vnc'/>", HostAudio(driver="pa", vnc=True), "pulseaudio"),
+        ("<graphics type='sdl'/>", HostAudio(), None),
+        ("<graphics type='sdl'/>", HostAudio(driver="noise"), None),
+        ("<graphics type='sdl'/>", HostAudio.of_environment({"QEMU_AUDIO_DRV": "oss"}), "oss"),
+    ],
+)
+def test_where_sound_goes(load: Any, devices: str, host: HostAudio, sound: str | None) -> None:
+    audios = load(devices, audio=host).devices.audios
+    text = "".join(format_part(audio, Devices) for audio in audios)
+    assert text == ("" if sound is None else f"<audio id='1' type='{sound}'/>\n")
+    sdl = HostAudio.of_environment({"QEMU_AUDIO_DRV": "sdl", "SDL_AUDIODRIVER": "esd"}).backend()
+    assert getattr(sdl, "driver", None) == "esd"

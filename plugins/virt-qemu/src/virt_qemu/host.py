@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from functools import cached_property
@@ -120,9 +121,15 @@ class QemuState(GuestEvents):
 
     def make_rules(self) -> DomainRules:
         from virt_qemu.rules import QemuRules
+        from virt_qemu.rules.audio import HostAudio
 
         register()  # also where this distribution's entry points are not installed
-        return QemuRules(find_emulator, self._known_capabilities, sockets=str(self.folders.run))
+        return QemuRules(
+            find_emulator,
+            self._known_capabilities,
+            sockets=str(self.folders.run),
+            audio=HostAudio.of_environment(os.environ),
+        )
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
         found = self.capabilities.known(emulator)

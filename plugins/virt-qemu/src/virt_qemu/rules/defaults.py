@@ -18,7 +18,6 @@ from virtcore.model.cpu.element import (
     CPUModel,
     GuestCPU,
 )
-from virtcore.model.domain.audio import NoAudio, SpiceAudio
 from virtcore.model.domain.controller import (
     PCIController,
     PCIControllerModel,
@@ -28,7 +27,6 @@ from virtcore.model.domain.controller import (
 )
 from virtcore.model.domain.domain import VirtType
 from virtcore.model.domain.features import GIC, IOAPIC, Features, GICVersion, IOAPICDriver
-from virtcore.model.domain.graphics import SDLGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.input import Input, InputBus, InputType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
 from virtcore.model.domain.memballoon import Memballoon, MemballoonModel
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_VCPUS_WITHOUT_EIM",
-    "add_default_audio",
     "add_default_devices",
     "check_tseg",
     "check_vcpus",
@@ -213,27 +210,6 @@ def add_default_devices(domain: Domain, capabilities: EmulatorCapabilities) -> N
         and all(map(capabilities.has, ("intel-iommu", "intel-iommu.intremap", "intel-iommu.eim")))
     ):
         devices.iommu = IOMMU(model=IOMMUModel.INTEL, driver=IOMMUDriver(intremap=True, eim=True))
-
-
-def add_default_audio(domain: Domain) -> None:
-    """Where sound goes: nowhere with VNC or without a display, to the client with SPICE.
-
-    A window on the host (SDL) plays through the host's own sound system, which is QEMU's choice then.
-    """
-    assert domain.devices is not None
-    devices = domain.devices
-    if devices.audios:
-        return
-    backend: type[NoAudio | SpiceAudio] | None = None if devices.graphics else NoAudio
-    for graphics in devices.graphics:
-        if isinstance(graphics, VNCGraphics):
-            backend = NoAudio
-        elif isinstance(graphics, SpiceGraphics):
-            backend = SpiceAudio
-        elif isinstance(graphics, SDLGraphics):
-            backend = None
-    if backend is not None:
-        devices.audios.append(backend(id=1))
 
 
 def _add_ps2(domain: Domain, machine: Machine, capabilities: EmulatorCapabilities) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
+from virt_qemu.rules.audio import HostAudio, add_default_audio
 from virt_qemu.rules.devices import complete_device, forget_socket
 from virt_qemu.rules.memory import complete_pluggable_memory
 from virt_qemu.rules.passthrough import check_passthrough
@@ -35,6 +36,7 @@ class QemuRules(DomainRules):
     :param firmware: the host's firmware images; without it none is chosen.
     :param capabilities: what an emulator can do. Without it a domain is still read, with fewer defaults filled in, so
         that definitions outlive the removal of their emulator.
+    :param audio: what guests may have of the host's sound.
     :param sockets: folder below which displays' sockets are made; definitions that have such a path get a new one.
     """
 
@@ -56,8 +58,10 @@ class QemuRules(DomainRules):
         *,
         firmware: FirmwareCatalog | None = None,
         sockets: str | None = None,
+        audio: HostAudio | None = None,
     ) -> None:
         super().__init__(checks)
+        self._audio = audio if audio is not None else HostAudio()
         self._sockets = sockets
         self._firmware = firmware
         self._default_emulator = default_emulator
@@ -85,7 +89,7 @@ class QemuRules(DomainRules):
         if self._firmware is not None:
             defaults.complete_firmware(domain, context, self._firmware)
         defaults.add_default_devices(domain, capabilities)
-        defaults.add_default_audio(domain)
+        add_default_audio(domain, self._audio)
         defaults.set_default_cpu(domain, capabilities)
         defaults.enable_default_features(domain, capabilities)
         defaults.check_vcpus(domain)
