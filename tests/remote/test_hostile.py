@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import struct
 import time
@@ -17,7 +18,7 @@ from virt_remote.server.client import ANONYMOUS_MAX, MAX_UNSENT
 from virt_remote.server.settings import Settings
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import WireError, codec
-from wholedriver import WholeDriver, arguments_of, every_procedure
+from wholedriver import GOOD, WholeDriver, arguments_of, every_procedure
 
 
 def frame_of(row: Procedure, serial: int) -> bytes:
@@ -157,6 +158,27 @@ def test_counts_that_lie_cost_nothing(play: Any, count: int) -> None:
         assert time.monotonic() - began < 1
 
     play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("DOMAIN_GET_VCPUS", (300, 0x7FFFFFFF), "maxinfo * maplen > REMOTE_CPUMAPS_MAX"),
+        ("DOMAIN_GET_VCPUS", (2, -1), "maxinfo * maplen > REMOTE_CPUMAPS_MAX"),
+        ("DOMAIN_GET_VCPU_PIN_INFO", (0x7FFFFFFF, 512, 0), "ncpumaps * maplen > REMOTE_CPUMAPS_MAX"),
+        ("DOMAIN_GET_EMULATOR_PIN_INFO", (0x7FFFFFFF, 0), "maplen > REMOTE_CPUMAPS_MAX"),
+    ],
+)
+def test_maps_of_cpus_that_would_take_all_memory(play: Any, name: str, arguments: Any, message: str) -> None:
+    async def scenario(peer: Any) -> None:
+        peer.endpoint.driver = WholeDriver()
+        await peer.open()
+        began = time.monotonic()
+        with pytest.raises(Exception, match=re.escape(f"internal error: {message}")):
+            await peer.call(name, GOOD, *arguments)
+        assert time.monotonic() - began < 1
+
+    play(scenario, opened=False)
 
 
 def test_nothing_but_authentication_before_authentication(play: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ with which arguments, the call has to be made once more to get it whole.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
@@ -310,12 +310,26 @@ class _Fields(Form):
         return value
 
 
+def _check_maps(length: int, most: int, what: str) -> None:
+    """Refuse sets of CPUs that no message could carry, before there is room made for them.
+
+    :raises InternalError: they would be too long together.
+    """
+    if length < 0 or length * most > _MOST_MAP_BYTES:
+        raise InternalError(f"{what} > REMOTE_CPUMAPS_MAX")
+
+
 class _CpuMap(_First):
     """A set of CPUs of ``maplen`` bytes, and that there is one."""
 
     def reply(self) -> Callable[[Any, Tuple], Any]:
         length = self.at("maplen")
-        return lambda value, wire: (cpu_bytes(value, wire[length]), 1)
+
+        def reply(value: Iterable[int], wire: Tuple) -> Tuple:
+            _check_maps(wire[length], 1, "maplen")
+            return cpu_bytes(value, wire[length]), 1
+
+        return reply
 
 
 class _CpuMaps(Form):
@@ -325,6 +339,7 @@ class _CpuMaps(Form):
         limit, length = self.at("limit"), self.at("maplen")
 
         def reply(value: Sequence[frozenset[int]], wire: Tuple) -> Tuple:
+            _check_maps(wire[length], max(wire[limit], 0), "ncpumaps * maplen")
             shown = value[: max(wire[limit], 0)]
             return b"".join([cpu_bytes(cpus, wire[length]) for cpus in shown]), len(shown)
 
@@ -352,6 +367,7 @@ class _Vcpus(_CpuMaps):
         limit, length = self.at("limit"), self.at("maplen")
 
         def reply(value: Sequence[Any], wire: Tuple) -> Tuple:
+            _check_maps(wire[length], max(wire[limit], 0), "maxinfo * maplen")
             shown = value[: max(wire[limit], 0)]
             maps = b"".join([cpu_bytes(vcpu[-1], wire[length]) for vcpu in shown])
             return [tuple(vcpu[:-1]) for vcpu in shown], maps
