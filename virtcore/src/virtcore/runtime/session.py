@@ -190,7 +190,8 @@ class Session:
         if found is not None:
             return found
         known = methods_of(services.class_of(service))[method.name]
-        instance = services.opened(service)
+        # Open, and those who wait for its events are registered: what is called now is told to them.
+        instance = services.opened(service) if not self._awakening else None
         if instance is not None:
             found = known._replace(function=_with(instance, known.function))
             self._routes[method.name] = found

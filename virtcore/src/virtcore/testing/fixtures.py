@@ -42,9 +42,8 @@ def virtcore_test_connection() -> Iterator[Connection]:
 
 @pytest.fixture
 def virtcore_async_test_connection() -> AbstractAsyncContextManager[AsyncConnection]:
-    """The same for the async face, to be entered in the test's own loop::
-
-    async with virtcore_async_test_connection as connection: ...
+    """The same for the async face, to be entered in the test's own loop: ``async with
+    virtcore_async_test_connection as connection: ...``.
     """
 
     @asynccontextmanager
@@ -96,9 +95,8 @@ def virtcore_faults() -> Iterator[Callable[..., Counter[str]]]:
 
 @pytest.fixture
 def virtcore_state() -> Callable[..., None]:
-    """Have a guest of the test hypervisor come into a state by itself (:func:`virtcore.testing.states.inject_state`)::
-
-    virtcore_state(domain, DomainState.CRASHED)
+    """Have a guest of the test hypervisor come into a state by itself (:func:`virtcore.testing.states.inject_state`):
+    ``virtcore_state(domain, DomainState.CRASHED)``.
     """
     from virtcore.testing.states import inject_state
 

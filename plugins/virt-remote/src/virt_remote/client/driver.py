@@ -21,8 +21,8 @@ from virtcore.errors import ErrorDomain, NoSupport, VirtError
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import ConnectionClosedEvent, Event, QemuMonitorEvent
 from virtcore.operations.procedures import procedure
-from virtcore.operations.spellings import spellings_of
 from virtcore.operations.wire.events import EVENTS, FAMILIES
+from virtcore.operations.wire.mapping import crosses
 from virtcore.types import DomainRef, NetworkRef
 
 __all__ = ["RemoteDriver"]
@@ -160,6 +160,9 @@ class RemoteDriver(Driver):
     # -- every other operation
 
     async def _operate(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        for feed in (self._events, self._monitor_events):
+            if feed.unanswered:
+                await asyncio.wait(feed.unanswered)
         return await self._drive(self._steps.operate(operation, arguments, named))
 
     async def _run_job(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -238,5 +241,5 @@ def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, An
 
 
 for _operation in all_operations().values():
-    if _operation.name not in vars(RemoteDriver) and any(row.procedure for row in spellings_of(_operation.name)):
+    if _operation.name not in vars(RemoteDriver) and crosses(_operation.name):
         setattr(RemoteDriver, _operation.name, _remote_method(_operation))

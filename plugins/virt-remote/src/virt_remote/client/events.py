@@ -48,7 +48,7 @@ class EventFeed:
     :param closing: whether to ask for the end of the daemon's own connection, too.
     """
 
-    __slots__ = ("_closing", "_deliverers", "_next", "_registered", "_wanted", "_wire")
+    __slots__ = ("_closing", "_deliverers", "_next", "_registered", "_wanted", "_wire", "unanswered")
 
     def __init__(
         self, wire: Wire, wanted: Sequence[tuple[EventFamily, tuple[object, ...]]], closing: bool = False
@@ -60,17 +60,21 @@ class EventFeed:
         self._next = 0
         #: Callback ids that the daemon gave, as they come.
         self._registered: list[tuple[EventFamily, asyncio.Future[bytes]]] = []
+        #: Registrations that the daemon has not answered. It works on several calls at a time, so one that is to be
+        #: told of has to wait for them.
+        self.unanswered: set[asyncio.Future[bytes]] = set()
 
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         """Have every event delivered until the subscription is cancelled."""
         if not self._deliverers:
-            # Sent at once: whatever is called after this cannot overtake it.
             if self._closing:
                 self._call("remote.CONNECT_REGISTER_CLOSE_CALLBACK")
             for family, arguments in self._wanted:
                 row = procedure(family.register)
                 reply = self._wire.start(row, codec(row.program, row.args or "").encode(arguments))
                 reply.add_done_callback(look)
+                self.unanswered.add(reply)
+                reply.add_done_callback(self.unanswered.discard)
                 self._registered.append((family, reply))
         key, self._next = self._next, self._next + 1
         self._deliverers[key] = deliver

@@ -23,7 +23,7 @@ from virtcore.operations.wire.convert import converter, declared, result_type, t
 from virtcore.operations.wire.forms import CPU_MAP_LENGTH, STRING_OKAY, Form, first_limit, form_of
 from virtcore.types import TypedParameters
 
-__all__ = ["ClientCall", "ClientOperation", "ServerCall", "client_call", "client_operation", "server_call"]
+__all__ = ["ClientCall", "ClientOperation", "ServerCall", "client_call", "client_operation", "crosses", "server_call"]
 
 Tuple = tuple[Any, ...]
 
@@ -319,6 +319,11 @@ class ClientOperation:
                 yield call, call.wire(given)
         if not served:
             raise InvalidArg(f"{self._calls[0].spelling.function} cannot have these arguments together")
+
+
+def crosses(operation: str) -> bool:
+    """Whether the asking end can carry out an operation at all."""
+    return any(spelling.procedure is not None and not spelling.files for spelling in spellings_of(operation))
 
 
 @functools.cache

@@ -23,9 +23,16 @@ names, and fails where something is claimed that neither it nor ``Target.tested_
 subclassing its class under the same name.
 """
 
+# ruff: noqa: E402  # assertions are to be rewritten before the modules are imported
+
 from __future__ import annotations
 
+import pkgutil
+
 import pytest as pytest
+
+# Before they are imported: what is compared is told where a test fails.
+pytest.register_assert_rewrite(*(f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)))
 
 from virtcore.testing.suite.behaviour import TestConcurrency, TestDeadlines, TestEvents, TestPersistence, TestReadOnly
 from virtcore.testing.suite.claims import TestClaims

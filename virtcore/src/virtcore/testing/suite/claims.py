@@ -23,9 +23,8 @@ class TestClaims:
     ) -> None:
         from virtcore.operations.declare import all_operations
 
-        claimed = {
-            name for name, record in all_operations().items() if not record.internal and connection.supports(name)
-        }
+        operations = all_operations()
+        claimed = {name for name in target.claims(connection) if not operations[name].internal}
         unknown = sorted(set(target.tested_elsewhere) - claimed)
         assert not unknown, f"the target says where {unknown} are tested, which the driver does not claim"
         covered = covered_by(vars(request.module))

@@ -146,7 +146,7 @@ class TestReach:
     def test_keys(self, running: Domain) -> None:
         running.send_key(KeycodeSet.LINUX, 50, [28])
         for codeset, codes in ((99, [28]), (KeycodeSet.LINUX, []), (KeycodeSet.LINUX, [28] * 17)):
-            with pytest.raises(errors.InvalidArg):
+            with pytest.raises(errors.VirtError):
                 running.send_key(codeset, 50, codes)
         running.destroy()
         with pytest.raises(errors.OperationInvalid):
