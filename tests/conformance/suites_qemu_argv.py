@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from suites_qemu_domain import capabilities_of
-from virt_qemu.command import Builder, build
+from suites_qemu_domain import capabilities_of, rules_of
+from virt_qemu.command import Builder, HostSettings, build
 from virt_qemu.prepare import decide
-from virt_qemu.rules import QemuRules
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import HostCPU, HostCPUFeature, migratable_cpu
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.rules import ParseFlag
+from virtcore.xml import CpuSet
 
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/bin", "HOME": "/home/test", "USER": "test", "LOGNAME": "test"}
 
@@ -30,8 +30,44 @@ class _Host:
     def log(self, path: str, append: bool) -> int:
         return 1751
 
+    def vhost_scsi(self) -> int:
+        return 3
+
+    def scsi_generic(self, source: object) -> str:
+        return "sg0"
+
+    def tpm(self, path: str) -> tuple[int, int]:
+        return 1730, 1731
+
+    def tpm_socket(self, alias: str) -> str:
+        return "/dev/test"
+
+    def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
+        return 6789, 42 if auto or cid is None else cid
+
     def is_cdrom(self, path: str) -> bool:
         return path == "/dev/cdrom"
+
+
+def _settings(case: Any) -> HostSettings:
+    """The host's folders, huge pages and nodes."""
+    facts = json.loads(Path(case.resolve("common/qemu-host.json")).read_text())
+    driver = facts["driver"] | (case.params.get("driver_config") or {})
+
+    def directory(switch: str, name: str) -> str | None:
+        return driver[name] if driver.get(switch) else None
+
+    return HostSettings(
+        memory_folder=driver["memoryBackingDir"],
+        hugepages={mount["size_kib"]: mount["mount"] for mount in driver["hugetlbfs"]},
+        vnc_tls=directory("vncTLS", "vncTLSx509certdir"),
+        vnc_sasl=directory("vncSASL", "vncSASLdir"),
+        spice_tls=directory("spiceTLS", "spiceTLSx509certdir"),
+        spice_sasl=directory("spiceSASL", "spiceSASLdir"),
+        spice_password=True,
+        chardev_tls=directory("chardevTLS", "chardevTLSx509certdir"),
+        auto_nodeset=CpuSet.parse(facts["auto_nodeset"]),
+    )
 
 
 def host_cpu_of(case: Any) -> HostCPU | None:
@@ -50,8 +86,7 @@ def host_cpu_of(case: Any) -> HostCPU | None:
 def qemu_argv(case: Any) -> list[str]:
     """Environment and command line of the guest."""
     capabilities = capabilities_of(case)
-    binary = case.params["binary"]
-    rules = QemuRules(lambda arch: binary, lambda path: capabilities)
+    rules = rules_of(case)
     flags = ParseFlag.INACTIVE
     if "abi-update" in (case.params.get("parse_flags") or ()):
         flags |= ParseFlag.ABI_UPDATE
@@ -65,6 +100,7 @@ def qemu_argv(case: Any) -> list[str]:
         state_folder=folder,
         monitor=1729,
         privileged=True,
+        host=_settings(case),
     )
     argv = build(builder, _ENVIRONMENT | dict(case.params.get("env") or {}))
     return [*(f"{name}={value}" for name, value in builder.environment.items()), *argv]

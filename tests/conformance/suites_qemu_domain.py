@@ -25,7 +25,7 @@ from virtcore.xml import Mode
 register()
 
 #: Where the host of the reference keeps the guests' firmware variables.
-_NVRAM = "/var/lib/libvirt/qemu/nvram"
+NVRAM = "/var/lib/libvirt/qemu/nvram"
 _FOLDERS = StatusFolders(
     lib="/var/lib/libvirt/qemu", channels="/var/run/libvirt/qemu/channel", memory="/var/lib/libvirt/qemu/ram"
 )
@@ -57,10 +57,11 @@ def capabilities_of(case: Any) -> EmulatorCapabilities:
     return dataclasses.replace(known, flags=frozenset(flags), gics=gics)
 
 
-def _rules(case: Any) -> QemuRules:
+def rules_of(case: Any) -> QemuRules:
+    """QEMU's rules on the host of a case."""
     capabilities = capabilities_of(case)
     binary = case.params.get("binary", f"/usr/bin/qemu-system-{case.params['arch']}")
-    firmware = FirmwareCatalog.of_host(_NVRAM, root=Path(case.resolve("common/qemu-firmware")))
+    firmware = FirmwareCatalog.of_host(NVRAM, root=Path(case.resolve("common/qemu-firmware")))
     config = case.params.get("driver_config") or {}
     audio = HostAudio.of_environment(
         case.params.get("env") or {},
@@ -74,7 +75,7 @@ def _rules(case: Any) -> QemuRules:
 
 def qemu_domain_xml(case: Any) -> str:
     """The document as a stopped domain prints it, live."""
-    rules = _rules(case)
+    rules = rules_of(case)
     flags = ParseFlag.INACTIVE
     if case.params.get("parse_flags") == "abi-update" or "abi-update" in (case.params.get("parse_flags") or ()):
         flags |= ParseFlag.ABI_UPDATE
@@ -84,7 +85,7 @@ def qemu_domain_xml(case: Any) -> str:
 
 def qemu_active_xml(case: Any) -> dict[str, str]:
     """The document as a running domain prints it, and its definition."""
-    rules = _rules(case)
+    rules = rules_of(case)
     context = rules.context(ParseFlag.NONE, arch=Arch(case.params["host_arch"]), security_model="none")
     domain = load_domain(case.text("xml"), rules, context)
     if domain.id is None:

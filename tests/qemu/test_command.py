@@ -11,6 +11,7 @@ from virt_qemu.command import Builder, build
 from virt_qemu.command.line import escape
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.aliases import assign_aliases
+from virt_qemu.start_limits import refuse_unstartable
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import load_domain
@@ -28,6 +29,7 @@ FLAGS = {
     "piix3-usb-uhci",
     "vnc",
     "VGA",
+    "blockjob.backing-mask-protocol",
 }
 
 
@@ -69,8 +71,8 @@ class Host:
         return path == "/dev/sr0"
 
 
-def command(devices: str = "", *, rest: str = "", name: str = "g", machine: str = "q35", host: Host | None = None):
-    """Options of a small guest as (option, value) pairs."""
+def loaded(devices: str = "", *, rest: str = "", name: str = "g", machine: str = "q35"):
+    """A small guest, as it is defined."""
     known = capabilities()
     xml = f"""<domain type='qemu'><name>{name}</name><memory unit='KiB'>131000</memory><vcpu>2</vcpu>
     <os><type arch='x86_64' machine='{machine}'>hvm</type></os>{rest}
@@ -78,7 +80,12 @@ def command(devices: str = "", *, rest: str = "", name: str = "g", machine: str 
     </devices></domain>"""
     rules = QemuRules(lambda arch: "/bin/qemu", lambda path: known)
     flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE
-    domain = load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
+    return load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
+
+
+def command(devices: str = "", *, rest: str = "", name: str = "g", machine: str = "q35", host: Host | None = None):
+    """Options of a small guest as (option, value) pairs."""
+    domain, known = loaded(devices, rest=rest, name=name, machine=machine), capabilities()
     assign_aliases(domain)
     builder = Builder(domain=domain, capabilities=known, resources=host or Host(), state_folder="/run/g", monitor=3)
     argv = build(builder, {"PATH": "/bin"})
@@ -170,8 +177,6 @@ def test_network_and_files():
 @pytest.mark.parametrize(
     "devices",
     [
-        "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
-        "<filesystem type='mount'><source dir='/x'/><target dir='y'/></filesystem>",
         "<interface type='bridge'><source bridge='br0'/></interface>",
         "<disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vda'/></disk>",
     ],
@@ -179,3 +184,29 @@ def test_network_and_files():
 def test_what_is_missing_is_refused_not_left_out(devices):
     with pytest.raises(ConfigUnsupported):
         command(devices)
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
+        "<hostdev mode='subsystem' type='pci'><source><address bus='6' slot='18'/></source></hostdev>",
+        "<vsock><cid auto='yes'/></vsock>",
+        "<graphics type='vnc' passwd='x'/>",
+    ],
+)
+def test_what_the_host_cannot_give_is_refused_at_start(devices):
+    with pytest.raises(ConfigUnsupported):
+        refuse_unstartable(loaded(devices))
+
+
+def test_cells_have_memory_of_their_own():
+    cpu = "<cpu><numa><cell id='0' cpus='0-1' memory='1' unit='GiB' memAccess='shared'/></numa></cpu>"
+    pairs = command(rest=cpu)
+    assert ("-numa", "node,nodeid=0,cpus=0-1,memdev=ram-node0") in pairs
+    backend = next(json.loads(value) for _, value in pairs if value and '"ram-node0"' in value)
+    assert backend["qom-type"] == "memory-backend-file"
+    assert backend["share"] is True
+    assert "memory-backend=" not in dict(pairs)["-machine"]
+    with pytest.raises(ConfigUnsupported):
+        refuse_unstartable(loaded(rest=cpu))

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command.disks import disk_path
 from virt_qemu.cpu_start import decide_cpu
+from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.aliases import assign_aliases
+from virt_qemu.start_limits import refuse_unstartable
+from virt_qemu.variables import prepare_variables
 from virtcore.errors import InternalError, SystemError
 from virtcore.model.domain.chardev import UnixChardev
 from virtcore.model.domain.disk import BackingStore, DiskDevice
-from virtcore.model.domain.graphics import AddressListen, SocketListen, VNCGraphics
+from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGraphics, VNCGraphics
 from virtcore.model.storage.source import StartupPolicy, StorageFormat
 
 if TYPE_CHECKING:
@@ -57,9 +60,11 @@ def prepare_domain(domain: Domain, folder: Path, capabilities: EmulatorCapabilit
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
+    refuse_unstartable(domain)
     decide(domain, folder, free_port, capabilities)
     for disk in domain.devices.disks:
         _check_disk(disk)
+    prepare_variables(domain)
 
 
 def decide(
@@ -78,6 +83,7 @@ def decide(
     """
     assert domain.devices is not None
     decide_cpu(domain, capabilities, host_cpu)
+    assign_addresses(domain, capabilities, new=True)
     assign_aliases(domain)
     for channel in domain.devices.channels:
         source = channel.source
@@ -87,6 +93,8 @@ def decide(
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
             _place_vnc(graphics, folder, port)
+        elif isinstance(graphics, SpiceGraphics):
+            _place_spice(graphics, folder, port)
 
 
 def _check_disk(disk: Disk) -> None:
@@ -130,6 +138,22 @@ def _place_vnc(graphics: VNCGraphics, folder: Path, port: Callable[[str], int]) 
     for listen in graphics.listens:
         if isinstance(listen, SocketListen) and listen.socket is None:
             listen.socket = str(folder / "vnc.sock")
+            listen.auto_generated = True
+    first = graphics.listens[0] if graphics.listens else None
+    if first is None:
+        first = AddressListen()
+        graphics.listens.append(first)
+    if isinstance(first, AddressListen):
+        if first.address is None:
+            first.address = "127.0.0.1"
+        if graphics.autoport or not graphics.port or graphics.port < 0:
+            graphics.port = port(first.address)
+
+
+def _place_spice(graphics: SpiceGraphics, folder: Path, port: Callable[[str], int]) -> None:
+    for listen in graphics.listens:
+        if isinstance(listen, SocketListen) and listen.socket is None:
+            listen.socket = str(folder / "spice.sock")
             listen.auto_generated = True
     first = graphics.listens[0] if graphics.listens else None
     if first is None:

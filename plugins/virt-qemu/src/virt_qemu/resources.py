@@ -7,9 +7,13 @@ import os
 import socket
 import stat
 from contextlib import ExitStack
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from virt_qemu.command.line import unsupported
 from virtcore.errors import SystemError
+
+if TYPE_CHECKING:
+    from virtcore.model.domain.hostdev import SCSIAdapterSource
 
 __all__ = ["HostResources", "bind_socket", "connect_socket"]
 
@@ -109,6 +113,26 @@ class HostResources:
     def log(self, path: str, append: bool) -> int:
         """Open a file for a copy of what the guest writes; returns the descriptor's number."""
         return self.output(path, append)
+
+    def vhost_scsi(self) -> int:
+        """Open the kernel's server of SCSI targets; not done yet."""
+        raise unsupported("a vhost-scsi device")
+
+    def scsi_generic(self, source: SCSIAdapterSource) -> str:
+        """Name of the device file of a SCSI device; not done yet."""
+        raise unsupported("a SCSI device of the host")
+
+    def tpm(self, path: str) -> tuple[int, int]:
+        """Open a TPM of the host; not done yet."""
+        raise unsupported("a TPM of the host")
+
+    def tpm_socket(self, alias: str) -> str:
+        """Where the emulator of a TPM listens; none is started yet."""
+        raise unsupported("starting a TPM")
+
+    def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
+        """Take an address for a guest's socket; not done yet."""
+        raise unsupported("opening a vsock device")
 
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""

@@ -8,32 +8,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from virt_qemu.command import characters, controllers, cpu, devices, disks, machine
-from virt_qemu.command.line import Builder, Resources, unsupported
+from virt_qemu.command import (
+    audio,
+    characters,
+    controllers,
+    cpu,
+    devices,
+    disks,
+    displays,
+    filesystems,
+    firmware,
+    hostdevs,
+    machine,
+    memory,
+    numa,
+    peripherals,
+)
+from virt_qemu.command.line import Builder, HostSettings, Resources, unsupported
 from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
 from virtcore.model.domain import Domain
-from virtcore.model.domain.disk import Disk, DiskDevice
-from virtcore.model.domain.interface import Interface
+from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.os import BootDevice, SMBIOSMode
 
-__all__ = ["Builder", "Resources", "boot_indexes", "build"]
-
-#: What has no builder yet: field of ``<devices>`` -> what it is.
-_MISSING_DEVICES = {
-    "leases": "a lease",
-    "filesystems": "a shared folder",
-    "smartcards": "a smart card",
-    "tpms": "a TPM",
-    "hostdevs": "a host device",
-    "redirdevs": "a redirected device",
-    "hubs": "a USB hub",
-    "shmems": "shared memory",
-    "cryptos": "a crypto device",
-    "iommu": "an IOMMU",
-    "vsock": "a vsock device",
-    "pstore": "persistent storage for crashes",
-    "nvram": "an NVRAM device",
-}
+__all__ = ["Builder", "HostSettings", "Resources", "boot_indexes", "build"]
 
 
 def boot_indexes(domain: Domain) -> dict[int, int]:
@@ -41,7 +38,8 @@ def boot_indexes(domain: Domain) -> dict[int, int]:
     assert domain.devices is not None
     assert domain.os is not None
     places: dict[int, int] = {}
-    bootable: list[Disk | Interface] = [*domain.devices.disks, *domain.devices.interfaces]
+    found = domain.devices
+    bootable = [*found.disks, *found.interfaces, *found.hostdevs, *found.redirdevs, *found.filesystems]
     for device in bootable:
         if device.boot_order is not None:
             places[id(device)] = device.boot_order
@@ -59,21 +57,13 @@ def boot_indexes(domain: Domain) -> dict[int, int]:
 
 
 def _refuse_missing(domain: Domain) -> None:
-    for name, what in _MISSING_DEVICES.items():
-        if getattr(domain.devices, name):
-            raise unsupported(what)
     assert domain.os is not None
     if domain.os.smbios not in (None, SMBIOSMode.NONE, SMBIOSMode.EMULATE) or domain.sysinfo:
         raise unsupported("SMBIOS information")
     if domain.launch_security is not None:
         raise unsupported("launch security")
-    if domain.genid is not None:
-        raise unsupported("a generation id")
     if domain.throttle_groups:
         raise unsupported("a throttle group")
-    features = domain.features
-    if features is not None and features.vmcoreinfo is not None and features.vmcoreinfo.state is not False:
-        raise unsupported("the vmcoreinfo device")
 
 
 def _uuid(builder: Builder) -> None:
@@ -144,42 +134,60 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     assert domain.devices.emulator is not None
     _refuse_missing(domain)
     boot = boot_indexes(domain)
-    machine.align_memory(domain)
-    disks.prepare_disks(domain.devices.disks)
+    memory.align_memory(domain)
+    builder.hostdev_nodes = disks.prepare_disks(domain)
     builder.environment |= _environment(builder, inherited)
     builder.add(domain.devices.emulator)
     steps: tuple[Callable[[Builder], None], ...] = (
         machine.add_name,
+        firmware.add_flash,
         machine.add_machine,
         machine.add_accelerator,
         cpu.add_cpu,
-        machine.add_firmware,
-        machine.add_memory,
+        firmware.add_firmware,
+        memory.add_memory,
         machine.add_processors,
+        numa.add_numa,
         _uuid,
         _display,
         _monitor,
         machine.add_clock,
         machine.add_power,
         machine.add_boot,
+        peripherals.add_iommu,
         controllers.add_controllers,
+        peripherals.add_hubs,
         controllers.add_ccid_controllers,
+        memory.add_modules,
         lambda each: disks.add_disks(each, boot),
+        lambda each: filesystems.add_filesystems(each, boot),
         lambda each: devices.add_interfaces(each, boot),
+        peripherals.add_smartcards,
         characters.add_serials,
         characters.add_parallels,
         characters.add_channels,
         characters.add_consoles,
+        peripherals.add_tpms,
         devices.add_inputs,
-        devices.add_audio,
-        devices.add_graphics,
+        audio.add_audio,
+        displays.add_graphics,
         devices.add_videos,
+        audio.add_sounds,
         devices.add_watchdogs,
+        lambda each: peripherals.add_redirdevs(each, boot),
+        lambda each: hostdevs.add_hostdevs(each, boot),
         devices.add_balloon,
         devices.add_rngs,
+        peripherals.add_nvram,
+        peripherals.add_generation_id,
         _user_words,
         _sandbox,
         devices.add_panics,
+        peripherals.add_shmems,
+        peripherals.add_vsock,
+        peripherals.add_vmcoreinfo,
+        peripherals.add_cryptos,
+        peripherals.add_pstore,
         _message_format,
     )
     for step in steps:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.line import unsupported
+from virt_qemu.command.line import Builder, unsupported
 from virtcore.errors import InternalError
+from virtcore.model.arch import Arch
 from virtcore.model.domain.address import (
     CCWAddress,
     DIMMAddress,
+    DriveAddress,
     ISAAddress,
     PCIAddress,
+    SpaprVIOAddress,
     USBAddress,
     VirtioMMIOAddress,
     VirtioSerialAddress,
@@ -19,6 +22,8 @@ from virtcore.model.domain.controller import (
     Controller,
     PCIController,
     PCIControllerModel,
+    SCSIController,
+    SCSIControllerModel,
     USBController,
     VirtioSerialController,
 )
@@ -28,7 +33,15 @@ if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
     from virtcore.model.domain.disk import VirtioOptions
 
-__all__ = ["controller_alias", "device_address", "virtio"]
+__all__ = ["controller_alias", "device_address", "index_of", "place", "scsi_address", "virtio"]
+
+#: SCSI controllers whose devices have a number and no unit.
+_ONE_ID_SCSI = (
+    SCSIControllerModel.LSILOGIC,
+    SCSIControllerModel.NCR53C90,
+    SCSIControllerModel.DC390,
+    SCSIControllerModel.AM53C974,
+)
 
 
 def _controllers(domain: Domain) -> list[Controller]:
@@ -53,11 +66,61 @@ def _pci_bus(domain: Domain, bus: int) -> str:
             # The roots are built in: a name the user gave them is not QEMU's.
             if controller.model is PCIControllerModel.PCIE_ROOT:
                 return "pcie.0"
+            if controller.model is PCIControllerModel.PCI_ROOT and not index_of(controller):
+                return "pci.0" if _has_many_buses(domain) else "pci"
             if controller.model is PCIControllerModel.PCI_ROOT:
-                return "pci.0"
+                # A further host bridge of POWER has one bus, numbered like those of the others.
+                return f"{controller.alias}.0"
             if controller.alias is not None:
                 return controller.alias
     raise InternalError(f"Could not find PCI controller with index '{bus}' required for device")
+
+
+def index_of(controller: PCIController) -> int:
+    """Which of several host bridges a root is; 0 for the machine's own."""
+    return (controller.target.index or 0) if controller.target is not None else 0
+
+
+def _has_many_buses(domain: Domain) -> bool:
+    """Whether the machine's PCI bus is numbered, as it is where there can be others."""
+    if domain.arch in (Arch.AARCH64, Arch.ARMV7L, Arch.ARMV6L, Arch.RISCV64, Arch.RISCV32):
+        machine = domain.machine or ""
+        return machine == "virt" or machine.startswith("virt-")
+    return True
+
+
+def place(builder: Builder, device: Device) -> dict[str, object]:
+    """Properties that place a device; what identifies it on s390 is added before it."""
+    address = device.address
+    if isinstance(address, PCIAddress) and address.zpci is not None and address.zpci.uid is not None:
+        builder.device(
+            {
+                "driver": "zpci",
+                "uid": address.zpci.uid,
+                "fid": address.zpci.fid,
+                "target": device.alias,
+                "id": f"zpci{address.zpci.uid}",
+            }
+        )
+    return device_address(builder.domain, device)
+
+
+def scsi_address(builder: Builder, device: Device) -> dict[str, object]:
+    """Properties that place a device on a SCSI bus."""
+    address, domain = device.address, builder.domain
+    if not isinstance(address, DriveAddress):
+        return place(builder, device)
+    number = address.controller or 0
+    alias = controller_alias(domain, SCSIController, number)
+    models = [each.model for each in _controllers(domain) if isinstance(each, SCSIController) and each.index == number]
+    if models[0] in _ONE_ID_SCSI:
+        return {"bus": f"{alias}.{address.bus or 0}", "scsi-id": address.unit or 0}
+    return {
+        "bus": f"{alias}.0",
+        "channel": address.bus or 0,
+        "scsi-id": address.target or 0,
+        "lun": address.unit or 0,
+    }
 
 
 def device_address(domain: Domain, device: Device) -> dict[str, object]:
@@ -80,6 +143,8 @@ def device_address(domain: Domain, device: Device) -> dict[str, object]:
         return {"devno": f"{address.cssid or 0:x}.{address.ssid or 0:x}.{address.devno or 0:04x}"}
     if isinstance(address, ISAAddress):
         return {"iobase": address.iobase or 0, "irq": address.irq or None}
+    if isinstance(address, SpaprVIOAddress):
+        return {"reg": address.reg}
     if isinstance(address, DIMMAddress):
         return {"slot": address.slot, "addr": address.base or None}
     return {}

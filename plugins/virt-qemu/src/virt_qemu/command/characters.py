@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from virt_qemu.command.address import device_address
+from virt_qemu.command.address import place
 from virt_qemu.command.line import Builder, unsupported
-from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.errors import InternalError
 from virtcore.model.domain.chardev import (
     ConsoleTargetType,
+    DBusChardev,
     DevChardev,
     FileChardev,
+    GuestForwardTarget,
     NullChardev,
     PipeChardev,
     PTYChardev,
     SerialModel,
     SocketMode,
+    SpicePortChardev,
+    SpiceVMCChardev,
     StdioChardev,
     TCPChardev,
     TCPProtocol,
     UDPChardev,
     UnixChardev,
     VCChardev,
+    VDAgentChardev,
     VirtioTarget,
 )
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.chardev import CharacterDevice, Console
+    from virtcore.model.domain.chardev import Channel, ChardevSource, Console
     from virtcore.model.storage.source import Reconnect
 
 __all__ = ["add_channels", "add_chardev", "add_consoles", "add_parallels", "add_serials", "is_serial_console"]
 
-_SERIALS = (SerialModel.ISA_SERIAL, SerialModel.USB_SERIAL, SerialModel.PCI_SERIAL, SerialModel.ISA_DEBUGCON)
+#: Serial ports that are devices; others the machine has built in.
+_SERIALS = (
+    SerialModel.ISA_SERIAL,
+    SerialModel.USB_SERIAL,
+    SerialModel.PCI_SERIAL,
+    SerialModel.ISA_DEBUGCON,
+    SerialModel.SPAPR_VTY,
+    SerialModel.SCLPCONSOLE,
+    SerialModel.SCLPLMCONSOLE,
+)
 
 
-def add_chardev(builder: Builder, device: CharacterDevice, alias: str) -> str:
+class Backed(Protocol):
+    """A device with a character device of the host behind it."""
+
+    source: ChardevSource | None
+
+
+_SCLP = (ConsoleTargetType.SCLP, ConsoleTargetType.SCLPLM)
+
+
+def add_chardev(builder: Builder, device: Backed, alias: str) -> str:
     """The host side of a character device; returns its id."""
     name = f"char{alias}"
     kind, props = _backend(builder, device, alias)
@@ -47,7 +70,7 @@ def add_chardev(builder: Builder, device: CharacterDevice, alias: str) -> str:
     return name
 
 
-def _backend(builder: Builder, device: CharacterDevice, alias: str) -> tuple[str, dict[str, object]]:
+def _backend(builder: Builder, device: Backed, alias: str) -> tuple[str, dict[str, object]]:
     source = device.source
     if isinstance(source, PTYChardev) or source is None:
         return "pty", {}
@@ -69,7 +92,26 @@ def _backend(builder: Builder, device: CharacterDevice, alias: str) -> tuple[str
         return "socket", _tcp(builder, source)
     if isinstance(source, UDPChardev):
         return "udp", _udp(source)
-    raise unsupported(f"a character device of type '{device.type}'")
+    if isinstance(source, SpiceVMCChardev):
+        return "spicevmc", {"name": _spice_name(device)}
+    if isinstance(source, SpicePortChardev):
+        return "spiceport", {"name": source.channel}
+    if isinstance(source, DBusChardev):
+        return "dbus", {"name": source.channel}
+    if isinstance(source, VDAgentChardev):
+        agent = source.source
+        mouse = agent.mouse if agent is not None else None
+        return "qemu-vdagent", {
+            "name": "vdagent",
+            "clipboard": agent.clipboard if agent is not None else None,
+            "mouse": mouse == "client" if mouse is not None else None,
+        }
+    raise unsupported(f"a character device of this kind ({type(source).__name__})")
+
+
+def _spice_name(device: object) -> str:
+    """What a channel of SPICE is for."""
+    return {"Redirdev": "usbredir", "PassthroughSmartcard": "smartcard"}.get(type(device).__name__, "vdagent")
 
 
 def _unix(builder: Builder, source: UnixChardev) -> dict[str, object]:
@@ -121,11 +163,11 @@ def add_serials(builder: Builder) -> None:
         target, alias = serial.target, serial.alias or ""
         chardev = add_chardev(builder, serial, alias)
         if target is None or target.model not in _SERIALS:
-            raise ConfigUnsupported(f"serial port of model '{target.model if target else None}' is not supported")
+            builder.add("-serial", f"chardev:{chardev}")
+            continue
         index = target.port if target.model is SerialModel.ISA_SERIAL else None
         builder.device(
-            {"driver": str(target.model), "chardev": chardev, "id": alias, "index": index}
-            | device_address(builder.domain, serial)
+            {"driver": str(target.model), "chardev": chardev, "id": alias, "index": index} | place(builder, serial)
         )
 
 
@@ -151,13 +193,16 @@ def add_consoles(builder: Builder) -> None:
     for console in devices.consoles:
         if is_serial_console(console):
             continue
+        if console.target is not None and console.target.type in _SCLP:
+            alias = console.alias or ""
+            chardev = add_chardev(builder, console, alias)
+            builder.device({"driver": f"{console.target.type}console", "chardev": chardev, "id": alias})
+            continue
         if console.target is None or console.target.type is not ConsoleTargetType.VIRTIO:
             raise unsupported(f"a console of type '{console.target.type if console.target else None}'")
         alias = console.alias or ""
         chardev = add_chardev(builder, console, alias)
-        builder.device(
-            {"driver": "virtconsole"} | device_address(builder.domain, console) | {"chardev": chardev, "id": alias}
-        )
+        builder.device({"driver": "virtconsole"} | place(builder, console) | {"chardev": chardev, "id": alias})
 
 
 def add_channels(builder: Builder) -> None:
@@ -165,12 +210,23 @@ def add_channels(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for channel in devices.channels:
+        if isinstance(channel.target, GuestForwardTarget):
+            _add_forward(builder, channel, channel.target)
+            continue
         if not isinstance(channel.target, VirtioTarget):
             raise unsupported("a channel that is no virtio port")
         alias = channel.alias or ""
         chardev = add_chardev(builder, channel, alias)
         builder.device(
             {"driver": "virtserialport"}
-            | device_address(builder.domain, channel)
+            | place(builder, channel)
             | {"chardev": chardev, "id": alias, "name": channel.target.name}
         )
+
+
+def _add_forward(builder: Builder, channel: Channel, target: GuestForwardTarget) -> None:
+    """A connection from the guest to an address, which ends in a character device."""
+    alias = channel.alias or ""
+    chardev = add_chardev(builder, channel, alias)
+    forward = {"str": f"tcp:{target.address}:{target.port}-chardev:{chardev}"}
+    builder.json("-netdev", {"type": "user", "guestfwd": [forward], "id": alias})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import device_address, virtio
+from virt_qemu.command.address import index_of, place, virtio
 from virt_qemu.command.line import Builder, unsupported
 from virt_qemu.command.machine import is_q35
 from virtcore.errors import ConfigUnsupported, InternalError
@@ -75,7 +75,9 @@ def has_builtin_ide(domain: Domain) -> bool:
 
 def _built_in(builder: Builder, controller: Controller) -> bool:
     if isinstance(controller, PCIController):
-        return controller.model in (PCIControllerModel.PCI_ROOT, PCIControllerModel.PCIE_ROOT)
+        if controller.model is PCIControllerModel.PCI_ROOT:
+            return not index_of(controller)
+        return controller.model is PCIControllerModel.PCIE_ROOT
     if isinstance(controller, SATAController):
         return not controller.index and is_q35(builder)
     if isinstance(controller, IDEController):
@@ -93,7 +95,7 @@ def add_controllers(builder: Builder) -> None:
     for kind in _ORDER:
         for controller in devices.controllers:
             if isinstance(controller, kind) and not _built_in(builder, controller):
-                builder.device(_properties(builder, controller) | device_address(builder.domain, controller))
+                builder.device(_properties(builder, controller) | place(builder, controller))
 
 
 def add_ccid_controllers(builder: Builder) -> None:
@@ -102,7 +104,7 @@ def add_ccid_controllers(builder: Builder) -> None:
     assert devices is not None
     for controller in devices.controllers:
         if isinstance(controller, CCIDController):
-            builder.device({"driver": "usb-ccid", "id": controller.alias} | device_address(builder.domain, controller))
+            builder.device({"driver": "usb-ccid", "id": controller.alias} | place(builder, controller))
 
 
 def _properties(builder: Builder, controller: Controller) -> dict[str, object]:
@@ -128,6 +130,8 @@ def _pci(controller: PCIController) -> dict[str, object]:
         raise InternalError("a PCI controller was not completed")
     target, driver = controller.target or PCIControllerTarget(), str(controller.model_name)
     reserve = target.mem_reserve << 10 if target.mem_reserve else None
+    if controller.model is PCIControllerModel.PCI_ROOT:
+        return {"driver": driver, "index": target.index, "id": controller.alias, "numa_node": target.node}
     if controller.model in _PORTS:
         return {
             "driver": driver,

@@ -6,15 +6,15 @@ import ipaddress
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import device_address, virtio
-from virt_qemu.command.line import Builder, escape, on_off, unsupported
-from virtcore.errors import ConfigUnsupported, InternalError
+from virt_qemu.command.address import place, virtio
+from virt_qemu.command.characters import add_chardev
+from virt_qemu.command.line import Builder, unsupported
+from virtcore.errors import InternalError
 from virtcore.model.domain.address import ISAAddress
-from virtcore.model.domain.graphics import AddressListen, NetworkListen, NoListen, SocketListen, VNCGraphics
-from virtcore.model.domain.input import InputBus, InputType, PassthroughInputSource
+from virtcore.model.domain.input import EvdevInputSource, InputBus, InputType, PassthroughInputSource
 from virtcore.model.domain.interface import InterfaceType, TXMode
 from virtcore.model.domain.panic import PanicModel
-from virtcore.model.domain.rng import BuiltinBackend, RandomBackend
+from virtcore.model.domain.rng import BuiltinBackend, EGDBackend, RandomBackend
 from virtcore.model.domain.video import VideoType
 from virtcore.model.domain.watchdog import WatchdogAction, WatchdogModel
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.video import Video
 
 __all__ = [
-    "add_audio",
     "add_balloon",
-    "add_graphics",
     "add_inputs",
     "add_interfaces",
     "add_panics",
@@ -120,7 +118,7 @@ def _interface(builder: Builder, interface: Interface, boot: Mapping[int, int]) 
             "mac": str(interface.mac.address) if interface.mac is not None else None,
             "bootindex": boot.get(id(interface)),
         }
-        | device_address(builder.domain, interface)
+        | place(builder, interface)
         | {
             "rombar": {True: 1, False: 0}.get(interface.rom_bar) if interface.rom_bar is not None else None,
             "romfile": "" if interface.rom_enabled is False else interface.rom_file,
@@ -138,7 +136,7 @@ def add_inputs(builder: Builder) -> None:
             continue
         if device.bus is InputBus.USB:
             name = names.get(device.type, "kbd")
-            builder.device({"driver": f"usb-{name}", "id": device.alias} | device_address(builder.domain, device))
+            builder.device({"driver": f"usb-{name}", "id": device.alias} | place(builder, device))
         elif device.bus is InputBus.VIRTIO:
             kinds = names | {InputType.KEYBOARD: "keyboard", InputType.PASSTHROUGH: "input-host"}
             name = kinds[device.type]
@@ -146,66 +144,22 @@ def add_inputs(builder: Builder) -> None:
             builder.device(
                 virtio(f"virtio-{name}", device, device.model, device.driver)
                 | {"id": device.alias, "evdev": evdev}
-                | device_address(builder.domain, device)
+                | place(builder, device)
+            )
+        elif isinstance(device.source, EvdevInputSource):
+            source = device.source
+            builder.object(
+                {
+                    "qom-type": "input-linux",
+                    "id": device.alias,
+                    "evdev": source.dev,
+                    "repeat": source.repeat,
+                    "grab_all": True if source.grab == "all" else None,
+                    "grab-toggle": str(source.grab_toggle) if source.grab_toggle is not None else None,
+                }
             )
         else:
             raise unsupported(f"an input device on bus '{device.bus}'")
-
-
-def add_audio(builder: Builder) -> None:
-    """Host sides of sound."""
-    devices = builder.domain.devices
-    assert devices is not None
-    if devices.sounds:
-        raise unsupported("a sound card")
-    for audio in devices.audios:
-        name = type(audio).__name__
-        if name != "NoAudio":
-            raise unsupported(f"an audio backend ({name})")
-        builder.json("-audiodev", {"id": f"audio{audio.id}", "driver": "none"})
-
-
-def add_graphics(builder: Builder) -> None:
-    """Displays."""
-    devices = builder.domain.devices
-    assert devices is not None
-    for graphics in devices.graphics:
-        if not isinstance(graphics, VNCGraphics):
-            raise unsupported(f"a display of this kind ({type(graphics).__name__})")
-        if graphics.passwd is not None:
-            raise unsupported("a VNC password")
-        builder.add("-vnc", ",".join(_vnc(builder, graphics)))
-        if graphics.keymap is not None:
-            builder.add("-k", graphics.keymap)
-
-
-def _vnc(builder: Builder, graphics: VNCGraphics) -> list[str]:
-    devices = builder.domain.devices
-    assert devices is not None
-    if not graphics.listens:
-        raise InternalError("missing listen element")
-    listen = graphics.listens[0]
-    if isinstance(listen, SocketListen):
-        words = [f"vnc=unix:{escape(listen.socket or '')}"]
-    elif isinstance(listen, AddressListen | NetworkListen):
-        port = graphics.port or 0
-        if not 5900 <= port <= 65535:
-            raise ConfigUnsupported("vnc port must be in range [5900,65535]")
-        address = listen.address or ""
-        words = [f"{f'[{address}]' if ':' in address else address}:{port - 5900}"]
-        if graphics.websocket:
-            words.append(f"websocket={graphics.websocket}")
-    else:
-        assert isinstance(listen, NoListen)
-        words = ["none"]
-    if graphics.share_policy is not None and graphics.share_policy != "default":
-        words.append(f"share={graphics.share_policy}")
-    if graphics.power_control is not None:
-        words.append(f"power-control={on_off(graphics.power_control)}")
-    audio = graphics.audio_id or (devices.audios[0].id if devices.audios else None)
-    if audio is not None:
-        words.append(f"audiodev=audio{audio}")
-    return words
 
 
 _VGA_CARDS = {
@@ -227,7 +181,7 @@ def add_videos(builder: Builder) -> None:
             continue
         if video.driver is not None and video.driver.name == "vhostuser":
             raise unsupported("a graphics card in another process")
-        builder.device(_video(builder, video) | device_address(builder.domain, video))
+        builder.device(_video(builder, video) | place(builder, video))
 
 
 def _video(builder: Builder, video: Video) -> dict[str, object]:
@@ -281,9 +235,7 @@ def add_watchdogs(builder: Builder) -> None:
         return
     for watchdog in devices.watchdogs:
         if watchdog.model is not WatchdogModel.ITCO:
-            builder.device(
-                {"driver": str(watchdog.model), "id": watchdog.alias} | device_address(builder.domain, watchdog)
-            )
+            builder.device({"driver": str(watchdog.model), "id": watchdog.alias} | place(builder, watchdog))
     if any(watchdog.model is WatchdogModel.ITCO for watchdog in devices.watchdogs):
         builder.add("-global", "ICH9-LPC.noreboot=off")
     action = devices.watchdogs[0].action or WatchdogAction.RESET
@@ -305,7 +257,7 @@ def add_balloon(builder: Builder) -> None:
             "deflate-on-oom": balloon.autodeflate,
             "free-page-reporting": balloon.free_page_reporting,
         }
-        | device_address(builder.domain, balloon)
+        | place(builder, balloon)
     )
 
 
@@ -320,13 +272,15 @@ def add_rngs(builder: Builder) -> None:
         elif isinstance(rng.backend, BuiltinBackend):
             builder.object({"qom-type": "rng-builtin", "id": name})
         else:
-            raise unsupported("an entropy gathering daemon")
+            assert isinstance(rng.backend, EGDBackend)
+            chardev = add_chardev(builder, rng.backend, rng.alias or "")
+            builder.object({"qom-type": "rng-egd", "id": name, "chardev": chardev})
         rate = rng.rate.bytes if rng.rate is not None else None
         period = (rng.rate.period or 1000) if rng.rate is not None and rate else None
         builder.device(
             virtio("virtio-rng", rng, rng.model, rng.driver)
             | {"rng": name, "id": rng.alias, "max-bytes": rate or None, "period": period}
-            | device_address(builder.domain, rng)
+            | place(builder, rng)
         )
 
 
@@ -339,4 +293,4 @@ def add_panics(builder: Builder) -> None:
             port = panic.address.iobase if isinstance(panic.address, ISAAddress) else None
             builder.device({"driver": "pvpanic", "ioport": port})
         elif panic.model is PanicModel.PVPANIC:
-            builder.device({"driver": "pvpanic-pci"} | device_address(builder.domain, panic))
+            builder.device({"driver": "pvpanic-pci"} | place(builder, panic))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import controller_alias, device_address, virtio
+from virt_qemu.command.address import controller_alias, place, scsi_address, virtio
 from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.line import NULL, Builder, unsupported
 from virt_qemu.command.machine import is_q35
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import DriveAddress
-from virtcore.model.domain.controller import IDEController, SATAController, SCSIController, SCSIControllerModel
+from virtcore.model.domain.controller import IDEController, SATAController
 from virtcore.model.domain.disk import BackingStore, DiskBus, DiskCache, DiskDevice, DiskDiscard, DiskErrorPolicy
+from virtcore.model.domain.hostdev import SCSIHostdev
 from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, StorageType
 
 if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk, DiskDriver
     from virtcore.model.storage.source import Source
 
@@ -32,12 +34,6 @@ _CACHES = {
 #: Formats whose QEMU driver has another name.
 _FORMATS = {StorageFormat.PLOOP: "parallels", StorageFormat.VHD: "vhdx", StorageFormat.FAT: "raw"}
 _BACKING_FORMATS = (StorageFormat.QCOW, StorageFormat.QCOW2, StorageFormat.QED, StorageFormat.VMDK)
-_ONE_ID_SCSI = (
-    SCSIControllerModel.LSILOGIC,
-    SCSIControllerModel.NCR53C90,
-    SCSIControllerModel.DC390,
-    SCSIControllerModel.AM53C974,
-)
 
 
 def disk_path(source: Source | None) -> str | None:
@@ -49,11 +45,16 @@ def disk_path(source: Source | None) -> str | None:
     return None
 
 
-def prepare_disks(disks: list[Disk]) -> None:
+def prepare_disks(domain: Domain) -> dict[int, int]:
     """Settle what a start settles: the cache of shared disks, and the number of every image, by which its nodes are
-    named (the last disk begins)."""
-    number = 0
-    for disk in reversed(disks):
+    named (the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``."""
+    assert domain.devices is not None
+    number, nodes = 0, {}
+    for hostdev in reversed(domain.devices.hostdevs):
+        if isinstance(hostdev, SCSIHostdev):
+            number += 1
+            nodes[id(hostdev)] = number
+    for disk in reversed(domain.devices.disks):
         number += 1
         driver = disk.driver
         if disk.shareable and not disk.readonly and driver is not None and driver.cache in (None, DiskCache.DEFAULT):
@@ -65,6 +66,7 @@ def prepare_disks(disks: list[Disk]) -> None:
             number += 1
             backing.index = number
             backing = backing.backing_store
+    return nodes
 
 
 def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
@@ -94,8 +96,8 @@ def _add_floppy_controller(builder: Builder, boot: Mapping[int, int]) -> None:
         if floppies:
             builder.device({"driver": "isa-fdc"} | places)
         return
-    for name, place in places.items():
-        builder.add("-global", f"isa-fdc.{name}={place}")
+    for name, rank in places.items():
+        builder.add("-global", f"isa-fdc.{name}={rank}")
 
 
 def _add_image(builder: Builder, disk: Disk) -> str | None:
@@ -171,7 +173,7 @@ def _add_layers(
         "aio": str(driver.io) if driver is not None and driver.io is not None else None,
         "node-name": f"libvirt-{number}-storage",
     }
-    if image_format is StorageFormat.RAW:
+    if image_format is StorageFormat.RAW and not builder.raw_layers:
         # Nothing to interpret: the device uses the storage itself.
         builder.json("-blockdev", storage | common | cache)
         return f"libvirt-{number}-storage"
@@ -196,7 +198,7 @@ def _type_name(source: Source) -> str:
 def _drive_address(builder: Builder, disk: Disk, bus: DiskBus) -> dict[str, object]:
     domain, address = builder.domain, disk.address
     if not isinstance(address, DriveAddress):
-        return device_address(domain, disk)
+        return place(builder, disk)
     controller, unit = address.controller or 0, address.unit or 0
     if bus is DiskBus.IDE:
         alias = "ide" if has_builtin_ide(domain) else controller_alias(domain, IDEController, controller)
@@ -208,16 +210,7 @@ def _drive_address(builder: Builder, disk: Disk, bus: DiskBus) -> dict[str, obje
         return {"unit": unit}
     if bus is not DiskBus.SCSI:
         raise InternalError(f"address type drive is not supported for bus '{bus}'")
-    alias = controller_alias(domain, SCSIController, controller)
-    assert domain.devices is not None
-    models = [
-        each.model
-        for each in domain.devices.controllers
-        if isinstance(each, SCSIController) and each.index == controller
-    ]
-    if models[0] in _ONE_ID_SCSI:
-        return {"bus": f"{alias}.{address.bus or 0}", "scsi-id": unit}
-    return {"bus": f"{alias}.0", "channel": address.bus or 0, "scsi-id": address.target or 0, "lun": unit}
+    return scsi_address(builder, disk)
 
 
 def _device(builder: Builder, disk: Disk, top: str | None, boot: Mapping[int, int]) -> dict[str, object]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from virtcore.errors import ConfigUnsupported
+from virtcore.errors import ConfigUnsupported, InternalError
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain import Domain
+    from virtcore.model.domain.hostdev import SCSIAdapterSource
+    from virtcore.model.storage.secret import Auth
 
-__all__ = ["Builder", "Props", "Resources", "escape", "on_off", "present", "unsupported"]
+__all__ = ["Builder", "HostSettings", "Props", "Resources", "escape", "on_off", "present", "unsupported"]
 
 #: Value of a device or object property; None leaves the property out.
 Props = Mapping[str, object]
@@ -31,8 +34,71 @@ class Resources(Protocol):
     def log(self, path: str, append: bool) -> int:
         """Open a file for a copy of what the guest writes; returns the descriptor's number."""
 
+    def vhost_scsi(self) -> int:
+        """Open the kernel's server of SCSI targets; returns the descriptor's number."""
+
+    def scsi_generic(self, source: SCSIAdapterSource) -> str:
+        """Name of the device file of a SCSI device."""
+
+    def tpm(self, path: str) -> tuple[int, int]:
+        """Open a TPM of the host and its way to cancel commands; returns the descriptors' numbers."""
+
+    def tpm_socket(self, alias: str) -> str:
+        """Where the emulator of a TPM listens."""
+
+    def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
+        """Take an address for a guest's socket; returns the descriptor's number and the address.
+
+        :param auto: any free address will do.
+        """
+
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSettings:
+    """How the host is arranged for guests: the driver's folders and the host's means.
+
+    :ivar memory_folder: where memory in files is, a folder a guest.
+    :ivar hugepages: size in KiB -> mounted file system of huge pages, the default one first.
+    :ivar auto_nodeset: nodes where the host advises to put the guest.
+    :ivar vnc_tls: folder of certificates for VNC; None without TLS. Likewise for SPICE and character devices.
+    :ivar vnc_tls_verify: whether VNC's clients must have a certificate.
+    :ivar vnc_sasl: folder of SASL's configuration for VNC; None without SASL. Likewise for SPICE.
+    :ivar vnc_password: whether VNC has a password where the guest's says none. Likewise for SPICE.
+    """
+
+    memory_folder: str = "/var/lib/libvirt/qemu/ram"
+    hugepages: Mapping[int, str] = field(default_factory=dict)
+    auto_nodeset: frozenset[int] = frozenset()
+    vnc_tls: str | None = None
+    vnc_tls_verify: bool = True
+    vnc_sasl: str | None = None
+    vnc_password: bool = False
+    spice_tls: str | None = None
+    spice_sasl: str | None = None
+    spice_password: bool = False
+    chardev_tls: str | None = None
+    chardev_tls_verify: bool = True
+
+    def default_hugepage(self) -> int:
+        """Size of the host's huge pages, in KiB.
+
+        :raises InternalError: it has none.
+        """
+        for size in self.hugepages:
+            return size
+        raise InternalError("hugepages are disabled by administrator config")
+
+    def hugepage_folder(self, size: int, name: str) -> str:
+        """Folder of a guest's huge pages.
+
+        :raises InternalError: the host has none of this size.
+        """
+        if size not in self.hugepages:
+            raise InternalError(f"Unable to find any usable hugetlbfs mount for {size} KiB")
+        return f"{self.hugepages[size]}/libvirt/qemu/{name}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +110,8 @@ class Builder:
     :ivar state_folder: the guest's own folder on the host (sockets, keys).
     :ivar monitor: number of the descriptor the monitor listens on.
     :ivar privileged: whether the host's administrator runs it.
+    :ivar host: how the host is arranged for guests.
+    :ivar hostdev_nodes: number of the node of every SCSI device of the host, by ``id()``.
     :ivar master_key: whether the state folder holds a key for secrets.
     """
 
@@ -54,9 +122,37 @@ class Builder:
     monitor: int
     privileged: bool = False
     master_key: bool = True
+    host: HostSettings = field(default_factory=HostSettings)
     argv: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    hostdev_nodes: dict[int, int] = field(default_factory=dict)
     _sets: int = 0
+
+    @property
+    def short_name(self) -> str:
+        """The guest's number and name, as its folders are called."""
+        return posixpath.basename(self.state_folder).removeprefix("domain-")
+
+    @property
+    def raw_layers(self) -> bool:
+        """Whether raw images need a layer of their own, as they do where block jobs cannot hide it."""
+        return not self.capabilities.has("blockjob.backing-mask-protocol")
+
+    def tls_credentials(self, name: str, folder: str, *, server: bool, verify: bool) -> None:
+        """Add certificates for an endpoint of TLS."""
+        self.object(
+            {
+                "qom-type": "tls-creds-x509",
+                "id": name,
+                "dir": folder,
+                "endpoint": "server" if server else "client",
+                "verify-peer": verify,
+            }
+        )
+
+    def auth_secret(self, name: str, auth: Auth) -> str:
+        """Add a secret by which the guest's storage is accessed; returns its id."""
+        raise unsupported("a secret")
 
     def add(self, *words: str) -> None:
         """Add words as they are."""

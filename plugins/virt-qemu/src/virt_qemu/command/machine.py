@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
+from virt_qemu.command.firmware import flash_words
 from virt_qemu.command.line import Builder, escape, on_off, unsupported
+from virt_qemu.command.memory import default_ram
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.domain.clock import ClockBasis, ClockOffset, TickPolicy, TimerName, TimerTrack
-from virtcore.model.domain.memory import MemoryAccess, MemorySource
-from virtcore.model.domain.os import LoaderType
-
-if TYPE_CHECKING:
-    from virtcore.model.domain import Domain
 
 __all__ = [
     "add_accelerator",
     "add_boot",
     "add_clock",
-    "add_firmware",
     "add_machine",
-    "add_memory",
     "add_name",
     "add_power",
     "add_processors",
-    "align_memory",
-    "memory_at_boot",
 ]
 
 _TRACKS = {TimerTrack.GUEST: "vm", TimerTrack.WALL: "host", TimerTrack.REALTIME: "rt"}
@@ -78,9 +70,10 @@ def add_machine(builder: Builder) -> None:
     switch("dump-guest-core", bool(memory is not None and memory.dump_core))
     if domain.memory_backing is not None and domain.memory_backing.nosharepages:
         words.append("mem-merge=off")
-    ram = _default_ram(builder)
+    ram = default_ram(builder)
     if ram is not None:
         words.append(f"memory-backend={ram}")
+    words += flash_words(builder)
     if os.bios is not None and os.bios.useserial:
         words.append("graphics=off")
     for timer in domain.clock.timers if domain.clock is not None else ():
@@ -105,87 +98,6 @@ def add_accelerator(builder: Builder) -> None:
         builder.add("-accel", f"kvm{size}")
     else:
         raise ConfigUnsupported(f"the QEMU binary does not support {domain.type}")
-
-
-def add_firmware(builder: Builder) -> None:
-    """A firmware image given as ROM."""
-    os = builder.domain.os
-    assert os is not None
-    if os.firmware is not None or (os.loader is not None and os.loader.type is LoaderType.PFLASH):
-        raise unsupported("firmware in flash memory (UEFI)")
-    if os.loader is not None and os.loader.path is not None:
-        builder.add("-bios", os.loader.path)
-
-
-def align_memory(domain: Domain) -> None:
-    """Round the memory up to whole MiB, as the guest will have it."""
-    memory = domain.memory
-    if memory is None or memory.size is None:
-        return
-    whole = domain.current_memory == memory.size
-    memory.size = (memory.size + 1023) & ~1023
-    if whole:
-        domain.current_memory = memory.size
-
-
-def memory_at_boot(builder: Builder) -> int:
-    """Memory without memory devices, in KiB."""
-    if builder.domain.devices is not None and builder.domain.devices.memory:
-        raise unsupported("a memory device")
-    return builder.domain.memory_total
-
-
-def _default_ram(builder: Builder) -> str | None:
-    """Id of the object the machine's memory is, where it is given as one."""
-    domain = builder.domain
-    machine = builder.capabilities.machine(domain.machine or "", domain.type)
-    if domain.cpu is not None and domain.cpu.numa is not None and domain.cpu.numa.cells:
-        raise unsupported("guest NUMA")
-    return machine.default_ram_id if machine is not None else None
-
-
-def add_memory(builder: Builder) -> None:
-    """Size and origin of the guest's memory."""
-    domain = builder.domain
-    size = memory_at_boot(builder)
-    maximum = domain.max_memory
-    words = f"size={size}k"
-    if maximum is not None:
-        words += f",slots={maximum.slots}" if maximum.slots else ""
-        words += f",maxmem={maximum.size}k" if maximum.size else ""
-    builder.add("-m", words)
-    backing = domain.memory_backing
-    if backing is not None and backing.hugepages is not None:
-        raise unsupported("memory made of huge pages")
-    ram = _default_ram(builder)
-    if ram is not None:
-        builder.object(_memory_object(builder, ram, size))
-    elif backing is not None and backing.source is not None:
-        raise unsupported("a memory source for this machine")
-    builder.add("-overcommit", f"mem-lock={on_off(backing is not None and backing.locked)}")
-
-
-def _memory_object(builder: Builder, name: str, size: int) -> dict[str, object]:
-    backing = builder.domain.memory_backing
-    shared = backing is not None and backing.access is MemoryAccess.SHARED
-    threads = backing.allocation.threads if backing is not None and backing.allocation is not None else None
-    immediate = backing is not None and backing.allocation is not None and backing.allocation.mode == "immediate"
-    source = backing.source if backing is not None else None
-    props: dict[str, object] = {"qom-type": "memory-backend-ram", "id": name}
-    if source is MemorySource.MEMFD:
-        props = {
-            "qom-type": "memory-backend-memfd",
-            "id": name,
-            "share": True if shared else None,
-            "x-use-canonical-path-for-ramblock-id": False,
-        }
-    elif source is MemorySource.FILE or shared:
-        raise unsupported("memory in files")
-    return props | {
-        "prealloc": True if immediate else None,
-        "prealloc-threads": threads if immediate else None,
-        "size": size << 10,
-    }
 
 
 def add_processors(builder: Builder) -> None:

@@ -1,0 +1,65 @@
+"""What the command line can describe and a start cannot yet bring about on the host: refused at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.line import unsupported
+from virtcore.model.domain.filesystem import DirectorySource, FilesystemDriverType
+from virtcore.model.domain.graphics import GraphicsAuth
+from virtcore.model.domain.memory import MemorySource, NUMAPlacement
+from virtcore.model.domain.tpm import ExternalTPM
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+
+__all__ = ["refuse_unstartable"]
+
+
+def refuse_unstartable(domain: Domain) -> None:
+    """Refuse a guest that needs more of the host than a start prepares.
+
+    :raises ConfigUnsupported: it names what is needed.
+    """
+    devices = domain.devices
+    assert devices is not None
+    if devices.hostdevs:
+        raise unsupported("handing a host device over to a guest")
+    if devices.leases:
+        raise unsupported("a lease")
+    if devices.vsock is not None:
+        raise unsupported("opening a vsock device")
+    for tpm in devices.tpms:
+        if not isinstance(tpm.backend, ExternalTPM):
+            raise unsupported("starting a TPM")
+    for share in devices.filesystems:
+        external = isinstance(share.source, DirectorySource) and share.source.socket is not None
+        if share.driver is not None and share.driver.type is FilesystemDriverType.VIRTIOFS and not external:
+            raise unsupported("starting virtiofsd for a shared folder")
+    for graphics in devices.graphics:
+        if isinstance(graphics, GraphicsAuth) and graphics.passwd is not None:
+            raise unsupported("a display's password")
+    _refuse_memory(domain)
+
+
+def _refuse_memory(domain: Domain) -> None:
+    backing = domain.memory_backing
+    numatune = domain.numatune
+    if numatune is not None and numatune.memory is not None and numatune.memory.placement is NUMAPlacement.AUTO:
+        raise unsupported("asking the host where to put a guest")
+    if backing is not None and backing.hugepages is not None and backing.source is not MemorySource.MEMFD:
+        raise unsupported("memory made of huge pages")
+    cells = domain.cpu.numa.cells if domain.cpu is not None and domain.cpu.numa is not None else []
+    modules = domain.devices.memory if domain.devices is not None else []
+    told = backing is not None and backing.access is not None
+    accesses = told or any(cell.mem_access is not None for cell in cells)
+    accesses = accesses or any(module.access is not None and not _has_file(module) for module in modules)
+    source = backing.source if backing is not None else None
+    if source is MemorySource.FILE or (accesses and source is not MemorySource.MEMFD):
+        raise unsupported("memory in files")
+    if any(getattr(getattr(module, "source", None), "pagesize", None) for module in modules):
+        raise unsupported("memory made of huge pages")
+
+
+def _has_file(module: object) -> bool:
+    return getattr(getattr(module, "source", None), "path", None) is not None
