@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from virtcore.errors import XMLError
-from virtcore.xml import Mode, attribute, child, children, element, format, load, parse, private, register_private
+from virtcore.xml import (
+    Mode,
+    attribute,
+    child,
+    children,
+    declaration,
+    element,
+    format,
+    load,
+    parse,
+    private,
+    register_private,
+)
 from virtcore.xml.namespace import private_class
 from virtcore.xml.relaxng import schema
 
@@ -69,3 +81,12 @@ def test_skipped_elements_leave_nothing_behind() -> None:
     thing.notes.append(Note(old="no"))
     assert format(thing, Mode.INACTIVE) == "<thing>\n  <notes>\n    <note old='no'/>\n  </notes>\n</thing>\n"
     assert format(thing).count("old='yes'") == 2
+
+
+@element("other", tag=frozenset({"c", "a", "b"}))
+class Several:
+    """Serves for several tags."""
+
+
+def test_tags_have_an_order_that_does_not_depend_on_the_run() -> None:
+    assert declaration(Several).tags == ("a", "b", "c")

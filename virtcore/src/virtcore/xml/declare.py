@@ -97,7 +97,8 @@ class Declaration:
         if self.tag is None:
             return ()
         if isinstance(self.tag, (set, frozenset)):
-            return tuple(self.tag)
+            # In an order that does not change from run to run: schemas are made of it.
+            return tuple(sorted(self.tag, key=str))
         return (self.tag,)
 
 
