@@ -448,7 +448,7 @@ def serve(tmp_path: Path) -> Any:
     """Run a virtcored with settings: ``with serve("max_clients = 3") as root``. It has to end in order."""
 
     @contextmanager
-    def run(conf: str, *arguments: str) -> Iterator[Path]:
+    def run(conf: str, *arguments: str, ended: bool = False) -> Iterator[Path]:
         root = tmp_path / "d"
         (root / "etc").mkdir(parents=True, exist_ok=True)
         (root / "etc" / "virtcored.conf").write_text(conf + "\n")
@@ -462,7 +462,8 @@ def serve(tmp_path: Path) -> Any:
                 assert process.poll() is None, (tmp_path / "stderr").read_text()
                 time.sleep(0.02)
             yield root
-            process.send_signal(signal.SIGTERM)
+            if not ended:
+                process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 0
         finally:
             process.kill()

@@ -333,6 +333,27 @@ class Daemon:
             await self._wait_for_clients()
             await self._authority.close()
 
+    async def import_libvirt(self, folder: Path | None) -> int:
+        """Take over what libvirtd has defined, before the daemon serves; gives the program's status.
+
+        :param folder: libvirtd's; the usual one by default.
+        """
+        from virt_remote.server.importing import import_libvirt
+        from virtcore.driver.opening import open_session
+        from virtcore.driver.toolkit.folders import use_root
+        from virtcore.runtime.loop import adopt
+
+        self._prepare()
+        use_root(self.places.root)
+        adopt()
+        uris = [uri for uri in _probed() if uri.startswith(("qemu:", "lxc:", "xen:", "bhyve:", "ch:"))]
+        if not uris:
+            raise NoConnect(advice="no installed driver finds its hypervisor on this host")
+        found = await import_libvirt(lambda uri: open_session(uri, deadline=None, aliases=False), uris, folder)
+        for one in found:
+            print(f"{one.noun} {one.name}: {one.outcome}")
+        return int(any(one.failed for one in found))
+
     async def _wait_for_clients(self) -> None:
         """Give running changes, connections and what they left a few seconds."""
         from virtcore.runtime.calls import changes_ended
@@ -411,7 +432,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--listen", "-l", action="store_true", help="accept clients from the network")
     parser.add_argument("--timeout", "-t", type=int, default=0, metavar="SECONDS", help="leave when unused for so long")
     parser.add_argument("--verbose", "-v", action="store_true", help="say what it does, on standard error too")
+    parser.add_argument(
+        "--import-libvirt",
+        nargs="?",
+        type=Path,
+        const=True,
+        metavar="DIR",
+        help="define what libvirtd has defined (in DIR; /etc/libvirt by default), and end; nothing there is changed",
+    )
+    parser.add_argument(
+        "--files",
+        action="store_true",
+        help="tell the folder of units for systemd, actions for polkit and virtcored.conf",
+    )
     options = parser.parse_args(arguments)
+    if options.files:
+        print(Path(__file__).parent.parent / "files")
+        return 0
     places = Places.usual() if options.root is None else Places.below(options.root.absolute())
     if options.timeout < 0:
         parser.error("--timeout takes a number of seconds")
@@ -426,6 +463,10 @@ def main(arguments: list[str] | None = None) -> int:
         daemon = Daemon(
             places, settings, logs=logs, listen=options.listen, timeout=options.timeout, config=config.absolute()
         )
+        if options.import_libvirt is not None:
+            return asyncio.run(
+                daemon.import_libvirt(None if options.import_libvirt is True else options.import_libvirt)
+            )
         asyncio.run(daemon.serve())
     except (VirtError, OSError) as error:
         print(f"virtcored: {error}", file=sys.stderr)

@@ -194,3 +194,36 @@ class PolkitAccess:
         except (AuthFailed, AuthCancelled, AuthUnavailable):
             return False
         return True
+
+
+def policy_file() -> str:
+    """``org.libvirt.api.policy``: every action of access control, with libvirt's defaults."""
+    from virt_remote.server.policy import permissions
+
+    actions = []
+    for right in sorted(permissions()):
+        kind, _, permission = right.partition(":")
+        everybody = (permission in ("getattr", "read") and right != "node_device:read") or (
+            kind == "connect" and permission.startswith("search_")
+        )
+        answer = "yes" if everybody else "no"
+        words = f"{kind}: {permission}".replace("_", " ")
+        actions.append(
+            f'  <action id="org.libvirt.api.{kind}.{permission}">\n'.replace("_", "-")
+            + f"    <description>{words}</description>\n"
+            + f"    <message>The system's policy does not let you use '{words}'</message>\n"
+            + "    <defaults>\n"
+            + f"      <allow_any>{answer}</allow_any>\n"
+            + f"      <allow_inactive>{answer}</allow_inactive>\n"
+            + f"      <allow_active>{answer}</allow_active>\n"
+            + "    </defaults>\n  </action>\n"
+        )
+    return _POLICY_HEAD + "".join(actions) + "</policyconfig>\n"
+
+
+_POLICY_HEAD: Final = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE policyconfig PUBLIC "-//freedesktop//DTD polkit Policy Configuration 1.0//EN"
+    "http://www.freedesktop.org/software/polkit/policyconfig-1.dtd">
+<policyconfig>
+  <vendor>virtcore</vendor>
+"""
