@@ -19,6 +19,7 @@ from virtcore.runtime.methods import DEFAULT, Deadline
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection
     from virtcore.operations.events import Event, EventSubject
+    from virtcore.runtime.blocking import BlockingSession
     from virtcore.runtime.session import Session
 
 __all__ = [
@@ -39,40 +40,42 @@ CLOSE_DEADLINE = 30.0
 
 
 class ConnectionBase:
-    """What both faces' connections have in common.
+    """What both faces' connections have in common."""
 
-    :ivar session: the connection as the core loop sees it; for plugins and tests.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session | BlockingSession) -> None:
+        self._session = session
         # A connection that was never closed must not keep its driver open for ever.
         weakref.finalize(self, session.close_soon).atexit = False
 
     @property
+    def session(self) -> Session:
+        """The connection as the core loop sees it, where it lives from now on; for plugins and tests."""
+        return self._session.in_loop()
+
+    @property
     def readonly(self) -> bool:
         """Whether changes are refused."""
-        return self.session.readonly
+        return self._session.readonly
 
     @property
     def closed(self) -> bool:
         """Whether it was closed."""
-        return self.session.closed
+        return self._session.closed
 
     def supports(self, operation: str) -> bool:
         """Whether the driver has an operation, by its full name, e.g. ``domain_create``.
 
         :raises InvalidArg: there is no such operation.
         """
-        return self.session.supports(operation)
+        return self._session.supports(operation)
 
     def jobs(self) -> list[Job]:
         """Changes that are running on this connection, also those whose callers no longer wait; oldest first."""
-        return self.session.jobs()
+        return self._session.jobs()
 
     def __repr__(self) -> str:
         state = "closed " if self.closed else "read-only " if self.readonly else ""
-        return f"<{state}{type(self).__name__} to {type(self.session.driver).__name__}>"
+        return f"<{state}{type(self).__name__} to {self._session.driver_name}>"
 
 
 class SyncConnectionBase(ConnectionBase):
@@ -84,12 +87,12 @@ class SyncConnectionBase(ConnectionBase):
     change goes on as a job (:class:`~virtcore.runtime.jobs.DeadlineExpired`).
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session | BlockingSession) -> None:
         super().__init__(session)
         self._dispatcher = Dispatcher()
 
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return self.session.call_here(name, args, deadline)
+        return self._session.call_here(name, args, deadline)
 
     def on_event(
         self,
@@ -126,7 +129,7 @@ class SyncConnectionBase(ConnectionBase):
 
         :raises DeadlineExpired: the driver takes longer; it goes on closing.
         """
-        self.session.close_here(deadline)
+        self._session.close_here(deadline)
         self._dispatcher.end()
 
     def __enter__(self) -> Self:
@@ -185,4 +188,4 @@ class SyncObjectBase(ObjectBase[R]):
         self._ref = ref
 
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
-        return self.connection.session.call_here(name, (self._ref, *args), deadline)
+        return self.connection._call(name, (self._ref, *args), deadline)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from virtcore.api.sync.connection import Connection
-from virtcore.driver.base import AuthCallback, Credential
-from virtcore.driver.opening import Target, open_target, resolve
+from virtcore.driver.opening import Target, locate, open_blocking, open_target, resolve
 from virtcore.runtime.methods import QUERY_DEADLINE, Method, Style, check_deadline
 
 if TYPE_CHECKING:
     from virtcore.api.aio import AsyncConnection
+    from virtcore.driver.base import AuthCallback, Credential
     from virtcore.runtime.calls import Call
 
 __all__ = ["AsyncConnecting", "connect", "connect_async"]
@@ -21,7 +22,7 @@ __all__ = ["AsyncConnecting", "connect", "connect_async"]
 _OPEN = Method("connection_open", False, Style.ASYNC, open_target)
 
 #: Answers credentials in order, in a thread of its own; None gives up.
-SyncAuth = Callable[[list[Credential]], Sequence[str] | None]
+SyncAuth = Callable[["list[Credential]"], Sequence[str] | None]
 
 
 def connect(
@@ -40,13 +41,19 @@ def connect(
     :param uri: connection URI or alias; None for the default (``LIBVIRT_DEFAULT_URI``, ``uri_default`` of
         ``libvirt.conf``, then what is found on this host).
     :param readonly: refuse changes.
-    :param auth: asked for credentials; called in a thread of its own.
+    :param auth: asked for credentials; called in this thread or one of its own.
     :param deadline: seconds that opening and later each query may take unless a call says otherwise; None for no limit.
     :raises NoConnect: nothing installed serves the URI.
     :raises DeadlineExpired: it took too long.
     :raises VirtError: the hypervisor cannot be reached, or the URI is not acceptable.
     """
     check_deadline(deadline)
+    loops = sys.modules.get("virtcore.runtime.loop")
+    core = loops.current() if loops is not None else None
+    if core is None or not core.is_current():  # there, wait_here() says what to do instead
+        blocking = open_blocking(locate(uri), readonly=readonly, ask=auth, deadline=deadline)
+        if blocking is not None:
+            return Connection(blocking)
     target = resolve(uri)
     from virtcore.runtime.calls import wait_here  # loads asyncio: not before the URI is known to be served
 

@@ -1,8 +1,9 @@
 """Which class serves a URI: entry points of installed distributions, by URI scheme or transport.
 
 Groups: ``virtcore.drivers`` (scheme to driver class), ``virtcore.services`` (service to the class that has it on this
-host), ``virtcore.transports`` (transport to the driver class that reaches a daemon by it), ``virtcore.schemes``
-(schemes a distribution will serve), ``virtcore.plugins`` (hooks).
+host), ``virtcore.transports`` (transport to the driver class that reaches a daemon by it), ``virtcore.blocking``
+(transport to a function that opens a connection without asyncio, see :mod:`virtcore.runtime.blocking`),
+``virtcore.schemes`` (schemes a distribution will serve), ``virtcore.plugins`` (hooks).
 
 The installed ``entry_points.txt`` files are read directly, which takes about a millisecond; importlib.metadata, which
 takes sixty, is asked for what was not found there. Stevedore loads all of a group to explain what fails; nothing else
@@ -13,9 +14,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from virtcore.errors import InternalError, InvalidArg, NoConnect
 from virtcore.uri import ConnectionURI
@@ -23,17 +24,21 @@ from virtcore.uri import ConnectionURI
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from virtcore.driver.base import Driver
+    from virtcore.driver.base import Credential, Driver
     from virtcore.driver.service import ServiceDriver
+    from virtcore.runtime.blocking import BlockingBackend
 
 __all__ = [
+    "BLOCKING",
     "DRIVERS",
     "PLUGINS",
     "SCHEMES",
     "SERVICES",
     "TRANSPORTS",
+    "BlockingOpener",
     "Installed",
     "Plugin",
+    "blocking_opener",
     "driver_classes",
     "driver_for",
     "explain",
@@ -51,6 +56,7 @@ __all__ = [
 DRIVERS = "virtcore.drivers"
 SERVICES = "virtcore.services"
 TRANSPORTS = "virtcore.transports"
+BLOCKING = "virtcore.blocking"
 SCHEMES = "virtcore.schemes"
 PLUGINS = "virtcore.plugins"
 
@@ -71,6 +77,26 @@ class Installed(NamedTuple):
 
     plugin: Plugin
     error: str | None
+
+
+class BlockingOpener(Protocol):
+    """Opens a connection that the calling thread drives."""
+
+    def __call__(
+        self,
+        uri: ConnectionURI,
+        *,
+        readonly: bool,
+        ask: Callable[[list[Credential]], Sequence[str] | None] | None,
+        end: float | None,
+    ) -> BlockingBackend:
+        """Open it.
+
+        :param ask: answers credentials, in the calling thread.
+        :param end: when (monotonic clock) to give up.
+        :raises TimeoutError: that was reached.
+        :raises VirtError: the URI is not acceptable or the hypervisor not reachable.
+        """
 
 
 _registered: dict[str, type[Driver]] = {}
@@ -253,6 +279,18 @@ def driver_for(uri: ConnectionURI) -> type[Driver]:
     if uri.host is None and cls.remote_only:
         raise InvalidArg("URI is missing the server part")
     return cls
+
+
+def blocking_opener(uri: ConnectionURI) -> BlockingOpener | None:
+    """What opens a URI without asyncio; None where that is not offered.
+
+    :raises InternalError: it cannot be loaded.
+    """
+    for plugin in installed(BLOCKING) if uri.transport is not None else ():
+        if plugin.name == uri.transport:
+            opener: BlockingOpener = load(plugin)
+            return opener
+    return None
 
 
 def _transport(uri: ConnectionURI, transport: str) -> type[Driver]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.driver import loader
-from virtcore.driver.base import AuthCallback, Driver, OpenRequest
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
 from virtcore.runtime.methods import QUERY_DEADLINE
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
+    from virtcore.driver.base import AuthCallback, Credential, Driver
     from virtcore.driver.composition import HostServices
     from virtcore.operations.events import Event
+    from virtcore.runtime.blocking import BlockingSession
     from virtcore.runtime.conf import ConfFile
     from virtcore.runtime.session import Session
 
-__all__ = ["Target", "open_session", "open_target", "resolve"]
+__all__ = ["Target", "locate", "open_blocking", "open_session", "open_target", "resolve"]
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -39,12 +42,7 @@ def resolve(uri: str | None = None, *, aliases: bool = True) -> Target:
     :param aliases: look into ``uri_aliases`` of ``libvirt.conf``.
     :raises VirtError: the URI is not acceptable, or nothing serves it.
     """
-    conf = _user_conf()
-    text = uri or os.environ.get("LIBVIRT_DEFAULT_URI") or (conf.string("uri_default") if conf is not None else None)
-    text = text or _probe()
-    if aliases and conf is not None:
-        text = _resolve_alias(conf, text)
-    parsed = ConnectionURI.parse(text)
+    parsed = locate(uri, aliases=aliases)
     driver = loader.driver_for(parsed)
     if parsed.path == "/embed" and parsed.transport is None:
         if not os.path.isabs(parsed.require("root")):
@@ -52,6 +50,16 @@ def resolve(uri: str | None = None, *, aliases: bool = True) -> Target:
         if not driver.embeddable:
             raise ConfigUnsupported(f"Driver {driver.name} cannot be used in embedded mode")
     return Target(parsed, driver)
+
+
+def locate(uri: str | None = None, *, aliases: bool = True) -> ConnectionURI:
+    """The URI that a URI, an alias of one or none stands for; see :func:`resolve`."""
+    conf = _user_conf()
+    text = uri or os.environ.get("LIBVIRT_DEFAULT_URI") or (conf.string("uri_default") if conf is not None else None)
+    text = text or _probe()
+    if aliases and conf is not None:
+        text = _resolve_alias(conf, text)
+    return ConnectionURI.parse(text)
 
 
 def _user_conf() -> ConfFile | None:
@@ -108,25 +116,63 @@ async def open_target(
     :param deadline: seconds for the session's queries; opening itself is not limited here.
     :raises VirtError: what the driver says.
     """
+    from virtcore.driver.base import OpenRequest
+
+    driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
+    return await compose(driver, target.uri, readonly=readonly, deadline=deadline)
+
+
+async def compose(driver: Driver, uri: ConnectionURI, *, readonly: bool, deadline: float | None) -> Session:
+    """The session of an open driver, with the services beside it; in the core loop."""
     from virtcore.runtime.loop import core_loop
     from virtcore.runtime.session import Session
 
-    driver = await target.driver.open(OpenRequest(target.uri, readonly=readonly, auth=auth))
     session = Session(
         core_loop(),
         driver,
         readonly=readonly,
         deadline=deadline,
-        workers=target.driver.workers,
+        workers=type(driver).workers,
         services=_services(driver),
     )
     if loader.installed(loader.PLUGINS):
         try:
-            _forward_events(session, target.uri.redacted)
+            _forward_events(session, uri.redacted)
         except BaseException:  # a plugin that cannot be loaded
             await session.close()
             raise
     return session
+
+
+def open_blocking(
+    uri: ConnectionURI,
+    *,
+    readonly: bool = False,
+    ask: Callable[[list[Credential]], Sequence[str] | None] | None = None,
+    deadline: float | None = QUERY_DEADLINE,
+) -> BlockingSession | None:
+    """Open a connection that the calling thread drives, where one is offered for the URI; else None.
+
+    Plugins hear of its events once it has moved to the core loop.
+
+    :raises OperationTimeout: it took longer than the deadline.
+    :raises VirtError: the URI is not acceptable, or what the driver says.
+    """
+    opener = loader.blocking_opener(uri)
+    if opener is None:
+        return None
+    from functools import partial
+
+    from virtcore.runtime.blocking import BlockingSession
+
+    try:
+        backend = opener(uri, readonly=readonly, ask=ask, end=None if deadline is None else time.monotonic() + deadline)
+    except TimeoutError:
+        from virtcore.runtime.jobs import DeadlineExpired
+
+        raise DeadlineExpired("connection_open", deadline or 0, "nothing was opened", None) from None
+    finish = partial(compose, uri=uri, readonly=readonly, deadline=deadline)
+    return BlockingSession(backend, finish, readonly=readonly, deadline=deadline)
 
 
 def _services(driver: Driver) -> HostServices | None:

@@ -138,6 +138,6 @@ class DeadlineExpired(OperationTimeout):
     :ivar job: the change that goes on; None when nothing does.
     """
 
-    def __init__(self, call: Call, seconds: float, advice: str, job: Job | None) -> None:
+    def __init__(self, call: Call | str, seconds: float, advice: str, job: Job | None) -> None:
         super().__init__(f"{call} did not end within {seconds:g} s", advice=advice)
         self.job = job

@@ -19,16 +19,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from virtcore.errors import (
     InternalError,
-    InvalidArg,
     InvalidConn,
     NoSupport,
     OperationDenied,
-    OperationInvalid,
     VirtError,
 )
 from virtcore.operations.declare import Operation, service_of_family
 from virtcore.operations.families import family_of_reference
-from virtcore.operations.spellings import canonical, canonical_function, needs_write
+from virtcore.operations.spellings import canonical_function
+from virtcore.runtime.admission import denial, forked, needs_write_connection, unknown_operation
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
 from virtcore.runtime.events import Kinds, check_kinds, wanted
 from virtcore.runtime.jobs import DeadlineExpired, Job
@@ -165,6 +164,15 @@ class Session:
         self._awakening: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Task[None] | None = None
 
+    @property
+    def driver_name(self) -> str:
+        """Name of the driver's class."""
+        return type(self.driver).__name__
+
+    def in_loop(self) -> Session:
+        """The session itself: it lives in the core loop."""
+        return self
+
     # -- operations
 
     def method(self, name: str) -> Method:
@@ -174,7 +182,7 @@ class Session:
         """
         method = self._methods.get(name)
         if method is None:
-            raise self._unknown(name)
+            raise unknown_operation(name, self._methods)
         if self._services is not None and method.operation is not None and method.operation.service is not None:
             return self._route(method, method.operation.service, self._services)
         return method
@@ -214,12 +222,6 @@ class Session:
         self._register(kept=True)
         return instance
 
-    def _unknown(self, name: str) -> InvalidArg:
-        import difflib
-
-        near = difflib.get_close_matches(name, self._methods, 1)
-        return InvalidArg(f"there is no operation '{name}'", value=name, nearest=near[0] if near else None)
-
     def supports(self, name: str) -> bool:
         """Whether the driver, or the service that stands beside it, has an operation.
 
@@ -228,7 +230,7 @@ class Session:
         """
         method = self._methods.get(name)
         if method is None:
-            raise self._unknown(name)
+            raise unknown_operation(name, self._methods)
         operation = method.operation
         if operation is None:
             return False
@@ -242,8 +244,8 @@ class Session:
         self._check_fork()
         if self.closed:
             raise InvalidConn(_function_name(method), advice="the connection was closed")
-        if self.readonly and _needs_write(method, args, kwargs):
-            raise OperationDenied(_denial(method))
+        if self.readonly and needs_write_connection(name, method.change, method.operation, args, kwargs):
+            raise OperationDenied(denial(name))
         return method
 
     def _admit_user(self, name: str, args: tuple[Any, ...]) -> Method:
@@ -279,10 +281,7 @@ class Session:
 
     def _check_fork(self) -> None:
         if self.core.forked:
-            raise OperationInvalid(
-                "the connection was opened before fork() and belongs to the parent process",
-                advice="open a connection in the child",
-            )
+            raise forked()
 
     def call_inline(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call an operation whose method is inline, in the core loop, without any waiting."""
@@ -547,22 +546,3 @@ def _service_of(kind: type[Event]) -> str | None:
 def _function_name(method: Method) -> str:
     """Libvirt's function for an operation, as its messages name it."""
     return canonical_function(method.name)
-
-
-def _denial(method: Method) -> str:
-    """Why a read-only connection refuses a call, in libvirt's words."""
-    spelling = canonical(method.name)
-    return f"read only access prevents {method.name}" if spelling is None else spelling.refusal
-
-
-def _needs_write(method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a read-only connection refuses a call, which may depend on its arguments.
-
-    libvirt's facts decide about its functions, the kind about operations that it has not got.
-    """
-    if canonical(method.name) is None:
-        return method.change
-    given = dict(kwargs)
-    if method.operation is not None:
-        given.update(zip(list(method.operation.signature.parameters)[1:], args, strict=False))
-    return needs_write(method.name, given)

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any, Self, TypeVar
 
 from virt_remote.client.credentials import Asker
-from virt_remote.client.link import Link, Waker, Woken
+from virt_remote.client.link import Expired, Link, Waker, Woken
 from virt_remote.client.reach import reach
 from virt_remote.client.steps import Flow, Request, Steps, ask, remote_error
-from virt_remote.protocol import ERROR, REPLY_WITH_FDS, ClientState, ProtocolError
-from virtcore.errors import RPC, ErrorDomain, InternalError, OperationTimeout, VirtError
+from virt_remote.protocol import ERROR, PING, REPLY_WITH_FDS, ClientState, ProtocolError
+from virtcore.errors import RPC, ErrorDomain, InternalError, VirtError
 from virtcore.operations.procedures import program
 
 __all__ = ["BlockingClient", "Opening", "Pending", "Successor"]
@@ -78,7 +78,10 @@ class BlockingClient:
         #: Held while a thread uses the link.
         self._gate = threading.Lock()
         self._waker: Waker | None = None
-        self._successor: Successor | None = None
+        #: Makes the calls from when somebody took over.
+        self.successor: Successor | None = None
+        #: Seconds of silence after which the daemon is asked whether it lives, and how often.
+        self.keepalive: tuple[int, int] | None = None
 
     @classmethod
     def open(cls, steps: Steps, asker: Asker | None, end: float | None = None) -> Self:
@@ -98,7 +101,7 @@ class BlockingClient:
     def drive(self, flow: Flow[V], end: float | None = None) -> V:
         """Make a conversation's calls.
 
-        :raises OperationTimeout: the daemon did not answer in time; what it was asked may go on.
+        :raises Expired: the daemon did not answer in time; what it was asked may go on.
         """
         try:
             request = next(flow)
@@ -115,29 +118,46 @@ class BlockingClient:
 
     def _exchange(self, request: Request, end: float | None) -> bytes:
         with self._gate:
-            successor = self._successor
+            successor = self.successor
             if successor is None:
                 pending = Pending()
                 serial = self._send(request, pending)
                 try:
                     while not pending.done():
-                        self._feed(self.link.receive(end, self._waker))
+                        self._feed(self._receive(end))
                 except Woken:
                     pass  # another thread takes over, once the gate is free: the reply comes by way of it
                 except BaseException as error:
                     self.state.forget(serial)
-                    if isinstance(error, VirtError) and not isinstance(error, OperationTimeout):
+                    if isinstance(error, VirtError) and not isinstance(error, Expired):
                         self.lost = self.lost or error
                     raise
         if successor is not None:
             return successor(request, end)
         if not pending.wait(end):
             self.state.forget(serial)
-            raise OperationTimeout("the daemon did not answer in time", domain=ErrorDomain.RPC)
+            raise Expired("the daemon did not answer in time", domain=ErrorDomain.RPC)
         if pending.error is not None:
             raise pending.error
         assert pending.result is not None
         return pending.result
+
+    def _receive(self, end: float | None) -> bytes:
+        """What comes next; a daemon that keeps silent is asked whether it lives, as often as was wished."""
+        if self.keepalive is None:
+            return self.link.receive(end, self._waker)
+        interval, count = self.keepalive
+        for asked in range(count + 1):
+            look = time.monotonic() + interval
+            if end is not None and end <= look:
+                return self.link.receive(end, self._waker)
+            try:
+                return self.link.receive(look, self._waker)
+            except Expired:
+                if asked < count:
+                    self.link.send(PING)
+        self.link.close()
+        raise InternalError("connection closed due to keepalive timeout", domain=ErrorDomain.RPC)
 
     def _send(self, request: Request, pending: Pending) -> int:
         if self.lost is not None:
@@ -171,31 +191,35 @@ class BlockingClient:
 
     # -- handing over
 
-    def shared(self) -> None:
+    def share(self) -> None:
         """From now on another thread may take over while this one waits."""
         if self._waker is None:
             self._waker = Waker()
 
-    def take_over(self, adopt: Callable[[], Successor]) -> None:
-        """Give the link and the state of the conversation to somebody else, in any thread; calls go to the successor.
+    def take_over(self, adopt: Callable[[], V]) -> V:
+        """Give the link and the state of the conversation to somebody else, in any thread.
 
-        :param adopt: does it.
+        :param adopt: does it, and says how calls go on (:attr:`successor`).
         :raises VirtError: what that raises; then the connection is lost.
         """
+        if self.lost is not None:
+            raise self.lost
         if self._waker is not None:
             self._waker.wake()
         with self._gate:
-            if self._waker is not None:
-                self._waker.close()
-                self._waker = None
             try:
-                self._successor = adopt()
+                return adopt()
             except BaseException as error:
                 self.lost = error if isinstance(error, VirtError) else closed()
                 self.link.close()
                 for pending in self.state.tokens():
-                    pending.set_exception(self.lost)
+                    if not pending.done():
+                        pending.set_exception(self.lost)
                 raise
+            finally:
+                if self._waker is not None:
+                    self._waker.close()
+                    self._waker = None
 
     def close(self, end: float | None = None) -> None:
         """Take leave and end the connection."""

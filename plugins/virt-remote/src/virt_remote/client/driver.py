@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from virt_remote.client.address import address_of
-from virt_remote.client.blocking import BlockingClient, Opening
+from virt_remote.client.blocking import BlockingClient, Opening, Successor
 from virt_remote.client.events import EventFeed, event_of, look
-from virt_remote.client.link import Link
-from virt_remote.client.steps import Flow, Steps, ask
+from virt_remote.client.link import Expired, Link
+from virt_remote.client.steps import Flow, Request, Steps, ask
 from virt_remote.client.wire import Wire
 from virt_remote.keepalive import COUNT, Keepalive
 from virt_remote.protocol import Message
@@ -68,6 +69,8 @@ class RemoteDriver(Driver):
         try:
             driver._answers = await driver.connection_supports_feature(FEATURE_KEEPALIVE)
             driver._event_callbacks = await driver.connection_supports_feature(FEATURE_EVENT_CALLBACK)
+            if client.keepalive is not None:
+                driver.connection_set_keepalive(*client.keepalive)
         except BaseException:
             await wire.close()
             raise
@@ -96,6 +99,21 @@ class RemoteDriver(Driver):
         except StopIteration as end:
             value: V = end.value
             return value
+
+    def successor(self) -> Successor:
+        """How a thread goes on that began a conversation before the core loop took over."""
+        loop = asyncio.get_running_loop()
+
+        def call(request: Request, end: float | None) -> bytes:
+            seconds = None if end is None else max(end - time.monotonic(), 0)
+            reply = asyncio.run_coroutine_threadsafe(self._wire.call(*request), loop)
+            try:
+                return reply.result(seconds)
+            except TimeoutError:
+                reply.cancel()
+                raise Expired("the daemon did not answer in time", domain=ErrorDomain.RPC) from None
+
+        return call
 
     async def _ask(self, name: str, *arguments: object) -> Any:
         """Call a procedure that stands for no operation."""

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 from virtcore.errors import ErrorDomain, OperationTimeout, SystemError
 
-__all__ = ["Layer", "Link", "Waker", "reason_of"]
+__all__ = ["Expired", "Layer", "Link", "Waker", "Woken", "await_start", "carry", "reason_of"]
 
 _CHUNK: Final = 262144
 
@@ -59,6 +59,10 @@ class Waker:
         """Give the descriptors back."""
         self._outer.close()
         self._inner.close()
+
+
+class Expired(OperationTimeout):
+    """The daemon did not answer in time."""
 
 
 class Woken(Exception):
@@ -107,7 +111,9 @@ class Link:
 
     def end_of_file(self, error: BaseException | None = None) -> SystemError:
         """The error for a connection that ended, with what the program that carried it had to say."""
-        said = self._complaint() if self._complaint is not None else ""
+        said = ""
+        if self._complaint is not None:  # how its sockets broke says nothing, the program itself perhaps more
+            said, error = self._complaint(), None
         text = ": ".join(["End of file while reading data", *([said] if said else []), reason_of(error)])
         return SystemError(text, domain=ErrorDomain.RPC)
 
@@ -129,7 +135,7 @@ class Link:
         """What comes next, in the clear; empty when layers keep it all.
 
         :param end: when (monotonic clock) to stop waiting.
-        :raises OperationTimeout: nothing came in time.
+        :raises Expired: nothing came in time.
         :raises SystemError: the connection ended.
         :raises Woken: the waker was used.
         """
@@ -156,7 +162,7 @@ class Link:
         if waker is not None and waker.fileno() in ready:
             raise Woken
         if not ready:
-            raise OperationTimeout("the daemon did not answer in time", domain=ErrorDomain.RPC)
+            raise Expired("the daemon did not answer in time", domain=ErrorDomain.RPC)
 
     def close(self) -> None:
         """End it; may be called twice."""

@@ -1,0 +1,49 @@
+"""What every call passes before it reaches a driver, whoever carries it out; nothing here loads asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from virtcore.errors import InvalidArg, OperationInvalid
+from virtcore.operations.declare import Operation
+from virtcore.operations.spellings import canonical, needs_write
+
+__all__ = ["denial", "forked", "needs_write_connection", "unknown_operation"]
+
+
+def unknown_operation(name: str, known: Iterable[str]) -> InvalidArg:
+    """The error for an operation that there is not."""
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), 1)
+    return InvalidArg(f"there is no operation '{name}'", value=name, nearest=near[0] if near else None)
+
+
+def denial(name: str) -> str:
+    """Why a read-only connection refuses an operation, in libvirt's words."""
+    spelling = canonical(name)
+    return f"read only access prevents {name}" if spelling is None else spelling.refusal
+
+
+def needs_write_connection(
+    name: str, change: bool, operation: Operation | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> bool:
+    """Whether a read-only connection refuses a call, which may depend on its arguments.
+
+    libvirt's facts decide about its functions, the kind about operations that it has not got.
+    """
+    if canonical(name) is None:
+        return change
+    given = dict(kwargs)
+    if operation is not None:
+        given.update(zip(list(operation.signature.parameters)[1:], args, strict=False))
+    return needs_write(name, given)
+
+
+def forked() -> OperationInvalid:
+    """The error for a connection that a forked child inherited."""
+    return OperationInvalid(
+        "the connection was opened before fork() and belongs to the parent process",
+        advice="open a connection in the child",
+    )
