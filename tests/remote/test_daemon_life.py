@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 import virtcore
+import virtcore.uri
 from virt_remote.protocol import BODY, CALL, ERROR, OK, decode_error, pack, unpack
 from virt_remote.server.access import Request
 from virt_remote.server.identity import Identity
@@ -471,3 +472,33 @@ def test_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert own.run == tmp_path / "RUNTIME" / "virtcore"
     assert own.config == tmp_path / "CONFIG" / "virtcore"
     assert own.certificate("cacert").parts[-3:] == (".pki", "libvirt", "cacert.pem")
+
+
+def test_the_client_starts_the_users_daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from virt_remote.client import address, autostart
+
+    monkeypatch.setattr(address, "privileged", lambda: False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    uri = address.address_of(virtcore.uri.ConnectionURI.parse("test+unix:///default"), False)
+    assert autostart.own_socket(uri) == str(tmp_path / "run" / "virtcore" / "libvirt-sock")
+    started: list[subprocess.Popen[bytes]] = []
+    root = tmp_path / "d"
+
+    def start() -> None:
+        command = [sys.executable, "-m", "virt_remote", "--root", str(root), "--timeout", "1"]
+        started.append(subprocess.Popen(command))
+
+    monkeypatch.setattr(autostart, "_start", start)
+    monkeypatch.setattr(autostart, "own_socket", lambda address: str(root / "run" / "libvirt-sock"))
+    monkeypatch.setattr(autostart, "START_LIMIT", 30.0)
+    try:
+        with virtcore.connect("test+unix:///default") as connection:
+            assert connection.type() == "TEST"
+            with virtcore.connect("test+unix:///default") as other:
+                assert other.type() == "TEST"
+            assert len(started) == 1, "the second found it"
+        assert started[0].wait(20) == 0, "it leaves by itself"
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()

@@ -127,7 +127,7 @@ class Daemon:
                 used = used or bool(active)
         if self.client_count():
             return
-        if used:
+        if used or any(endpoint.waiting for server in self.servers.values() for endpoint in server.endpoints):
             self.set_timeout(self.timeout)
             return
         log.info("nobody has needed this daemon for %d s: it leaves", self.timeout)
@@ -168,6 +168,7 @@ class Daemon:
                 self._held.append(await open_session(uri, deadline=None, aliases=False))
             except VirtError as error:
                 log.warning("%s cannot be opened: %s", uri, error)
+        self.set_timeout(self.timeout)
 
     # -- sockets
 
@@ -321,7 +322,6 @@ class Daemon:
                 await server.listen()
             log.info("serving below %s", self.places.root or self.places.run)
             self.finish(self._hold_open())
-            self.set_timeout(self.timeout)
             notify("READY=1")
             await self._stop.wait()
         finally:

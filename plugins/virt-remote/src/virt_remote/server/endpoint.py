@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import select
 import socket
 import ssl
 from collections.abc import Sequence
@@ -102,6 +103,13 @@ class Endpoint:
         except (OSError, ValueError) as error:  # it left, or speaks no TLS
             log.warning("a client could not be accepted: %s", error)
             sock.close()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody waits to be accepted, or is on the way in."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        return bool(self._arriving or poll.poll(0))
 
     def stop_listening(self) -> None:
         """Accept no more clients."""
