@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from suites_qemu_domain import capabilities_of, rules_of
-from virt_qemu.command import Builder, HostSettings, build
+from virt_qemu.command import Builder, HostSettings, build, incoming_uri
 from virt_qemu.prepare import decide
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import HostCPU, HostCPUFeature, migratable_cpu
@@ -42,6 +43,22 @@ class _Host:
     def tpm_socket(self, alias: str) -> str:
         return "/dev/test"
 
+    def taps(self, interface: Any, count: int) -> list[int]:
+        first = 3 if interface.type == "ethernet" else 102
+        return list(range(first, first + count))
+
+    def vhost_net(self, interface: Any, count: int) -> list[int]:
+        return list(range(44, 44 + count))
+
+    def vdpa(self, path: str) -> int:
+        return 1732
+
+    def vhost_user_gpu(self, alias: str) -> int:
+        return 1729
+
+    def render_node(self) -> str:
+        return "/dev/dri/foo"
+
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
         return 6789, 42 if auto or cid is None else cid
 
@@ -49,9 +66,20 @@ class _Host:
         return path == "/dev/cdrom"
 
 
+def _facts(case: Any) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(Path(case.resolve("common/qemu-host.json")).read_text())
+    return facts
+
+
+def _incoming(case: Any) -> str | None:
+    """Where the state comes from: a descriptor, where there is one."""
+    given = case.params.get("migrate_from")
+    return incoming_uri(given, case.params["migrate_fd"]) if given is not None else None
+
+
 def _settings(case: Any) -> HostSettings:
     """The host's folders, huge pages and nodes."""
-    facts = json.loads(Path(case.resolve("common/qemu-host.json")).read_text())
+    facts = _facts(case)
     driver = facts["driver"] | (case.params.get("driver_config") or {})
 
     def directory(switch: str, name: str) -> str | None:
@@ -66,6 +94,8 @@ def _settings(case: Any) -> HostSettings:
         spice_sasl=directory("spiceSASL", "spiceSASLdir"),
         spice_password=True,
         chardev_tls=directory("chardevTLS", "chardevTLSx509certdir"),
+        nodes=CpuSet.parse(facts["auto_nodeset"]),
+        passt_folder=driver["passtStateDir"],
         auto_nodeset=CpuSet.parse(facts["auto_nodeset"]),
     )
 
@@ -92,7 +122,16 @@ def qemu_argv(case: Any) -> list[str]:
         flags |= ParseFlag.ABI_UPDATE
     domain = load_domain(case.text("xml"), rules, rules.context(flags, arch=Arch(case.params["host_arch"])))
     folder = f"/var/lib/libvirt/qemu/domain--1-{domain.name[:20]}"
-    decide(domain, Path(folder), lambda address: 5900, capabilities, host_cpu_of(case))
+    config = case.params.get("driver_config") or {}
+    decide(
+        domain,
+        Path(folder),
+        lambda address: 5900,
+        capabilities,
+        host_cpu_of(case),
+        lambda address: 5901,
+        [name for name in ("vnc", "spice") if config.get(f"{name}AutoUnixSocket")],
+    )
     builder = Builder(
         domain=domain,
         capabilities=capabilities,
@@ -101,6 +140,8 @@ def qemu_argv(case: Any) -> list[str]:
         monitor=1729,
         privileged=True,
         host=_settings(case),
+        incoming=_incoming(case),
+        now=datetime.fromtimestamp(_facts(case)["now_utc"], timezone(-timedelta(minutes=30))),
     )
     argv = build(builder, _ENVIRONMENT | dict(case.params.get("env") or {}))
     return [*(f"{name}={value}" for name, value in builder.environment.items()), *argv]

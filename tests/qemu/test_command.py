@@ -177,7 +177,6 @@ def test_network_and_files():
 @pytest.mark.parametrize(
     "devices",
     [
-        "<interface type='bridge'><source bridge='br0'/></interface>",
         "<disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vda'/></disk>",
     ],
 )
@@ -192,6 +191,7 @@ def test_what_is_missing_is_refused_not_left_out(devices):
         "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
         "<hostdev mode='subsystem' type='pci'><source><address bus='6' slot='18'/></source></hostdev>",
         "<vsock><cid auto='yes'/></vsock>",
+        "<interface type='bridge'><source bridge='br0'/></interface>",
         "<graphics type='vnc' passwd='x'/>",
     ],
 )

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import struct
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +16,20 @@ from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.start_limits import refuse_unstartable
 from virt_qemu.variables import prepare_variables
-from virtcore.errors import InternalError, SystemError
+from virtcore.errors import InternalError, OperationFailed, SystemError
 from virtcore.model.domain.chardev import UnixChardev
 from virtcore.model.domain.disk import BackingStore, DiskDevice
 from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGraphics, VNCGraphics
 from virtcore.model.storage.source import StartupPolicy, StorageFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
+    from virtcore.model.domain.graphics import Listen
 
 __all__ = ["decide", "free_port", "prepare_domain", "prepare_folder"]
 
@@ -73,11 +75,15 @@ def decide(
     port: Callable[[str], int],
     capabilities: EmulatorCapabilities,
     host_cpu: HostCPU | None = None,
+    spice_port: Callable[[str], int] | None = None,
+    sockets_for: Collection[str] = (),
 ) -> None:
     """Fill in what a definition leaves to the start: the processor, aliases, sockets and ports.
 
     :param port: finds a free display port of an address.
     :param capabilities: of the emulator that will run it.
+    :param spice_port: the same for SPICE, if it has ports of its own.
+    :param sockets_for: displays, ``vnc`` and ``spice``, that listen on a socket where nothing else is said.
     :param host_cpu: see :func:`virt_qemu.cpu_start.decide_cpu`.
     :raises VirtError: the processor cannot be had here.
     """
@@ -85,6 +91,9 @@ def decide(
     decide_cpu(domain, capabilities, host_cpu)
     assign_addresses(domain, capabilities, new=True)
     assign_aliases(domain)
+    _require_firmware(domain)
+    if domain.genid is not None and domain.genid.uuid is None:
+        domain.genid.uuid = str(uuid.uuid4())
     for channel in domain.devices.channels:
         source = channel.source
         if isinstance(source, UnixChardev) and source.source is not None and source.source.path is None:
@@ -92,9 +101,20 @@ def decide(
             source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
-            _place_vnc(graphics, folder, port)
+            _place_vnc(graphics, folder, port, "vnc" in sockets_for)
         elif isinstance(graphics, SpiceGraphics):
-            _place_spice(graphics, folder, port)
+            _place_spice(graphics, folder, spice_port or port, "spice" in sockets_for)
+
+
+def _require_firmware(domain: Domain) -> None:
+    """Make sure that a kind of firmware has become an image."""
+    os_ = domain.os
+    if os_ is None or os_.firmware is None:
+        return
+    if os_.kernel is None and (os_.loader is None or os_.loader.path is None):
+        raise OperationFailed(
+            f"Unable to find '{os_.firmware}' firmware that is compatible with the current configuration"
+        )
 
 
 def _check_disk(disk: Disk) -> None:
@@ -134,7 +154,15 @@ def _is_last(disk: Disk, descriptor: int) -> bool:
     return offset == 0
 
 
-def _place_vnc(graphics: VNCGraphics, folder: Path, port: Callable[[str], int]) -> None:
+def _prefer_socket(listens: list[Listen], wanted: bool) -> None:
+    """Listen on a socket instead of an address that nobody asked for."""
+    first = listens[0] if listens else None
+    if wanted and (first is None or (isinstance(first, AddressListen) and first.address is None)):
+        listens[:1] = [SocketListen()]
+
+
+def _place_vnc(graphics: VNCGraphics, folder: Path, port: Callable[[str], int], on_socket: bool) -> None:
+    _prefer_socket(graphics.listens, on_socket)
     for listen in graphics.listens:
         if isinstance(listen, SocketListen) and listen.socket is None:
             listen.socket = str(folder / "vnc.sock")
@@ -150,7 +178,8 @@ def _place_vnc(graphics: VNCGraphics, folder: Path, port: Callable[[str], int]) 
             graphics.port = port(first.address)
 
 
-def _place_spice(graphics: SpiceGraphics, folder: Path, port: Callable[[str], int]) -> None:
+def _place_spice(graphics: SpiceGraphics, folder: Path, port: Callable[[str], int], on_socket: bool) -> None:
+    _prefer_socket(graphics.listens, on_socket)
     for listen in graphics.listens:
         if isinstance(listen, SocketListen) and listen.socket is None:
             listen.socket = str(folder / "spice.sock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import socket
 import stat
@@ -10,10 +11,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from virt_qemu.command.line import unsupported
-from virtcore.errors import SystemError
+from virtcore.errors import InternalError, SystemError
 
 if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import SCSIAdapterSource
+    from virtcore.model.domain.interface import Interface
 
 __all__ = ["HostResources", "bind_socket", "connect_socket"]
 
@@ -129,6 +131,31 @@ class HostResources:
     def tpm_socket(self, alias: str) -> str:
         """Where the emulator of a TPM listens; none is started yet."""
         raise unsupported("starting a TPM")
+
+    def taps(self, interface: Interface, count: int) -> list[int]:
+        """Open the tap device of an interface; not done yet."""
+        raise unsupported(f"a network interface of type '{interface.type}'")
+
+    def vhost_net(self, interface: Interface, count: int) -> list[int]:
+        """Open the kernel's mover of packets; not done yet."""
+        raise unsupported("vhost-net")
+
+    def vdpa(self, path: str) -> int:
+        """Open a vDPA device; not done yet."""
+        raise unsupported("a vDPA device")
+
+    def vhost_user_gpu(self, alias: str) -> int:
+        """Start the program that serves a graphics card; not done yet."""
+        raise unsupported("a graphics card in another process")
+
+    def render_node(self) -> str:
+        """The host's first device file for rendering.
+
+        :raises InternalError: it has none.
+        """
+        for path in sorted(glob.glob("/dev/dri/renderD*")):
+            return path
+        raise InternalError("No DRM render nodes available")
 
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
         """Take an address for a guest's socket; not done yet."""

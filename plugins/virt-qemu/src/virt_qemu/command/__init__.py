@@ -21,16 +21,17 @@ from virt_qemu.command import (
     hostdevs,
     machine,
     memory,
+    networks,
     numa,
     peripherals,
 )
-from virt_qemu.command.line import Builder, HostSettings, Resources, unsupported
+from virt_qemu.command.line import Builder, HostSettings, Resources, on_off, unsupported
 from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
 from virtcore.model.domain import Domain
 from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.os import BootDevice, SMBIOSMode
 
-__all__ = ["Builder", "HostSettings", "Resources", "boot_indexes", "build"]
+__all__ = ["Builder", "HostSettings", "Resources", "boot_indexes", "build", "incoming_uri"]
 
 
 def boot_indexes(domain: Domain) -> dict[int, int]:
@@ -100,6 +101,23 @@ def _sandbox(builder: Builder) -> None:
         builder.add("-sandbox", ",".join(["on", *(f"{what}=deny" for what in denied)]))
 
 
+def _async_teardown(builder: Builder) -> None:
+    """Whether memory is given back after QEMU has ended."""
+    features = builder.domain.features
+    if features is not None and features.async_teardown is not None and features.async_teardown.enabled is not None:
+        builder.add("-run-with", f"async-teardown={on_off(features.async_teardown.enabled)}")
+
+
+def incoming_uri(source: str, descriptor: int) -> str:
+    """Where QEMU takes a guest's state from: ``stdio`` is a descriptor it was handed, everything else is as it is."""
+    return f"fd:{descriptor}" if source == "stdio" else source
+
+
+def _incoming(builder: Builder) -> None:
+    if builder.incoming is not None:
+        builder.add("-incoming", builder.incoming)
+
+
 def _message_format(builder: Builder) -> None:
     builder.add("-msg", "timestamp=on")
 
@@ -134,7 +152,9 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     assert domain.devices.emulator is not None
     _refuse_missing(domain)
     boot = boot_indexes(domain)
-    memory.align_memory(domain)
+    if builder.incoming is None:
+        # A guest that runs elsewhere has the memory it has.
+        memory.align_memory(domain)
     builder.hostdev_nodes = disks.prepare_disks(domain)
     builder.environment |= _environment(builder, inherited)
     builder.add(domain.devices.emulator)
@@ -155,13 +175,14 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         machine.add_power,
         machine.add_boot,
         peripherals.add_iommu,
+        controllers.add_bridge_settings,
         controllers.add_controllers,
         peripherals.add_hubs,
         controllers.add_ccid_controllers,
         memory.add_modules,
         lambda each: disks.add_disks(each, boot),
         lambda each: filesystems.add_filesystems(each, boot),
-        lambda each: devices.add_interfaces(each, boot),
+        lambda each: networks.add_interfaces(each, boot),
         peripherals.add_smartcards,
         characters.add_serials,
         characters.add_parallels,
@@ -175,19 +196,22 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         audio.add_sounds,
         devices.add_watchdogs,
         lambda each: peripherals.add_redirdevs(each, boot),
+        lambda each: networks.add_host_functions(each, boot),
         lambda each: hostdevs.add_hostdevs(each, boot),
+        _incoming,
         devices.add_balloon,
         devices.add_rngs,
         peripherals.add_nvram,
         peripherals.add_generation_id,
+        peripherals.add_vmcoreinfo,
         _user_words,
         _sandbox,
         devices.add_panics,
         peripherals.add_shmems,
         peripherals.add_vsock,
-        peripherals.add_vmcoreinfo,
         peripherals.add_cryptos,
         peripherals.add_pstore,
+        _async_teardown,
         _message_format,
     )
     for step in steps:

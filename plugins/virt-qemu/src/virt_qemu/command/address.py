@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
     from virtcore.model.domain.disk import VirtioOptions
 
-__all__ = ["controller_alias", "device_address", "index_of", "place", "scsi_address", "virtio"]
+__all__ = ["controller_alias", "device_address", "index_of", "place", "scsi_address", "virtio", "virtio_options"]
 
 #: SCSI controllers whose devices have a number and no unit.
 _ONE_ID_SCSI = (
@@ -169,11 +169,16 @@ def virtio(
     else:
         raise unsupported(f"a {name} device without a PCI, CCW or MMIO address")
     props: dict[str, object] = {"driver": name + suffix}
-    if options is not None:
-        props |= {
-            "iommu_platform": options.iommu,
-            "ats": options.ats,
-            "packed": options.packed,
-            "page-per-vq": options.page_per_vq,
-        }
-    return props
+    return props | virtio_options(options)
+
+
+def virtio_options(options: VirtioOptions | None) -> dict[str, object]:
+    """What every driver of virtio can be told."""
+    if options is None:
+        return {}
+    return {
+        "iommu_platform": options.iommu,
+        "ats": options.ats,
+        "packed": options.packed,
+        "page-per-vq": options.page_per_vq,
+    }

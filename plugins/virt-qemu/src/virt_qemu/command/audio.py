@@ -90,6 +90,8 @@ def add_audio(builder: Builder) -> None:
             words = _stream(stream) if stream is not None else {}
             props["in" if name == "input" else "out"] = words or None
         builder.json("-audiodev", props)
+        if isinstance(audio, PipewireAudio) and audio.runtime_dir is not None:
+            builder.environment["PIPEWIRE_RUNTIME_DIR"] = audio.runtime_dir
         if isinstance(audio, SDLAudio) and audio.driver is not None:
             builder.environment["SDL_AUDIODRIVER"] = str(audio.driver)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from virt_qemu.command.address import place
 from virt_qemu.command.line import Builder, unsupported
-from virtcore.errors import InternalError
+from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.chardev import (
     ConsoleTargetType,
     DBusChardev,
@@ -89,7 +89,7 @@ def _backend(builder: Builder, device: Backed, alias: str) -> tuple[str, dict[st
     if isinstance(source, UnixChardev):
         return "socket", _unix(builder, source)
     if isinstance(source, TCPChardev):
-        return "socket", _tcp(builder, source)
+        return "socket", _tcp(builder, source, alias)
     if isinstance(source, UDPChardev):
         return "udp", _udp(source)
     if isinstance(source, SpiceVMCChardev):
@@ -125,24 +125,37 @@ def _unix(builder: Builder, source: UnixChardev) -> dict[str, object]:
 def _reconnect(builder: Builder, reconnect: Reconnect | None) -> dict[str, object]:
     if reconnect is None or reconnect.enabled is None:
         return {}
-    seconds = reconnect.timeout or 0 if reconnect.enabled else 0
-    if builder.capabilities.has("chardev-reconnect-miliseconds"):
-        return {"reconnect-ms": seconds * 1000}
-    return {"reconnect": seconds}
+    return builder.reconnect(reconnect.timeout or 0 if reconnect.enabled else 0)
 
 
-def _tcp(builder: Builder, source: TCPChardev) -> dict[str, object]:
+def _tcp(builder: Builder, source: TCPChardev, alias: str) -> dict[str, object]:
     assert source.source is not None
-    if source.source.tls:
-        raise unsupported("TLS on a character device")
+    folder = builder.host.chardev_tls
+    tls = folder is not None if source.source.tls is None else source.source.tls
     bind = source.source.mode is SocketMode.BIND
-    return {
-        "host": source.source.host,
-        "port": source.source.service,
-        "telnet": True if source.protocol is TCPProtocol.TELNET else None,
-        "server": True if bind else None,
-        "wait": False if bind else None,
-    } | _reconnect(builder, source.source.reconnect)
+    return (
+        {
+            "host": source.source.host,
+            "port": source.source.service,
+            "telnet": True if source.protocol is TCPProtocol.TELNET else None,
+            "server": True if bind else None,
+            "wait": False if bind else None,
+        }
+        | _reconnect(builder, source.source.reconnect)
+        | _tls(builder, f"objchar{alias}_tls0", tls, bind)
+    )
+
+
+def _tls(builder: Builder, name: str, wanted: bool, server: bool) -> dict[str, object]:
+    """Certificates for a connection, if it is to have some."""
+    if not wanted:
+        return {}
+    folder = builder.host.chardev_tls
+    if folder is None:
+        raise ConfigUnsupported("TLS for character devices is not configured")
+    # A client always looks who it talks to.
+    builder.tls_credentials(name, folder, server=server, verify=builder.host.chardev_tls_verify if server else True)
+    return {"tls-creds": name}
 
 
 def _udp(source: UDPChardev) -> dict[str, object]:
@@ -217,10 +230,11 @@ def add_channels(builder: Builder) -> None:
             raise unsupported("a channel that is no virtio port")
         alias = channel.alias or ""
         chardev = add_chardev(builder, channel, alias)
+        default = "com.redhat.spice.0" if isinstance(channel.source, SpiceVMCChardev | VDAgentChardev) else None
         builder.device(
             {"driver": "virtserialport"}
             | place(builder, channel)
-            | {"chardev": chardev, "id": alias, "name": channel.target.name}
+            | {"chardev": chardev, "id": alias, "name": channel.target.name or default}
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import index_of, place, virtio
-from virt_qemu.command.line import Builder, unsupported
+from virt_qemu.command.line import Builder, on_off, unsupported
 from virt_qemu.command.machine import is_q35
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.controller import (
@@ -28,7 +28,7 @@ from virtcore.model.domain.controller import (
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
-__all__ = ["add_ccid_controllers", "add_controllers", "has_builtin_ide"]
+__all__ = ["add_bridge_settings", "add_ccid_controllers", "add_controllers", "has_builtin_ide"]
 
 #: The order of kinds on the command line; the others are built in, or added with what sits on them.
 _ORDER = (PCIController, USBController, SCSIController, IDEController, SATAController, VirtioSerialController)
@@ -83,6 +83,24 @@ def _built_in(builder: Builder, controller: Controller) -> bool:
     if isinstance(controller, IDEController):
         return not controller.index and has_builtin_ide(builder.domain)
     return isinstance(controller, USBController) and controller.model is USBControllerModel.NONE
+
+
+def add_bridge_settings(builder: Builder) -> None:
+    """What is set on the host bridges of the PC, which are built in."""
+    devices = builder.domain.devices
+    assert devices is not None
+    for controller in devices.controllers:
+        if not isinstance(controller, PCIController) or controller.index:
+            continue
+        root = controller.model is PCIControllerModel.PCI_ROOT
+        if not root and controller.model is not PCIControllerModel.PCIE_ROOT:
+            continue
+        if controller.pcihole64 is not None:
+            bridge = "i440FX-pcihost" if root else "q35-pcihost"
+            builder.add("-global", f"{bridge}.pci-hole64-size={controller.pcihole64}K")
+        hotplug = controller.target.hotplug if controller.target is not None else None
+        if root and hotplug is not None and has_builtin_ide(builder.domain):
+            builder.add("-global", f"PIIX4_PM.acpi-root-pci-hotplug={on_off(hotplug)}")
 
 
 def add_controllers(builder: Builder) -> None:
@@ -154,7 +172,9 @@ def _pci(controller: PCIController) -> dict[str, object]:
 
 
 def _usb(domain: Domain, controller: USBController) -> dict[str, object]:
-    driver = _USB.get(controller.model) if controller.model is not None else None
+    if controller.model is None:
+        raise ConfigUnsupported("no model provided for USB controller")
+    driver = _USB.get(controller.model)
     if driver is None:
         raise ConfigUnsupported(f"USB controller model '{controller.model}' is not supported by QEMU")
     props: dict[str, object] = {"driver": driver, "p2": controller.ports, "p3": controller.ports}

@@ -6,7 +6,7 @@ from virt_qemu.command.line import Builder, on_off
 from virtcore.errors import InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUCacheMode, CPUFeaturePolicy, CPUMode, MaxPhysAddrMode
-from virtcore.model.domain.clock import TimerName
+from virtcore.model.domain.clock import TickPolicy, TimerName
 from virtcore.model.domain.features import HyperVMode
 
 __all__ = ["add_cpu", "libvirt_feature", "qemu_feature"]
@@ -101,6 +101,8 @@ def _model(builder: Builder) -> list[str]:
         return ["qemu32"] if domain.arch is Arch.I686 and "x86_64" in (emulator or "") else []
     if cpu.mode in (CPUMode.HOST_PASSTHROUGH, CPUMode.MAXIMUM):
         words = ["max" if cpu.mode is CPUMode.MAXIMUM else "host"]
+        if domain.arch is Arch.ARMV7L and builder.capabilities.arch is Arch.AARCH64:
+            words.append("aarch64=off")
         if cpu.migratable is not None and builder.capabilities.has("cpu.migratable"):
             words.append(f"migratable={on_off(cpu.migratable)}")
     elif cpu.mode is CPUMode.HOST_MODEL:
@@ -129,6 +131,8 @@ def _timers(builder: Builder) -> list[str]:
             words.append(f"kvmclock={on_off(timer.present)}")
         elif timer.name is TimerName.HYPERVCLOCK and timer.present:
             words.append("hv-time=on")
+        elif timer.name is TimerName.ARMVTIMER and timer.tickpolicy in (TickPolicy.DELAY, TickPolicy.DISCARD):
+            words.append(f"kvm-no-adjvtime={on_off(timer.tickpolicy is TickPolicy.DISCARD)}")
         elif timer.name is TimerName.TSC and timer.frequency:
             words.append(f"tsc-frequency={timer.frequency}")
     return words

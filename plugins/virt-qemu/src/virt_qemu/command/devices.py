@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import place, virtio
@@ -12,118 +10,22 @@ from virt_qemu.command.line import Builder, unsupported
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import ISAAddress
 from virtcore.model.domain.input import EvdevInputSource, InputBus, InputType, PassthroughInputSource
-from virtcore.model.domain.interface import InterfaceType, TXMode
 from virtcore.model.domain.panic import PanicModel
 from virtcore.model.domain.rng import BuiltinBackend, EGDBackend, RandomBackend
 from virtcore.model.domain.video import VideoType
 from virtcore.model.domain.watchdog import WatchdogAction, WatchdogModel
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.video import Video
 
 __all__ = [
     "add_balloon",
     "add_inputs",
-    "add_interfaces",
     "add_panics",
     "add_rngs",
     "add_videos",
     "add_watchdogs",
 ]
-
-_VIRTIO_NETS = ("virtio", "virtio-transitional", "virtio-non-transitional")
-
-
-def add_interfaces(builder: Builder, boot: Mapping[int, int]) -> None:
-    """Network interfaces; those that need nothing of the host but a user's network."""
-    devices = builder.domain.devices
-    assert devices is not None
-    for interface in devices.interfaces:
-        if interface.type is not InterfaceType.USER:
-            raise unsupported(f"a network interface of type '{interface.type}'")
-        if interface.backend is not None and interface.backend.type is not None:
-            raise unsupported(f"the network backend '{interface.backend.type}'")
-        alias = interface.alias or ""
-        _add_user_network(builder, interface, f"host{alias}")
-        builder.device(_interface(builder, interface, boot))
-
-
-def _add_user_network(builder: Builder, interface: Interface, name: str) -> None:
-    props: dict[str, object] = {"type": "user"}
-    for address in interface.ips:
-        found = ipaddress.ip_address(str(address.address))
-        if found.version == 4:
-            props["net"] = f"{found}/{address.prefix}" if address.prefix else str(found)
-        else:
-            props |= {"ipv6-prefix": str(found), "ipv6-prefixlen": address.prefix or None}
-    props["id"] = name
-    if builder.capabilities.has("netdev.json"):
-        builder.json("-netdev", props)
-    else:
-        plain = {key: value for key, value in props.items() if key != "type"}
-        builder.options("-netdev", "user", plain)
-
-
-def _interface(builder: Builder, interface: Interface, boot: Mapping[int, int]) -> dict[str, object]:
-    driver = interface.driver
-    props: dict[str, object]
-    if interface.model in _VIRTIO_NETS:
-        props = virtio("virtio-net", interface, interface.model, driver)
-        if driver is not None:
-            queues = driver.queues or 0
-            props |= {
-                "tx": {TXMode.IOTHREAD: "bh", TXMode.TIMER: "timer"}.get(driver.txmode) if driver.txmode else None,
-                "ioeventfd": driver.ioeventfd,
-                "event_idx": driver.event_idx,
-            }
-            if driver.host is not None:
-                host = driver.host
-                props |= {
-                    "csum": host.csum,
-                    "gso": host.gso,
-                    "host_tso4": host.tso4,
-                    "host_tso6": host.tso6,
-                    "host_ecn": host.ecn,
-                    "host_ufo": host.ufo,
-                    "mrg_rxbuf": host.mrg_rxbuf,
-                }
-            if driver.guest is not None:
-                guest = driver.guest
-                props |= {
-                    "guest_csum": guest.csum,
-                    "guest_tso4": guest.tso4,
-                    "guest_tso6": guest.tso6,
-                    "guest_ecn": guest.ecn,
-                    "guest_ufo": guest.ufo,
-                }
-            props |= {
-                "mq": True if queues > 1 else None,
-                "vectors": 2 * queues + 2 if queues > 1 else None,
-                "rx_queue_size": driver.rx_queue_size or None,
-                "tx_queue_size": driver.tx_queue_size or None,
-                "rss": driver.rss,
-                "hash": driver.rss_hash_report,
-            }
-        props["host_mtu"] = interface.mtu or None
-    else:
-        if interface.model is None:
-            raise InternalError("a network interface was not completed")
-        props = {"driver": interface.model}
-    return (
-        props
-        | {
-            "netdev": f"host{interface.alias}",
-            "id": interface.alias,
-            "mac": str(interface.mac.address) if interface.mac is not None else None,
-            "bootindex": boot.get(id(interface)),
-        }
-        | place(builder, interface)
-        | {
-            "rombar": {True: 1, False: 0}.get(interface.rom_bar) if interface.rom_bar is not None else None,
-            "romfile": "" if interface.rom_enabled is False else interface.rom_file,
-        }
-    )
 
 
 def add_inputs(builder: Builder) -> None:
@@ -177,10 +79,12 @@ def add_videos(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for video in devices.videos:
+        if video.driver is not None and video.driver.name == "vhostuser":
+            number = builder.resources.vhost_user_gpu(video.alias or "")
+            builder.options("-chardev", "socket", {"id": f"chr-vu-{video.alias}", "fd": number})
+    for video in devices.videos:
         if video.model is None or video.model.type is VideoType.NONE:
             continue
-        if video.driver is not None and video.driver.name == "vhostuser":
-            raise unsupported("a graphics card in another process")
         builder.device(_video(builder, video) | place(builder, video))
 
 
@@ -192,7 +96,13 @@ def _video(builder: Builder, video: Video) -> dict[str, object]:
     kind = model.type
     accelerated = model.acceleration is not None and bool(model.acceleration.accel3d)
     props: dict[str, object]
-    if kind is VideoType.VIRTIO:
+    served = video.driver is not None and video.driver.name == "vhostuser"
+    if kind is VideoType.VIRTIO and served:
+        if model.primary and has("vhost-user-vga"):
+            props = {"driver": "vhost-user-vga"}
+        else:
+            props = virtio("vhost-user-gpu", video, None, video.driver)
+    elif kind is VideoType.VIRTIO:
         if model.primary and has("virtio-vga"):
             name = "virtio-vga-gl" if accelerated and has("virtio-vga-gl") else "virtio-vga"
             props = {"driver": name}
@@ -222,6 +132,7 @@ def _video(builder: Builder, video: Video) -> dict[str, object]:
         props["vgamem"] = (model.vram or 0) << 10 or None
     elif kind is VideoType.VIRTIO:
         props["blob"] = model.blob
+        props["chardev"] = f"chr-vu-{video.alias}" if served else None
     if model.resolution is not None:
         props |= {"xres": model.resolution.x or None, "yres": model.resolution.y or None}
     return props

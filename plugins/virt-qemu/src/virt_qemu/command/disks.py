@@ -9,12 +9,13 @@ from virt_qemu.command.address import controller_alias, place, scsi_address, vir
 from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.line import NULL, Builder, unsupported
 from virt_qemu.command.machine import is_q35
+from virt_qemu.command.storage import source_properties
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.controller import IDEController, SATAController
 from virtcore.model.domain.disk import BackingStore, DiskBus, DiskCache, DiskDevice, DiskDiscard, DiskErrorPolicy
 from virtcore.model.domain.hostdev import SCSIHostdev
-from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, StorageType
+from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, VhostUserSource
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
@@ -45,27 +46,32 @@ def disk_path(source: Source | None) -> str | None:
     return None
 
 
+def is_empty(source: Source | None) -> bool:
+    """Whether a drive holds nothing."""
+    return source is None or (isinstance(source, FileSource | BlockSource) and disk_path(source) is None)
+
+
 def prepare_disks(domain: Domain) -> dict[int, int]:
     """Settle what a start settles: the cache of shared disks, and the number of every image, by which its nodes are
-    named (the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``."""
+    named (disks first, the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``."""
     assert domain.devices is not None
     number, nodes = 0, {}
-    for hostdev in reversed(domain.devices.hostdevs):
-        if isinstance(hostdev, SCSIHostdev):
-            number += 1
-            nodes[id(hostdev)] = number
     for disk in reversed(domain.devices.disks):
         number += 1
         driver = disk.driver
         if disk.shareable and not disk.readonly and driver is not None and driver.cache in (None, DiskCache.DEFAULT):
             driver.cache = DiskCache.NONE  # several guests must not see each other's writes late
-        if disk.source is not None and disk_path(disk.source) is not None:
+        if disk.source is not None and not is_empty(disk.source):
             disk.source.index = number
         backing = disk.backing_store
         while backing is not None and backing.source is not None:
             number += 1
             backing.index = number
             backing = backing.backing_store
+    for hostdev in domain.devices.hostdevs:
+        if isinstance(hostdev, SCSIHostdev):
+            number += 1
+            nodes[id(hostdev)] = number
     return nodes
 
 
@@ -102,23 +108,44 @@ def _add_floppy_controller(builder: Builder, boot: Mapping[int, int]) -> None:
 
 def _add_image(builder: Builder, disk: Disk) -> str | None:
     """The image's layers, lowest first; returns the node the device uses, None for an empty drive."""
-    if disk.source is None or (isinstance(disk.source, FileSource | BlockSource) and disk_path(disk.source) is None):
+    if disk.source is None or is_empty(disk.source):
         if disk.device not in (DiskDevice.CDROM, DiskDevice.FLOPPY):
             raise InternalError(f"disk '{disk.target.dev if disk.target else ''}' has no source")
         return None
     driver = disk.driver
     if disk.transient is not None:
         raise unsupported("a transient disk")
-    if disk.iotune is not None or disk.throttle_filters:
+    if disk.throttle_filters:
         raise unsupported("throttling of a disk")
     if disk.encryption is not None or disk.source.encryption is not None:
         raise unsupported("an encrypted image")
-    if driver is not None and driver.copy_on_read:
-        raise unsupported("copy on read")
+    if isinstance(disk.source, VhostUserSource):
+        chardev: dict[str, object] = {"id": f"chr-vu-{disk.alias}", "path": disk.source.path}
+        if disk.source.reconnect is not None and disk.source.reconnect.enabled:
+            chardev |= builder.reconnect(disk.source.reconnect.timeout or 0)
+        builder.options("-chardev", "socket", chardev)
+        return None
     below = _add_backing(builder, disk.backing_store, driver)
     image_format = driver.type if driver is not None and driver.type is not None else StorageFormat.RAW
     cdrom = disk.device is DiskDevice.CDROM and image_format is StorageFormat.RAW
-    return _add_layers(builder, disk.source, disk.source.index, image_format, driver, disk.readonly, below, cdrom)
+    floppy = disk.device is DiskDevice.FLOPPY
+    top = _add_layers(
+        builder,
+        disk.source,
+        disk.source.index,
+        image_format,
+        driver,
+        disk.readonly,
+        below,
+        cdrom=cdrom,
+        floppy=floppy,
+        cache_size=driver.metadata_cache_max_size if driver is not None else None,
+    )
+    if driver is None or not driver.copy_on_read:
+        return top
+    name = f"libvirt-CoR-{disk.target.dev if disk.target is not None else ''}"
+    builder.json("-blockdev", {"driver": "copy-on-read", "node-name": name, "file": top, "discard": "unmap"})
+    return name
 
 
 def _add_backing(builder: Builder, backing: BackingStore | None, driver: DiskDriver | None) -> object:
@@ -130,7 +157,16 @@ def _add_backing(builder: Builder, backing: BackingStore | None, driver: DiskDri
     if backing.format is None or backing.format.type is None:
         raise unsupported("a backing image of unknown format")
     below = _add_backing(builder, backing.backing_store, driver)
-    return _add_layers(builder, backing.source, backing.index, backing.format.type, driver, True, below)
+    return _add_layers(
+        builder,
+        backing.source,
+        backing.index,
+        backing.format.type,
+        driver,
+        True,
+        below,
+        cache_size=backing.format.metadata_cache_max_size,
+    )
 
 
 def _add_layers(
@@ -141,15 +177,15 @@ def _add_layers(
     driver: DiskDriver | None,
     readonly: bool,
     below: object,
+    *,
     cdrom: bool = False,
+    floppy: bool = False,
+    cache_size: int | None = None,
 ) -> str:
-    if source.slices or source.reservations is not None or source.data_store is not None or source.auth is not None:
-        raise unsupported("a slice, reservation, data file or authentication of an image")
+    if source.reservations is not None or source.data_store is not None or source.auth is not None:
+        raise unsupported("a reservation, data file or authentication of an image")
     if isinstance(source, FileSource) and source.fdgroup is not None:
         raise unsupported("an image on passed descriptors")
-    path = disk_path(source)
-    if path is None:
-        raise unsupported(f"an image of type '{_type_name(source)}'")
     common: dict[str, object] = {"read-only": readonly}
     cache: dict[str, object] = {}
     if driver is not None:
@@ -164,35 +200,34 @@ def _add_layers(
         if driver.cache in _CACHES:
             _, direct, no_flush = _CACHES[driver.cache]
             cache = {"cache": {"direct": direct, "no-flush": no_flush}}
-    access = "file"
-    if isinstance(source, BlockSource):
-        access = "host_cdrom" if cdrom and builder.resources.is_cdrom(path) else "host_device"
-    storage: dict[str, object] = {
-        "driver": access,
-        "filename": path,
-        "aio": str(driver.io) if driver is not None and driver.io is not None else None,
+    storage = source_properties(builder, source, floppy=floppy, cdrom=cdrom, writable=not readonly)
+    local = isinstance(source, FileSource | BlockSource)
+    storage |= {
+        "aio": str(driver.io) if local and driver is not None and driver.io is not None else None,
         "node-name": f"libvirt-{number}-storage",
     }
-    if image_format is StorageFormat.RAW and not builder.raw_layers:
+    node, relaxed = f"libvirt-{number}-storage", {"auto-read-only": True, "discard": "unmap"} | cache
+    plain = image_format is StorageFormat.RAW and not builder.raw_layers
+    for part in source.slices:
+        builder.json("-blockdev", storage | relaxed)
+        storage = {"driver": "raw", "file": node, "offset": part.offset, "size": part.size}
+        node = f"libvirt-{number}-slice-sto"
+        storage["node-name"] = node
+    if plain:
         # Nothing to interpret: the device uses the storage itself.
         builder.json("-blockdev", storage | common | cache)
-        return f"libvirt-{number}-storage"
-    builder.json("-blockdev", storage | {"auto-read-only": True, "discard": "unmap"} | cache)
+        return node
+    builder.json("-blockdev", storage | relaxed)
     layer: dict[str, object] = {"node-name": f"libvirt-{number}-format"} | common | cache
     layer["driver"] = _FORMATS.get(image_format, str(image_format))
-    if image_format is StorageFormat.QCOW2 and driver is not None:
-        layer["cache-size"] = driver.metadata_cache_max_size or None
-        layer["discard-no-unref"] = driver.discard_no_unref
-    layer["file"] = f"libvirt-{number}-storage"
+    if image_format is StorageFormat.QCOW2:
+        layer["cache-size"] = cache_size or None
+        layer["discard-no-unref"] = driver.discard_no_unref if driver is not None else None
+    layer["file"] = node
     if image_format in _BACKING_FORMATS:
         layer["backing"] = below
     builder.json("-blockdev", layer)
     return f"libvirt-{number}-format"
-
-
-def _type_name(source: Source) -> str:
-    name = type(source).__name__.removesuffix("Source").lower()
-    return name if name in StorageType.__members__.values() else type(source).__name__
 
 
 def _drive_address(builder: Builder, disk: Disk, bus: DiskBus) -> dict[str, object]:
@@ -250,8 +285,10 @@ def _device(builder: Builder, disk: Disk, top: str | None, boot: Mapping[int, in
         "device_id": device_id,
         "share-rw": True if disk.shareable else None,
         "drive": top,
+        "chardev": f"chr-vu-{disk.alias}" if isinstance(disk.source, VhostUserSource) else None,
         "id": disk.alias,
         "bootindex": boot.get(id(disk)) if disk.device is not DiskDevice.FLOPPY else None,
+        "loadparm": builder.loadparm(disk.loadparm, boot.get(id(disk))),
         "logical_block_size": blockio.logical_block_size or None if blockio is not None else None,
         "physical_block_size": blockio.physical_block_size or None if blockio is not None else None,
         "discard_granularity": blockio.discard_granularity or None if blockio is not None else None,
@@ -281,6 +318,9 @@ def _virtio_properties(builder: Builder, disk: Disk) -> dict[str, object]:
             scsi = True
         elif not has("virtio-blk-pci.scsi.default.disabled"):
             scsi = False
+    if isinstance(disk.source, VhostUserSource):
+        props = virtio("vhost-user-blk", disk, disk.model, driver)
+        return props | {"num-queues": driver.queues or None if driver is not None else None}
     props = virtio("virtio-blk", disk, disk.model, driver)
     if driver is None:
         return props | {"scsi": scsi}

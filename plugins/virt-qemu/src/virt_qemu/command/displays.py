@@ -41,8 +41,8 @@ def add_graphics(builder: Builder) -> None:
         elif isinstance(graphics, SDLGraphics):
             _add_sdl(builder, graphics)
         elif isinstance(graphics, EGLHeadlessGraphics):
-            node = f",rendernode={escape(graphics.rendernode)}" if graphics.rendernode else ""
-            builder.add("-display", f"egl-headless{node}")
+            graphics.rendernode = graphics.rendernode or builder.resources.render_node()
+            builder.add("-display", f"egl-headless,rendernode={escape(graphics.rendernode)}")
         elif isinstance(graphics, DBusGraphics):
             _add_dbus(builder, graphics)
         else:
@@ -131,7 +131,7 @@ def _add_spice(builder: Builder, graphics: SpiceGraphics) -> None:
         words.append("disable-copy-paste=on")
     if graphics.filetransfer is False:
         words.append("disable-agent-file-xfer=on")
-    words += _gl(graphics.gl)
+    words += _gl(builder, graphics.gl)
     words.append("seamless-migration=on")
     builder.add("-spice", ",".join(words))
     if graphics.keymap is not None:
@@ -160,10 +160,11 @@ def _spice_channels(graphics: SpiceGraphics, secure: bool) -> list[str]:
     return words
 
 
-def _gl(gl: GL | None) -> list[str]:
+def _gl(builder: Builder, gl: GL | None) -> list[str]:
     if gl is None or not gl.enable:
         return []
-    return ["gl=on", *([f"rendernode={escape(gl.rendernode)}"] if gl.rendernode else [])]
+    gl.rendernode = gl.rendernode or builder.resources.render_node()
+    return ["gl=on", f"rendernode={escape(gl.rendernode)}"]
 
 
 def _add_sdl(builder: Builder, graphics: SDLGraphics) -> None:
@@ -171,6 +172,8 @@ def _add_sdl(builder: Builder, graphics: SDLGraphics) -> None:
         builder.environment["XAUTHORITY"] = graphics.xauth
     if graphics.display is not None:
         builder.environment["DISPLAY"] = graphics.display
+    if graphics.fullscreen:
+        builder.add("-full-screen")
     gl = graphics.gl.enable if graphics.gl is not None else None
     words = ["sdl", *([f"gl={on_off(gl)}"] if gl is not None else [])]
     builder.add("-display", ",".join(words))
@@ -182,7 +185,7 @@ def _add_dbus(builder: Builder, graphics: DBusGraphics) -> None:
         words.append("p2p=on")
     elif graphics.address is not None:
         words.append(f"addr={escape(graphics.address)}")
-    words += _gl(graphics.gl)
+    words += _gl(builder, graphics.gl)
     if graphics.audio_id:
         words.append(f"audiodev=audio{graphics.audio_id}")
     builder.add("-display", ",".join(words))

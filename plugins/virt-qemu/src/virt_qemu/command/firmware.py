@@ -51,7 +51,7 @@ def add_flash(builder: Builder) -> None:
         "-blockdev",
         {
             "node-name": "libvirt-pflash0-format",
-            "read-only": loader.readonly is not False,
+            "read-only": loader.readonly is True,
             "driver": str(image_format),
             "file": "libvirt-pflash0-storage",
             "backing": NULL if image_format in _BACKING else None,

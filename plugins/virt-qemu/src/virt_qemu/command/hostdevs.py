@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.command.address import place, scsi_address, virtio
 from virt_qemu.command.line import Builder
 from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.domain.address import UnassignedAddress
 from virtcore.model.domain.hostdev import (
     ISCSISource,
     MdevHostdev,
@@ -49,6 +50,8 @@ def add_hostdevs(builder: Builder, boot: Mapping[int, int]) -> None:
     assert devices is not None
     for device in devices.hostdevs:
         place_ = boot.get(id(device))
+        if isinstance(device.address, UnassignedAddress):
+            continue
         if isinstance(device, PCIHostdev):
             builder.device(_pci(builder, device, place_))
         elif isinstance(device, USBHostdev):
@@ -67,7 +70,7 @@ def add_hostdevs(builder: Builder, boot: Mapping[int, int]) -> None:
                 | place(builder, device)
             )
         elif isinstance(device, MdevHostdev):
-            builder.device(_mdev(device, place_) | place(builder, device))
+            builder.device(_mdev(builder, device, place_) | place(builder, device))
         else:
             raise ConfigUnsupported("hostdev mode 'capabilities' is not supported in QEMU")
 
@@ -138,7 +141,6 @@ def _add_scsi(builder: Builder, device: SCSIHostdev, boot: int | None) -> None:
     builder.device(
         {
             "driver": "scsi-generic",
-            "share-rw": True if device.shareable else None,
             "drive": node,
             "id": device.alias,
             "bootindex": boot,
@@ -147,7 +149,7 @@ def _add_scsi(builder: Builder, device: SCSIHostdev, boot: int | None) -> None:
     )
 
 
-def _mdev(device: MdevHostdev, boot: int | None) -> dict[str, object]:
+def _mdev(builder: Builder, device: MdevHostdev, boot: int | None) -> dict[str, object]:
     driver = str(device.model)
     if device.model is MdevModel.VFIO_PCI and device.ramfb:
         driver = "vfio-pci-nohotplug"
@@ -158,5 +160,5 @@ def _mdev(device: MdevHostdev, boot: int | None) -> dict[str, object]:
         "display": _switch(device.display),
         "ramfb": True if device.ramfb else None,
         "bootindex": boot,
-        "loadparm": device.loadparm if boot is not None else None,
+        "loadparm": builder.loadparm(device.loadparm, boot),
     }

@@ -6,6 +6,7 @@ import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from virtcore.errors import ConfigUnsupported, InternalError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain import Domain
     from virtcore.model.domain.hostdev import SCSIAdapterSource
+    from virtcore.model.domain.interface import Interface
     from virtcore.model.storage.secret import Auth
 
 __all__ = ["Builder", "HostSettings", "Props", "Resources", "escape", "on_off", "present", "unsupported"]
@@ -46,6 +48,21 @@ class Resources(Protocol):
     def tpm_socket(self, alias: str) -> str:
         """Where the emulator of a TPM listens."""
 
+    def taps(self, interface: Interface, count: int) -> list[int]:
+        """Open the tap device of an interface; returns the descriptors' numbers, one a queue."""
+
+    def vhost_net(self, interface: Interface, count: int) -> list[int]:
+        """Open the kernel's mover of packets; returns the descriptors' numbers, one a queue."""
+
+    def vdpa(self, path: str) -> int:
+        """Open a vDPA device; returns the descriptor's number."""
+
+    def vhost_user_gpu(self, alias: str) -> int:
+        """Start the program that serves a graphics card; returns the number of the connection to it."""
+
+    def render_node(self) -> str:
+        """The host's first device file for rendering."""
+
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
         """Take an address for a guest's socket; returns the descriptor's number and the address.
 
@@ -63,6 +80,8 @@ class HostSettings:
     :ivar memory_folder: where memory in files is, a folder a guest.
     :ivar hugepages: size in KiB -> mounted file system of huge pages, the default one first.
     :ivar auto_nodeset: nodes where the host advises to put the guest.
+    :ivar passt_folder: where passt's sockets are.
+    :ivar nodes: the host's NUMA nodes; None where it is not known which there are.
     :ivar vnc_tls: folder of certificates for VNC; None without TLS. Likewise for SPICE and character devices.
     :ivar vnc_tls_verify: whether VNC's clients must have a certificate.
     :ivar vnc_sasl: folder of SASL's configuration for VNC; None without SASL. Likewise for SPICE.
@@ -79,6 +98,8 @@ class HostSettings:
     spice_tls: str | None = None
     spice_sasl: str | None = None
     spice_password: bool = False
+    passt_folder: str = "/var/run/libvirt/qemu/passt"
+    nodes: frozenset[int] | None = None
     chardev_tls: str | None = None
     chardev_tls_verify: bool = True
 
@@ -111,6 +132,8 @@ class Builder:
     :ivar monitor: number of the descriptor the monitor listens on.
     :ivar privileged: whether the host's administrator runs it.
     :ivar host: how the host is arranged for guests.
+    :ivar incoming: where QEMU takes its state from instead of booting.
+    :ivar now: the time, in the host's zone.
     :ivar hostdev_nodes: number of the node of every SCSI device of the host, by ``id()``.
     :ivar master_key: whether the state folder holds a key for secrets.
     """
@@ -125,6 +148,8 @@ class Builder:
     host: HostSettings = field(default_factory=HostSettings)
     argv: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+    incoming: str | None = None
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     hostdev_nodes: dict[int, int] = field(default_factory=dict)
     _sets: int = 0
 
@@ -137,6 +162,16 @@ class Builder:
     def raw_layers(self) -> bool:
         """Whether raw images need a layer of their own, as they do where block jobs cannot hide it."""
         return not self.capabilities.has("blockjob.backing-mask-protocol")
+
+    def reconnect(self, seconds: int) -> dict[str, object]:
+        """How long a socket waits before it connects again; 0 is never."""
+        if self.capabilities.has("chardev-reconnect-miliseconds"):
+            return {"reconnect-ms": seconds * 1000}
+        return {"reconnect": seconds}
+
+    def loadparm(self, wanted: str | None, place: int | None) -> str | None:
+        """What a device the guest boots from tells s390's loader; older machines are told it for the first one."""
+        return wanted if place is not None and self.capabilities.has("virtio-ccw.loadparm") else None
 
     def tls_credentials(self, name: str, folder: str, *, server: bool, verify: bool) -> None:
         """Add certificates for an endpoint of TLS."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from virt_qemu.command.audio import speaker_audio
 from virt_qemu.command.firmware import flash_words
 from virt_qemu.command.line import Builder, escape, on_off, unsupported
 from virt_qemu.command.memory import default_ram
+from virt_qemu.command.numa import has_hmat
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.domain.clock import ClockBasis, ClockOffset, TickPolicy, TimerName, TimerTrack
+from virtcore.model.domain.iommu import IOMMUModel
+from virtcore.model.domain.memory_device import NVDIMM, SGXEPC
 
 __all__ = [
     "add_accelerator",
@@ -61,18 +65,41 @@ def add_machine(builder: Builder) -> None:
     if features is not None:
         switch("vmport", _state(features.vmport))
         switch("smm", _state(features.smm))
+    for cipher in domain.keywrap.ciphers if domain.keywrap is not None else ():
+        switch(f"{cipher.name}-key-wrap", cipher.state)
+    if features is not None:
         if features.gic is not None and features.gic.version is not None and domain.arch is Arch.AARCH64:
             words.append(f"gic-version={features.gic.version}")
         if features.ioapic is not None and features.ioapic.driver is not None:
             words.append(f"kernel_irqchip={'split' if features.ioapic.driver == 'qemu' else 'on'}")
         switch("i8042", _state(features.ps2))
+        switch("ras", _state(features.ras))
+        if features.aia is not None and features.aia.value is not None:
+            words.append(f"aia={features.aia.value}")
+    iommu = domain.devices.iommu if domain.devices is not None else None
+    if iommu is not None and iommu.model is IOMMUModel.SMMUV3:
+        words.append("iommu=smmuv3")
     memory = domain.memory
     switch("dump-guest-core", bool(memory is not None and memory.dump_core))
     if domain.memory_backing is not None and domain.memory_backing.nosharepages:
         words.append("mem-merge=off")
+    modules = domain.devices.memory if domain.devices is not None else []
+    if any(isinstance(module, NVDIMM) for module in modules):
+        words.append("nvdimm=on")
+    if domain.cpu is not None and domain.cpu.numa is not None and has_hmat(domain.cpu.numa):
+        words.append("hmat=on")
+    enclaves = [module for module in modules if isinstance(module, SGXEPC)]
+    for number, module in enumerate(enclaves):
+        words.append(f"sgx-epc.{number}.memdev=mem{module.alias}")
+        if module.target is not None and module.target.node is not None:
+            words.append(f"sgx-epc.{number}.node={module.target.node}")
     ram = default_ram(builder)
     if ram is not None:
         words.append(f"memory-backend={ram}")
+    words += _loadparm(builder)
+    speaker = speaker_audio(builder)
+    if speaker is not None:
+        words.append(f"pcspk-audiodev={speaker}")
     words += flash_words(builder)
     if os.bios is not None and os.bios.useserial:
         words.append("graphics=off")
@@ -83,6 +110,16 @@ def add_machine(builder: Builder) -> None:
     if machine is not None and machine.acpi:
         switch("acpi", bool(features is not None and features.acpi))
     builder.add("-machine", ",".join(words))
+
+
+def _loadparm(builder: Builder) -> list[str]:
+    """What the machine's loader is told where its devices cannot be: the word of the first it boots from."""
+    devices = builder.domain.devices
+    if devices is None or builder.capabilities.has("virtio-ccw.loadparm"):
+        return []
+    bootable = [*devices.disks, *devices.interfaces, *devices.hostdevs]
+    ordered = sorted((device for device in bootable if device.boot_order), key=lambda each: each.boot_order or 0)
+    return [f"loadparm={ordered[0].loadparm}"] if ordered and ordered[0].loadparm else []
 
 
 def add_accelerator(builder: Builder) -> None:
@@ -126,9 +163,32 @@ def add_processors(builder: Builder) -> None:
                 raise ConfigUnsupported(f"Only 1 {whole} is supported")
         words += [f"cores={topology.cores}", f"threads={topology.threads}"]
     builder.add("-smp", ",".join(words))
-    ids = [thread.id for thread in domain.iothread_ids] or list(range(1, (domain.iothreads or 0) + 1))
-    for number in ids:
-        builder.object({"qom-type": "iothread", "id": f"iothread{number}"})
+    if not domain.iothread_ids:
+        for number in range(1, (domain.iothreads or 0) + 1):
+            builder.object({"qom-type": "iothread", "id": f"iothread{number}"})
+    for thread in domain.iothread_ids:
+        poll = thread.poll
+        builder.object(
+            {
+                "qom-type": "iothread",
+                "id": f"iothread{thread.id}",
+                "thread-pool-min": thread.thread_pool_min,
+                "thread-pool-max": thread.thread_pool_max,
+                "poll-max-ns": poll.max if poll is not None else None,
+                "poll-grow": poll.grow if poll is not None else None,
+                "poll-shrink": poll.shrink if poll is not None else None,
+            }
+        )
+    default = domain.default_iothread
+    if default is not None:
+        builder.object(
+            {
+                "qom-type": "main-loop",
+                "id": "main-loop",
+                "thread-pool-min": default.thread_pool_min,
+                "thread-pool-max": default.thread_pool_max,
+            }
+        )
 
 
 def add_clock(builder: Builder) -> None:
@@ -142,12 +202,12 @@ def add_clock(builder: Builder) -> None:
         elif offset is ClockOffset.VARIABLE:
             if clock.basis is ClockBasis.LOCALTIME:
                 # Kept relative to UTC from now on, so that a change of the host's zone does not move the guest's clock.
-                local = datetime.now().astimezone().utcoffset() or timedelta()
+                local = builder.now.utcoffset() or timedelta()
                 clock.adjustment = int(clock.adjustment or 0) + int(local.total_seconds())
                 clock.basis = ClockBasis.UTC
             adjustment = int(clock.adjustment or 0)
             clock.adjustment0 = adjustment
-            words = f"base={datetime.now(UTC) + timedelta(seconds=adjustment):%Y-%m-%dT%H:%M:%S}"
+            words = f"base={builder.now.astimezone(UTC) + timedelta(seconds=adjustment):%Y-%m-%dT%H:%M:%S}"
         elif offset is ClockOffset.ABSOLUTE:
             words = f"base={datetime.fromtimestamp(clock.start or 0, UTC):%Y-%m-%dT%H:%M:%S}"
         for timer in clock.timers:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import place, virtio
+from virt_qemu.command.address import device_address, virtio
 from virt_qemu.command.line import Builder, on_off
-from virtcore.errors import InternalError
+from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.memory import AllocationMode, MemoryAccess, MemorySource, NUMAMode, NUMAPlacement
 from virtcore.model.domain.memory_device import DIMM, NVDIMM, SGXEPC, NVDIMMTarget, VirtioMEM, VirtioPMEM
@@ -32,6 +33,7 @@ Module = DIMM | NVDIMM | VirtioMEM | VirtioPMEM | SGXEPC
 
 _PAGE = 4  # KiB
 _MIB = 1024  # KiB
+_MOST = (1 << 54) - 1  # KiB
 _POLICIES = {NUMAMode.STRICT: "bind", NUMAMode.PREFERRED: "preferred", NUMAMode.INTERLEAVE: "interleave"}
 
 
@@ -60,7 +62,7 @@ def align_memory(domain: Domain) -> None:
     memory = domain.memory
     if memory is None or memory.size is None:
         return
-    block = 256 * _MIB if domain.arch in (Arch.PPC64, Arch.PPC64LE) and _is_pseries(domain) else _MIB
+    block = 256 * _MIB if domain.arch in (Arch.PPC64, Arch.PPC64LE) else _MIB
     whole = domain.current_memory == memory.size
     cells = domain.cpu.numa.cells if domain.cpu is not None and domain.cpu.numa is not None else []
     modules = _modules(domain)
@@ -68,6 +70,8 @@ def align_memory(domain: Domain) -> None:
     if cells:
         for cell in cells:
             cell.memory = _up(cell.memory, block)
+            if cell.memory > _MOST:
+                raise ConfigUnsupported(f"memory size of NUMA node '{cell.id}' overflowed after alignment")
         initial = sum(cell.memory for cell in cells)
     initial = _up(initial, block)
     if domain.max_memory is not None and domain.max_memory.size:
@@ -84,10 +88,6 @@ def align_memory(domain: Domain) -> None:
     memory.size = initial + sum(_size(module) for module in modules)
     if whole:
         domain.current_memory = memory.size
-
-
-def _is_pseries(domain: Domain) -> bool:
-    return (domain.machine or "").startswith("pseries")
 
 
 def _modules(domain: Domain) -> list[Module]:
@@ -117,7 +117,7 @@ def add_memory(builder: Builder) -> None:
     domain = builder.domain
     size = memory_at_boot(builder)
     maximum = domain.max_memory
-    words = f"size={size}k"
+    words = f"size={size & ~1023}k"
     if maximum is not None:
         words += f",slots={maximum.slots}" if maximum.slots else ""
         words += f",maxmem={maximum.size}k" if maximum.size else ""
@@ -209,9 +209,17 @@ def _binding(builder: Builder, part: _Part) -> tuple[list[int], NUMAMode] | None
     if mask is not None:
         nodes = mask
         mode = NUMAMode.STRICT if mode is NUMAMode.RESTRICTIVE and numatune is None else mode
+    _check_nodes(builder, nodes or ())
     if not nodes or mode is NUMAMode.RESTRICTIVE:
         return None
     return sorted(nodes), mode
+
+
+def _check_nodes(builder: Builder, nodes: Iterable[int]) -> None:
+    known = builder.host.nodes
+    for node in sorted(nodes):
+        if known is not None and node not in known:
+            raise ConfigUnsupported(f"NUMA node {node} is unavailable")
 
 
 def _object(builder: Builder, part: _Part) -> dict[str, object]:
@@ -343,7 +351,7 @@ def _module(builder: Builder, module: DIMM | NVDIMM | VirtioMEM | VirtioPMEM, pa
         props["memaddr"] = target.address or None  # type: ignore[union-attr]
     if isinstance(module, VirtioMEM):
         props["dynamic-memslots"] = target.dynamic_memslots or None  # type: ignore[union-attr]
-    return props | {"id": module.alias} | place(builder, module)
+    return props | {"id": module.alias} | device_address(builder.domain, module)
 
 
 def _wants_prealloc(builder: Builder, part: _Part) -> bool:

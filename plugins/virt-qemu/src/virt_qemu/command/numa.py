@@ -12,7 +12,7 @@ from virtcore.model.cpu.numa import NUMABandwidth, NUMACacheAssociativity, NUMAC
 if TYPE_CHECKING:
     from virtcore.model.cpu.numa import NUMA, NUMACell
 
-__all__ = ["add_numa"]
+__all__ = ["add_numa", "has_hmat"]
 
 _ASSOCIATIVITY = {
     NUMACacheAssociativity.NONE: "none",
@@ -36,7 +36,7 @@ def add_numa(builder: Builder) -> None:
     numa = domain.cpu.numa if domain.cpu is not None else None
     if numa is None or not numa.cells:
         return
-    hmat = _has_hmat(numa)
+    hmat = has_hmat(numa)
     if hmat and not builder.capabilities.has("numa.hmat"):
         raise ConfigUnsupported("setting ACPI HMAT is not supported with this QEMU binary")
     backends = {cell.id or 0: cell_backend(builder, cell.id or 0, cell.memory) for cell in numa.cells if cell.memory}
@@ -69,7 +69,8 @@ def add_numa(builder: Builder) -> None:
         _add_interconnects(builder, numa)
 
 
-def _has_hmat(numa: NUMA) -> bool:
+def has_hmat(numa: NUMA) -> bool:
+    """Whether it is told how fast the cells reach each other's memory."""
     return bool(numa.interconnects) or any(cell.caches for cell in numa.cells)
 
 

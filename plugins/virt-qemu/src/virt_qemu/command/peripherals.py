@@ -182,7 +182,7 @@ def add_shmems(builder: Builder) -> None:
                     "qom-type": "memory-backend-file",
                     "id": name,
                     "mem-path": f"/dev/shm/{shmem.name}",
-                    "size": shmem.size or 4 * _MIB,
+                    "size": (shmem.size or 4) * _MIB,
                     "share": True,
                 }
             )
