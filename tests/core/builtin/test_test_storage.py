@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import random
 import re
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -340,7 +343,14 @@ def test_resize(pool):
         pool.create_volume(volume("third", 10, 0)).resize(5)
 
 
-def test_long_work_tells_how_far_it_is_and_may_be_aborted(pool):
+def test_long_work_tells_how_far_it_is_and_may_be_aborted(pool, monkeypatch):
+    going = threading.Event()
+
+    async def held(seconds):  # work on blocks pauses after each, and may not end before it was looked at
+        while not going.is_set():
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr("virtcore.builtin.test.storage.asyncio", SimpleNamespace(sleep=held))
     size = 64 << 20
     disk = pool.create_volume(volume(capacity=size))
     with disk.upload() as stream:
@@ -351,6 +361,7 @@ def test_long_work_tells_how_far_it_is_and_may_be_aborted(pool):
         lambda: pool.clone_volume(volume("copy", size), disk, deadline=0.001),
         lambda: disk.wipe(deadline=0.001),
     ):
+        going.clear()
         with pytest.raises(DeadlineExpired) as caught:
             work()
         job = caught.value.job
@@ -359,6 +370,7 @@ def test_long_work_tells_how_far_it_is_and_may_be_aborted(pool):
         assert 0 < job.progress.percent <= 100
         assert job.progress.params["data_total"] == size
         job.abort()
+        going.set()
         with pytest.raises(OperationAborted):
             job.wait(10)
         assert pool.list_volumes() == [disk], "what was begun is taken back"
