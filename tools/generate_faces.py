@@ -103,6 +103,8 @@ class Module:
         self.name = face.prefix + family.face
         #: Names in annotations, to be imported for type checkers.
         self.names: set[str] = set()
+        #: Functions that its methods call.
+        self.helpers: set[str] = set()
 
     def text(self) -> str:
         """The module."""
@@ -214,10 +216,11 @@ class Module:
             return declared, name
         (family,) = references
         plain = declared.removesuffix(" | None")
-        value = f"[item.ref for item in {name}]" if plain.startswith("Sequence[") else f"{name}.ref"
+        helper = "references" if plain.startswith("Sequence[") else "reference"
+        self.helpers.add(helper)
         shown = declared.replace(str(family.reference), self.class_of(family))
         self.names.update(_names_in(shown))
-        return shown, value if plain == declared else f"None if {name} is None else {value}"
+        return shown, f"{helper}({name})"
 
     def result(self, operation: Operation) -> tuple[str, list[str]]:
         """The face's return type, and the statements after the call, which is left in ``{call}``."""
@@ -286,6 +289,8 @@ class Module:
             runtime[face.base_module].append(base)
             if family.reference is not None:
                 runtime["virtcore.types"] = [family.reference]
+        if self.helpers:
+            runtime.setdefault("virtcore.api.base", []).extend(self.helpers)
         for name in sorted(self.names - {self.name}):
             home = homes.get(name)
             if home == "collections.abc":
@@ -311,7 +316,7 @@ class Module:
 
 
 def _import(module: str, names: list[str], indent: str = "") -> list[str]:
-    ordered = sorted(names, key=lambda name: (not name.isupper(), name.lower()))
+    ordered = sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name.lower()))
     line = f"{indent}from {module} import {', '.join(ordered)}"
     if len(line) <= WIDTH:
         return [line]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtcore.api.async_base import AsyncObjectBase
 from virtcore.api.base import DEFAULT, Deadline
-from virtcore.api.migration import MIGRATE, MIGRATE_TO_URI, MigrationParameters, seconds_of, typed
+from virtcore.api.migration import MIGRATE, MIGRATE_TO_URI, MigrationParameters, seconds_of, to_connection, to_uri
 from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class AsyncDomainBase(AsyncObjectBase[DomainRef]):
         from virtcore.api.aio.domain import AsyncDomain
 
         session = self.connection.session
-        args = (session, self._ref, destination.session, typed(parameters), int(flags))
+        args = (session, self._ref, *to_connection(destination, parameters, flags))
         return AsyncDomain(destination, await session.run_anywhere(MIGRATE, args, seconds_of(deadline)))
 
     async def migrate_to_uri(
@@ -57,5 +57,5 @@ class AsyncDomainBase(AsyncObjectBase[DomainRef]):
         :raises VirtError: it did not work; the guest goes on where it was.
         """
         session = self.connection.session
-        args = (session, self._ref, uri, typed(parameters), int(flags))
+        args = (session, self._ref, *to_uri(uri, parameters, flags))
         await session.run_anywhere(MIGRATE_TO_URI, args, seconds_of(deadline))

@@ -7,7 +7,7 @@ Nothing here loads asyncio: whether it is needed depends on the driver.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -30,6 +30,8 @@ __all__ = [
     "ObjectBase",
     "SyncConnectionBase",
     "SyncObjectBase",
+    "reference",
+    "references",
 ]
 
 #: A class of virtcore.types.
@@ -171,6 +173,19 @@ class ObjectBase(Generic[R]):
         name = getattr(self._ref, "name", None)
         shown = [repr(name)] if name is not None else []
         return f"<{' '.join([type(self).__name__, *shown, *(str(part) for part in key if part != name)])}>"
+
+
+def reference(value: object) -> object:
+    """What a driver takes for an argument that is an object of ours; anything else as it is, for the operation to
+    refuse."""
+    return value.ref if isinstance(value, ObjectBase) else value
+
+
+def references(values: object) -> object:
+    """The same for several."""
+    if not isinstance(values, Collection) or isinstance(values, (str, bytes, Mapping)):
+        return values
+    return [reference(value) for value in values]
 
 
 class SyncObjectBase(ObjectBase[R]):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase
+from virtcore.api.base import DEFAULT, ConnectionBase, Deadline, SyncObjectBase
+from virtcore.operations.arguments import require
 from virtcore.runtime.methods import Method, Style, check_deadline
 from virtcore.types import DomainRef, TypedParameters, TypedValue
 
@@ -15,7 +16,15 @@ if TYPE_CHECKING:
     from virtcore.enums import DomainMigrateFlags
     from virtcore.runtime.session import Session
 
-__all__ = ["MIGRATE", "MIGRATE_TO_URI", "MigrationParameters", "SyncDomainBase", "seconds_of", "typed"]
+__all__ = [
+    "MIGRATE",
+    "MIGRATE_TO_URI",
+    "MigrationParameters",
+    "SyncDomainBase",
+    "seconds_of",
+    "to_connection",
+    "to_uri",
+]
 
 #: Names and values of :data:`virtcore.operations.parameters.MIGRATION`, typed or to be typed.
 MigrationParameters = Mapping[str, TypedValue | Sequence[str]] | TypedParameters
@@ -41,7 +50,7 @@ MIGRATE = Method("domain_migrate", True, Style.ASYNC, _migrate)
 MIGRATE_TO_URI = Method("domain_migrate_to_uri", True, Style.ASYNC, _migrate_to_uri)
 
 
-def typed(parameters: MigrationParameters | None) -> TypedParameters:
+def _typed(parameters: MigrationParameters | None) -> TypedParameters:
     """Parameters as callers give them, typed.
 
     :raises ArgumentUnsupported: there is no such parameter.
@@ -49,9 +58,34 @@ def typed(parameters: MigrationParameters | None) -> TypedParameters:
     """
     if isinstance(parameters, TypedParameters):
         return parameters
+    require(parameters, (Mapping, type(None)), "parameters", "a mapping or TypedParameters")
     from virtcore.operations.parameters import MIGRATION
 
     return MIGRATION.typed(parameters or {})
+
+
+def to_connection(
+    destination: ConnectionBase, parameters: MigrationParameters | None, flags: int
+) -> tuple[Session, TypedParameters, int]:
+    """What :data:`MIGRATE` takes after the domain.
+
+    :raises InvalidArg: one has the wrong type.
+    """
+    require(destination, (ConnectionBase,), "destination", "a connection")
+    require(flags, (int,), "flags", "int")
+    return destination.session, _typed(parameters), flags
+
+
+def to_uri(
+    uri: str | None, parameters: MigrationParameters | None, flags: int
+) -> tuple[str | None, TypedParameters, int]:
+    """What :data:`MIGRATE_TO_URI` takes after the domain.
+
+    :raises InvalidArg: one has the wrong type.
+    """
+    require(uri, (str, type(None)), "uri", "str")
+    require(flags, (int,), "flags", "int")
+    return uri, _typed(parameters), flags
 
 
 def seconds_of(deadline: Deadline) -> float | None:
@@ -80,7 +114,7 @@ class SyncDomainBase(SyncObjectBase[DomainRef]):
         from virtcore.api.sync.domain import Domain
 
         session = self.connection.session
-        args = (session, self._ref, destination.session, typed(parameters), int(flags))
+        args = (session, self._ref, *to_connection(destination, parameters, flags))
         return Domain(destination, session.run_here(MIGRATE, args, seconds_of(deadline)))
 
     def migrate_to_uri(
@@ -99,5 +133,5 @@ class SyncDomainBase(SyncObjectBase[DomainRef]):
         :raises VirtError: it did not work; the guest goes on where it was.
         """
         session = self.connection.session
-        args = (session, self._ref, uri, typed(parameters), int(flags))
+        args = (session, self._ref, *to_uri(uri, parameters, flags))
         session.run_here(MIGRATE_TO_URI, args, seconds_of(deadline))

@@ -128,7 +128,7 @@ class ConnectionOperations(OperationSet, family="connection"):
     def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> Result[Sequence[DomainRef]]:
         """Domains that pass every group of filter flags; 0 for all (``virConnectListAllDomains``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("name", "uuid", "id"))
     def connection_lookup_domain(
         self, name: str | None = None, uuid: str | None = None, id: int | None = None
     ) -> Result[DomainRef]:

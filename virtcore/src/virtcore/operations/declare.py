@@ -16,7 +16,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from virtcore.errors import InvalidArg, NoSupport
+from virtcore.errors import NoSupport
 from virtcore.operations.families import FAMILIES
 
 __all__ = [
@@ -59,16 +59,18 @@ class Operation:
     :ivar secret: parameter names whose values never reach logs.
     :ivar internal: for core and peers only; the objects a user holds have no method for it.
     :ivar renews: the reference it returns takes the place of the one it was called on.
+    :ivar keys: parameters exactly one of which is given; those that make one key together are one text.
     :ivar function: the declared method (signature and docstring).
     :ivar service: the service it is part of, e.g. ``storage``; None for what only a hypervisor's driver has.
     """
 
     __slots__ = (
-        "_scalars",
+        "_checks",
         "abortable",
         "family",
         "function",
         "internal",
+        "keys",
         "kind",
         "name",
         "renews",
@@ -85,6 +87,7 @@ class Operation:
         secret: frozenset[str],
         renews: bool,
         internal: bool,
+        keys: tuple[str, ...],
     ) -> None:
         self.function = function
         self.name = function.__name__
@@ -94,22 +97,28 @@ class Operation:
         self.secret = secret
         self.renews = renews
         self.internal = internal
+        self.keys = keys
         self.service: str | None = None
-        self._scalars: tuple[tuple[int, tuple[type, ...], str, str], ...] | None = None
+        self._checks: list[tuple[int, Callable[[object], None]]] | None = None
 
     def check_arguments(self, args: tuple[object, ...]) -> None:
-        """Refuse texts, numbers and truth values of another type than declared; who is given anything else tells
-        itself.
+        """Refuse what the declaration does not allow (:mod:`virtcore.operations.arguments`).
 
         :param args: by position, without the driver.
-        :raises InvalidArg: one has the wrong type.
+        :raises InvalidArg: one has the wrong type, or a value that libvirt's functions could not be given.
         """
-        if self._scalars is None:
-            self._scalars = _scalars(self.signature)
+        if self._checks is None:
+            from virtcore.operations.arguments import checks_of
+
+            self._checks = checks_of(self)
         given = len(args)
-        for index, types, name, expected in self._scalars:
-            if index < given and not isinstance(args[index], types):
-                raise InvalidArg(f"{name} must be {expected}, not {type(args[index]).__name__}")
+        for index, check in self._checks:
+            if index < given:
+                check(args[index])
+        if self.keys:
+            from virtcore.operations.arguments import refuse_keys
+
+            refuse_keys(self.keys, dict(zip(list(self.signature.parameters)[1:], args, strict=False)))
 
     @property
     def face_name(self) -> str:
@@ -132,11 +141,12 @@ def operation(
     secret: tuple[str, ...] = (),
     renews: bool = False,
     internal: bool = False,
+    keys: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
-    """Mark a method of an :class:`OperationSet` as the declaration of an operation."""
+    """Mark a method of an :class:`OperationSet` as the declaration of an operation; see :class:`Operation`."""
 
     def mark(function: F) -> F:
-        function.__operation_facts__ = (kind, abortable, frozenset(secret), renews, internal)  # type: ignore[attr-defined]
+        function.__operation_facts__ = (kind, abortable, frozenset(secret), renews, internal, keys)  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -181,27 +191,6 @@ class OperationSet:
             setattr(cls, name, _unsupported(record))
         cls.operations = declared
         _REGISTRY.update(declared)
-
-
-#: How parameters are declared -> the types of their arguments. A document may be bytes, a number an enum's member.
-_SCALARS: dict[str, tuple[type, ...]] = {"str": (str,), "int": (int,), "bool": (int,), "float": (int, float)}
-
-
-def _scalars(signature: inspect.Signature) -> tuple[tuple[int, tuple[type, ...], str, str], ...]:
-    """Position, types, name and declaration of the arguments that are texts, numbers or truth values."""
-    found = []
-    for index, parameter in enumerate(list(signature.parameters.values())[1:]):
-        declared = str(parameter.annotation).split(" | ")
-        scalar = [part for part in declared if part in _SCALARS]
-        if not scalar:
-            continue
-        types = tuple(kind for part in scalar for kind in _SCALARS[part])
-        if parameter.name.endswith("xml"):
-            types += (bytes,)
-        if "None" in declared:
-            types += (type(None),)
-        found.append((index, types, parameter.name, " or ".join(scalar)))
-    return tuple(found)
 
 
 def _operations_of(base: type) -> dict[str, Operation]:

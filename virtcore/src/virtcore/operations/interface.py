@@ -25,7 +25,7 @@ class InterfaceFindOperations(OperationSet, family="connection"):
     ) -> Result[Sequence[InterfaceRef]]:
         """Interfaces that pass the filter flags; 0 for all (``virConnectListAllInterfaces``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("name", "mac"))
     def connection_lookup_interface(self, name: str | None = None, mac: str | None = None) -> Result[InterfaceRef]:
         """The interface of a name or MAC address, exactly one of which is given (``virInterfaceLookupByName`` and
         sibling).

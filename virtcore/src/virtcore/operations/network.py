@@ -34,7 +34,7 @@ class NetworkFindOperations(OperationSet, family="connection"):
     def connection_list_networks(self, flags: ConnectListAllNetworksFlags | int = 0) -> Result[Sequence[NetworkRef]]:
         """Networks that pass every group of filter flags; 0 for all (``virConnectListAllNetworks``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("name", "uuid"))
     def connection_lookup_network(self, name: str | None = None, uuid: str | None = None) -> Result[NetworkRef]:
         """The network of a name or UUID, exactly one of which is given (``virNetworkLookupByName`` and siblings).
 

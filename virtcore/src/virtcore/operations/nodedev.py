@@ -34,7 +34,7 @@ class NodeDeviceFindOperations(OperationSet, family="connection"):
         :param capability: only those with the capability of this name, e.g. ``pci`` (``virNodeListDevices``).
         """
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("name", "wwnn wwpn"))
     def connection_lookup_node_device(
         self, name: str | None = None, wwnn: str | None = None, wwpn: str | None = None, flags: int = 0
     ) -> Result[NodeDeviceRef]:

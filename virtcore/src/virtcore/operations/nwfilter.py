@@ -23,7 +23,7 @@ class NWFilterFindOperations(OperationSet, family="connection"):
     def connection_list_nwfilters(self, flags: int = 0) -> Result[Sequence[NWFilterRef]]:
         """Every filter (``virConnectListAllNWFilters``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("name", "uuid"))
     def connection_lookup_nwfilter(self, name: str | None = None, uuid: str | None = None) -> Result[NWFilterRef]:
         """The filter of a name or UUID, exactly one of which is given (``virNWFilterLookupByName`` and siblings).
 

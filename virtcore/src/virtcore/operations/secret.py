@@ -23,7 +23,7 @@ class SecretFindOperations(OperationSet, family="connection"):
     def connection_list_secrets(self, flags: ConnectListAllSecretsFlags | int = 0) -> Result[Sequence[SecretRef]]:
         """Secrets that pass every group of filter flags; 0 for all (``virConnectListAllSecrets``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("uuid", "usage_type usage_id"))
     def connection_lookup_secret(
         self, uuid: str | None = None, usage_type: SecretUsageType | int | None = None, usage_id: str | None = None
     ) -> Result[SecretRef]:

@@ -53,7 +53,7 @@ class StorageFindOperations(OperationSet, family="connection"):
     ) -> Result[Sequence[StoragePoolRef]]:
         """Pools that pass every group of filter flags; 0 for all (``virConnectListAllStoragePools``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("name", "uuid", "target_path", "volume"))
     def connection_lookup_storage_pool(
         self,
         name: str | None = None,
@@ -82,7 +82,7 @@ class StorageFindOperations(OperationSet, family="connection"):
     ) -> Result[StoragePoolRef]:
         """Start a pool from XML; without an earlier definition it is transient (``virStoragePoolCreateXML``)."""
 
-    @operation(Kind.QUERY)
+    @operation(Kind.QUERY, keys=("key", "path"))
     def connection_lookup_storage_vol(self, key: str | None = None, path: str | None = None) -> Result[StorageVolRef]:
         """The volume of a key or path, exactly one of which is given (``virStorageVolLookupByKey`` and sibling).
 

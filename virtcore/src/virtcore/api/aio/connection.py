@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from virtcore.api.async_base import DEFAULT, AsyncConnectionBase, Deadline
+from virtcore.api.base import reference, references
 
 if TYPE_CHECKING:
     from virtcore.api.aio.domain import AsyncDomain
@@ -310,9 +311,7 @@ class AsyncConnection(AsyncConnectionBase):
         :param stats: groups wanted; 0 for every group.
         """
         result: Sequence[DomainStats] = await self._call(
-            "connection_domain_stats",
-            (None if domains is None else [item.ref for item in domains], stats, flags),
-            deadline,
+            "connection_domain_stats", (references(domains), stats, flags), deadline
         )
         return result
 
@@ -332,9 +331,7 @@ class AsyncConnection(AsyncConnectionBase):
         :param max_age: values at most this old, in seconds, are good enough: nobody is asked.
         """
         result: Sequence[RecentStats] = await self._call(
-            "connection_recent_stats",
-            (None if domains is None else [item.ref for item in domains], stats, max_age),
-            deadline,
+            "connection_recent_stats", (references(domains), stats, max_age), deadline
         )
         return result
 
@@ -842,9 +839,7 @@ class AsyncConnection(AsyncConnectionBase):
         from virtcore.api.aio.storage_pool import AsyncStoragePool
 
         ref: StoragePoolRef = await self._call(
-            "connection_lookup_storage_pool",
-            (name, uuid, target_path, None if volume is None else volume.ref),
-            deadline,
+            "connection_lookup_storage_pool", (name, uuid, target_path, reference(volume)), deadline
         )
         return AsyncStoragePool(self, ref)
 

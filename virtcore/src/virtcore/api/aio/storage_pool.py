@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
+from virtcore.api.base import reference
 from virtcore.types import StoragePoolRef
 
 if TYPE_CHECKING:
@@ -130,5 +131,5 @@ class AsyncStoragePool(AsyncObjectBase[StoragePoolRef]):
         """
         from virtcore.api.aio.storage_vol import AsyncStorageVol
 
-        ref: StorageVolRef = await self._call("storage_pool_clone_volume", (xml, source.ref, flags), deadline)
+        ref: StorageVolRef = await self._call("storage_pool_clone_volume", (xml, reference(source), flags), deadline)
         return AsyncStorageVol(self.connection, ref)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import DEFAULT, Deadline, SyncConnectionBase
+from virtcore.api.base import DEFAULT, Deadline, SyncConnectionBase, reference, references
 
 if TYPE_CHECKING:
     from virtcore.api.sync.domain import Domain
@@ -304,9 +304,7 @@ class Connection(SyncConnectionBase):
         :param stats: groups wanted; 0 for every group.
         """
         result: Sequence[DomainStats] = self._call(
-            "connection_domain_stats",
-            (None if domains is None else [item.ref for item in domains], stats, flags),
-            deadline,
+            "connection_domain_stats", (references(domains), stats, flags), deadline
         )
         return result
 
@@ -326,9 +324,7 @@ class Connection(SyncConnectionBase):
         :param max_age: values at most this old, in seconds, are good enough: nobody is asked.
         """
         result: Sequence[RecentStats] = self._call(
-            "connection_recent_stats",
-            (None if domains is None else [item.ref for item in domains], stats, max_age),
-            deadline,
+            "connection_recent_stats", (references(domains), stats, max_age), deadline
         )
         return result
 
@@ -826,9 +822,7 @@ class Connection(SyncConnectionBase):
         from virtcore.api.sync.storage_pool import StoragePool
 
         ref: StoragePoolRef = self._call(
-            "connection_lookup_storage_pool",
-            (name, uuid, target_path, None if volume is None else volume.ref),
-            deadline,
+            "connection_lookup_storage_pool", (name, uuid, target_path, reference(volume)), deadline
         )
         return StoragePool(self, ref)
 

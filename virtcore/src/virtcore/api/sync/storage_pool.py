@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase
+from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase, reference
 from virtcore.types import StoragePoolRef
 
 if TYPE_CHECKING:
@@ -130,5 +130,5 @@ class StoragePool(SyncObjectBase[StoragePoolRef]):
         """
         from virtcore.api.sync.storage_vol import StorageVol
 
-        ref: StorageVolRef = self._call("storage_pool_clone_volume", (xml, source.ref, flags), deadline)
+        ref: StorageVolRef = self._call("storage_pool_clone_volume", (xml, reference(source), flags), deadline)
         return StorageVol(self.connection, ref)

@@ -40,9 +40,8 @@ class HostParts(StatefulDriver[TestState]):
 
     @inline
     def connection_node_cells_free_memory(self, start_cell: int = 0, max_cells: int = 1024) -> list[int]:
-        from virtcore.driver.toolkit.arguments import check_number, invalid_argument, refuse_negative
+        from virtcore.driver.toolkit.arguments import invalid_argument, refuse_negative
 
-        check_number(max_cells, "maxCells", signed=True)
         operation = "connection_node_cells_free_memory"
         if max_cells <= 0:
             raise invalid_argument("maxCells in virNodeGetCellsFreeMemory must be greater than zero")
@@ -57,14 +56,11 @@ class HostParts(StatefulDriver[TestState]):
     def connection_node_free_pages(
         self, pages: Sequence[int], start_cell: int = -1, cell_count: int = 1, flags: int = 0
     ) -> list[int]:
-        from virtcore.driver.toolkit.arguments import check_number, refuse_zero
+        from virtcore.driver.toolkit.arguments import refuse_zero
 
         operation = "connection_node_free_pages"
         refuse_zero(len(pages), "npages", operation)
         refuse_zero(cell_count, "cellCount", operation)
-        for size in pages:
-            check_number(size, "page size")
-        check_number(cell_count, "cellCount")
         if cell_count * len(pages) > _MOST_COUNTS:
             raise InvalidArg(f"too many NUMA cells: {cell_count * len(pages)} > {_MOST_COUNTS}")
         self.check_flags(flags, 0, operation)

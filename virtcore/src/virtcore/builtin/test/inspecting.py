@@ -71,9 +71,8 @@ class InspectingParts(StatefulDriver[TestState]):
     def domain_cpu_stats(
         self, domain: DomainRef, start_cpu: int = -1, ncpus: int = 1, flags: int = 0
     ) -> list[TypedParameters]:
-        from virtcore.driver.toolkit.arguments import check_number, invalid_argument
+        from virtcore.driver.toolkit.arguments import invalid_argument
 
-        check_number(ncpus, "ncpus")
         self.check_flags(flags, 0, "domain_cpu_stats")
         if start_cpu < -1:
             raise invalid_argument("start_cpu in virDomainGetCPUStats must be -1 or zero or greater")
@@ -118,9 +117,8 @@ class InspectingParts(StatefulDriver[TestState]):
 
     @inline
     def domain_memory_peek(self, domain: DomainRef, start: int, size: int, flags: DomainMemoryFlags | int = 0) -> bytes:
-        from virtcore.driver.toolkit.arguments import check_number, invalid_argument, refuse_both
+        from virtcore.driver.toolkit.arguments import invalid_argument, refuse_both
 
-        check_number(start, "start", 64)
         virtual, physical = ("VIR_MEMORY_VIRTUAL", 1), ("VIR_MEMORY_PHYSICAL", 2)
         refuse_both(flags, virtual, physical)
         self.check_flags(flags, 3, "domain_memory_peek")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from virtcore.driver.service import DriverService
 from virtcore.driver.toolkit.checks import check_flags, select
 from virtcore.enums.interface import ConnectListAllInterfacesFlags as ListFlags, InterfaceDefineFlags
-from virtcore.errors import InvalidArg, MultipleInterfaces, NoInterface, OperationInvalid
+from virtcore.errors import MultipleInterfaces, NoInterface, OperationInvalid
 from virtcore.operations.declare import inline
 from virtcore.operations.interface import InterfaceService
 from virtcore.types import InterfaceRef
@@ -105,8 +105,6 @@ class TestInterfaces(DriverService, InterfaceService):
 
     @inline
     def connection_lookup_interface(self, name: str | None = None, mac: str | None = None) -> InterfaceRef:
-        if (name is None) == (mac is None):
-            raise InvalidArg("exactly one of name and mac is to be given")
         if name is not None:
             return self.interface(name).ref
         assert mac is not None

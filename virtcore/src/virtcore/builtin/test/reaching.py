@@ -29,11 +29,10 @@ class ReachingParts(StatefulDriver[TestState]):
         self, domain: DomainRef, codeset: KeycodeSet | int, holdtime: int, keycodes: Sequence[int], flags: int = 0
     ) -> None:
         from virtcore.builtin.test.keycodes import is_key, set_name
-        from virtcore.driver.toolkit.arguments import check_number, invalid_argument, refuse_none
+        from virtcore.driver.toolkit.arguments import invalid_argument, refuse_none
         from virtcore.enums.domain_more import KeycodeSet
 
         refuse_none(keycodes, "nkeycodes", "domain_send_key")
-        check_number(holdtime, "holdtime")
         if codeset not in KeycodeSet.__members__.values():
             raise invalid_argument(f"Unsupported codeset '{int(codeset)}'")
         if len(keycodes) > _MOST_KEYS:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 
-from virtcore.errors import ErrorCode, InvalidArg, VirtError
+from virtcore.errors import ErrorCode, VirtError
 from virtcore.operations.spellings import canonical_function
 
 __all__ = [
     "invalid_argument",
-    "check_cpus",
-    "check_number",
-    "check_path",
-    "check_text",
     "refuse_both",
     "refuse_empty",
     "refuse_given",
@@ -31,56 +27,6 @@ def invalid_argument(message: str) -> VirtError:
 
 def _refuse(name: str, operation: str, complaint: str) -> VirtError:
     return invalid_argument(f"{name} in {canonical_function(operation)} {complaint}")
-
-
-def check_number(value: int, name: str, bits: int = 32, *, signed: bool = False) -> None:
-    """Refuse a number that libvirt's functions could not be given.
-
-    :raises InvalidArg: it does not fit into ``bits``.
-    """
-    first, last = (-1 << (bits - 1), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
-    if not first <= value <= last:
-        raise InvalidArg(f"{name} must be between {first} and {last}, not {value}", value=str(value))
-
-
-def check_text(value: str | None, name: str) -> None:
-    """Refuse a text that no document can hold.
-
-    :raises InvalidArg: it has a NUL, or cannot be encoded.
-    """
-    if value is not None and ("\0" in value or not _encodable(value)):
-        raise InvalidArg(f"{name} holds characters that no text has", value=ascii(value))
-
-
-def check_path(path: str, name: str) -> None:
-    """Refuse what is no path.
-
-    :raises InvalidArg: it has a NUL.
-    """
-    if "\0" in path:
-        raise InvalidArg(f"{name} is no path", value=ascii(path))
-
-
-def _encodable(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-#: Numbers of CPUs are below it (``VIR_DOMAIN_CPUMASK_LEN``).
-_MOST_CPUS = 16384
-
-
-def check_cpus(cpus: Iterable[object]) -> None:
-    """Refuse what is no set of numbers of CPUs.
-
-    :raises InvalidArg: a member cannot be one.
-    """
-    for cpu in cpus:
-        if not isinstance(cpu, int) or not 0 <= cpu < _MOST_CPUS:
-            raise InvalidArg(f"{cpu!r} is no number of a CPU", value=str(cpu))
 
 
 def refuse_zero(value: int, name: str, operation: str) -> None:

@@ -212,8 +212,6 @@ class StatefulNetworks(ServiceDriver, NetworkService):
 
     @inline
     def connection_lookup_network(self, name: str | None = None, uuid: str | None = None) -> NetworkRef:
-        if (name is None) == (uuid is None):
-            raise InvalidArg("exactly one of name and uuid is to be given")
         if name is not None:
             return self.networks.table.by_name(name).ref
         assert uuid is not None
@@ -331,8 +329,10 @@ class StatefulNetworks(ServiceDriver, NetworkService):
         uri: str | None = None,
         flags: NetworkUpdateFlags | int = 0,
     ) -> None:
+        from virtcore.driver.toolkit.configuration.description import check_metadata
         from virtcore.model.metadata import replace_metadata
 
+        check_metadata(type, metadata, key, uri, "network_set_metadata")
         self._check(flags, NetworkUpdateFlags.LIVE | NetworkUpdateFlags.CONFIG, "network_set_metadata")
         obj = self.network(network)
 

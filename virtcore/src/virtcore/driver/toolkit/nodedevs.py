@@ -17,7 +17,7 @@ from virtcore.enums.nodedev import (
     NodeDeviceEventLifecycleType,
     NodeDeviceXMLFlags,
 )
-from virtcore.errors import InternalError, InvalidArg, NoNodeDevice, OperationInvalid
+from virtcore.errors import InternalError, NoNodeDevice, OperationInvalid
 from virtcore.model.nodedev import CapabilityType, FCHostCapability, SCSIHostCapability, VportOpsCapability
 from virtcore.operations.declare import inline
 from virtcore.operations.events import NodeDeviceLifecycleEvent, NodeDeviceUpdateEvent
@@ -227,10 +227,10 @@ class StatefulNodeDevices(ServiceDriver, NodeDeviceService):
         self, name: str | None = None, wwnn: str | None = None, wwpn: str | None = None, flags: int = 0
     ) -> NodeDeviceRef:
         self._check(flags, 0, "connection_lookup_node_device")
-        if name is not None and wwnn is None and wwpn is None:
+        if name is not None:
             return self.devices.by_name(name).ref
-        if name is not None or wwnn is None or wwpn is None:
-            raise InvalidArg("either name or both wwnn and wwpn are to be given")
+        assert wwnn is not None
+        assert wwpn is not None
         found = self.devices.by_wwn(wwnn, wwpn)
         if found is None:
             raise NoNodeDevice

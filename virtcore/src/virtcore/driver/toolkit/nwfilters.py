@@ -10,7 +10,7 @@ from virtcore.driver.service import ServiceDriver
 from virtcore.driver.toolkit.checks import canonical_uuid, check_flags
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.nwfilter import NWFilterBindingCreateFlags, NWFilterDefineFlags
-from virtcore.errors import InvalidArg, NoNWFilter, NoNWFilterBinding, OperationFailed, OperationInvalid
+from virtcore.errors import NoNWFilter, NoNWFilterBinding, OperationFailed, OperationInvalid
 from virtcore.operations.declare import inline
 from virtcore.operations.nwfilter import NWFilterService
 from virtcore.types import NWFilterBindingRef, NWFilterRef
@@ -217,8 +217,6 @@ class StatefulFilters(ServiceDriver, NWFilterService):
 
     @inline
     def connection_lookup_nwfilter(self, name: str | None = None, uuid: str | None = None) -> NWFilterRef:
-        if (name is None) == (uuid is None):
-            raise InvalidArg("exactly one of name and uuid is to be given")
         if name is not None:
             return self.filters.table.by_name(name).ref
         assert uuid is not None

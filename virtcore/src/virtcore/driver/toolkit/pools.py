@@ -316,8 +316,6 @@ class StatefulPools(ServiceDriver, StorageService):
         target_path: str | None = None,
         volume: StorageVolRef | None = None,
     ) -> StoragePoolRef:
-        if sum(given is not None for given in (name, uuid, target_path, volume)) != 1:
-            raise InvalidArg("exactly one of name, uuid, target_path and volume is to be given")
         if target_path is not None:
             return self._by_target(target_path)
         if uuid is not None:

@@ -67,9 +67,8 @@ class Describing(Reconfiguring[R]):
     """Name, title, description, metadata, and what happens when a guest ends."""
 
     async def domain_rename(self, domain: DomainRef, new_name: str | None, flags: int = 0) -> None:
-        from virtcore.driver.toolkit.arguments import check_text, refuse_empty, refuse_missing
+        from virtcore.driver.toolkit.arguments import refuse_empty, refuse_missing
 
-        check_text(new_name, "new_name")
         refuse_missing(new_name, "new_name", "domain_rename")
         assert new_name is not None
         refuse_empty(new_name, "new_name", "domain_rename")
@@ -122,7 +121,7 @@ class SettingVcpus(Reconfiguring[R]):
     """Virtual CPUs: how many, and where they and the emulator run."""
 
     async def domain_set_vcpus(self, domain: DomainRef, nvcpus: int, flags: DomainVcpuFlags | int = 0) -> None:
-        from virtcore.driver.toolkit.arguments import check_number, refuse_both, refuse_zero, require_with
+        from virtcore.driver.toolkit.arguments import refuse_both, refuse_zero, require_with
         from virtcore.driver.toolkit.configuration.vcpus import set_count, set_maximum
         from virtcore.enums.domain import DomainVcpuFlags
 
@@ -131,7 +130,6 @@ class SettingVcpus(Reconfiguring[R]):
         require_with(flags, ("VIR_DOMAIN_VCPU_MAXIMUM", int(DomainVcpuFlags.MAXIMUM)), config_flag)
         refuse_both(flags, ("VIR_DOMAIN_VCPU_GUEST", int(DomainVcpuFlags.GUEST)), config_flag)
         refuse_zero(nvcpus, "nvcpus", operation)
-        check_number(nvcpus, "nvcpus")
         self.check_flags(flags, _BOTH | DomainVcpuFlags.MAXIMUM, operation)
         await self.check_vcpus(nvcpus)
 
@@ -175,11 +173,8 @@ class SettingVcpus(Reconfiguring[R]):
     async def domain_pin_vcpu(
         self, domain: DomainRef, vcpu: int, cpumap: CpuMap, flags: DomainModificationImpact | int = 0
     ) -> None:
-        from virtcore.driver.toolkit.arguments import check_cpus, check_number
         from virtcore.driver.toolkit.configuration.vcpus import pin_vcpu
 
-        check_number(vcpu, "vcpu")
-        check_cpus(cpumap)
         self.check_flags(flags, _BOTH, "domain_pin_vcpu")
         await self._change(
             domain, "domain_pin_vcpu", int(flags), lambda config, live: pin_vcpu(config, vcpu, cpumap), one=False
@@ -194,10 +189,8 @@ class SettingVcpus(Reconfiguring[R]):
     async def domain_pin_emulator(
         self, domain: DomainRef, cpumap: CpuMap, flags: DomainModificationImpact | int = 0
     ) -> None:
-        from virtcore.driver.toolkit.arguments import check_cpus
         from virtcore.driver.toolkit.configuration.vcpus import pin_emulator
 
-        check_cpus(cpumap)
         self.check_flags(flags, _BOTH, "domain_pin_emulator")
         await self._change(domain, "domain_pin_emulator", int(flags), lambda config, live: pin_emulator(config, cpumap))
 
@@ -214,11 +207,9 @@ class SettingIOThreads(Reconfiguring[R]):
     async def domain_add_iothread(
         self, domain: DomainRef, iothread_id: int, flags: DomainModificationImpact | int = 0
     ) -> None:
-        from virtcore.driver.toolkit.arguments import check_number
         from virtcore.driver.toolkit.configuration.iothreads import add
         from virtcore.errors import InvalidArg
 
-        check_number(iothread_id, "iothread_id")
         self.check_flags(flags, _BOTH, "domain_add_iothread")
         if iothread_id == 0:
             raise InvalidArg("invalid value of 0 for iothread_id")
@@ -237,10 +228,8 @@ class SettingIOThreads(Reconfiguring[R]):
     async def domain_pin_iothread(
         self, domain: DomainRef, iothread_id: int, cpumap: CpuMap, flags: DomainModificationImpact | int = 0
     ) -> None:
-        from virtcore.driver.toolkit.arguments import check_cpus
         from virtcore.driver.toolkit.configuration.iothreads import pin
 
-        check_cpus(cpumap)
         self.check_flags(flags, _BOTH, "domain_pin_iothread")
         await self._change(
             domain, "domain_pin_iothread", int(flags), lambda config, live: pin(config, iothread_id, cpumap)
@@ -251,13 +240,12 @@ class SettingMemory(Reconfiguring[R]):
     """Memory: how much, its limits, where on the host it is."""
 
     async def domain_set_memory(self, domain: DomainRef, memory: int, flags: DomainMemoryModFlags | int = 0) -> None:
-        from virtcore.driver.toolkit.arguments import check_number, refuse_zero
+        from virtcore.driver.toolkit.arguments import refuse_zero
         from virtcore.driver.toolkit.configuration.memory import set_current, set_maximum
         from virtcore.enums.domain_more import DomainMemoryModFlags
 
         operation, flags = "domain_set_memory", int(flags)
         refuse_zero(memory, "memory", operation)
-        check_number(memory, "memory", 64)
         self.check_flags(flags, _BOTH | DomainMemoryModFlags.MAXIMUM, operation)
 
         def change(config: Domain, live: bool) -> None:
@@ -271,12 +259,11 @@ class SettingMemory(Reconfiguring[R]):
     async def domain_set_memory_stats_period(
         self, domain: DomainRef, period: int, flags: DomainModificationImpact | int = 0
     ) -> None:
-        from virtcore.driver.toolkit.arguments import check_number, refuse_negative
+        from virtcore.driver.toolkit.arguments import refuse_negative
         from virtcore.driver.toolkit.configuration.memory import set_stats_period
 
         operation = "domain_set_memory_stats_period"
         refuse_negative(period, "period", operation)
-        check_number(period, "period", signed=True)
         self.check_flags(flags, _BOTH, operation)
         await self._change(domain, operation, int(flags), lambda config, live: set_stats_period(config, period))
 

@@ -242,8 +242,6 @@ class StatefulSecrets(ServiceDriver, SecretService):
     def connection_lookup_secret(
         self, uuid: str | None = None, usage_type: SecretUsageType | int | None = None, usage_id: str | None = None
     ) -> SecretRef:
-        if (uuid is None) == (usage_type is None) or (usage_type is None) != (usage_id is None):
-            raise InvalidArg("either uuid, or usage_type and usage_id are to be given")
         if uuid is not None:
             return self.secrets.get(canonical_uuid(uuid, "virSecretLookupByUUIDString")).ref
         assert usage_type is not None

@@ -169,8 +169,6 @@ class StatefulDriver(Driver, Generic[S]):
     def connection_lookup_domain(
         self, name: str | None = None, uuid: str | None = None, id: int | None = None
     ) -> DomainRef:
-        if (name is not None) + (uuid is not None) + (id is not None) != 1:
-            raise InvalidArg("exactly one of name, uuid and id is to be given")
         if name is not None:
             return self.state.domains.by_name(name).ref
         if uuid is not None:

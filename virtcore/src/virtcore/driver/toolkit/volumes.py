@@ -105,8 +105,6 @@ class StatefulStorage(StatefulPools):
 
     @inline
     def connection_lookup_storage_vol(self, key: str | None = None, path: str | None = None) -> StorageVolRef:
-        if (key is None) == (path is None):
-            raise InvalidArg("exactly one of key and path is to be given")
         if key is not None:
             return self._by_key(key)
         assert path is not None

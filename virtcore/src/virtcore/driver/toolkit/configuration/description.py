@@ -17,10 +17,8 @@ __all__ = ["check_metadata", "lifecycle_field", "set_metadata"]
 
 def check_metadata(type: int, metadata: str | None, key: str | None, uri: str | None, operation: str) -> None:
     """Refuse what does not belong together."""
-    from virtcore.driver.toolkit.arguments import check_text, invalid_argument, refuse_given, refuse_missing
+    from virtcore.driver.toolkit.arguments import invalid_argument, refuse_given, refuse_missing
 
-    for value, name in ((metadata, "metadata"), (key, "key"), (uri, "uri")):
-        check_text(value, name)
     if type == DomainMetadataType.ELEMENT:
         refuse_missing(uri, "uri", operation)
         if metadata is not None:

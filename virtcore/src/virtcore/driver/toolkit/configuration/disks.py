@@ -60,15 +60,12 @@ def iotune(disk: Disk) -> TypedParameters:
 
 def set_iotune(disk: Disk, params: TypedParameters) -> None:
     """Set limits of a disk's I/O; 0 lifts one."""
-    from virtcore.driver.toolkit.arguments import check_text
     from virtcore.model.domain.disk import IOTune
 
     tune = disk.iotune or IOTune()
     for name, value in params.items():
         if isinstance(value, int) and value > _MOST:
             raise ArgumentUnsupported(f"block I/O throttle limit value must be no more than {_MOST}")
-        if isinstance(value, str):
-            check_text(value, name)
         setattr(tune, name, value or None)
     _check(tune)
     disk.iotune = tune if any(getattr(tune, name) for name in _REPORTED) else None
