@@ -212,4 +212,4 @@ class TestConnection:
 def _arguments(operation: Operation) -> bool:
     """Whether an operation must be given something."""
     parameters = list(operation.signature.parameters.values())[1:]
-    return any(parameter.default is parameter.empty for parameter in parameters)
+    return bool(operation.keys) or any(parameter.default is parameter.empty for parameter in parameters)
