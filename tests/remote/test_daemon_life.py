@@ -21,6 +21,7 @@ import pytest
 
 import virtcore
 import virtcore.uri
+from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, decode_error, pack, unpack
 from virt_remote.server.access import Request
 from virt_remote.server.identity import Identity
@@ -247,6 +248,24 @@ def test_workers_are_shared_out() -> None:
         for place in places:
             workers.release(place)
         assert workers.free == 2
+
+    asyncio.run(scenario())
+
+
+def test_keepalive_that_is_switched_off() -> None:
+    class Peer:
+        heard = held = False
+
+        def send(self, data: bytes) -> None:
+            raise AssertionError("it was asked")
+
+        silent = send
+
+    async def scenario() -> None:
+        keepalive = Keepalive(Settings.parse("keepalive_interval = -1", "conf").keepalive_interval, 5)
+        keepalive.add(Peer())  # type: ignore[arg-type]
+        await asyncio.sleep(0.05)
+        assert len(asyncio.all_tasks()) == 1
 
     asyncio.run(scenario())
 

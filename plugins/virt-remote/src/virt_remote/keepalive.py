@@ -42,7 +42,9 @@ class Keepalive:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, peer: Watched) -> None:
-        """Watch a peer from now on."""
+        """Watch a peer from now on; nobody is watched with an interval that is not above 0."""
+        if self._interval <= 0:
+            return
         self._unanswered.setdefault(peer, 0)
         if self._timer is None:
             self._wait()
