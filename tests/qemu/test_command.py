@@ -12,7 +12,8 @@ from virt_qemu.command.line import escape
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.start_limits import refuse_unstartable
-from virtcore.errors import ConfigUnsupported
+from virt_qemu.variables import prepare_variables
+from virtcore.errors import ConfigUnsupported, SystemError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.rules import ParseFlag
@@ -71,11 +72,11 @@ class Host:
         return path == "/dev/sr0"
 
 
-def loaded(devices: str = "", *, rest: str = "", name: str = "g", machine: str = "q35"):
+def loaded(devices: str = "", *, rest: str = "", os: str = "", name: str = "g", machine: str = "q35"):
     """A small guest, as it is defined."""
     known = capabilities()
     xml = f"""<domain type='qemu'><name>{name}</name><memory unit='KiB'>131000</memory><vcpu>2</vcpu>
-    <os><type arch='x86_64' machine='{machine}'>hvm</type></os>{rest}
+    <os><type arch='x86_64' machine='{machine}'>hvm</type>{os}</os>{rest}
     <devices><emulator>/bin/qemu</emulator><controller type='usb' model='none'/><memballoon model='none'/>{devices}
     </devices></domain>"""
     rules = QemuRules(lambda arch: "/bin/qemu", lambda path: known)
@@ -83,9 +84,9 @@ def loaded(devices: str = "", *, rest: str = "", name: str = "g", machine: str =
     return load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
 
 
-def command(devices: str = "", *, rest: str = "", name: str = "g", machine: str = "q35", host: Host | None = None):
+def command(devices: str = "", *, host: Host | None = None, **parts: str):
     """Options of a small guest as (option, value) pairs."""
-    domain, known = loaded(devices, rest=rest, name=name, machine=machine), capabilities()
+    domain, known = loaded(devices, **parts), capabilities()
     assign_aliases(domain)
     builder = Builder(domain=domain, capabilities=known, resources=host or Host(), state_folder="/run/g", monitor=3)
     argv = build(builder, {"PATH": "/bin"})
@@ -177,7 +178,7 @@ def test_network_and_files():
 @pytest.mark.parametrize(
     "devices",
     [
-        "<disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vda'/></disk>",
+        "<disk type='file'><source file='/x'/><target dev='vda'/><transient/></disk>",
     ],
 )
 def test_what_is_missing_is_refused_not_left_out(devices):
@@ -210,3 +211,49 @@ def test_cells_have_memory_of_their_own():
     assert "memory-backend=" not in dict(pairs)["-machine"]
     with pytest.raises(ConfigUnsupported):
         refuse_unstartable(loaded(rest=cpu))
+
+
+def test_images_on_the_network():
+    pairs = command(
+        """<disk type='network'><source protocol='nbd' name='x'><host name='h'/></source><target dev='vda'/></disk>
+        <disk type='network'><source protocol='rbd' name='pool/ns/image'><host name='m'/><snapshot name='s'/></source>
+        <target dev='vdb'/></disk>
+        <disk type='network'><source protocol='iscsi' name='iqn.x/3'><host name='::1'/></source>
+        <target dev='vdc'/></disk>
+        """
+    )
+    nodes = {node["driver"]: node for node in (json.loads(value) for option, value in pairs if option == "-blockdev")}
+    assert nodes["nbd"]["server"] == {"type": "inet", "host": "h", "port": "10809"}
+    assert (nodes["rbd"]["pool"], nodes["rbd"]["namespace"], nodes["rbd"]["image"]) == ("pool", "ns", "image")
+    assert nodes["rbd"]["snapshot"] == "s"
+    assert (nodes["iscsi"]["portal"], nodes["iscsi"]["target"], nodes["iscsi"]["lun"]) == ("[::1]:3260", "iqn.x", 3)
+
+
+def test_flash_holds_firmware_and_its_variables():
+    pairs = command(
+        rest="<features><acpi/></features>",
+        os="<loader type='pflash' readonly='yes'>/fw.fd</loader><nvram>/v.fd</nvram>",
+    )
+    nodes = [json.loads(value) for option, value in pairs if option == "-blockdev"]
+    assert [(node["node-name"], node["read-only"]) for node in nodes if "read-only" in node] == [
+        ("libvirt-pflash0-format", True),
+        ("libvirt-pflash1-storage", False),
+    ]
+    assert "pflash0=libvirt-pflash0-format,pflash1=libvirt-pflash1-storage" in dict(pairs)["-machine"]
+
+
+def test_variables_are_made_from_their_template(tmp_path):
+    template, variables = tmp_path / "template.fd", tmp_path / "nvram" / "v.fd"
+    template.write_bytes(b"empty")
+    os = f"""<loader type='pflash' readonly='yes' format='raw'>/fw.fd</loader>
+    <nvram template='{template}' templateFormat='raw' format='raw'>{variables}</nvram>"""
+    domain = loaded(os=os, rest="<features><acpi/></features>")
+    prepare_variables(domain)
+    assert variables.read_bytes() == b"empty"
+    variables.write_bytes(b"mine")
+    prepare_variables(domain)
+    assert variables.read_bytes() == b"mine"
+    variables.unlink()
+    template.unlink()
+    with pytest.raises(SystemError):
+        prepare_variables(domain)
