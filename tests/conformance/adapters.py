@@ -53,6 +53,8 @@ ADAPTERS: dict[str, Adapter] = {
     "storage-pool-xml": lazy("suites_storage", "storage_pool_xml"),
     "storage-vol-xml": lazy("suites_storage", "storage_vol_xml"),
     "storage-pool-caps": lazy("suites_storage", "storage_pool_caps"),
+    "storage-pool-argv": lazy("suites_host_commands", "storage_pool_argv"),
+    "storage-vol-argv": lazy("suites_host_commands", "storage_vol_argv"),
     "nodedev-xml": lazy("suites_nodedev", "nodedev_xml"),
     "storage-backing-chain": lazy("suites_storage_chain", "backing_chain"),
     "secret-xml": lazy("suites_secret", "secret_xml"),
