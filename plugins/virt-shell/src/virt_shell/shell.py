@@ -118,7 +118,7 @@ class Shell:
         connection: Connection | None = None
         watched = False
         try:
-            connection = virtcore.connect(uri if uri is not None else self.uri, readonly=readonly)
+            connection = virtcore.connect(uri if uri is not None else self.uri, readonly=readonly, start_daemon=True)
             watched = self._keep_alive(connection)
         except virtcore.VirtError as error:
             problem = error

@@ -9,7 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from virtcore.api.sync.connection import Connection
-from virtcore.driver.opening import Target, locate, open_blocking, open_target, resolve
+from virtcore.driver.loader import transport_class
+from virtcore.driver.opening import Target, locate, open_blocking, open_target, resolve, through_daemon
 from virtcore.runtime.methods import QUERY_DEADLINE, Method, Style, check_deadline
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def connect(
     readonly: bool = False,
     auth: SyncAuth | None = None,
     deadline: float | None = QUERY_DEADLINE,
+    start_daemon: bool = False,
 ) -> Connection:
     """Open a connection for threads (``virConnectOpenAuth``)::
 
@@ -43,6 +45,8 @@ def connect(
     :param readonly: refuse changes.
     :param auth: asked for credentials; called in this thread or one of its own.
     :param deadline: seconds that opening and later each query may take unless a call says otherwise; None for no limit.
+    :param start_daemon: where virt-remote is installed, start the user's own daemon for ``qemu:///session`` rather than
+        run guests from this process.
     :raises NoConnect: nothing installed serves the URI.
     :raises DeadlineExpired: it took too long.
     :raises VirtError: the hypervisor cannot be reached, or the URI is not acceptable.
@@ -51,7 +55,7 @@ def connect(
     loops = sys.modules.get("virtcore.runtime.loop")
     core = loops.current() if loops is not None else None
     if core is None or not core.is_current():  # there, wait_here() says what to do instead
-        blocking = open_blocking(locate(uri), readonly=readonly, ask=auth, deadline=deadline)
+        blocking = open_blocking(locate(uri), readonly=readonly, ask=auth, deadline=deadline, start_daemon=start_daemon)
         if blocking is not None:
             return Connection(blocking)
     target = resolve(uri)
@@ -140,7 +144,10 @@ class AsyncConnecting:
         from virtcore.runtime.calls import wait_anywhere
 
         auth = _ask_in_loop(self._auth) if self._auth is not None else None
-        call = _opening(resolve(self._uri), self._readonly, auth, self._deadline)
+        target = resolve(self._uri)
+        if through_daemon(target.uri, readonly=self._readonly):
+            target = target._replace(driver=transport_class(target.uri, "unix"))
+        call = _opening(target, self._readonly, auth, self._deadline)
         try:
             session = await wait_anywhere(call, self._deadline)
         except BaseException:

@@ -3,7 +3,8 @@
 Groups: ``virtcore.drivers`` (scheme to driver class), ``virtcore.services`` (service to the class that has it on this
 host), ``virtcore.transports`` (transport to the driver class that reaches a daemon by it), ``virtcore.blocking``
 (transport to a function that opens a connection without asyncio, see :mod:`virtcore.runtime.blocking`),
-``virtcore.schemes`` (schemes a distribution will serve), ``virtcore.plugins`` (hooks).
+``virtcore.daemons`` (scheme to a function that says whether a daemon of this host serves a URI), ``virtcore.schemes``
+(schemes a distribution will serve), ``virtcore.plugins`` (hooks).
 
 The installed ``entry_points.txt`` files are read directly, which takes about a millisecond; importlib.metadata, which
 takes sixty, is asked for what was not found there. Stevedore loads all of a group to explain what fails; nothing else
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCKING",
+    "DAEMONS",
     "DRIVERS",
     "PLUGINS",
     "SCHEMES",
@@ -39,6 +41,7 @@ __all__ = [
     "Installed",
     "Plugin",
     "blocking_opener",
+    "daemon_serves",
     "driver_classes",
     "driver_for",
     "explain",
@@ -50,6 +53,7 @@ __all__ = [
     "rescan",
     "service_for",
     "service_names",
+    "transport_class",
     "unregister",
 ]
 
@@ -57,6 +61,7 @@ DRIVERS = "virtcore.drivers"
 SERVICES = "virtcore.services"
 TRANSPORTS = "virtcore.transports"
 BLOCKING = "virtcore.blocking"
+DAEMONS = "virtcore.daemons"
 SCHEMES = "virtcore.schemes"
 PLUGINS = "virtcore.plugins"
 
@@ -267,7 +272,7 @@ def driver_for(uri: ConnectionURI) -> type[Driver]:
     :raises InternalError: the class cannot be loaded.
     """
     if uri.transport is not None:
-        return _transport(uri, uri.transport)
+        return transport_class(uri, uri.transport)
     cls = _registered.get(uri.scheme)
     if cls is None:
         plugin = _find(DRIVERS, uri.scheme)
@@ -275,25 +280,46 @@ def driver_for(uri: ConnectionURI) -> type[Driver]:
             raise _unserved(uri)
         cls = _load_driver(plugin)
     if uri.host is not None and cls.local_only:
-        return _transport(uri, "tls")
+        return transport_class(uri, "tls")
     if uri.host is None and cls.remote_only:
         raise InvalidArg("URI is missing the server part")
     return cls
 
 
-def blocking_opener(uri: ConnectionURI) -> BlockingOpener | None:
-    """What opens a URI without asyncio; None where that is not offered.
+def daemon_serves(uri: ConnectionURI, *, readonly: bool, start: bool) -> bool:
+    """Whether a daemon of this host serves a URI that a driver in this process could serve, too.
+
+    :param start: start the user's own daemon, if it does not run.
+    :raises InternalError: what would know cannot be loaded.
+    """
+    if uri.transport is not None or uri.host is not None or uri.path not in ("/system", "/session"):
+        return False
+    if uri.scheme in _registered:
+        return False
+    for plugin in installed(DAEMONS):
+        if plugin.name == uri.scheme:
+            return bool(load(plugin)(uri, readonly=readonly, start=start))
+    return False
+
+
+def blocking_opener(transport: str | None) -> BlockingOpener | None:
+    """What opens a connection by a transport without asyncio; None where that is not offered.
 
     :raises InternalError: it cannot be loaded.
     """
-    for plugin in installed(BLOCKING) if uri.transport is not None else ():
-        if plugin.name == uri.transport:
+    for plugin in installed(BLOCKING) if transport is not None else ():
+        if plugin.name == transport:
             opener: BlockingOpener = load(plugin)
             return opener
     return None
 
 
-def _transport(uri: ConnectionURI, transport: str) -> type[Driver]:
+def transport_class(uri: ConnectionURI, transport: str) -> type[Driver]:
+    """The class that reaches a daemon by a transport.
+
+    :raises NoConnect: nothing installed does.
+    :raises InvalidArg: there is no such transport.
+    """
     if transport not in _KNOWN_TRANSPORTS:
         raise InvalidArg("remote_open: transport in URL not recognised (should be tls|unix|ssh|ext|tcp|libssh2|libssh)")
     plugin = _find(TRANSPORTS, transport)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from virtcore.runtime.conf import ConfFile
     from virtcore.runtime.session import Session
 
-__all__ = ["Target", "locate", "open_blocking", "open_session", "open_target", "resolve"]
+__all__ = ["Target", "locate", "open_blocking", "open_session", "open_target", "resolve", "through_daemon"]
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -64,7 +65,7 @@ def locate(uri: str | None = None, *, aliases: bool = True) -> ConnectionURI:
 
 def _user_conf() -> ConfFile | None:
     """``libvirt.conf``: root's in /etc/libvirt, others' in their configuration folder."""
-    if os.geteuid() == 0:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
         folder = "/etc/libvirt"
     else:
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
@@ -144,21 +145,37 @@ async def compose(driver: Driver, uri: ConnectionURI, *, readonly: bool, deadlin
     return session
 
 
+def through_daemon(uri: ConnectionURI, *, readonly: bool, start: bool = False) -> bool:
+    """Whether what a URI means is not opened in this process but by a daemon that runs on this host. Never so when the
+    process keeps its state below a folder of its own.
+
+    :param start: start the user's own daemon, if it does not run and one is installed.
+    """
+    folders = sys.modules.get("virtcore.driver.toolkit.folders")
+    if folders is not None and folders.own_root():
+        return False
+    return loader.daemon_serves(uri, readonly=readonly, start=start)
+
+
 def open_blocking(
     uri: ConnectionURI,
     *,
     readonly: bool = False,
     ask: Callable[[list[Credential]], Sequence[str] | None] | None = None,
     deadline: float | None = QUERY_DEADLINE,
+    start_daemon: bool = False,
 ) -> BlockingSession | None:
     """Open a connection that the calling thread drives, where one is offered for the URI; else None.
 
     Plugins hear of its events once it has moved to the core loop.
 
+    :param start_daemon: see :func:`through_daemon`.
     :raises OperationTimeout: it took longer than the deadline.
     :raises VirtError: the URI is not acceptable, or what the driver says.
     """
-    opener = loader.blocking_opener(uri)
+    opener = loader.blocking_opener(
+        "unix" if through_daemon(uri, readonly=readonly, start=start_daemon) else uri.transport
+    )
     if opener is None:
         return None
     from functools import partial

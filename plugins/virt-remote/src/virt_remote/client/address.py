@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from virtcore.errors import ErrorDomain, InvalidArg
 from virtcore.uri import ConnectionURI
 
-__all__ = ["Address", "address_of", "is_session", "socket_paths", "user_folder"]
+__all__ = ["Address", "address_of", "is_session", "libvirt_sockets", "user_folder"]
 
 #: Query parameters that are the transport's and not passed on.
 PARAMETERS: Final = frozenset(
@@ -149,14 +149,16 @@ def is_session(uri: ConnectionURI) -> bool:
     return not privileged() and (uri.path == "/session" or uri.scheme in ("test", "remote"))
 
 
-def socket_paths(uri: ConnectionURI, readonly: bool) -> tuple[str, str]:
-    """Sockets on this host of the daemon for everything and of the one for the driver."""
+def libvirt_sockets(uri: ConnectionURI, readonly: bool) -> list[str]:
+    """Sockets on this host of libvirt's daemons that may serve a URI: the driver's, if it is known, and the one for
+    everything."""
     folder, suffix = (user_folder(), "") if is_session(uri) else ("/run/libvirt", "-ro" if readonly else "")
-    return f"{folder}/libvirt-sock{suffix}", f"{folder}/virt{uri.scheme}d-sock{suffix}"
+    one = [] if uri.scheme == "remote" else [f"{folder}/virt{uri.scheme}d-sock{suffix}"]
+    return [*one, f"{folder}/libvirt-sock{suffix}"]
 
 
 def _default_socket(uri: ConnectionURI, mode: str, readonly: bool) -> str:
-    legacy, direct = socket_paths(uri, readonly)
-    if mode == "direct" or (mode == "auto" and uri.scheme != "remote" and os.path.exists(direct)):
-        return direct
-    return legacy
+    *direct, legacy = libvirt_sockets(uri, readonly)
+    if mode == "direct":
+        return direct[-1] if direct else legacy
+    return next((path for path in direct if mode == "auto" and os.path.exists(path)), legacy)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, carry, reason_of
 from virtcore.errors import ErrorDomain, InvalidArg, SystemError
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["program_link", "reach", "unix_link"]
 
@@ -117,6 +119,8 @@ def program_link(argv: Sequence[str], *, secure: bool = False, environment: dict
 
     :raises SystemError: it cannot be started.
     """
+    import subprocess
+
     sock: socket.socket | None = None
     try:
         if sys.platform == "win32":
@@ -154,6 +158,8 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
 def end_process(process: subprocess.Popen[bytes]) -> None:
     """See a program off whose connection is closed: it ends by itself, or is ended."""
 
+    import subprocess
+
     def see_off() -> None:
         try:
             process.wait(2)
@@ -168,8 +174,3 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
             process.stderr.close()
 
     threading.Thread(target=see_off, name="virt-remote-end", daemon=True).start()
-
-
-def private_folder() -> str:
-    """A folder for a socket that only this user may reach."""
-    return tempfile.mkdtemp(prefix="virt-remote-")

@@ -6,13 +6,14 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 
 from virt_remote.client import far_side
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, await_start
-from virt_remote.client.reach import end_process, private_folder, program_link
+from virt_remote.client.reach import end_process, program_link
 from virtcore.errors import ErrorDomain, InvalidArg, OperationTimeout, SystemError
 
 __all__ = ["system_ssh"]
@@ -69,7 +70,7 @@ def system_ssh(address: Address, ask: Asker | None, end: float | None) -> Link:
 
 def _forwarded(address: Address, end: float | None) -> Link | str:
     """Have ssh itself connect to the far socket; else what it says."""
-    folder = private_folder()
+    folder = tempfile.mkdtemp(prefix="virt-remote-")
     path = os.path.join(folder, "sock")
     options = ["-o", "ExitOnForwardFailure=yes", "-N", "-L", f"{path}:{address.path}"]
     process = subprocess.Popen(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple, Self
 
-__all__ = ["StateFolders", "file_name", "use_root"]
+__all__ = ["StateFolders", "file_name", "own_root", "use_root"]
 
 _NAME_LIMIT = 200  # bytes; leaves room in the usual 255 for a suffix and a temporary mark
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+=@,:. ")
@@ -24,6 +24,11 @@ def use_root(root: str | os.PathLike[str] | None) -> None:
     """
     global _root
     _root = None if root is None else Path(os.path.abspath(root))
+
+
+def own_root() -> bool:
+    """Whether :func:`use_root` gave this process a folder of its own."""
+    return _root is not None
 
 
 class StateFolders(NamedTuple):
