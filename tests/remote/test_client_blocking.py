@@ -20,7 +20,7 @@ from virt_remote.client.driver import RemoteDriver
 from virt_remote.protocol import OK, REPLY, Frames, pack, unpack
 from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, SystemError
 from virtcore.operations.declare import all_operations
-from virtcore.operations.events import DomainLifecycleEvent
+from virtcore.operations.events import ConnectionClosedEvent, DomainLifecycleEvent, GapEvent
 from virtcore.operations.procedures import procedure
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.jobs import DeadlineExpired
@@ -211,3 +211,44 @@ def test_events_and_streams_move_the_connection(tmp_path: Path) -> None:
                 picture.stream.abort()
         finally:
             process.terminate()
+
+
+def test_who_listens_is_connected_again_and_told_of_the_gap(tmp_path: Path) -> None:
+    root = tmp_path / "d"
+    path = root / "run" / "libvirt-admin-sock"
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root)], stderr=-3)
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+                probe.connect(str(path))
+                break
+            time.sleep(0.02)
+        return process
+
+    process = start()
+    try:
+        with virtcore.connect(f"test+unix:///default?socket={path.with_name('libvirt-sock')}") as connection:
+            with connection.events() as events:
+                process.kill()
+                process.wait()
+                assert isinstance(events.get(10), ConnectionClosedEvent)
+                with pytest.raises(SystemError, match="End of file while reading data"):
+                    connection.type()
+                process = start()
+                assert isinstance(events.get(20), GapEvent)
+                connection.lookup_domain("test").suspend()
+                assert isinstance(events.get(10), DomainLifecycleEvent)
+            # Who does not listen is not connected again.
+            process.kill()
+            process.wait()
+            while connection.is_alive():
+                time.sleep(0.02)
+            process = start()
+            time.sleep(0.5)
+            with pytest.raises(SystemError):
+                connection.type()
+    finally:
+        process.kill()
+        process.wait()

@@ -18,7 +18,7 @@ from virt_remote.keepalive import COUNT, Keepalive
 from virt_remote.protocol import Message
 from virtcore.driver.base import AuthCallback, Credential, Driver, OpenRequest, Subscription, inline
 from virtcore.enums import ConnectCloseReason
-from virtcore.errors import ErrorDomain, NoSupport, VirtError
+from virtcore.errors import ErrorDomain, NoSupport, SystemError, VirtError
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import ConnectionClosedEvent, Event, QemuMonitorEvent
 from virtcore.operations.procedures import procedure
@@ -32,6 +32,9 @@ log = logging.getLogger("virtcore")
 
 V = TypeVar("V")
 
+#: Seconds before the first attempt to connect again, and the most between two.
+RECONNECT_FIRST: Final = 0.2
+RECONNECT_MOST: Final = 10.0
 FEATURE_KEEPALIVE: Final = 10
 FEATURE_EVENT_CALLBACK: Final = 14
 FEATURE_NETWORK_UPDATE_ORDER: Final = 16
@@ -52,6 +55,8 @@ class RemoteDriver(Driver):
         self._answers = False
         self._events: EventFeed
         self._monitor_events: EventFeed
+        self._keepalive: tuple[int, int] | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, request: OpenRequest) -> Self:
@@ -77,6 +82,8 @@ class RemoteDriver(Driver):
         return driver
 
     async def close(self) -> None:
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
         if self._wire.alive:
             reply = self._wire.start(procedure("remote.CONNECT_CLOSE"), b"")
             reply.add_done_callback(look)
@@ -143,6 +150,7 @@ class RemoteDriver(Driver):
 
     @inline
     def connection_set_keepalive(self, interval: int, count: int = COUNT) -> bool:
+        self._keepalive = (interval, count)
         if self._answers:
             self._wire.keep_alive(Keepalive(interval, count) if interval > 0 else None)
         return self._answers
@@ -173,7 +181,35 @@ class RemoteDriver(Driver):
             self._events.deliver(event)
 
     def _lost(self, reason: ConnectCloseReason) -> None:
+        listened = self._events.heard or self._monitor_events.heard
         self._events.deliver(ConnectionClosedEvent(reason))
+        if listened and (self._reconnecting is None or self._reconnecting.done()):
+            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        """Connect again for those who listen to events, as long as there are some. Meanwhile calls fail with why the
+        connection was lost. Nobody is asked for a password once more: without one at hand it stays lost."""
+        wait = RECONNECT_FIRST
+        while self._events.heard or self._monitor_events.heard:
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, RECONNECT_MOST)
+            try:
+                steps = Steps(self._steps.address)
+                client = await _open(steps, None)
+                wire = await Wire.adopt(client.link, self._event, self._lost, client.state)
+                self._steps, self._link, self._wire = steps, client.link, wire
+                self._answers = await self.connection_supports_feature(FEATURE_KEEPALIVE)
+            except SystemError as error:
+                log.debug("no connection to %s yet: %s", self._steps.address.uri.redacted, error)
+                continue
+            except VirtError as error:
+                log.warning("the connection to %s stays lost: %s", self._steps.address.uri.redacted, error)
+                return
+            if self._keepalive is not None:
+                self.connection_set_keepalive(*self._keepalive)
+            self._events.renew(wire)
+            self._monitor_events.renew(wire)
+            return
 
     # -- every other operation
 

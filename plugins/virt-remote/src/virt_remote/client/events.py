@@ -11,7 +11,7 @@ from virt_remote.client.steps import body_of
 from virt_remote.client.wire import Wire
 from virt_remote.protocol import BODY, Message
 from virtcore.driver.base import Subscription
-from virtcore.operations.events import Event
+from virtcore.operations.events import Event, GapEvent
 from virtcore.operations.procedures import procedure, program
 from virtcore.operations.wire.codec import WireError, codec
 from virtcore.operations.wire.events import EventFamily, of_procedure
@@ -67,18 +67,35 @@ class EventFeed:
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         """Have every event delivered until the subscription is cancelled."""
         if not self._deliverers:
-            if self._closing:
-                self._call("remote.CONNECT_REGISTER_CLOSE_CALLBACK")
-            for family, arguments in self._wanted:
-                row = procedure(family.register)
-                reply = self._wire.start(row, codec(row.program, row.args or "").encode(arguments))
-                reply.add_done_callback(look)
-                self.unanswered.add(reply)
-                reply.add_done_callback(self.unanswered.discard)
-                self._registered.append((family, reply))
+            self._register()
         key, self._next = self._next, self._next + 1
         self._deliverers[key] = deliver
         return Subscription(lambda: self._unsubscribe(key))
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._deliverers)
+
+    def renew(self, wire: Wire) -> None:
+        """Go on over another connection; who listens is told that events may have been missed."""
+        self._wire = wire
+        self._registered.clear()
+        self.unanswered.clear()
+        if self._deliverers:
+            self._register()
+            self.deliver(GapEvent(0))
+
+    def _register(self) -> None:
+        if self._closing:
+            self._call("remote.CONNECT_REGISTER_CLOSE_CALLBACK")
+        for family, arguments in self._wanted:
+            row = procedure(family.register)
+            reply = self._wire.start(row, codec(row.program, row.args or "").encode(arguments))
+            reply.add_done_callback(look)
+            self.unanswered.add(reply)
+            reply.add_done_callback(self.unanswered.discard)
+            self._registered.append((family, reply))
 
     def deliver(self, event: Event) -> None:
         """Deliver an event to everyone subscribed now."""
