@@ -108,3 +108,24 @@ def test_every_argument_has_a_check(operation: Operation) -> None:
 def test_objects_are_arguments_too(call: Callable[[Any, Any], object], message: str) -> None:
     with virtcore.connect("test:///default") as connection, pytest.raises(InvalidArg, match=re.escape(message)):
         call(connection, connection.lookup_domain("test"))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda c: c.events(of="test"), "of must be an object that has events, or its reference, not str"),
+        (lambda c: c.on_event(print, of=3), "of must be an object that has events, or its reference, not int"),
+        (lambda c: c.on_event(3), "callback must be a function, not int"),
+        (lambda c: c.events(limit=0), "limit must be a number of events, not 0"),
+        (lambda c: c.on_event(print, limit="x"), "limit must be a number of events, not 'x'"),
+        (lambda c: c.events(int), "<class 'int'> is no class of events"),
+    ],
+)
+def test_subscriptions_that_could_never_come_true(call: Callable[[Any], object], message: str) -> None:
+    with virtcore.connect("test:///default") as connection, pytest.raises(InvalidArg, match=re.escape(message)):
+        call(connection)
+
+
+def test_a_uri_is_a_text() -> None:
+    with pytest.raises(InvalidArg, match="uri must be str, not int"):
+        virtcore.connect(3)  # type: ignore[arg-type]

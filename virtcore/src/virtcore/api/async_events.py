@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
-from virtcore.api.events import EventSubscription, Referring, call_next, reference
+from virtcore.api.events import EventSubscription, Referring, call_next, check_callback, subject_of
 from virtcore.runtime.calls import Call, wait_anywhere
 from virtcore.runtime.events import EventQueue, Kinds
 from virtcore.runtime.session import Subscriber
@@ -27,6 +27,7 @@ async def call_in_loop(
     limit: int,
 ) -> EventSubscription:
     """Have a callback called in the running loop."""
+    check_callback(callback)
     loop = asyncio.get_running_loop()
 
     def drain() -> None:
@@ -40,7 +41,7 @@ async def call_in_loop(
             queue.close()  # the subscriber's loop was closed: nobody listens any more
 
     queue = EventQueue(wake, limit)
-    call = connection.session.plan_subscription(queue.put, kinds, queue.close, reference(of))
+    call = connection.session.plan_subscription(queue.put, kinds, queue.close, subject_of(of))
     return EventSubscription(connection, await wait_anywhere(call, None))
 
 
@@ -70,7 +71,7 @@ class AsyncEventIterator:
                     pass  # the subscriber's loop was closed: nobody listens any more
 
         self._queue = EventQueue(wake, limit)
-        self._subscribed = session.plan_subscription(self._queue.put, kinds, self._queue.close, reference(of))
+        self._subscribed = session.plan_subscription(self._queue.put, kinds, self._queue.close, subject_of(of))
         self._subscribed.watch(self._queue.wake)
         session.core.call_soon(self._subscribed.begin)
         self._end = weakref.finalize(self, _cancel, self._subscribed)

@@ -6,9 +6,10 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast, get_args
 
 from virtcore.errors import OperationInvalid, OperationTimeout
+from virtcore.operations.arguments import require
 from virtcore.runtime.events import Dispatcher, EventQueue, Kinds, report_failure
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from virtcore.operations.events import Event, EventSubject
     from virtcore.runtime.session import Subscriber
 
-__all__ = ["EventIterator", "EventSubscription", "Referring", "reference"]
+__all__ = ["EventIterator", "EventSubscription", "Referring", "check_callback", "subject_of"]
 
 
 class Referring(Protocol):
@@ -27,10 +28,25 @@ class Referring(Protocol):
         """Its reference."""
 
 
-def reference(of: Referring | EventSubject | None) -> EventSubject | None:
-    """The reference of an object, given as either."""
-    found: object = of
-    return cast("EventSubject | None", getattr(found, "ref", found))  # a reference itself has none
+def subject_of(of: Referring | EventSubject | None) -> EventSubject | None:
+    """The reference of an object, given as either.
+
+    :raises InvalidArg: it is nothing that has events: its subscriber would wait for ever.
+    """
+    from virtcore.operations.events import EventSubject
+
+    found: object = getattr(of, "ref", of)  # a reference itself has none
+    if found is not None:
+        require(found, get_args(EventSubject), "of", "an object that has events, or its reference")
+    return cast("EventSubject | None", found)
+
+
+def check_callback(callback: object) -> None:
+    """Refuse what cannot be called.
+
+    :raises InvalidArg: it cannot.
+    """
+    require(callback, (Callable,), "callback", "a function")  # type: ignore[arg-type]
 
 
 class EventSubscription:
@@ -56,6 +72,7 @@ def call_on_thread(
     limit: int,
 ) -> EventSubscription:
     """Have a callback called on the dispatcher's thread."""
+    check_callback(callback)
     queue = EventQueue(nothing, limit)
     run = partial(call_next, queue, callback)
 
@@ -63,7 +80,7 @@ def call_on_thread(
         if queue.put(event):
             dispatcher.call(run)
 
-    return EventSubscription(connection, connection.session.subscribe_here(deliver, kinds, nothing, reference(of)))
+    return EventSubscription(connection, connection.session.subscribe_here(deliver, kinds, nothing, subject_of(of)))
 
 
 def nothing() -> None:
@@ -96,7 +113,7 @@ class EventIterator:
         flag = threading.Event()
         self._flag = flag
         self._queue = EventQueue(flag.set, limit)
-        subscriber = session.subscribe_here(self._queue.put, kinds, self._queue.close, reference(of))
+        subscriber = session.subscribe_here(self._queue.put, kinds, self._queue.close, subject_of(of))
         self._end = weakref.finalize(self, session.unsubscribe_soon, subscriber)
         self._end.atexit = False
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.driver import loader
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
+from virtcore.operations.arguments import require
 from virtcore.runtime.methods import QUERY_DEADLINE
 from virtcore.uri import ConnectionURI
 
@@ -55,6 +56,7 @@ def resolve(uri: str | None = None, *, aliases: bool = True) -> Target:
 
 def locate(uri: str | None = None, *, aliases: bool = True) -> ConnectionURI:
     """The URI that a URI, an alias of one or none stands for; see :func:`resolve`."""
+    require(uri, (str, type(None)), "uri", "str")
     conf = _user_conf()
     text = uri or os.environ.get("LIBVIRT_DEFAULT_URI") or (conf.string("uri_default") if conf is not None else None)
     text = text or _probe()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from inspect import Parameter
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import virtcore.types
@@ -16,6 +15,8 @@ from virtcore.errors import ErrorCode, InvalidArg, VirtError
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
+    from inspect import Parameter
+
     from virtcore.operations.declare import Operation
 
 __all__ = ["Check", "checks_of", "refuse_keys", "require"]

@@ -62,11 +62,14 @@ class EventQueue:
     """Between the core loop, which puts, and one consumer in whatever thread or loop.
 
     :param wake: called by :meth:`put` and :meth:`close` when the consumer, who found nothing, has to look again.
+    :raises InvalidArg: the limit is no number of events.
     """
 
     __slots__ = ("_asleep", "_items", "_lock", "closed", "limit", "wake")
 
     def __init__(self, wake: Callable[[], None], limit: int = QUEUE_LIMIT) -> None:
+        if not isinstance(limit, int) or limit < 1:
+            raise InvalidArg(f"limit must be a number of events, not {limit!r}")
         self.wake = wake
         self.limit = limit
         self.closed = False
