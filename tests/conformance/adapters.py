@@ -56,6 +56,7 @@ ADAPTERS: dict[str, Adapter] = {
     "storage-pool-argv": lazy("suites_host_commands", "storage_pool_argv"),
     "storage-vol-argv": lazy("suites_host_commands", "storage_vol_argv"),
     "nodedev-xml": lazy("suites_nodedev", "nodedev_xml"),
+    "nodedev-mdevctl": lazy("suites_host_commands", "nodedev_mdevctl"),
     "storage-backing-chain": lazy("suites_storage_chain", "backing_chain"),
     "secret-xml": lazy("suites_secret", "secret_xml"),
     "interface-xml": lazy("suites_interface", "interface_xml"),

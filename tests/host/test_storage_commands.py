@@ -65,11 +65,11 @@ def test_volumes_on_devices_are_raw() -> None:
 
 def test_commas_separate_nothing_in_values() -> None:
     [create, convert] = create_commands(image(LUKS, name="a,b"), qcow2(name="c,d"))
-    assert create[4:8] == ["--object", "secret,id=a,,b_encrypt0,file=/s,,1", "-o", "key-secret=a,,b_encrypt0"]
+    assert create[4:8] == ["--object", "secret,id=x612c62_encrypt0,file=/s,,1", "-o", "key-secret=x612c62_encrypt0"]
     assert create[8:] == ["/p/a,b", "977K"]  # a path as a word is a path; sizes are rounded up
     assert convert[-2:] == [
         "driver=qcow2,file.filename=/p/c,,d",
-        "driver=luks,file.filename=/p/a,,b,key-secret=a,,b_encrypt0",
+        "driver=luks,file.filename=/p/a,,b,key-secret=x612c62_encrypt0",
     ]
 
 

@@ -5,6 +5,7 @@ Sizes of the model are bytes.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ _LEGACY_FORMATS = (EncryptionFormat.DEFAULT, EncryptionFormat.QCOW)
 _OLD_COMPAT = "0.10"
 _COMPAT = "1.1"
 _SECTOR = 512
+#: What QEMU takes as the name of an object.
+_IDENTIFIER = re.compile("[A-Za-z][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +88,9 @@ class Image:
 
     @property
     def key(self) -> str:
-        """Identifier of the passphrase."""
-        return f"{self.volume.name}_encrypt0"
+        """Identifier of the passphrase; names that make none for QEMU are written as hexadecimal digits."""
+        name = self.volume.name
+        return f"{name if _IDENTIFIER.fullmatch(name) else 'x' + name.encode().hex()}_encrypt0"
 
     @property
     def _option_prefix(self) -> str:
@@ -97,13 +101,13 @@ class Image:
         if self.target.encryption is None:
             return []
         assert self.secret is not None  # checked by the commands
-        return ["--object", f"secret,id={_escaped(self.key)},file={_escaped(self.secret)}"]
+        return ["--object", f"secret,id={self.key},file={_escaped(self.secret)}"]
 
     def key_option(self) -> list[str]:
         """The option that names the passphrase."""
         if self.target.encryption is None:
             return []
-        return [f"{self._option_prefix}key-secret={_escaped(self.key)}"]
+        return [f"{self._option_prefix}key-secret={self.key}"]
 
     def encryption_options(self) -> list[str]:
         """``-o`` words of an image that is made encrypted."""
