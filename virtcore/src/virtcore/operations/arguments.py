@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from virtcore.operations.declare import Operation
 
-__all__ = ["Check", "checks_of", "refuse_keys", "require"]
+__all__ = ["Check", "checks_of", "key_check", "require"]
 
 #: Takes an argument, and raises when it cannot be one.
 Check: TypeAlias = Callable[[object], None]
@@ -59,17 +59,6 @@ def _encodable(value: str) -> bool:
     return True
 
 
-def refuse_keys(keys: Sequence[str], values: Mapping[str, object]) -> None:
-    """Refuse keys of which not exactly one is given; parts of one key are separated by spaces.
-
-    :raises InvalidArg: none is given, more than one, or one in part.
-    """
-    given = [name for key in keys for name in key.split() if values.get(name) is not None]
-    if " ".join(given) not in keys:
-        shown = [" with ".join(key.split()) for key in keys]
-        raise InvalidArg(f"exactly one of {', '.join(shown[:-1])} and {shown[-1]} is to be given")
-
-
 def require(value: object, types: tuple[type, ...], name: str, expected: str) -> None:
     """Refuse an argument of another type.
 
@@ -84,6 +73,24 @@ def checks_of(operation: Operation) -> list[tuple[int, Check]]:
     """Positions of arguments, without the driver, and what checks them."""
     parameters = list(operation.signature.parameters.values())[1:]
     return [(at, check) for at, one in enumerate(parameters) if (check := _check_of(operation, one)) is not None]
+
+
+def key_check(operation: Operation) -> Callable[[Sequence[object]], None] | None:
+    """What checks all arguments together: that exactly one key is given."""
+    keys, names = operation.keys, list(operation.signature.parameters)[1:]
+    if not keys:
+        return None
+    whole = {frozenset(names.index(part) for part in key.split()) for key in keys}
+    places = frozenset[int]().union(*whole)
+    shown = [" with ".join(key.split()) for key in keys]
+    message = f"exactly one of {', '.join(shown[:-1])} and {shown[-1]} is to be given"
+
+    def check(args: Sequence[object]) -> None:
+        given = {at for at, one in enumerate(args) if one is not None and at in places}
+        if given not in whole:
+            raise InvalidArg(message)
+
+    return check
 
 
 def _check_of(operation: Operation, parameter: Parameter) -> Check | None:

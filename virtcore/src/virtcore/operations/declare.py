@@ -66,6 +66,7 @@ class Operation:
 
     __slots__ = (
         "_checks",
+        "_key_check",
         "abortable",
         "family",
         "function",
@@ -100,6 +101,7 @@ class Operation:
         self.keys = keys
         self.service: str | None = None
         self._checks: list[tuple[int, Callable[[object], None]]] | None = None
+        self._key_check: Callable[[tuple[object, ...]], None] | None = None
 
     def check_arguments(self, args: tuple[object, ...]) -> None:
         """Refuse what the declaration does not allow (:mod:`virtcore.operations.arguments`).
@@ -108,17 +110,15 @@ class Operation:
         :raises InvalidArg: one has the wrong type, or a value that libvirt's functions could not be given.
         """
         if self._checks is None:
-            from virtcore.operations.arguments import checks_of
+            from virtcore.operations.arguments import checks_of, key_check
 
-            self._checks = checks_of(self)
+            self._checks, self._key_check = checks_of(self), key_check(self)
         given = len(args)
         for index, check in self._checks:
             if index < given:
                 check(args[index])
-        if self.keys:
-            from virtcore.operations.arguments import refuse_keys
-
-            refuse_keys(self.keys, dict(zip(list(self.signature.parameters)[1:], args, strict=False)))
+        if self._key_check is not None:
+            self._key_check(args)
 
     @property
     def face_name(self) -> str:
