@@ -47,6 +47,7 @@ ADAPTERS: dict[str, Adapter] = {
     "qemu-caps": lazy("suites_qemu_capabilities", "qemu_caps"),
     "qemu-caps-to-capabilities": lazy("suites_qemu_capabilities", "qemu_caps_to_capabilities"),
     "domain-capabilities": lazy("suites_qemu_capabilities", "domain_capabilities"),
+    "qemu-migration-cookie": lazy("suites_qemu_domain", "qemu_migration_cookie"),
     "qemu-status-xml": lazy("suites_qemu_domain", "qemu_status_xml"),
     "qemu-active-xml": lazy("suites_qemu_domain", "qemu_active_xml"),
     "qemu-domain-xml": lazy("suites_qemu_domain", "qemu_domain_xml"),

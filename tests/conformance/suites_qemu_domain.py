@@ -13,10 +13,11 @@ from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.model import GIC, EmulatorCapabilities
 from virt_qemu.capabilities.replies import Replies
 from virt_qemu.firmware import FirmwareCatalog
+from virt_qemu.migration_cookie import CookieFeature, bitmap_mapping, cookie_of, format_cookie, load_cookie
 from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.audio import HostAudio
-from virt_qemu.status import StatusFolders, format_status, load_status, status_flags
+from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import format_domain, load_domain
 from virtcore.model.domain.rules import ParseFlag
@@ -96,10 +97,36 @@ def qemu_active_xml(case: Any) -> dict[str, str]:
     }
 
 
-def qemu_status_xml(case: Any) -> str:
-    """A status file, read and written."""
-    arch = Arch(case.params["host_arch"])
+def _status(case: Any, role: str) -> tuple[DomainStatus, QemuRules, Arch]:
+    arch = Arch(case.params.get("host_arch", "x86_64"))
     emulator = EmulatorCapabilities(binary="", arch=arch, version=0, package="", flags=frozenset(), accelerators={})
     rules = QemuRules(lambda arch: None, lambda path: emulator)
     context = rules.context(status_flags(), arch=arch, security_model="none")
-    return format_status(load_status(case.text("xml"), rules, context, _FOLDERS))
+    return load_status(case.text(role), rules, context, _FOLDERS), rules, arch
+
+
+def qemu_status_xml(case: Any) -> str:
+    """A status file, read and written."""
+    return format_status(_status(case, "xml")[0])
+
+
+def qemu_migration_cookie(case: Any) -> Any:
+    """What a running guest's host tells the other side; or a cookie, read and written."""
+    params = case.params
+    status, rules, arch = _status(case, "status")
+    if params["op"] == "domain to cookie":
+        features = [feature for feature in CookieFeature if feature not in params["exclude"]]
+        cookie = cookie_of(status, host_name=params["hostname"], host_uuid=params["host_uuid"], features=features)
+        return dict.fromkeys(("source", "destination"), format_cookie(cookie))
+    flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE_MIGRATION | ParseFlag.SKIP_VALIDATE
+    context = rules.context(flags, arch=arch, security_model="none")
+    domain = status.domain
+    assert domain.name is not None
+    assert domain.uuid is not None
+    cookie = load_cookie(
+        case.text("cookie"), rules, context, name=domain.name, uuid=domain.uuid, host_uuid=params["host_uuid"]
+    )
+    mapping = bitmap_mapping(cookie, domain)
+    cookie.host_name, cookie.host_uuid = params["hostname"], params["host_uuid"]
+    xml = format_cookie(cookie)
+    return {"xml": xml, "migparams": {"block-bitmap-mapping": mapping}} if mapping else xml
