@@ -63,6 +63,7 @@ def _qemu(case: Any) -> str:
     probes = Replies.recorded(Path(case.resolve(params["caps"])).read_text(encoding="utf-8"))
     emulator = derive(params["emulator"], *probes, hvf=params["variant"] == "+hvf")
     machine = emulator.canonical_machine(params["machine"]) if params["machine"] else emulator.default_machine()
+    assert machine is not None
     facts = json.loads(Path(case.resolve("common/qemu-host.json")).read_text(encoding="utf-8"))
     root = Path(case.resolve("common/qemu-firmware"))
     config = None if params["privileged"] else root / "home/user/.config"

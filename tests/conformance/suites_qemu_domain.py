@@ -41,7 +41,7 @@ def _recorded(path: str, binary: str, without_aliases: bool) -> EmulatorCapabili
         for accelerator in capabilities.accelerators.values():
             for machine in list(accelerator.machines):
                 if machine.alias is not None:
-                    accelerator.machines.append(attrs.evolve(machine, alias=None, default=False))
+                    accelerator.machines.append(attrs.evolve(machine, alias=None, default=False))  # type: ignore[misc]
                     machine.name, machine.alias = machine.alias, None
     return capabilities
 

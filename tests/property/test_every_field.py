@@ -194,7 +194,7 @@ def test_every_field_survives() -> None:
             for mode in MODES:
                 try:
                     written = format(parse(text, cls), mode)
-                    again = parse(written, cls)
+                    again: object = parse(written, cls)
                 except VirtError:
                     continue
                 if format(again, mode) == written:

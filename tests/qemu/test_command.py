@@ -62,6 +62,9 @@ class Host:
     def listen(self, path: str) -> int:
         return self._open("listen", path)
 
+    def vhost_scsi(self) -> int:
+        return self._open("vhost-scsi", "")
+
     def output(self, path: str, append: bool) -> int:
         return self._open("append" if append else "write", path)
 

@@ -135,7 +135,7 @@ def test_each_permission_is_needed(play: Any) -> None:
                 if right.argument is not None:
                     fields = codec(row.program, row.args or "").fields
                     wire[fields.index(right.argument[0])] = right.argument[1]
-                decides.denied = lambda request, right=right: (request.object, request.permission) == right[:2]
+                decides.denied = lambda request, right=right: (request.object, request.permission) == right[:2]  # type: ignore[misc]
                 driver.calls.clear()
                 error = await call(peer, row, *wire)
                 assert error == (ACCESS_DENIED, "access denied"), (row.name, right, error)
@@ -159,8 +159,10 @@ def test_lists_have_nothing_that_is_not_to_be_seen(play: Any) -> None:
             decides.denied = lambda request: False
             assert await call(peer, row, *arguments_of(row, 0)) is None, row.name
             full = peer.result
-            decides.denied = lambda request, row=row: any(
-                (request.object, request.permission) == right[:2] for right in row.filters
+            decides.denied = (
+                lambda request, row=row: any(  # type: ignore[misc]
+                    (request.object, request.permission) == right[:2] for right in row.filters
+                )
             )
             assert await call(peer, row, *arguments_of(row, 0)) is None, row.name
             assert all(part in (0, []) for part in peer.result), (row.name, peer.result)

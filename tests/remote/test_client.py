@@ -470,7 +470,7 @@ def test_we_ask_whether_the_daemon_lives(tmp_path: Path) -> None:
         await asyncio.sleep(0.3)
         assert await ends.call("connection_is_alive"), "it answers"
         (client,) = ends.clients
-        client.endpoint.daemon.keepalive.remove(client)
+        client.endpoint.daemon.keepalive.remove(client)  # type: ignore[attr-defined]
         client.data_received = lambda data: None  # type: ignore[method-assign]
         reasons: list[Event] = []
         ends.session.subscribe(reasons.append, (ConnectionClosedEvent,))

@@ -35,7 +35,7 @@ from virtcore.operations.procedures import procedure, program
 from virtcore.operations.wire.codec import codec
 from virtcore.types import DomainRef
 
-FILES = Path(__import__("virt_remote").__file__).parent / "files"
+FILES = Path(str(__import__("virt_remote").__file__)).parent / "files"
 
 
 def where(root: Path, name: str = "libvirt-sock") -> str:
