@@ -22,6 +22,9 @@ _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/bin", "HOME": "/home/test", "USER": "te
 class _Host:
     """The host of the corpus: descriptor numbers and devices of ``common/qemu-host.json``."""
 
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
     def listen(self, path: str) -> int:
         return 1729
 
@@ -62,6 +65,9 @@ class _Host:
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
         return 6789, 42 if auto or cid is None else cid
 
+    def secret(self, reference: Any) -> bytes:
+        return self._secret
+
     def is_cdrom(self, path: str) -> bool:
         return path == "/dev/cdrom"
 
@@ -95,6 +101,8 @@ def _settings(case: Any) -> HostSettings:
         spice_password=True,
         chardev_tls=directory("chardevTLS", "chardevTLSx509certdir"),
         nodes=CpuSet.parse(facts["auto_nodeset"]),
+        vnc_tls_secret=driver.get("vncTLSx509secretUUID"),
+        chardev_tls_secret=driver.get("chardevTLSx509secretUUID"),
         passt_folder=driver["passtStateDir"],
         auto_nodeset=CpuSet.parse(facts["auto_nodeset"]),
     )
@@ -135,7 +143,9 @@ def qemu_argv(case: Any) -> list[str]:
     builder = Builder(
         domain=domain,
         capabilities=capabilities,
-        resources=_Host(),
+        resources=_Host(_facts(case)["secret_value"]),
+        key=bytes(range(32)),
+        random=lambda count: bytes(range(count)),
         state_folder=folder,
         monitor=1729,
         privileged=True,

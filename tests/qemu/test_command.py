@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from virt_qemu.capabilities.model import Accelerator, EmulatorCapabilities, Machine
 from virt_qemu.command import Builder, build
 from virt_qemu.command.line import escape
+from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.aliases import assign_aliases
+from virt_qemu.sealing import seal
 from virt_qemu.start_limits import refuse_unstartable
 from virt_qemu.variables import prepare_variables
 from virtcore.errors import ConfigUnsupported, SystemError
@@ -87,11 +91,13 @@ def loaded(devices: str = "", *, rest: str = "", os: str = "", name: str = "g", 
     return load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
 
 
-def command(devices: str = "", *, host: Host | None = None, **parts: str):
+def command(devices: str = "", *, host: Host | None = None, key: bytes | None = None, **parts: str):
     """Options of a small guest as (option, value) pairs."""
     domain, known = loaded(devices, **parts), capabilities()
     assign_aliases(domain)
-    builder = Builder(domain=domain, capabilities=known, resources=host or Host(), state_folder="/run/g", monitor=3)
+    builder = Builder(
+        domain=domain, capabilities=known, resources=host or Host(), state_folder="/run/g", monitor=3, key=key
+    )
     argv = build(builder, {"PATH": "/bin"})
     assert argv[0] == "/bin/qemu"
     assert builder.environment["LC_ALL"] == "C"
@@ -260,3 +266,30 @@ def test_variables_are_made_from_their_template(tmp_path):
     template.unlink()
     with pytest.raises(SystemError):
         prepare_variables(domain)
+
+
+def test_secrets_are_sealed_and_never_spelled():
+    key, vector = bytes(range(32)), bytes(range(100, 116))
+    sealed = base64.b64decode(seal(key, vector, b"open sesame 16 b"))
+    opened = Cipher(algorithms.AES(key), modes.CBC(vector)).decryptor().update(sealed)
+    assert opened == b"open sesame 16 b" + bytes([16]) * 16
+    disk = """<disk type='network'><source protocol='https' name='x'><host name='h'/>
+    <cookies><cookie name='session'>hidden</cookie></cookies></source><target dev='vda'/></disk>"""
+    pairs = command(disk, key=key)
+    secret = next(json.loads(value) for option, value in pairs if option == "-object" and "httpcookie" in value)
+    opened = Cipher(algorithms.AES(key), modes.CBC(base64.b64decode(secret["iv"]))).decryptor()
+    assert opened.update(base64.b64decode(secret["data"])).startswith(b"session=hidden")
+    assert not any(value is not None and "hidden" in value for _, value in pairs)
+    with pytest.raises(ConfigUnsupported):
+        command(disk)
+
+
+def test_properties_that_the_user_gives_a_device():
+    register()
+    override = """<qemu:override xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:device alias='ua-d'>
+    <qemu:frontend><qemu:property name='serial' type='remove'/><qemu:property name='x' type='signed' value='-3'/>
+    </qemu:frontend></qemu:device></qemu:override>"""
+    disk = """<disk type='file'><source file='/x'/><target dev='vda'/><serial>s</serial><alias name='ua-d'/></disk>"""
+    found = devices_of(command(disk, rest=override))["ua-d"]
+    assert found["x"] == -3
+    assert "serial" not in found

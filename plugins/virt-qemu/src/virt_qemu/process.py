@@ -42,6 +42,7 @@ def command_for(guest: Guest, domain: Domain, resources: HostResources, privileg
         state_folder=str(guest.folder),
         monitor=resources.listen(str(guest.folder / "monitor.sock")),
         privileged=privileged,
+        key=(guest.folder / "master-key.aes").read_bytes(),
     )
     argv = build(builder, os.environ)
     return Command(

@@ -16,6 +16,7 @@ from virtcore.errors import InternalError, SystemError
 if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import SCSIAdapterSource
     from virtcore.model.domain.interface import Interface
+    from virtcore.model.storage.secret import SecretReference
 
 __all__ = ["HostResources", "bind_socket", "connect_socket"]
 
@@ -160,6 +161,10 @@ class HostResources:
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
         """Take an address for a guest's socket; not done yet."""
         raise unsupported("opening a vsock device")
+
+    def secret(self, reference: SecretReference) -> bytes:
+        """The value of a secret the host keeps; not asked for yet."""
+        raise unsupported("a secret")
 
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""

@@ -40,6 +40,8 @@ def refuse_unstartable(domain: Domain) -> None:
         raise unsupported("handing a host device over to a guest")
     if devices.leases:
         raise unsupported("a lease")
+    if domain.launch_security is not None:
+        raise unsupported("launch security")
     if devices.vsock is not None:
         raise unsupported("opening a vsock device")
     for disk in devices.disks:

@@ -24,12 +24,13 @@ from virt_qemu.command import (
     networks,
     numa,
     peripherals,
+    security,
 )
 from virt_qemu.command.line import Builder, HostSettings, Resources, on_off, unsupported
 from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
 from virtcore.model.domain import Domain
 from virtcore.model.domain.disk import DiskDevice
-from virtcore.model.domain.os import BootDevice, SMBIOSMode
+from virtcore.model.domain.os import BootDevice
 
 __all__ = ["Builder", "HostSettings", "Resources", "boot_indexes", "build", "incoming_uri"]
 
@@ -58,13 +59,37 @@ def boot_indexes(domain: Domain) -> dict[int, int]:
 
 
 def _refuse_missing(domain: Domain) -> None:
-    assert domain.os is not None
-    if domain.os.smbios not in (None, SMBIOSMode.NONE, SMBIOSMode.EMULATE) or domain.sysinfo:
-        raise unsupported("SMBIOS information")
-    if domain.launch_security is not None:
-        raise unsupported("launch security")
     if domain.throttle_groups:
         raise unsupported("a throttle group")
+
+
+#: What the user wants to happen -> what QEMU does about deprecated input.
+_REACTIONS = {"omit": ("hide", "accept"), "reject": ("hide", "reject"), "crash": ("hide", "crash")}
+
+
+def _deprecation(builder: Builder) -> None:
+    """What QEMU does when it is used in a deprecated way."""
+    wanted = find(builder.domain, QemuDeprecation)
+    reaction = _REACTIONS.get(wanted.behavior or "") if wanted is not None else None
+    if reaction is not None:
+        builder.json("-compat", {"deprecated-output": reaction[0], "deprecated-input": reaction[1]})
+
+
+def _overrides(domain: Domain) -> dict[str, dict[str, object]]:
+    """Properties of devices that the user gives them, by alias; None for those taken away."""
+    override = find(domain, QemuOverride)
+    found: dict[str, dict[str, object]] = {}
+    for device in override.devices if override is not None else ():
+        changes = found.setdefault(device.alias, {})
+        for change in device.frontend.properties if device.frontend is not None else ():
+            value = change.value or ""
+            if change.type == "remove":
+                changes[change.name] = None
+            elif change.type == "bool":
+                changes[change.name] = value == "true"
+            else:
+                changes[change.name] = int(value, 0) if change.type in ("signed", "unsigned") else value
+    return found
 
 
 def _uuid(builder: Builder) -> None:
@@ -84,11 +109,6 @@ def _monitor(builder: Builder) -> None:
 
 def _user_words(builder: Builder) -> None:
     """What the user adds to the command line, as it is."""
-    if find(builder.domain, QemuOverride) is not None:
-        raise unsupported("an override of device properties")
-    deprecation = find(builder.domain, QemuDeprecation)
-    if deprecation is not None and deprecation.behavior not in (None, "none"):
-        raise unsupported("a reaction to deprecated options")
     words = find(builder.domain, QemuCommandLine)
     if words is not None:
         builder.add(*(argument.value for argument in words.arguments))
@@ -151,6 +171,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     assert domain.devices is not None
     assert domain.devices.emulator is not None
     _refuse_missing(domain)
+    builder.overrides = _overrides(domain)
     boot = boot_indexes(domain)
     if builder.incoming is None:
         # A guest that runs elsewhere has the memory it has.
@@ -160,6 +181,8 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     builder.add(domain.devices.emulator)
     steps: tuple[Callable[[Builder], None], ...] = (
         machine.add_name,
+        _deprecation,
+        machine.add_start,
         firmware.add_flash,
         machine.add_machine,
         machine.add_accelerator,
@@ -169,6 +192,8 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         machine.add_processors,
         numa.add_numa,
         _uuid,
+        security.add_smbios,
+        security.add_firmware_config,
         _display,
         _monitor,
         machine.add_clock,
@@ -204,6 +229,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         peripherals.add_nvram,
         peripherals.add_generation_id,
         peripherals.add_vmcoreinfo,
+        security.add_launch_security,
         _user_words,
         _sandbox,
         devices.add_panics,

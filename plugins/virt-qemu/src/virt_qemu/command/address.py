@@ -31,9 +31,18 @@ from virtcore.model.domain.controller import (
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.address import Device
-    from virtcore.model.domain.disk import VirtioOptions
+    from virtcore.model.domain.disk import IOThreadMapping, VirtioOptions
 
-__all__ = ["controller_alias", "device_address", "index_of", "place", "scsi_address", "virtio", "virtio_options"]
+__all__ = [
+    "controller_alias",
+    "device_address",
+    "index_of",
+    "place",
+    "scsi_address",
+    "thread_mapping",
+    "virtio",
+    "virtio_options",
+]
 
 #: SCSI controllers whose devices have a number and no unit.
 _ONE_ID_SCSI = (
@@ -182,3 +191,14 @@ def virtio_options(options: VirtioOptions | None) -> dict[str, object]:
         "packed": options.packed,
         "page-per-vq": options.page_per_vq,
     }
+
+
+def thread_mapping(threads: list[IOThreadMapping]) -> list[dict[str, object]] | None:
+    """Which thread serves which queues; those that are not named are spread over all."""
+    if not threads:
+        return None
+    mapped: list[dict[str, object]] = []
+    for thread in threads:
+        queues = list(thread.queues)
+        mapped.append({"iothread": f"iothread{thread.id}"} | ({"vqs": queues} if queues else {}))
+    return mapped

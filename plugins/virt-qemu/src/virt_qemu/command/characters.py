@@ -142,19 +142,25 @@ def _tcp(builder: Builder, source: TCPChardev, alias: str) -> dict[str, object]:
             "wait": False if bind else None,
         }
         | _reconnect(builder, source.source.reconnect)
-        | _tls(builder, f"objchar{alias}_tls0", tls, bind)
+        | _tls(builder, alias, tls, bind)
     )
 
 
-def _tls(builder: Builder, name: str, wanted: bool, server: bool) -> dict[str, object]:
+def _tls(builder: Builder, alias: str, wanted: bool, server: bool) -> dict[str, object]:
     """Certificates for a connection, if it is to have some."""
     if not wanted:
         return {}
-    folder = builder.host.chardev_tls
+    folder, name = builder.host.chardev_tls, f"objchar{alias}_tls0"
     if folder is None:
         raise ConfigUnsupported("TLS for character devices is not configured")
     # A client always looks who it talks to.
-    builder.tls_credentials(name, folder, server=server, verify=builder.host.chardev_tls_verify if server else True)
+    builder.tls_credentials(
+        name,
+        folder,
+        server=server,
+        verify=builder.host.chardev_tls_verify if server else True,
+        secret=(f"char{alias}-secret0", builder.host.chardev_tls_secret),
+    )
     return {"tls-creds": name}
 
 

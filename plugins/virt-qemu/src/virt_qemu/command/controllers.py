@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import index_of, place, virtio
+from virt_qemu.command.address import index_of, place, thread_mapping, virtio
 from virt_qemu.command.line import Builder, on_off, unsupported
 from virt_qemu.command.machine import is_q35
 from virtcore.errors import ConfigUnsupported, InternalError
@@ -191,12 +191,11 @@ def _scsi(controller: SCSIController) -> dict[str, object]:
     driver = controller.driver
     if controller.model in _VIRTIO_SCSI:
         model = None if controller.model is SCSIControllerModel.VIRTIO_SCSI else str(controller.model)
-        if driver is not None and driver.iothreads:
-            raise unsupported("mapping of queues to I/O threads")
         return virtio("virtio-scsi", controller, model, driver) | {
             "iothread": f"iothread{driver.iothread}" if driver is not None and driver.iothread else None,
             "id": controller.alias,
             "num_queues": driver.queues or None if driver is not None else None,
+            "iothread-vq-mapping": thread_mapping(driver.iothreads) if driver is not None else None,
             "cmd_per_lun": driver.cmd_per_lun or None if driver is not None else None,
             "max_sectors": driver.max_sectors or None if driver is not None else None,
             "ioeventfd": driver.ioeventfd if driver is not None else None,

@@ -79,12 +79,11 @@ def add_videos(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for video in devices.videos:
+        if video.model is None or video.model.type is VideoType.NONE:
+            continue
         if video.driver is not None and video.driver.name == "vhostuser":
             number = builder.resources.vhost_user_gpu(video.alias or "")
             builder.options("-chardev", "socket", {"id": f"chr-vu-{video.alias}", "fd": number})
-    for video in devices.videos:
-        if video.model is None or video.model.type is VideoType.NONE:
-            continue
         builder.device(_video(builder, video) | place(builder, video))
 
 

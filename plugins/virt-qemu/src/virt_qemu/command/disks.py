@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import controller_alias, place, scsi_address, virtio
+from virt_qemu.command.address import controller_alias, place, scsi_address, thread_mapping, virtio
 from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.line import NULL, Builder, unsupported
 from virt_qemu.command.machine import is_q35
@@ -15,11 +15,13 @@ from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.controller import IDEController, SATAController
 from virtcore.model.domain.disk import BackingStore, DiskBus, DiskCache, DiskDevice, DiskDiscard, DiskErrorPolicy
 from virtcore.model.domain.hostdev import SCSIHostdev
+from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
 from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, VhostUserSource
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk, DiskDriver
+    from virtcore.model.storage.secret import Auth, Encryption
     from virtcore.model.storage.source import Source
 
 __all__ = ["add_disks", "disk_path", "prepare_disks"]
@@ -117,8 +119,6 @@ def _add_image(builder: Builder, disk: Disk) -> str | None:
         raise unsupported("a transient disk")
     if disk.throttle_filters:
         raise unsupported("throttling of a disk")
-    if disk.encryption is not None or disk.source.encryption is not None:
-        raise unsupported("an encrypted image")
     if isinstance(disk.source, VhostUserSource):
         chardev: dict[str, object] = {"id": f"chr-vu-{disk.alias}", "path": disk.source.path}
         if disk.source.reconnect is not None and disk.source.reconnect.enabled:
@@ -139,6 +139,8 @@ def _add_image(builder: Builder, disk: Disk) -> str | None:
         below,
         cdrom=cdrom,
         floppy=floppy,
+        auth=disk.source.auth or disk.auth,
+        encryption=disk.source.encryption or disk.encryption,
         cache_size=driver.metadata_cache_max_size if driver is not None else None,
     )
     if driver is None or not driver.copy_on_read:
@@ -165,6 +167,8 @@ def _add_backing(builder: Builder, backing: BackingStore | None, driver: DiskDri
         driver,
         True,
         below,
+        auth=backing.source.auth,
+        encryption=backing.source.encryption,
         cache_size=backing.format.metadata_cache_max_size,
     )
 
@@ -180,10 +184,12 @@ def _add_layers(
     *,
     cdrom: bool = False,
     floppy: bool = False,
+    auth: Auth | None = None,
+    encryption: Encryption | None = None,
     cache_size: int | None = None,
 ) -> str:
-    if source.reservations is not None or source.data_store is not None or source.auth is not None:
-        raise unsupported("a reservation, data file or authentication of an image")
+    if source.reservations is not None or source.data_store is not None:
+        raise unsupported("a reservation or data file of an image")
     if isinstance(source, FileSource) and source.fdgroup is not None:
         raise unsupported("an image on passed descriptors")
     common: dict[str, object] = {"read-only": readonly}
@@ -200,14 +206,28 @@ def _add_layers(
         if driver.cache in _CACHES:
             _, direct, no_flush = _CACHES[driver.cache]
             cache = {"cache": {"direct": direct, "no-flush": no_flush}}
-    storage = source_properties(builder, source, floppy=floppy, cdrom=cdrom, writable=not readonly)
+    by_server = encryption is not None and encryption.engine is EncryptionEngine.LIBRBD
+    plain = image_format is StorageFormat.RAW and not builder.raw_layers and (encryption is None or by_server)
+    top = f"libvirt-{number}-{'storage' if plain else 'format'}"
+    encrypt = _encrypt(builder, encryption, top) if encryption is not None and by_server else None
+    storage = source_properties(
+        builder,
+        source,
+        node=f"libvirt-{number}-storage",
+        floppy=floppy,
+        cdrom=cdrom,
+        writable=not readonly,
+        auth=auth,
+        encrypt=encrypt,
+    )
+    if encryption is not None and not by_server:
+        encrypt = _encrypt(builder, encryption, top)
     local = isinstance(source, FileSource | BlockSource)
     storage |= {
         "aio": str(driver.io) if local and driver is not None and driver.io is not None else None,
         "node-name": f"libvirt-{number}-storage",
     }
     node, relaxed = f"libvirt-{number}-storage", {"auto-read-only": True, "discard": "unmap"} | cache
-    plain = image_format is StorageFormat.RAW and not builder.raw_layers
     for part in source.slices:
         builder.json("-blockdev", storage | relaxed)
         storage = {"driver": "raw", "file": node, "offset": part.offset, "size": part.size}
@@ -220,6 +240,11 @@ def _add_layers(
     builder.json("-blockdev", storage | relaxed)
     layer: dict[str, object] = {"node-name": f"libvirt-{number}-format"} | common | cache
     layer["driver"] = _FORMATS.get(image_format, str(image_format))
+    if encrypt is not None and not by_server:
+        if image_format is StorageFormat.RAW:
+            layer |= {"driver": "luks", "key-secret": encrypt["key-secret"]}
+        else:
+            layer["encrypt"] = encrypt
     if image_format is StorageFormat.QCOW2:
         layer["cache-size"] = cache_size or None
         layer["discard-no-unref"] = driver.discard_no_unref if driver is not None else None
@@ -228,6 +253,15 @@ def _add_layers(
         layer["backing"] = below
     builder.json("-blockdev", layer)
     return f"libvirt-{number}-format"
+
+
+def _encrypt(builder: Builder, encryption: Encryption, node: str) -> dict[str, object]:
+    """How an image is encrypted, and the secret that opens it."""
+    if len(encryption.secrets) != 1:
+        raise unsupported("several secrets of an encrypted image")
+    key = builder.secret(f"{node}-encryption-secret0", encryption.secrets[0])
+    name = "aes" if encryption.format is EncryptionFormat.QCOW else str(encryption.format)
+    return {"format": name, "key-secret": key}
 
 
 def _drive_address(builder: Builder, disk: Disk, bus: DiskBus) -> dict[str, object]:
@@ -324,8 +358,6 @@ def _virtio_properties(builder: Builder, disk: Disk) -> dict[str, object]:
     props = virtio("virtio-blk", disk, disk.model, driver)
     if driver is None:
         return props | {"scsi": scsi}
-    if driver.iothreads:
-        raise unsupported("mapping of queues to I/O threads")
     return props | {
         "iothread": f"iothread{driver.iothread}" if driver.iothread else None,
         "ioeventfd": driver.ioeventfd,
@@ -333,6 +365,7 @@ def _virtio_properties(builder: Builder, disk: Disk) -> dict[str, object]:
         "scsi": scsi,
         "num-queues": driver.queues or None,
         "queue-size": driver.queue_size or None,
+        "iothread-vq-mapping": thread_mapping(driver.iothreads),
     }
 
 

@@ -75,7 +75,13 @@ def _add_vnc(builder: Builder, graphics: VNCGraphics) -> None:
     if graphics.passwd is not None or host.vnc_password:
         words.append("password=on")  # itself it is told the monitor, where nobody sees it
     if host.vnc_tls:
-        builder.tls_credentials("vnc-tls-creds0", host.vnc_tls, server=True, verify=host.vnc_tls_verify)
+        builder.tls_credentials(
+            "vnc-tls-creds0",
+            host.vnc_tls,
+            server=True,
+            verify=host.vnc_tls_verify,
+            secret=("vnc-tls-creds0-secret0", host.vnc_tls_secret),
+        )
         words.append("tls-creds=vnc-tls-creds0")
     if host.vnc_sasl:
         builder.environment["SASL_CONF_PATH"] = host.vnc_sasl

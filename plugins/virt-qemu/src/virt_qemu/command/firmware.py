@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from virt_qemu.command.line import NULL, Builder, unsupported
+from typing import TYPE_CHECKING
+
+from virt_qemu.command.line import NULL, Builder
+from virt_qemu.command.storage import source_properties
 from virtcore.model.domain.os import LoaderType
 from virtcore.model.storage.source import FileSource, StorageFormat
+
+if TYPE_CHECKING:
+    from virtcore.model.storage.source import Source
 
 __all__ = ["add_firmware", "add_flash", "flash_words"]
 
@@ -16,21 +22,12 @@ def _in_flash(builder: Builder) -> bool:
     return os is not None and os.loader is not None and os.loader.type is LoaderType.PFLASH
 
 
-def _variables(builder: Builder) -> tuple[str, StorageFormat] | None:
+def _variables(builder: Builder) -> tuple[Source, StorageFormat] | None:
     os = builder.domain.os
     nvram = os.nvram if os is not None else None
     if nvram is None or (nvram.path is None and nvram.source is None):
         return None
-    path = nvram.path
-    if nvram.source is not None:
-        if not isinstance(nvram.source, FileSource):
-            raise unsupported("firmware variables that are not in a file")
-        path = nvram.source.file
-    return path or "", nvram.format or StorageFormat.RAW
-
-
-def _has_layer(builder: Builder, image_format: StorageFormat) -> bool:
-    return image_format is not StorageFormat.RAW
+    return nvram.source or FileSource(file=nvram.path), nvram.format or StorageFormat.RAW
 
 
 def add_flash(builder: Builder) -> None:
@@ -60,8 +57,11 @@ def add_flash(builder: Builder) -> None:
     variables = _variables(builder)
     if variables is None:
         return
-    path, image_format = variables
-    node = {"driver": "file", "filename": path, "node-name": "libvirt-pflash1-storage"}
+    source, image_format = variables
+    name = "libvirt-pflash1-storage"
+    node = source_properties(builder, source, node=name, floppy=False, cdrom=False, writable=True, auth=source.auth) | {
+        "node-name": name
+    }
     if image_format is StorageFormat.RAW and not _raw_layer(builder):
         builder.json("-blockdev", node | {"read-only": False})
         return

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from virt_qemu.sealing import BLOCK, seal
 from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.storage.secret import SecretReference
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -69,6 +73,9 @@ class Resources(Protocol):
         :param auto: any free address will do.
         """
 
+    def secret(self, reference: SecretReference) -> bytes:
+        """The value of a secret the host keeps."""
+
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""
 
@@ -83,6 +90,7 @@ class HostSettings:
     :ivar passt_folder: where passt's sockets are.
     :ivar nodes: the host's NUMA nodes; None where it is not known which there are.
     :ivar vnc_tls: folder of certificates for VNC; None without TLS. Likewise for SPICE and character devices.
+    :ivar vnc_tls_secret: UUID of the secret that opens VNC's key. Likewise for character devices.
     :ivar vnc_tls_verify: whether VNC's clients must have a certificate.
     :ivar vnc_sasl: folder of SASL's configuration for VNC; None without SASL. Likewise for SPICE.
     :ivar vnc_password: whether VNC has a password where the guest's says none. Likewise for SPICE.
@@ -101,6 +109,8 @@ class HostSettings:
     passt_folder: str = "/var/run/libvirt/qemu/passt"
     nodes: frozenset[int] | None = None
     chardev_tls: str | None = None
+    vnc_tls_secret: str | None = None
+    chardev_tls_secret: str | None = None
     chardev_tls_verify: bool = True
 
     def default_hugepage(self) -> int:
@@ -131,9 +141,12 @@ class Builder:
     :ivar state_folder: the guest's own folder on the host (sockets, keys).
     :ivar monitor: number of the descriptor the monitor listens on.
     :ivar privileged: whether the host's administrator runs it.
+    :ivar key: the guest's key for secrets, 32 bytes.
+    :ivar random: gives random bytes.
     :ivar host: how the host is arranged for guests.
     :ivar incoming: where QEMU takes its state from instead of booting.
     :ivar now: the time, in the host's zone.
+    :ivar overrides: alias of a device -> properties the user gives it; None takes one away.
     :ivar hostdev_nodes: number of the node of every SCSI device of the host, by ``id()``.
     :ivar master_key: whether the state folder holds a key for secrets.
     """
@@ -145,11 +158,14 @@ class Builder:
     monitor: int
     privileged: bool = False
     master_key: bool = True
+    key: bytes | None = field(default=None, repr=False)
+    random: Callable[[int], bytes] = os.urandom
     host: HostSettings = field(default_factory=HostSettings)
     argv: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     incoming: str | None = None
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
+    overrides: dict[str, dict[str, object]] = field(default_factory=dict)
     hostdev_nodes: dict[int, int] = field(default_factory=dict)
     _sets: int = 0
 
@@ -173,8 +189,14 @@ class Builder:
         """What a device the guest boots from tells s390's loader; older machines are told it for the first one."""
         return wanted if place is not None and self.capabilities.has("virtio-ccw.loadparm") else None
 
-    def tls_credentials(self, name: str, folder: str, *, server: bool, verify: bool) -> None:
-        """Add certificates for an endpoint of TLS."""
+    def tls_credentials(
+        self, name: str, folder: str, *, server: bool, verify: bool, secret: tuple[str, str | None] = ("", None)
+    ) -> None:
+        """Add certificates for an endpoint of TLS.
+
+        :param secret: id, and UUID of the secret that opens the certificates' key, if it is locked.
+        """
+        locked = self.secret(secret[0], SecretReference(uuid=secret[1])) if secret[1] is not None else None
         self.object(
             {
                 "qom-type": "tls-creds-x509",
@@ -182,12 +204,36 @@ class Builder:
                 "dir": folder,
                 "endpoint": "server" if server else "client",
                 "verify-peer": verify,
+                "passwordid": locked,
             }
         )
 
     def auth_secret(self, name: str, auth: Auth) -> str:
-        """Add a secret by which the guest's storage is accessed; returns its id."""
-        raise unsupported("a secret")
+        """Add the secret by which an image's server knows the guest; returns its id."""
+        if auth.secret is None:
+            raise InternalError("authentication without a secret")
+        return self.secret(name, auth.secret)
+
+    def secret(self, name: str, reference: SecretReference) -> str:
+        """Add a secret that the host keeps; returns its id."""
+        return self.sealed(name, self.resources.secret(reference))
+
+    def sealed(self, name: str, value: bytes) -> str:
+        """Add a secret of this value; returns its id."""
+        if self.key is None:
+            raise unsupported("a secret")
+        vector = self.random(BLOCK)
+        self.object(
+            {
+                "qom-type": "secret",
+                "id": name,
+                "data": seal(self.key, vector, value),
+                "keyid": "masterKey0",
+                "iv": base64.b64encode(vector).decode(),
+                "format": "base64",
+            }
+        )
+        return name
 
     def add(self, *words: str) -> None:
         """Add words as they are."""
@@ -199,6 +245,9 @@ class Builder:
 
     def device(self, props: Props) -> None:
         """Add a device."""
+        changes = self.overrides.get(str(props.get("id")))
+        if changes is not None:
+            props = {**props, **changes}
         if self.capabilities.has("device.json+hotplug"):
             self.json("-device", props)
         else:

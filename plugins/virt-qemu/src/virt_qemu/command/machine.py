@@ -23,14 +23,20 @@ __all__ = [
     "add_name",
     "add_power",
     "add_processors",
+    "add_start",
 ]
 
 _TRACKS = {TimerTrack.GUEST: "vm", TimerTrack.WALL: "host", TimerTrack.REALTIME: "rt"}
 
 
 def add_name(builder: Builder) -> None:
-    """Name, paused start, key for secrets."""
-    builder.add("-name", f"guest={escape(builder.domain.name)},debug-threads=on", "-S")
+    """The guest's name, for the host's lists of processes."""
+    builder.add("-name", f"guest={escape(builder.domain.name)},debug-threads=on")
+
+
+def add_start(builder: Builder) -> None:
+    """That it waits to be let run, and its key for secrets."""
+    builder.add("-S")
     if builder.master_key:
         builder.object(
             {
@@ -100,6 +106,8 @@ def add_machine(builder: Builder) -> None:
     speaker = speaker_audio(builder)
     if speaker is not None:
         words.append(f"pcspk-audiodev={speaker}")
+    if domain.launch_security is not None:
+        words.append("confidential-guest-support=lsec0")
     words += flash_words(builder)
     if os.bios is not None and os.bios.useserial:
         words.append("graphics=off")

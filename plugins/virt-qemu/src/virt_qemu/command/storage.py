@@ -12,13 +12,15 @@ from virtcore.model.storage.source import (
     DirSource,
     FileSource,
     NetProtocol,
+    NetworkHost,
     NetworkSource,
     NVMeSource,
     SSHIdentity,
 )
 
 if TYPE_CHECKING:
-    from virtcore.model.storage.source import NetworkHost, Source
+    from virtcore.model.storage.secret import Auth
+    from virtcore.model.storage.source import Source
 
 __all__ = ["source_properties"]
 
@@ -37,10 +39,21 @@ _URLS = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS,
 
 
 def source_properties(
-    builder: Builder, source: Source, *, floppy: bool, cdrom: bool, writable: bool
+    builder: Builder,
+    source: Source,
+    *,
+    node: str,
+    floppy: bool,
+    cdrom: bool,
+    writable: bool,
+    auth: Auth | None = None,
+    encrypt: dict[str, object] | None = None,
 ) -> dict[str, object]:
     """The block driver that reads a source, and what it is told.
 
+    :param node: name it will have.
+    :param auth: how its server knows the guest.
+    :param encrypt: encryption that the server's library undoes.
     :param floppy: the guest sees a floppy disk.
     :param cdrom: the guest sees a CD-ROM drive and the image is raw.
     :param writable: the guest may write.
@@ -58,7 +71,7 @@ def source_properties(
             raise InternalError("an NVMe disk has no address")
         return {"driver": "nvme", "device": pci_name(source.address), "namespace": source.namespace}
     if isinstance(source, NetworkSource):
-        return _network(source)
+        return _network(builder, source, node, auth, encrypt)
     raise unsupported(f"an image of this kind ({type(source).__name__})")
 
 
@@ -72,15 +85,24 @@ def _server(source: NetworkSource, host: NetworkHost) -> dict[str, object]:
     return {"type": "inet", "host": host.name, "port": str(_port(source, host))}
 
 
-def _network(source: NetworkSource) -> dict[str, object]:
+def _network(
+    builder: Builder, source: NetworkSource, node: str, auth: Auth | None, encrypt: dict[str, object] | None
+) -> dict[str, object]:
     protocol, name = source.protocol, source.name or ""
-    if source.tls or source.cookies:
-        raise unsupported("TLS or cookies of an image on the network")
+    if source.tls:
+        raise unsupported("TLS of an image on the network")
+    key = builder.auth_secret(f"{node}-auth-secret0", auth) if auth is not None else None
+    user = auth.username if auth is not None else None
     if protocol is NetProtocol.RBD:
-        return _rbd(source, name)
-    if not source.hosts:
+        return _rbd(source, name) | {
+            "encrypt": encrypt,
+            "user": user,
+            "auth-client-required": ["cephx", "none"] if key is not None else None,
+            "key-secret": key,
+        }
+    if not source.hosts and protocol is not NetProtocol.ISCSI:
         raise InternalError(f"missing host for an image of protocol '{protocol}'")
-    host = source.hosts[0]
+    host = source.hosts[0] if source.hosts else NetworkHost()
     if protocol is NetProtocol.NBD:
         return {
             "driver": "nbd",
@@ -90,6 +112,8 @@ def _network(source: NetworkSource) -> dict[str, object]:
             "reconnect-delay": source.reconnect_delay or None,
         }
     if protocol is NetProtocol.ISCSI:
+        if len(source.hosts) != 1:
+            raise InternalError("iSCSI protocol accepts only one host")
         target, _, unit = name.partition("/")
         return {
             "driver": "iscsi",
@@ -97,6 +121,8 @@ def _network(source: NetworkSource) -> dict[str, object]:
             "target": target,
             "lun": int(unit or 0),
             "transport": "tcp",
+            "user": user,
+            "password-secret": key,
             "initiator-name": source.initiator,
         }
     if protocol is NetProtocol.GLUSTER:
@@ -106,7 +132,7 @@ def _network(source: NetworkSource) -> dict[str, object]:
     if protocol is NetProtocol.SSH:
         identity = source.identity
         server = {"host": host.name, "port": str(_port(source, host))}
-        user = identity.username if isinstance(identity, SSHIdentity) else None
+        user = identity.username if isinstance(identity, SSHIdentity) else user
         return {"driver": "ssh", "path": name, "server": server, "user": user}
     if protocol in _URLS:
         query = f"?{source.query}" if source.query else ""
@@ -114,11 +140,22 @@ def _network(source: NetworkSource) -> dict[str, object]:
         return {
             "driver": str(protocol),
             "url": f"{protocol}://{address}:{_port(source, host)}/{name.removeprefix('/')}{query}",
+            "username": user,
+            "password-secret": key,
             "sslverify": False if source.ssl_verify is False else None,
+            "cookie-secret": _cookies(builder, source, node),
             "readahead": source.readahead or None,
             "timeout": source.timeout or None,
         }
     raise unsupported(f"an image of protocol '{protocol}'")
+
+
+def _cookies(builder: Builder, source: NetworkSource, node: str) -> str | None:
+    """The cookies of a site are as good as a password."""
+    if not source.cookies:
+        return None
+    text = "; ".join(f"{cookie.name}={cookie.value or ''}" for cookie in source.cookies)
+    return builder.sealed(f"{node}-httpcookie-secret0", text.encode())
 
 
 def _rbd(source: NetworkSource, name: str) -> dict[str, object]:
