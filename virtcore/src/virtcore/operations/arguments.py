@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inspect import Parameter
 
     from virtcore.operations.declare import Operation
+    from virtcore.operations.signatures import Parameter
 
 __all__ = ["Check", "checks_of", "key_check", "require"]
 
@@ -71,7 +72,7 @@ def require(value: object, types: tuple[type, ...], name: str, expected: str) ->
 
 def checks_of(operation: Operation) -> list[tuple[int, Check]]:
     """Positions of arguments, without the driver, and what checks them."""
-    parameters = list(operation.signature.parameters.values())[1:]
+    parameters = list(operation.parameters.values())
     return [(at, check) for at, one in enumerate(parameters) if (check := _check_of(operation, one)) is not None]
 
 
@@ -201,7 +202,7 @@ def _width(operation: Operation, name: str) -> tuple[int, bool] | None:
         return None
     row = procedure(spelling.procedure)
     fields = type_record(row.program, row.args).split()[2:] if row.args else []
-    names = spelling.arguments or list(operation.signature.parameters)[1:]
+    names = spelling.arguments or list(operation.parameters)
     types = {ours: field.partition(":")[2] for ours, field in zip(names, fields, strict=False)}
     return _WIDTHS.get(re.sub(r"\W.*", "", types.get(name, "")))
 

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import enum
 import functools
-import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from virtcore.errors import NoSupport
 from virtcore.operations.families import FAMILIES
+from virtcore.operations.signatures import Parameter, parameters_of
+
+if TYPE_CHECKING:
+    import inspect
 
 __all__ = [
     "Kind",
@@ -126,8 +129,15 @@ class Operation:
         return self.name.removeprefix(self.family + "_")
 
     @property
+    def parameters(self) -> dict[str, Parameter]:
+        """The declared arguments, without the driver."""
+        return parameters_of(self.function)
+
+    @property
     def signature(self) -> inspect.Signature:
         """Declared signature, annotations as text."""
+        import inspect
+
         return inspect.signature(self.function)
 
     def __repr__(self) -> str:

@@ -37,7 +37,7 @@ def needs_write_connection(
         return change
     given = dict(kwargs)
     if operation is not None:
-        given.update(zip(list(operation.signature.parameters)[1:], args, strict=False))
+        given.update(zip(operation.parameters, args, strict=False))
     return needs_write(name, given)
 
 

@@ -6,7 +6,6 @@ Nothing here loads asyncio: the sync face is built on it, and a client over a bl
 from __future__ import annotations
 
 import enum
-import inspect
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -91,6 +90,8 @@ def methods_of(driver: type) -> dict[str, Method]:
 def _style(function: Callable[..., Any]) -> Style:
     if is_inline(function):
         return Style.INLINE
+    import inspect  # a client that drives its connection by itself never comes here
+
     return Style.ASYNC if inspect.iscoroutinefunction(function) else Style.PLAIN
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import virtcore.enums
 import virtcore.types
 from virtcore.errors import RPC, InvalidArg
-from virtcore.operations import events, values
+from virtcore.operations import values
 from virtcore.operations.declare import Operation
 from virtcore.operations.families import family_of_reference
 from virtcore.operations.stream import ByteStream
@@ -25,9 +25,13 @@ class _Names(dict[str, object]):
     """What the annotations of operations, values and events may name."""
 
     def __missing__(self, name: str) -> object:
-        for home in (virtcore.types, values, virtcore.enums, events):
+        for home in (virtcore.types, values, virtcore.enums):
             if name in dir(home):
                 return getattr(home, name)
+        from virtcore.operations import events  # few calls need one
+
+        if name in dir(events):
+            return getattr(events, name)
         raise KeyError(name)
 
 
@@ -41,7 +45,7 @@ def declared(annotation: str) -> object:
 
 def result_type(operation: Operation) -> object:
     """The type of an operation's value."""
-    text = str(operation.signature.return_annotation)
+    text = str(operation.function.__annotations__["return"])
     if not text.startswith("Result[") or not text.endswith("]"):
         raise TypeError(f"{operation.name} declares {text} instead of Result[...]")
     found = declared(text.removeprefix("Result[").removesuffix("]"))

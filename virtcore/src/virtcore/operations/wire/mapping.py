@@ -7,7 +7,6 @@ spelling is the operation name by name, nothing happens in between.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
@@ -17,6 +16,7 @@ from virtcore.errors import InvalidArg
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.parameters.declare import ParameterGroup
 from virtcore.operations.procedures import Procedure, procedure
+from virtcore.operations.signatures import EMPTY, Parameter
 from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling, by_procedure, of_function, spellings_of
 from virtcore.operations.wire.codec import codec
 from virtcore.operations.wire.convert import converter, declared, result_type, to_wire
@@ -63,13 +63,11 @@ def _procedure_of(spelling: Spelling) -> Procedure:
     return row if spelling.stream is None else row._replace(stream=spelling.stream)
 
 
-def _parameters(operation: Operation) -> dict[str, inspect.Parameter]:
-    found = dict(operation.signature.parameters)
-    found.pop("self", None)
-    return found
+def _parameters(operation: Operation) -> dict[str, Parameter]:
+    return operation.parameters
 
 
-def _argument_names(spelling: Spelling, parameters: Mapping[str, inspect.Parameter], count: int) -> tuple[str, ...]:
+def _argument_names(spelling: Spelling, parameters: Mapping[str, Parameter], count: int) -> tuple[str, ...]:
     """What each of the wire's arguments is (see :attr:`Spelling.arguments`)."""
     names = spelling.arguments if spelling.arguments is not None else tuple(parameters)[:count]
     if len(names) != count:
@@ -102,19 +100,19 @@ def _group(name: str) -> ParameterGroup:
     return group
 
 
-def _empty_is_none(parameter: inspect.Parameter) -> bool:
+def _empty_is_none(parameter: Parameter) -> bool:
     """Whether an empty list on the wire, which has no optional ones, stands for None."""
     text = str(parameter.annotation)
     return text.startswith("Sequence[") and text.endswith("| None")
 
 
-def _converted(parameter: inspect.Parameter) -> bool:
+def _converted(parameter: Parameter) -> bool:
     """Whether a parameter's values are not those of the codecs."""
     return "CpuMap" in str(parameter.annotation)
 
 
 def _argument_builder(
-    spelling: Spelling, parameters: Mapping[str, inspect.Parameter], names: tuple[str, ...], form: Form
+    spelling: Spelling, parameters: Mapping[str, Parameter], names: tuple[str, ...], form: Form
 ) -> Callable[[Tuple], Tuple] | None:
     strings = (form.result is TypedParameters or spelling.form == "cpu-stats") and "flags" in names
     if (
@@ -132,7 +130,7 @@ def _argument_builder(
     return lambda wire: tuple([source(wire) for source in sources])
 
 
-def _source(parameter: inspect.Parameter, names: tuple[str, ...], spelling: Spelling) -> Callable[[Tuple], Any]:
+def _source(parameter: Parameter, names: tuple[str, ...], spelling: Spelling) -> Callable[[Tuple], Any]:
     """Wire arguments -> a parameter's value."""
     if parameter.name in names:
         at = names.index(parameter.name)
@@ -153,7 +151,7 @@ def _source(parameter: inspect.Parameter, names: tuple[str, ...], spelling: Spel
         single = {at: name.partition(":")[2] for at, name in enumerate(names) if ":" in name}
         return functools.partial(_as_typed, single, spelling.operation)
     constant = spelling.fixed.get(parameter.name, parameter.default)
-    if constant is parameter.empty:
+    if constant is EMPTY:
         raise TypeError(f"{spelling.function} says nothing of {parameter.name}, which {spelling.operation} needs")
     return lambda wire: constant
 
@@ -211,7 +209,7 @@ class ClientCall:
             for at, (name, parameter) in enumerate(parameters.items())
             if name not in said
         ]
-        if any(value is inspect.Parameter.empty for _, value in self._unsaid):
+        if any(value is EMPTY for _, value in self._unsaid):
             raise LookupError(f"{spelling.function} tells too little to stand for its operation")
 
     def serves(self, arguments: Tuple) -> bool:
@@ -219,9 +217,7 @@ class ClientCall:
         return all(arguments[at] == value for at, value in self._unsaid)
 
 
-def _wire_builder(
-    parameters: Mapping[str, inspect.Parameter], names: tuple[str, ...], form: Form
-) -> Callable[[Tuple], Tuple]:
+def _wire_builder(parameters: Mapping[str, Parameter], names: tuple[str, ...], form: Form) -> Callable[[Tuple], Tuple]:
     limit = first_limit(form.spelling, form.row) if "limit" in names else 0
     virtual = {"need": 1, "limit": limit, "count": 0, "maplen": CPU_MAP_LENGTH}
     order = list(parameters)
@@ -297,7 +293,7 @@ class ClientOperation:
             raise LookupError(f"{operation.name} never crosses the wire")
         self._calls = tuple(calls)
         self._defaults = tuple(parameter.default for parameter in _parameters(operation).values())
-        self._required = self._defaults.count(inspect.Parameter.empty)
+        self._required = self._defaults.count(EMPTY)
 
     def calls(self, arguments: Tuple, named: Mapping[str, Any]) -> Iterator[tuple[ClientCall, Tuple]]:
         """The calls that can say arguments as a caller gives them, with their wire arguments; the best one first, the
@@ -309,9 +305,9 @@ class ClientOperation:
         if not named and len(arguments) >= self._required:
             given = (*arguments, *self._defaults[len(arguments) :])
         else:
-            bound = inspect.Signature(list(_parameters(self._operation).values())).bind(*arguments, **named)
+            bound = self._operation.signature.bind(None, *arguments, **named)
             bound.apply_defaults()
-            given = bound.args
+            given = bound.args[1:]
         served = False
         for call in self._calls:
             if call.serves(given):
