@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import enum
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,8 @@ class _Names(dict[str, object]):
     """What the annotations of operations, values and events may name."""
 
     def __missing__(self, name: str) -> object:
+        if hasattr(builtins, name):
+            raise KeyError(name)
         for home in (virtcore.types, values, virtcore.enums):
             if name in dir(home):
                 return getattr(home, name)
