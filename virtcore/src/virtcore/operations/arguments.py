@@ -78,7 +78,7 @@ def checks_of(operation: Operation) -> list[tuple[int, Check]]:
 
 def key_check(operation: Operation) -> Callable[[Sequence[object]], None] | None:
     """What checks all arguments together: that exactly one key is given."""
-    keys, names = operation.keys, list(operation.signature.parameters)[1:]
+    keys, names = operation.keys, list(operation.parameters)
     if not keys:
         return None
     whole = {frozenset(names.index(part) for part in key.split()) for key in keys}
