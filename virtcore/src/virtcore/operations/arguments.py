@@ -15,8 +15,6 @@ from virtcore.errors import ErrorCode, InvalidArg, VirtError
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
-    from inspect import Parameter
-
     from virtcore.operations.declare import Operation
     from virtcore.operations.signatures import Parameter
 
