@@ -45,6 +45,7 @@ ADAPTERS: dict[str, Adapter] = {
     "virconf": lazy("suites_conf", "virconf"),
     "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),
     "qemu-blockdev": lazy("suites_qemu_block", "blockdev"),
+    "qemu-memlock": lazy("suites_qemu_memory", "qemu_memlock"),
     "qemu-caps": lazy("suites_qemu_capabilities", "qemu_caps"),
     "qemu-caps-to-capabilities": lazy("suites_qemu_capabilities", "qemu_caps_to_capabilities"),
     "domain-capabilities": lazy("suites_qemu_capabilities", "domain_capabilities"),
