@@ -46,6 +46,7 @@ ADAPTERS: dict[str, Adapter] = {
     "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),
     "qemu-blockdev": lazy("suites_qemu_block", "blockdev"),
     "qemu-memlock": lazy("suites_qemu_memory", "qemu_memlock"),
+    "qemu-migparams": lazy("suites_qemu_migration", "qemu_migparams"),
     "qemu-caps": lazy("suites_qemu_capabilities", "qemu_caps"),
     "qemu-caps-to-capabilities": lazy("suites_qemu_capabilities", "qemu_caps_to_capabilities"),
     "domain-capabilities": lazy("suites_qemu_capabilities", "domain_capabilities"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virt_qemu.block_jobs import BlockJobs, ImageDescription
+from virt_qemu.migration_parameters import MigrationParameter
 from virt_qemu.private_data import NodeName, QemuSecret, SourcePrivate, register
 from virtcore.model.backup import Backup
 from virtcore.model.cpu.element import GuestCPU
@@ -78,14 +79,6 @@ class TemporaryBitmap:
 
     name: str = attribute(required=True)
     node: str = attribute("nodename", required=True, doc="node of the block layer")
-
-
-@element("param")
-class MigrationParameter:
-    """A parameter of QEMU's migration, as it was before."""
-
-    name: str = attribute(required=True)
-    value: str = attribute(required=True)
 
 
 @element("job")
