@@ -184,15 +184,11 @@ def test_network_and_files():
     assert host.opened == [("append", "/out"), ("log", "/log")]
 
 
-@pytest.mark.parametrize(
-    "devices",
-    [
-        "<disk type='file'><source file='/x'/><target dev='vda'/><transient/></disk>",
-    ],
-)
-def test_what_is_missing_is_refused_not_left_out(devices):
+def test_what_is_missing_is_refused_not_left_out():
+    disk = """<disk type='file'><driver name='qemu' type='qcow2'/><source file='/x'>
+    <dataStore type='file'><format type='raw'/><source file='/d'/></dataStore></source><target dev='vda'/></disk>"""
     with pytest.raises(ConfigUnsupported):
-        command(devices)
+        command(disk)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +197,7 @@ def test_what_is_missing_is_refused_not_left_out(devices):
         "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
         "<hostdev mode='subsystem' type='pci'><source><address bus='6' slot='18'/></source></hostdev>",
         "<vsock><cid auto='yes'/></vsock>",
+        "<disk type='file'><source file='/x'/><target dev='vda'/><transient/></disk>",
         "<interface type='bridge'><source bridge='br0'/></interface>",
         "<graphics type='vnc' passwd='x'/>",
     ],

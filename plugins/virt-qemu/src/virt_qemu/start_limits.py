@@ -40,11 +40,17 @@ def refuse_unstartable(domain: Domain) -> None:
         raise unsupported("handing a host device over to a guest")
     if devices.leases:
         raise unsupported("a lease")
+    if any(vcpu.enabled and vcpu.hotpluggable for vcpu in domain.vcpus):
+        raise unsupported("a hotpluggable vCPU that is on at boot")
     if domain.launch_security is not None:
         raise unsupported("launch security")
     if devices.vsock is not None:
         raise unsupported("opening a vsock device")
     for disk in devices.disks:
+        if disk.transient is not None:
+            raise unsupported("a transient disk")
+        if disk.source is not None and disk.source.reservations is not None and disk.source.reservations.managed:
+            raise unsupported("starting the helper for persistent reservations")
         if disk.iotune is not None:
             raise unsupported("throttling of a disk")
         if isinstance(disk.source, NVMeSource):

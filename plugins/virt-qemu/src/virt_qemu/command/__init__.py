@@ -183,6 +183,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         machine.add_name,
         _deprecation,
         machine.add_start,
+        disks.add_reservations_helper,
         firmware.add_flash,
         machine.add_machine,
         machine.add_accelerator,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from virtcore.model.storage.secret import Auth, Encryption
     from virtcore.model.storage.source import Source
 
-__all__ = ["add_disks", "disk_path", "prepare_disks"]
+__all__ = ["add_disks", "add_reservations_helper", "disk_path", "prepare_disks"]
 
 #: cache mode -> (device writes back, cache.direct, cache.no-flush)
 _CACHES = {
@@ -34,6 +34,7 @@ _CACHES = {
     DiskCache.DIRECTSYNC: (False, True, False),
     DiskCache.UNSAFE: (True, False, True),
 }
+_HELPER = "pr-helper0"
 #: Formats whose QEMU driver has another name.
 _FORMATS = {StorageFormat.PLOOP: "parallels", StorageFormat.VHD: "vhdx", StorageFormat.FAT: "raw"}
 _BACKING_FORMATS = (StorageFormat.QCOW, StorageFormat.QCOW2, StorageFormat.QED, StorageFormat.VMDK)
@@ -77,6 +78,16 @@ def prepare_disks(domain: Domain) -> dict[int, int]:
     return nodes
 
 
+def add_reservations_helper(builder: Builder) -> None:
+    """The guest's own helper for persistent reservations, if a disk uses it."""
+    devices = builder.domain.devices
+    assert devices is not None
+    found = (disk.source.reservations for disk in devices.disks if disk.source is not None)
+    if any(one is not None and one.managed for one in found):
+        path = f"{builder.state_folder}/{_HELPER}.sock"
+        builder.object({"qom-type": "pr-manager-helper", "id": _HELPER, "path": path})
+
+
 def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
     """Every disk, floppy drives included.
 
@@ -86,6 +97,8 @@ def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
     assert devices is not None
     _add_floppy_controller(builder, boot)
     for disk in devices.disks:
+        if disk.transient is not None and disk.transient.share_backing:
+            continue  # plugged in before the guest runs, once it has an overlay of its own
         top = _add_image(builder, disk)
         builder.device(_device(builder, disk, top, boot))
 
@@ -115,8 +128,6 @@ def _add_image(builder: Builder, disk: Disk) -> str | None:
             raise InternalError(f"disk '{disk.target.dev if disk.target else ''}' has no source")
         return None
     driver = disk.driver
-    if disk.transient is not None:
-        raise unsupported("a transient disk")
     if disk.throttle_filters:
         raise unsupported("throttling of a disk")
     if isinstance(disk.source, VhostUserSource):
@@ -188,8 +199,9 @@ def _add_layers(
     encryption: Encryption | None = None,
     cache_size: int | None = None,
 ) -> str:
-    if source.reservations is not None or source.data_store is not None:
-        raise unsupported("a reservation or data file of an image")
+    if source.data_store is not None:
+        raise unsupported("a data file of an image")
+    reservations = _reservations(builder, source, number)
     if isinstance(source, FileSource) and source.fdgroup is not None:
         raise unsupported("an image on passed descriptors")
     common: dict[str, object] = {"read-only": readonly}
@@ -224,6 +236,7 @@ def _add_layers(
         encrypt = _encrypt(builder, encryption, top)
     local = isinstance(source, FileSource | BlockSource)
     storage |= {
+        "pr-manager": reservations,
         "aio": str(driver.io) if local and driver is not None and driver.io is not None else None,
         "node-name": f"libvirt-{number}-storage",
     }
@@ -253,6 +266,19 @@ def _add_layers(
         layer["backing"] = below
     builder.json("-blockdev", layer)
     return f"libvirt-{number}-format"
+
+
+def _reservations(builder: Builder, source: Source, number: int | None) -> str | None:
+    """Id of the helper that makes persistent reservations: the guest's own, or one that the user runs."""
+    wanted = source.reservations
+    if wanted is None:
+        return None
+    if wanted.managed:
+        return _HELPER
+    name = f"pr-helper-libvirt-{number}-storage"
+    path = wanted.source.path if wanted.source is not None else None
+    builder.object({"qom-type": "pr-manager-helper", "id": name, "path": path})
+    return name
 
 
 def _encrypt(builder: Builder, encryption: Encryption, node: str) -> dict[str, object]:

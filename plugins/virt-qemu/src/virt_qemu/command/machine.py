@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from virt_qemu.command.audio import speaker_audio
 from virt_qemu.command.firmware import flash_words
-from virt_qemu.command.line import Builder, escape, on_off, unsupported
+from virt_qemu.command.line import Builder, escape, on_off
 from virt_qemu.command.memory import default_ram
 from virt_qemu.command.numa import has_hmat
 from virtcore.errors import ConfigUnsupported
@@ -141,6 +141,8 @@ def add_accelerator(builder: Builder) -> None:
         ring = domain.features.kvm.dirty_ring if domain.features is not None and domain.features.kvm else None
         size = f",dirty-ring-size={ring.size}" if ring is not None and ring.state and ring.size else ""
         builder.add("-accel", f"kvm{size}")
+    elif domain.type == "hvf":
+        builder.add("-accel", "hvf")
     else:
         raise ConfigUnsupported(f"the QEMU binary does not support {domain.type}")
 
@@ -150,9 +152,8 @@ def add_processors(builder: Builder) -> None:
     domain = builder.domain
     maximum = domain.vcpu_maximum
     if domain.vcpus:
+        # The others that are on are plugged in before the guest runs.
         count = sum(1 for vcpu in domain.vcpus if vcpu.enabled and not vcpu.hotpluggable)
-        if count != domain.vcpu_count:
-            raise unsupported("a hotpluggable vCPU that is on at boot")
     else:
         count = domain.vcpu_count
     words = [str(count)]
