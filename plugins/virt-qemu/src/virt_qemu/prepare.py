@@ -17,7 +17,7 @@ from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.start_limits import refuse_unstartable
 from virt_qemu.variables import prepare_variables
 from virtcore.errors import InternalError, OperationFailed, SystemError
-from virtcore.model.domain.chardev import UnixChardev
+from virtcore.model.domain.chardev import SocketMode, UnixChardev, UnixSource
 from virtcore.model.domain.disk import BackingStore, DiskDevice
 from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGraphics, VNCGraphics
 from virtcore.model.storage.source import StartupPolicy, StorageFormat
@@ -96,7 +96,11 @@ def decide(
         domain.genid.uuid = str(uuid.uuid4())
     for channel in domain.devices.channels:
         source = channel.source
-        if isinstance(source, UnixChardev) and source.source is not None and source.source.path is None:
+        if not isinstance(source, UnixChardev):
+            continue
+        if source.source is None:
+            source.source = UnixSource(mode=SocketMode.BIND)
+        if source.source.path is None:
             name = getattr(channel.target, "name", None) or channel.alias or "channel"
             source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
     for graphics in domain.devices.graphics:
