@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from virtcore.api.async_events import AsyncEventIterator, call_in_loop
 from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, ObjectBase, R
-from virtcore.api.events import EventSubscription, Referring
+from virtcore.api.events import E, EventSubscription, Referring
 from virtcore.runtime.events import QUEUE_LIMIT
 
 if TYPE_CHECKING:
     from virtcore.api.aio import AsyncConnection
-    from virtcore.operations.events import Event, EventSubject
+    from virtcore.operations.events import Event, EventSubject, GapEvent
+    from virtcore.runtime.events import Kinds
 
 __all__ = ["DEFAULT", "AsyncConnectionBase", "AsyncObjectBase", "Deadline"]
 
@@ -29,10 +30,28 @@ class AsyncConnectionBase(ConnectionBase):
     async def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
         return await self.session.call_anywhere(name, args, deadline)
 
+    @overload
+    async def on_event(
+        self,
+        callback: Callable[[E | GapEvent], object],
+        kind: type[E],
+        /,
+        *,
+        of: Referring | EventSubject | None = None,
+        limit: int = QUEUE_LIMIT,
+    ) -> EventSubscription: ...
+    @overload
     async def on_event(
         self,
         callback: Callable[[Event], object],
         *kinds: type[Event],
+        of: Referring | EventSubject | None = None,
+        limit: int = QUEUE_LIMIT,
+    ) -> EventSubscription: ...
+    async def on_event(
+        self,
+        callback: Callable[..., object],
+        *kinds: type[object],
         of: Referring | EventSubject | None = None,
         limit: int = QUEUE_LIMIT,
     ) -> EventSubscription:
@@ -43,11 +62,19 @@ class AsyncConnectionBase(ConnectionBase):
         :param limit: events it may lag behind; a :class:`~virtcore.operations.events.GapEvent` says that it did.
         :raises NoSupport: the driver has no events.
         """
-        return await call_in_loop(self, callback, kinds, of, limit)
+        return await call_in_loop(self, callback, cast("Kinds", kinds), of, limit)
 
+    @overload
+    def events(
+        self, kind: type[E], /, *, of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
+    ) -> AsyncEventIterator[E | GapEvent]: ...
+    @overload
     def events(
         self, *kinds: type[Event], of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
-    ) -> AsyncEventIterator:
+    ) -> AsyncEventIterator[Event]: ...
+    def events(
+        self, *kinds: type[object], of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
+    ) -> AsyncEventIterator[object]:
         """The events of some kinds from now on: ``async for event in connection.events(DomainLifecycleEvent): ...``.
 
         That the driver has no events (``NoSupport``) is raised by the first step.
@@ -56,7 +83,7 @@ class AsyncConnectionBase(ConnectionBase):
         :param of: a domain, network, ..., or its reference, whose events alone are wanted.
         :param limit: events the reader may lag behind.
         """
-        return AsyncEventIterator(self, kinds, of, limit)
+        return AsyncEventIterator(self, cast("Kinds", kinds), of, limit)
 
     async def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
         """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.

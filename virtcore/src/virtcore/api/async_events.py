@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, cast
 
-from virtcore.api.events import EventSubscription, Referring, call_next, check_callback, subject_of
+from virtcore.api.events import E_co, EventSubscription, Referring, call_next, check_callback, subject_of
 from virtcore.runtime.calls import Call, wait_anywhere
 from virtcore.runtime.events import EventQueue, Kinds
 from virtcore.runtime.session import Subscriber
 
 if TYPE_CHECKING:
     from virtcore.api.base import ConnectionBase
-    from virtcore.operations.events import Event, EventSubject
+    from virtcore.operations.events import EventSubject
 
 __all__ = ["AsyncEventIterator", "call_in_loop"]
 
 
 async def call_in_loop(
     connection: ConnectionBase,
-    callback: Callable[[Event], object],
+    callback: Callable[[Any], object],
     kinds: Kinds,
     of: Referring | EventSubject | None,
     limit: int,
@@ -45,7 +45,7 @@ async def call_in_loop(
     return EventSubscription(connection, await wait_anywhere(call, None))
 
 
-class AsyncEventIterator:
+class AsyncEventIterator(Generic[E_co]):
     """The events of a connection, one by one, for a coroutine of the loop it was made in.
 
     Everything that happens after it was made is in it. It ends when the connection closes.
@@ -84,11 +84,11 @@ class AsyncEventIterator:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> E_co:
         while True:
             event = self._queue.get()
             if event is not None:
-                return event
+                return cast("E_co", event)  # of the kinds that are let through
             if self._queue.closed:
                 raise StopAsyncIteration
             if self._subscribed.done and self._subscribed.error is not None:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
-from virtcore.api.events import EventIterator, EventSubscription, Referring, call_on_thread
+from virtcore.api.events import E, EventIterator, EventSubscription, Referring, call_on_thread
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
 from virtcore.runtime.methods import DEFAULT, Deadline
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection
-    from virtcore.operations.events import Event, EventSubject
+    from virtcore.operations.events import Event, EventSubject, GapEvent
     from virtcore.runtime.blocking import BlockingSession
+    from virtcore.runtime.events import Kinds
     from virtcore.runtime.session import Session
 
 __all__ = [
@@ -96,10 +97,28 @@ class SyncConnectionBase(ConnectionBase):
     def _call(self, name: str, args: tuple[object, ...], deadline: Deadline) -> Any:
         return self._session.call_here(name, args, deadline)
 
+    @overload
+    def on_event(
+        self,
+        callback: Callable[[E | GapEvent], object],
+        kind: type[E],
+        /,
+        *,
+        of: Referring | EventSubject | None = None,
+        limit: int = QUEUE_LIMIT,
+    ) -> EventSubscription: ...
+    @overload
     def on_event(
         self,
         callback: Callable[[Event], object],
         *kinds: type[Event],
+        of: Referring | EventSubject | None = None,
+        limit: int = QUEUE_LIMIT,
+    ) -> EventSubscription: ...
+    def on_event(
+        self,
+        callback: Callable[..., object],
+        *kinds: type[object],
         of: Referring | EventSubject | None = None,
         limit: int = QUEUE_LIMIT,
     ) -> EventSubscription:
@@ -112,11 +131,19 @@ class SyncConnectionBase(ConnectionBase):
         :param limit: events it may lag behind.
         :raises NoSupport: the driver has no events.
         """
-        return call_on_thread(self, self._dispatcher, callback, kinds, of, limit)
+        return call_on_thread(self, self._dispatcher, callback, cast("Kinds", kinds), of, limit)
 
+    @overload
+    def events(
+        self, kind: type[E], /, *, of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
+    ) -> EventIterator[E | GapEvent]: ...
+    @overload
     def events(
         self, *kinds: type[Event], of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
-    ) -> EventIterator:
+    ) -> EventIterator[Event]: ...
+    def events(
+        self, *kinds: type[object], of: Referring | EventSubject | None = None, limit: int = QUEUE_LIMIT
+    ) -> EventIterator[object]:
         """The events of some kinds from now on: ``for event in connection.events(DomainLifecycleEvent): ...``.
 
         :param kinds: classes of events; none for all but those of QEMU's monitor.
@@ -124,7 +151,7 @@ class SyncConnectionBase(ConnectionBase):
         :param limit: events the reader may lag behind.
         :raises NoSupport: the driver has no events.
         """
-        return EventIterator(self, kinds, of, limit)
+        return EventIterator(self, cast("Kinds", kinds), of, limit)
 
     def close(self, *, deadline: float | None = CLOSE_DEADLINE) -> None:
         """End the connection. Guests go on, and so do changes that are running. Closing twice does nothing.

@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, get_args
 
 from virtcore.errors import OperationInvalid, OperationTimeout
 from virtcore.operations.arguments import require
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from virtcore.runtime.session import Subscriber
 
 __all__ = ["EventIterator", "EventSubscription", "Referring", "check_callback", "subject_of"]
+
+#: A class of events.
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
 
 
 class Referring(Protocol):
@@ -66,7 +70,7 @@ class EventSubscription:
 def call_on_thread(
     connection: ConnectionBase,
     dispatcher: Dispatcher,
-    callback: Callable[[Event], object],
+    callback: Callable[[Any], object],
     kinds: Kinds,
     of: Referring | EventSubject | None,
     limit: int,
@@ -87,7 +91,7 @@ def nothing() -> None:
     """Where nobody has to be woken or told."""
 
 
-def call_next(queue: EventQueue, callback: Callable[[Event], object]) -> bool:
+def call_next(queue: EventQueue, callback: Callable[[Any], object]) -> bool:
     """Call a callback with the next event of its queue. Returns whether there was one."""
     event = queue.get()
     if event is None:
@@ -99,7 +103,7 @@ def call_next(queue: EventQueue, callback: Callable[[Event], object]) -> bool:
     return True
 
 
-class EventIterator:
+class EventIterator(Generic[E_co]):
     """The events of a connection, one by one, for a thread. It ends when the connection closes.
 
     Leaving its ``with`` block, :meth:`close` or forgetting it ends the subscription.
@@ -120,13 +124,13 @@ class EventIterator:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Event:
+    def __next__(self) -> E_co:
         event = self._next(None)
         if event is None:
             raise StopIteration
         return event
 
-    def get(self, deadline: float | None = None) -> Event:
+    def get(self, deadline: float | None = None) -> E_co:
         """The next event, waiting at most ``deadline`` seconds.
 
         :raises OperationTimeout: none came.
@@ -137,14 +141,14 @@ class EventIterator:
             raise OperationInvalid("the subscription has ended")
         return event
 
-    def _next(self, deadline: float | None) -> Event | None:
+    def _next(self, deadline: float | None) -> E_co | None:
         if self._connection.session.core.is_current():
             raise OperationInvalid("events were waited for on the core loop", advice="use 'async for' there")
         while True:
             self._flag.clear()
             event = self._queue.get()
             if event is not None:
-                return event
+                return cast("E_co", event)  # of the kinds that are let through
             if self._queue.closed:
                 return None
             if not self._flag.wait(deadline):
