@@ -74,14 +74,14 @@ def named(image: Image) -> str:
 
 def there_and_back(case: Any) -> str:
     source: Any = parse(case.text("xml"), _SOURCES[case.params["storage_type"]])
-    image = source_image(source, StorageFormat.RAW, 0, None, readonly=False)
+    image = source_image(source, StorageFormat.RAW, 0)
     told = json.dumps({"file": storage_properties(image, target_only=True)})
     return format(parse_backing(f"json:{told}").source, Mode.SECURE | Mode.INACTIVE)
 
 
 def string_to_properties(case: Any) -> object:
     source = parse_backing(case.text("json").strip()).source
-    return storage_properties(source_image(source, StorageFormat.RAW, 0, None, readonly=False), target_only=True)
+    return storage_properties(source_image(source, StorageFormat.RAW, 0), target_only=True)
 
 
 def creation(case: Any) -> str:

@@ -36,7 +36,7 @@ def disk(attributes: str, source: str, rest: str = "", type: str = "file") -> Im
 
 def network(source: str, **more: Any) -> Image:
     read = parse(source, NetworkSource)
-    return dataclasses.replace(source_image(read, StorageFormat.RAW, 7, None, readonly=False), **more)
+    return dataclasses.replace(source_image(read, StorageFormat.RAW, 7), **more)
 
 
 SLICED = "<source file='/i'><slices><slice type='storage' offset='512' size='1024'/></slices></source>"
@@ -48,7 +48,7 @@ LUKS = (
 
 def test_the_uppermost_node_is_opened_as_the_disk_says_and_the_ones_below_as_it_needs_them() -> None:
     image = disk("type='raw' cache='none' discard='unmap'", SLICED)
-    storage, part = image_layers(image, raw_layers=False)
+    storage, part = image_layers(dataclasses.replace(image, raw_layers=False))
     cache = {"direct": True, "no-flush": False}
     assert storage == {
         "driver": "file",
@@ -68,13 +68,13 @@ def test_the_uppermost_node_is_opened_as_the_disk_says_and_the_ones_below_as_it_
         "discard": "unmap",
         "cache": cache,
     }
-    assert image.top(raw_layers=False) == "libvirt-7-slice-sto"
+    assert dataclasses.replace(image, raw_layers=False).top() == "libvirt-7-slice-sto"
     assert image_layers(image)[-1]["file"] == "libvirt-7-slice-sto"
-    assert image.top(raw_layers=True) == "libvirt-7-format"
+    assert image.top() == "libvirt-7-format"
 
 
 def test_an_encrypted_raw_image_has_a_layer_that_decrypts_it_in_any_version() -> None:
-    assert image_layers(disk("type='raw'", LUKS), raw_layers=False)[-1] == {
+    assert image_layers(dataclasses.replace(disk("type='raw'", LUKS), raw_layers=False))[-1] == {
         "node-name": "libvirt-7-format",
         "read-only": False,
         "driver": "luks",
@@ -115,7 +115,7 @@ RBD = """<source protocol='rbd' name='pool/image'><host name='::1' port='6321'/>
 
 def test_layers_of_librbd_hold_each_other_and_another_image_names_no_credentials() -> None:
     read = parse(RBD, NetworkSource)
-    image = source_image(read, StorageFormat.RAW, 7, None, readonly=False, encryption=read.encryption)
+    image = source_image(read, StorageFormat.RAW, 7)
     props = storage_properties(image)
     assert props["encrypt"] == {
         "format": "luks2",
@@ -144,7 +144,7 @@ def test_layers_of_librbd_hold_each_other_and_another_image_names_no_credentials
 def test_what_an_image_above_calls_an_image_leads_back_to_it(source: str, expected: str) -> None:
     image = network(source)
     assert backing_string(image) == expected
-    again = source_image(parse_backing(expected).source, StorageFormat.RAW, 7, None, readonly=False)
+    again = source_image(parse_backing(expected).source, StorageFormat.RAW, 7)
     assert storage_properties(again, target_only=True) == storage_properties(image, target_only=True)
 
 
@@ -280,6 +280,6 @@ def test_replies_that_are_none_are_refused(reply: object) -> None:
 
 
 def test_a_file_has_its_path() -> None:
-    image = source_image(FileSource(file="/i"), StorageFormat.RAW, 7, None, readonly=True)
+    image = source_image(FileSource(file="/i"), StorageFormat.RAW, 7)
     assert storage_properties(dataclasses.replace(image, descriptors="/dev/fdset/1"))["filename"] == "/dev/fdset/1"
     assert backing_string(dataclasses.replace(image, descriptors="/dev/fdset/1")) == "/i"

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from virt_qemu.private_data import SourcePrivate
 from virtcore.errors import InternalError
 from virtcore.model.domain.disk import DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard
 from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
-from virtcore.model.storage.source import StorageFormat
+from virtcore.model.storage.source import NetworkSource, StorageFormat
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.disk import BackingStore, Disk, DiskDriver, DiskIO
-    from virtcore.model.storage.secret import Encryption
+    from virtcore.model.domain.disk import BackingStore, Disk, DiskIO
+    from virtcore.model.storage.secret import Auth, Encryption
     from virtcore.model.storage.source import Slice, Source
 
-__all__ = ["BACKED_FORMATS", "Image", "Nodes", "disk_image", "source_image"]
+__all__ = ["BACKED_FORMATS", "MANAGED_HELPER", "Image", "Nodes", "disk_image", "source_image"]
 
+#: Id of the helper for persistent reservations that is started with the guest.
+MANAGED_HELPER = "pr-helper0"
 #: Formats that can have an image below.
 BACKED_FORMATS = (
     StorageFormat.COW,
@@ -48,12 +50,14 @@ class Image:
     :ivar cdrom: it is a CD-ROM drive of the host.
     :ivar cache_size: bytes of the cache of qcow2's tables.
     :ivar encryption: how it is encrypted.
+    :ivar auth: how its server knows the guest.
     :ivar auth_secret: id of the secret for its server; likewise for cookies and layers of encryption.
     :ivar tls: id of the credentials for its server.
     :ivar reservations: id of the helper for persistent reservations.
     :ivar nbdkit_socket: where nbdkit serves it, if it does.
     :ivar descriptors: path by which QEMU opens descriptors that were handed over instead of the file.
     :ivar gluster_debug: how much the client of Gluster logs.
+    :ivar raw_layers: raw images have a format layer, too, as block jobs of older versions of QEMU need it.
     :ivar below: the image it is based on.
     :ivar ends: it is known that no image is below; otherwise QEMU looks in the image itself.
     """
@@ -71,6 +75,7 @@ class Image:
     cache_size: int | None = None
     discard_no_unref: bool | None = None
     encryption: Encryption | None = None
+    auth: Auth | None = None
     auth_secret: str | None = None
     cookie_secret: str | None = None
     encryption_secrets: tuple[str, ...] = ()
@@ -79,6 +84,7 @@ class Image:
     nbdkit_socket: str | None = None
     descriptors: str | None = None
     gluster_debug: int | None = None
+    raw_layers: bool = True
     below: Image | None = None
     ends: bool = False
 
@@ -111,120 +117,130 @@ class Image:
         """The node that gives the image's bytes."""
         return self.nodes.storage if self.slice is None else self.nodes.slice
 
-    def has_format_layer(self, raw_layers: bool) -> bool:
-        """Whether a node of its own interprets the bytes.
+    @property
+    def has_format_layer(self) -> bool:
+        """Whether a node of its own interprets the bytes."""
+        return self.raw_layers or self.luks or self.format is not StorageFormat.RAW
 
-        :param raw_layers: raw images have one, too.
-        """
-        return raw_layers or self.luks or self.format is not StorageFormat.RAW
-
-    def top(self, raw_layers: bool) -> str:
+    def top(self) -> str:
         """The node that whatever is above uses."""
-        return self.nodes.format if self.has_format_layer(raw_layers) else self.storage_top()
+        return self.nodes.format if self.has_format_layer else self.storage_top()
 
 
-def disk_image(disk: Disk, *, host_cdrom: bool = False) -> Image:
+def disk_image(
+    disk: Disk, *, raw_layers: bool = True, host_cdrom: bool = False, gluster_debug: int | None = None
+) -> Image:
     """The image in a drive, with those below it.
 
+    :param raw_layers: see :class:`Image`.
     :param host_cdrom: the source is a CD-ROM drive of the host.
+    :param gluster_debug: how much clients of Gluster log.
     :raises InternalError: the drive is empty, or a format in the chain is not known.
     """
     driver = disk.driver
     if disk.source is None:
         raise InternalError(f"disk '{disk.target.dev if disk.target is not None else ''}' has no source")
-    below, ends = _below(disk.backing_store, driver)
-    return source_image(
-        disk.source,
-        driver.type if driver is not None and driver.type is not None else StorageFormat.RAW,
-        disk.source.index,
-        driver,
+    whole = Image(
+        source=disk.source,
+        nodes=Nodes("", "", ""),
+        cache=driver.cache if driver is not None else None,
+        discard=driver.discard if driver is not None else None,
+        io=driver.io if driver is not None else None,
+        discard_no_unref=driver.discard_no_unref if driver is not None else None,
+        gluster_debug=gluster_debug,
+        raw_layers=raw_layers,
+    )
+    below, ends = _below(disk.backing_store, whole)
+    top = replace(
+        whole,
+        format=driver.type if driver is not None and driver.type is not None else StorageFormat.RAW,
         readonly=disk.readonly,
         floppy=disk.device is DiskDevice.FLOPPY,
         cdrom=host_cdrom,
+        # Only images that are written to need it.
         detect_zeroes=driver.detect_zeroes if driver is not None else None,
-        cache_size=driver.metadata_cache_max_size if driver is not None else None,
+        cache_size=driver.metadata_cache_max_size or None if driver is not None else None,
+        auth=disk.source.auth or disk.auth,
         encryption=disk.source.encryption or disk.encryption,
         below=below,
         ends=ends,
     )
+    return _named(top, disk.source.index)
 
 
-def _below(backing: BackingStore | None, driver: DiskDriver | None) -> tuple[Image | None, bool]:
-    """The image in a backing store, and whether the chain is known to end there."""
+def _below(backing: BackingStore | None, whole: Image) -> tuple[Image | None, bool]:
+    """The image in a backing store, and whether the chain is known to end there.
+
+    :param whole: what is so of all images of the chain.
+    """
     if backing is None:
         return None, False
     if backing.source is None:
         return None, True
     if backing.format is None or backing.format.type is None:
         raise InternalError("a backing image has no format")
-    below, ends = _below(backing.backing_store, driver)
-    image = source_image(
-        backing.source,
-        backing.format.type,
-        backing.index or backing.source.index,
-        driver,
+    below, ends = _below(backing.backing_store, whole)
+    image = replace(
+        whole,
+        source=backing.source,
+        format=backing.format.type,
         readonly=True,
-        cache_size=backing.format.metadata_cache_max_size,
+        cache_size=backing.format.metadata_cache_max_size or None,
+        auth=backing.source.auth,
         encryption=backing.source.encryption,
         below=below,
         ends=ends,
     )
-    return image, False
+    return _named(image, backing.index or backing.source.index), False
 
 
-def source_image(
-    source: Source,
-    format: StorageFormat,
-    number: int | None,
-    driver: DiskDriver | None,
-    *,
-    readonly: bool,
-    floppy: bool = False,
-    cdrom: bool = False,
-    detect_zeroes: DiskDetectZeroes | None = None,
-    cache_size: int | None = None,
-    encryption: Encryption | None = None,
-    below: Image | None = None,
-    ends: bool = False,
-) -> Image:
-    """An image of a source. Names are those the guest's status tells, otherwise made of the image's number.
+def source_image(source: Source, format: StorageFormat, label: int | str | None, *, raw_layers: bool = True) -> Image:
+    """An image of a source that is in no drive.
 
-    :param driver: what the disk says of the access to all of its images.
-    :param detect_zeroes: whether writes of zeroes are recognised, which only images that are written to need.
+    :param label: the image's number, or a word, of which its names are made.
+    :param raw_layers: see :class:`Image`.
     """
-    known = source.private_data if isinstance(source.private_data, SourcePrivate) else SourcePrivate()
+    nameless = Image(
+        source=source,
+        nodes=Nodes("", "", ""),
+        format=format,
+        auth=source.auth,
+        encryption=source.encryption,
+        raw_layers=raw_layers,
+    )
+    return _named(nameless, label)
+
+
+def _named(image: Image, label: int | str | None) -> Image:
+    """An image with names of nodes and secrets: those the guest's status tells, otherwise made of a label."""
+    known = image.source.private_data if isinstance(image.source.private_data, SourcePrivate) else SourcePrivate()
     names = {node.type: node.name for node in known.nodes}
     nodes = Nodes(
-        storage=names.get("storage", f"libvirt-{number}-storage"),
-        slice=names.get("slice-storage", f"libvirt-{number}-slice-sto"),
-        format=names.get("format", f"libvirt-{number}-format"),
+        storage=names.get("storage", f"libvirt-{label}-storage"),
+        slice=names.get("slice-storage", f"libvirt-{label}-slice-sto"),
+        format=names.get("format", f"libvirt-{label}-format"),
     )
+    image = replace(
+        image, nodes=nodes, tls=known.tls, reservations=known.reservations, nbdkit_socket=known.nbdkit_socket
+    )
+    wanted = image.source.reservations
+    if wanted is not None and known.reservations is None:
+        image = replace(image, reservations=MANAGED_HELPER if wanted.managed else f"pr-helper-{nodes.storage}")
     secrets: dict[str, list[str]] = {}
-    for secret in known.secrets:
-        secrets.setdefault(secret.type, []).append(secret.alias)
-    passphrases = len(encryption.secrets) if encryption is not None else 0
-    return Image(
-        source=source,
-        nodes=nodes,
-        format=format,
-        readonly=readonly,
-        floppy=floppy,
-        cdrom=cdrom,
-        cache=driver.cache if driver is not None else None,
-        discard=driver.discard if driver is not None else None,
-        detect_zeroes=detect_zeroes,
-        io=driver.io if driver is not None else None,
-        cache_size=cache_size or None,
-        discard_no_unref=driver.discard_no_unref if driver is not None else None,
-        encryption=encryption,
-        auth_secret=next(iter(secrets.get("auth", [])), f"{nodes.storage}-auth-secret0"),
+    if names:
+        # A guest whose status names nodes has the secrets that it names, and no others.
+        for secret in known.secrets:
+            secrets.setdefault(secret.type, []).append(secret.alias)
+    else:
+        layers = len(image.encryption.secrets) if image.encryption is not None else 0
+        secrets["encryption"] = [f"{image.top()}-encryption-secret{layer}" for layer in range(layers)]
+        if image.auth is not None:
+            secrets["auth"] = [f"{nodes.storage}-auth-secret0"]
+        if isinstance(image.source, NetworkSource) and image.source.cookies:
+            secrets["httpcookie"] = [f"{nodes.storage}-httpcookie-secret0"]
+    return replace(
+        image,
+        auth_secret=next(iter(secrets.get("auth", [])), None),
         cookie_secret=next(iter(secrets.get("httpcookie", [])), None),
-        encryption_secrets=tuple(
-            secrets.get("encryption") or (f"{nodes.format}-encryption-secret{count}" for count in range(passphrases))
-        ),
-        tls=known.tls,
-        reservations=known.reservations,
-        nbdkit_socket=known.nbdkit_socket,
-        below=below,
-        ends=ends,
+        encryption_secrets=tuple(secrets.get("encryption", [])),
     )

@@ -44,18 +44,17 @@ _DRIVERS = {
 _NAME_SIZE = 32
 
 
-def image_layers(image: Image, *, raw_layers: bool = True) -> list[Props]:
+def image_layers(image: Image) -> list[Props]:
     """The nodes of one image, without those of the images below.
 
-    :param raw_layers: raw images have a format layer, too, as block jobs of older versions need it.
     :raises VirtError: QEMU cannot have such an image.
     """
-    interpreted = image.has_format_layer(raw_layers)
+    interpreted = image.has_format_layer
     layers = [storage_layer(image, used=not interpreted and image.slice is None)]
     if image.slice is not None:
         layers.append(_slice_layer(image, used=not interpreted))
     if interpreted:
-        layers.append(format_layer(image, raw_layers=raw_layers))
+        layers.append(format_layer(image))
     return layers
 
 
@@ -74,7 +73,7 @@ def _slice_layer(image: Image, *, used: bool) -> Props:
     return props | {"node-name": _name(image.nodes.slice)} | _access(image, used)
 
 
-def format_layer(image: Image, *, raw_layers: bool = True) -> Props:
+def format_layer(image: Image) -> Props:
     """The node that interprets an image's bytes. JSON's null, where no image is below, is None.
 
     :raises ConfigUnsupported: a format cannot have the image below.
@@ -93,7 +92,7 @@ def format_layer(image: Image, *, raw_layers: bool = True) -> Props:
         props |= present({"cache-size": image.cache_size, "discard-no-unref": image.discard_no_unref})
     props["file"] = image.storage_top()
     if image.below is not None:
-        props["backing"] = image.below.top(raw_layers)
+        props["backing"] = image.below.top()
     elif backed and image.ends:
         props["backing"] = None
     return props

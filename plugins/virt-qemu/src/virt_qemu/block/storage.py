@@ -29,7 +29,7 @@ from virtcore.model.storage.source import (
 )
 from virtcore.uri import URI
 
-__all__ = ["Props", "backing_string", "present", "storage_properties"]
+__all__ = ["Props", "backing_string", "cookie_text", "present", "storage_properties"]
 
 #: An object of QMP.
 Props: TypeAlias = "dict[str, object]"
@@ -145,15 +145,19 @@ def _uri(source: NetworkSource) -> str:
 # ---------------------------------------------------------------------------------------------------------- protocols
 
 
+def cookie_text(source: NetworkSource) -> str:
+    """The cookies of a source as requests have them."""
+    return "; ".join(f"{cookie.name}={cookie.value or ''}" for cookie in source.cookies)
+
+
 def _curl(image: Image, source: NetworkSource, target_only: bool) -> Props:
-    auth = source.auth if not target_only else None
-    cookies = "; ".join(f"{cookie.name}={cookie.value or ''}" for cookie in source.cookies)
+    auth = image.auth if not target_only else None
     return {
         "url": _uri(source),
         "username": auth.username if auth is not None else None,
         "password-secret": image.auth_secret if auth is not None else None,
         "sslverify": source.ssl_verify,
-        "cookie": cookies or None if target_only else None,
+        "cookie": cookie_text(source) or None if target_only else None,
         "cookie-secret": image.cookie_secret if not target_only else None,
         "timeout": source.timeout or None,
         "readahead": source.readahead or None,
@@ -164,11 +168,9 @@ def _iscsi(image: Image, source: NetworkSource, target_only: bool) -> Props:
     target, slash, unit = (source.name or "").partition("/")
     if slash and not unit.isdecimal():
         raise InternalError(f"cannot parse target for lunStr '{target}'")
-    if not source.hosts:
-        raise InternalError("protocol 'iscsi' accepts only one host")
-    host = source.hosts[0]
+    host = _the_host(source, "iSCSI protocol accepts only one host")
     name = f"[{host.name}]" if _is_ipv6(host.name) else host.name
-    auth = source.auth if not target_only else None
+    auth = image.auth if not target_only else None
     return {
         "portal": f"{name}:{_port(source, host)}",
         "target": target,
@@ -217,7 +219,7 @@ def _pool_and_image(source: NetworkSource) -> tuple[str, str]:
 def _rbd(image: Image, source: NetworkSource, target_only: bool) -> Props:
     pool, name = _pool_and_image(source)
     namespace, slash, inner = name.partition("/")
-    auth = source.auth if not target_only else None
+    auth = image.auth if not target_only else None
     encrypt: Props | None = None
     encryption = image.encryption
     if encryption is not None and encryption.engine is EncryptionEngine.LIBRBD:
@@ -248,7 +250,7 @@ def _ssh(image: Image, source: NetworkSource, target_only: bool) -> Props:
     return {
         "path": source.name,
         "server": _inet(source, _only_host(source)),
-        "user": source.auth.username if source.auth is not None else user,
+        "user": image.auth.username if image.auth is not None else user,
     }
 
 

@@ -5,39 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.image import MANAGED_HELPER, disk_image
+from virt_qemu.block.layers import CACHES
 from virt_qemu.command.address import controller_alias, place, scsi_address, thread_mapping, virtio
 from virt_qemu.command.controllers import has_builtin_ide
-from virt_qemu.command.line import NULL, Builder, unsupported
+from virt_qemu.command.images import add_image
+from virt_qemu.command.line import Builder, unsupported
 from virt_qemu.command.machine import is_q35
-from virt_qemu.command.storage import source_properties
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.controller import IDEController, SATAController
-from virtcore.model.domain.disk import BackingStore, DiskBus, DiskCache, DiskDevice, DiskDiscard, DiskErrorPolicy
+from virtcore.model.domain.disk import DiskBus, DiskCache, DiskDevice, DiskErrorPolicy
 from virtcore.model.domain.hostdev import SCSIHostdev
-from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
-from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, VhostUserSource
+from virtcore.model.storage.source import (
+    BlockSource,
+    FileSource,
+    StorageFormat,
+    VhostUserSource,
+)
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk, DiskDriver
-    from virtcore.model.storage.secret import Auth, Encryption
     from virtcore.model.storage.source import Source
 
 __all__ = ["add_disks", "add_reservations_helper", "disk_path", "prepare_disks"]
-
-#: cache mode -> (device writes back, cache.direct, cache.no-flush)
-_CACHES = {
-    DiskCache.NONE: (True, True, False),
-    DiskCache.WRITETHROUGH: (False, False, False),
-    DiskCache.WRITEBACK: (True, False, False),
-    DiskCache.DIRECTSYNC: (False, True, False),
-    DiskCache.UNSAFE: (True, False, True),
-}
-_HELPER = "pr-helper0"
-#: Formats whose QEMU driver has another name.
-_FORMATS = {StorageFormat.PLOOP: "parallels", StorageFormat.VHD: "vhdx", StorageFormat.FAT: "raw"}
-_BACKING_FORMATS = (StorageFormat.QCOW, StorageFormat.QCOW2, StorageFormat.QED, StorageFormat.VMDK)
 
 
 def disk_path(source: Source | None) -> str | None:
@@ -84,8 +76,8 @@ def add_reservations_helper(builder: Builder) -> None:
     assert devices is not None
     found = (disk.source.reservations for disk in devices.disks if disk.source is not None)
     if any(one is not None and one.managed for one in found):
-        path = f"{builder.state_folder}/{_HELPER}.sock"
-        builder.object({"qom-type": "pr-manager-helper", "id": _HELPER, "path": path})
+        path = f"{builder.state_folder}/{MANAGED_HELPER}.sock"
+        builder.object({"qom-type": "pr-manager-helper", "id": MANAGED_HELPER, "path": path})
 
 
 def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
@@ -136,158 +128,22 @@ def _add_image(builder: Builder, disk: Disk) -> str | None:
             chardev |= builder.reconnect(disk.source.reconnect.timeout or 0)
         builder.options("-chardev", "socket", chardev)
         return None
-    below = _add_backing(builder, disk.backing_store, driver)
-    image_format = driver.type if driver is not None and driver.type is not None else StorageFormat.RAW
-    cdrom = disk.device is DiskDevice.CDROM and image_format is StorageFormat.RAW
-    floppy = disk.device is DiskDevice.FLOPPY
-    top = _add_layers(
-        builder,
-        disk.source,
-        disk.source.index,
-        image_format,
-        driver,
-        disk.readonly,
-        below,
-        cdrom=cdrom,
-        floppy=floppy,
-        auth=disk.source.auth or disk.auth,
-        encryption=disk.source.encryption or disk.encryption,
-        cache_size=driver.metadata_cache_max_size if driver is not None else None,
+    raw = driver is None or driver.type in (None, StorageFormat.RAW)
+    cdrom = disk.device is DiskDevice.CDROM and raw and isinstance(disk.source, BlockSource)
+    image = disk_image(
+        disk,
+        raw_layers=builder.raw_layers,
+        host_cdrom=cdrom and builder.resources.is_cdrom(disk_path(disk.source) or ""),
+        gluster_debug=builder.host.gluster_debug,
     )
+    for each in reversed(list(image.chain())):
+        add_image(builder, each)
+    top = image.top()
     if driver is None or not driver.copy_on_read:
         return top
     name = f"libvirt-CoR-{disk.target.dev if disk.target is not None else ''}"
     builder.json("-blockdev", {"driver": "copy-on-read", "node-name": name, "file": top, "discard": "unmap"})
     return name
-
-
-def _add_backing(builder: Builder, backing: BackingStore | None, driver: DiskDriver | None) -> object:
-    """The images below; returns the node of the next one, JSON's null where the chain ends, None where it is open."""
-    if backing is None:
-        return None
-    if backing.source is None:
-        return NULL
-    if backing.format is None or backing.format.type is None:
-        raise unsupported("a backing image of unknown format")
-    below = _add_backing(builder, backing.backing_store, driver)
-    return _add_layers(
-        builder,
-        backing.source,
-        backing.index,
-        backing.format.type,
-        driver,
-        True,
-        below,
-        auth=backing.source.auth,
-        encryption=backing.source.encryption,
-        cache_size=backing.format.metadata_cache_max_size,
-    )
-
-
-def _add_layers(
-    builder: Builder,
-    source: Source,
-    number: int | None,
-    image_format: StorageFormat,
-    driver: DiskDriver | None,
-    readonly: bool,
-    below: object,
-    *,
-    cdrom: bool = False,
-    floppy: bool = False,
-    auth: Auth | None = None,
-    encryption: Encryption | None = None,
-    cache_size: int | None = None,
-) -> str:
-    if source.data_store is not None:
-        raise unsupported("a data file of an image")
-    reservations = _reservations(builder, source, number)
-    if isinstance(source, FileSource) and source.fdgroup is not None:
-        raise unsupported("an image on passed descriptors")
-    common: dict[str, object] = {"read-only": readonly}
-    cache: dict[str, object] = {}
-    if driver is not None:
-        zeroes = driver.detect_zeroes
-        # Turning zeroes into discards needs discards.
-        if zeroes == "unmap" and driver.discard is not DiskDiscard.UNMAP:
-            common["detect-zeroes"] = "on"
-        elif zeroes is not None:
-            common["detect-zeroes"] = str(zeroes)
-        if driver.discard is not None:
-            common = {"read-only": readonly, "discard": str(driver.discard)} | common
-        if driver.cache in _CACHES:
-            _, direct, no_flush = _CACHES[driver.cache]
-            cache = {"cache": {"direct": direct, "no-flush": no_flush}}
-    by_server = encryption is not None and encryption.engine is EncryptionEngine.LIBRBD
-    plain = image_format is StorageFormat.RAW and not builder.raw_layers and (encryption is None or by_server)
-    top = f"libvirt-{number}-{'storage' if plain else 'format'}"
-    encrypt = _encrypt(builder, encryption, top) if encryption is not None and by_server else None
-    storage = source_properties(
-        builder,
-        source,
-        node=f"libvirt-{number}-storage",
-        floppy=floppy,
-        cdrom=cdrom,
-        writable=not readonly,
-        auth=auth,
-        encrypt=encrypt,
-    )
-    if encryption is not None and not by_server:
-        encrypt = _encrypt(builder, encryption, top)
-    local = isinstance(source, FileSource | BlockSource)
-    storage |= {
-        "pr-manager": reservations,
-        "aio": str(driver.io) if local and driver is not None and driver.io is not None else None,
-        "node-name": f"libvirt-{number}-storage",
-    }
-    node, relaxed = f"libvirt-{number}-storage", {"auto-read-only": True, "discard": "unmap"} | cache
-    for part in source.slices:
-        builder.json("-blockdev", storage | relaxed)
-        storage = {"driver": "raw", "file": node, "offset": part.offset, "size": part.size}
-        node = f"libvirt-{number}-slice-sto"
-        storage["node-name"] = node
-    if plain:
-        # Nothing to interpret: the device uses the storage itself.
-        builder.json("-blockdev", storage | common | cache)
-        return node
-    builder.json("-blockdev", storage | relaxed)
-    layer: dict[str, object] = {"node-name": f"libvirt-{number}-format"} | common | cache
-    layer["driver"] = _FORMATS.get(image_format, str(image_format))
-    if encrypt is not None and not by_server:
-        if image_format is StorageFormat.RAW:
-            layer |= {"driver": "luks", "key-secret": encrypt["key-secret"]}
-        else:
-            layer["encrypt"] = encrypt
-    if image_format is StorageFormat.QCOW2:
-        layer["cache-size"] = cache_size or None
-        layer["discard-no-unref"] = driver.discard_no_unref if driver is not None else None
-    layer["file"] = node
-    if image_format in _BACKING_FORMATS:
-        layer["backing"] = below
-    builder.json("-blockdev", layer)
-    return f"libvirt-{number}-format"
-
-
-def _reservations(builder: Builder, source: Source, number: int | None) -> str | None:
-    """Id of the helper that makes persistent reservations: the guest's own, or one that the user runs."""
-    wanted = source.reservations
-    if wanted is None:
-        return None
-    if wanted.managed:
-        return _HELPER
-    name = f"pr-helper-libvirt-{number}-storage"
-    path = wanted.source.path if wanted.source is not None else None
-    builder.object({"qom-type": "pr-manager-helper", "id": name, "path": path})
-    return name
-
-
-def _encrypt(builder: Builder, encryption: Encryption, node: str) -> dict[str, object]:
-    """How an image is encrypted, and the secret that opens it."""
-    if len(encryption.secrets) != 1:
-        raise unsupported("several secrets of an encrypted image")
-    key = builder.secret(f"{node}-encryption-secret0", encryption.secrets[0])
-    name = "aes" if encryption.format is EncryptionFormat.QCOW else str(encryption.format)
-    return {"format": name, "key-secret": key}
 
 
 def _drive_address(builder: Builder, disk: Disk, bus: DiskBus) -> dict[str, object]:
@@ -337,7 +193,7 @@ def _device(builder: Builder, disk: Disk, top: str | None, boot: Mapping[int, in
         raise InternalError(f"unsupported disk bus '{bus}' with device setup")
     props |= _drive_address(builder, disk, bus)
     cache = driver.cache if driver is not None else None
-    writes_back = _CACHES[cache][0] if cache in _CACHES and disk.device is not DiskDevice.LUN else None
+    writes_back = CACHES[cache][0] if cache in CACHES and disk.device is not DiskDevice.LUN else None
     blockio, geometry = disk.blockio, disk.geometry
     whole = geometry if geometry is not None and geometry.is_complete else None
     writes, reads = _error_policies(driver)

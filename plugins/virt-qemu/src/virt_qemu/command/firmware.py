@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.line import NULL, Builder
-from virt_qemu.command.storage import source_properties
+from virt_qemu.block.image import source_image
+from virt_qemu.command.images import add_image
+from virt_qemu.command.line import Builder
 from virtcore.model.domain.os import LoaderType
 from virtcore.model.storage.source import FileSource, StorageFormat
 
 if TYPE_CHECKING:
-    from virtcore.model.storage.source import Source
+    from virt_qemu.block.image import Image
 
 __all__ = ["add_firmware", "add_flash", "flash_words"]
-
-_BACKING = (StorageFormat.QCOW2,)
 
 
 def _in_flash(builder: Builder) -> bool:
@@ -22,12 +22,14 @@ def _in_flash(builder: Builder) -> bool:
     return os is not None and os.loader is not None and os.loader.type is LoaderType.PFLASH
 
 
-def _variables(builder: Builder) -> tuple[Source, StorageFormat] | None:
+def _variables(builder: Builder) -> Image | None:
     os = builder.domain.os
     nvram = os.nvram if os is not None else None
     if nvram is None or (nvram.path is None and nvram.source is None):
         return None
-    return nvram.source or FileSource(file=nvram.path), nvram.format or StorageFormat.RAW
+    source = nvram.source or FileSource(file=nvram.path)
+    image = source_image(source, nvram.format or StorageFormat.RAW, "pflash1", raw_layers=builder.raw_layers)
+    return replace(image, ends=True)
 
 
 def add_flash(builder: Builder) -> None:
@@ -38,49 +40,11 @@ def add_flash(builder: Builder) -> None:
     assert os is not None
     loader = os.loader
     assert loader is not None
-    storage = {"auto-read-only": True, "discard": "unmap"}
-    image_format = loader.format or StorageFormat.RAW
-    builder.json(
-        "-blockdev",
-        {"driver": "file", "filename": loader.path, "node-name": "libvirt-pflash0-storage"} | storage,
-    )
-    builder.json(
-        "-blockdev",
-        {
-            "node-name": "libvirt-pflash0-format",
-            "read-only": loader.readonly is True,
-            "driver": str(image_format),
-            "file": "libvirt-pflash0-storage",
-            "backing": NULL if image_format in _BACKING else None,
-        },
-    )
+    code = source_image(FileSource(file=loader.path), loader.format or StorageFormat.RAW, "pflash0")
+    add_image(builder, replace(code, readonly=loader.readonly is True, ends=True))
     variables = _variables(builder)
-    if variables is None:
-        return
-    source, image_format = variables
-    name = "libvirt-pflash1-storage"
-    node = source_properties(builder, source, node=name, floppy=False, cdrom=False, writable=True, auth=source.auth) | {
-        "node-name": name
-    }
-    if image_format is StorageFormat.RAW and not _raw_layer(builder):
-        builder.json("-blockdev", node | {"read-only": False})
-        return
-    builder.json("-blockdev", node | storage)
-    builder.json(
-        "-blockdev",
-        {
-            "node-name": "libvirt-pflash1-format",
-            "read-only": False,
-            "driver": str(image_format),
-            "file": "libvirt-pflash1-storage",
-            "backing": NULL if image_format in _BACKING else None,
-        },
-    )
-
-
-def _raw_layer(builder: Builder) -> bool:
-    """Whether a raw image gets a layer of its own: where storage must look as large as the flash memory is."""
-    return builder.raw_layers
+    if variables is not None:
+        add_image(builder, variables)
 
 
 def flash_words(builder: Builder) -> list[str]:
@@ -90,8 +54,7 @@ def flash_words(builder: Builder) -> list[str]:
     words = ["pflash0=libvirt-pflash0-format"]
     variables = _variables(builder)
     if variables is not None:
-        plain = variables[1] is StorageFormat.RAW and not _raw_layer(builder)
-        words.append(f"pflash1=libvirt-pflash1-{'storage' if plain else 'format'}")
+        words.append(f"pflash1={variables.top()}")
     return words
 
 

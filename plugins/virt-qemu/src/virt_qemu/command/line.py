@@ -89,6 +89,7 @@ class HostSettings:
     :ivar auto_nodeset: nodes where the host advises to put the guest.
     :ivar passt_folder: where passt's sockets are.
     :ivar nodes: the host's NUMA nodes; None where it is not known which there are.
+    :ivar gluster_debug: how much clients of Gluster log, 0 to 9.
     :ivar vnc_tls: folder of certificates for VNC; None without TLS. Likewise for SPICE and character devices.
     :ivar vnc_tls_secret: UUID of the secret that opens VNC's key. Likewise for character devices.
     :ivar vnc_tls_verify: whether VNC's clients must have a certificate.
@@ -112,6 +113,7 @@ class HostSettings:
     vnc_tls_secret: str | None = None
     chardev_tls_secret: str | None = None
     chardev_tls_verify: bool = True
+    gluster_debug: int = 4
 
     def default_hugepage(self) -> int:
         """Size of the host's huge pages, in KiB.
