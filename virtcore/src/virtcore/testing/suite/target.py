@@ -279,6 +279,7 @@ def _remove(found: Domain | Network | StoragePool) -> None:
 @pytest.fixture(autouse=True)
 def says_what_it_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Skip what the driver does not claim; see to it that a test which says that it covers an operation calls it."""
+    from virtcore.runtime.blocking import BlockingSession
     from virtcore.runtime.session import Session
 
     report_of(request.config).counts(request)
@@ -298,13 +299,18 @@ def says_what_it_tests(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
         if missing:
             pytest.skip(f"the driver does not claim {', '.join(missing)}")
     called: set[str] = set()
-    admit = Session._admit
-
-    def noting(self: Session, name: str, *rest: object) -> object:
-        called.add(name)
-        return admit(self, name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Session, "_admit", noting)
+    for session, method in ((Session, "_admit"), (BlockingSession, "call_here")):
+        monkeypatch.setattr(session, method, _noting(getattr(session, method), called))
     yield
     missed = [operation for operation in covered if operation not in called]
     assert not missed, f"the test says that it covers {missed} and did not get to call them"
+
+
+def _noting(method: Callable[..., object], called: set[str]) -> Callable[..., object]:
+    """A session's method that every call goes through, and that notes the operation."""
+
+    def noting(self: object, name: str, *rest: object) -> object:
+        called.add(name)
+        return method(self, name, *rest)
+
+    return noting
