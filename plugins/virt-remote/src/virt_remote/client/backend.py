@@ -10,8 +10,10 @@ from virt_remote.client.blocking import BlockingClient
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Expired
 from virt_remote.client.steps import Flow, Request, Steps, ask
-from virtcore.errors import VirtError
+from virtcore.errors import NoSupport, VirtError
 from virtcore.operations.declare import Operation
+from virtcore.operations.spellings import canonical_function
+from virtcore.operations.wire.mapping import crosses
 from virtcore.runtime.blocking import NeedsLoop
 from virtcore.uri import ConnectionURI
 
@@ -46,9 +48,7 @@ class RemoteBackend:
 
     def implements(self, operation: Operation) -> bool:
         """Whether the driver has an operation: if a procedure stands for it."""
-        from virtcore.operations.spellings import spellings_of
-
-        return operation.name in _OWN or any(row.procedure for row in spellings_of(operation.name))
+        return operation.name in _OWN or crosses(operation.name)
 
     def call(self, operation: Operation, args: tuple[Any, ...], end: float | None) -> Any:
         """Carry an operation out, unless it takes a stream or what only the core loop can do."""
@@ -58,6 +58,8 @@ class RemoteBackend:
                 raise NeedsLoop
             if own is not _absent:
                 return own(self, end, *args)
+            if not crosses(operation.name):
+                raise NoSupport(canonical_function(operation.name))
             return self._client.drive(_without_streams(self._client.steps.operate(operation.name, args, {})), end)
         except Expired:
             raise TimeoutError from None

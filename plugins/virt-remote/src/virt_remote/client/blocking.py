@@ -168,7 +168,11 @@ class BlockingClient:
             serial, data = self.state.call(owner.number, owner.version, row.number, request.body, pending)
         except ProtocolError as error:
             raise RPC(str(error), domain=ErrorDomain.RPC) from None
-        self.link.send(data)
+        try:
+            self.link.send(data)
+        except VirtError as error:
+            self.lost = error
+            raise
         return serial
 
     def _feed(self, data: bytes) -> None:

@@ -317,6 +317,7 @@ class ClientOperation:
             raise InvalidArg(f"{self._calls[0].spelling.function} cannot have these arguments together")
 
 
+@functools.cache
 def crosses(operation: str) -> bool:
     """Whether the asking end can carry out an operation at all."""
     return any(spelling.procedure is not None and not spelling.files for spelling in spellings_of(operation))
