@@ -15,7 +15,7 @@ from virt_qemu.block.bitmaps import (
     read_bitmaps,
 )
 from virt_qemu.block.create import create_format_options, create_storage_options
-from virt_qemu.block.image import Image, disk_image, source_image
+from virt_qemu.block.image import Image, backing_image, disk_image, source_image
 from virt_qemu.block.layers import format_layer, storage_layer
 from virt_qemu.block.storage import backing_string, storage_properties
 from virt_qemu.private_data import QemuSecret, SourcePrivate, register
@@ -79,9 +79,9 @@ def there_and_back(case: Any) -> str:
     return format(parse_backing(f"json:{told}").source, Mode.SECURE | Mode.INACTIVE)
 
 
-def string_to_properties(case: Any) -> object:
-    source = parse_backing(case.text("json").strip()).source
-    return storage_properties(source_image(source, StorageFormat.RAW, 0), target_only=True)
+def string_to_properties(case: Any) -> str:
+    image = backing_image(parse_backing(case.text("json").strip()), StorageFormat.RAW, 0)
+    return pretty(storage_properties(image, target_only=True))
 
 
 def creation(case: Any) -> str:

@@ -16,7 +16,7 @@ from virt_qemu.block.bitmaps import (
     read_bitmaps,
 )
 from virt_qemu.block.create import create_format_options, create_storage_options
-from virt_qemu.block.image import Image, disk_image, source_image
+from virt_qemu.block.image import Image, backing_image, disk_image, source_image
 from virt_qemu.block.layers import format_layer, image_layers
 from virt_qemu.block.storage import backing_string, storage_properties
 from virtcore.errors import CheckpointInconsistent, ConfigUnsupported, InternalError, OperationUnsupported
@@ -283,3 +283,18 @@ def test_a_file_has_its_path() -> None:
     image = source_image(FileSource(file="/i"), StorageFormat.RAW, 7)
     assert storage_properties(dataclasses.replace(image, descriptors="/dev/fdset/1"))["filename"] == "/dev/fdset/1"
     assert backing_string(dataclasses.replace(image, descriptors="/dev/fdset/1")) == "/i"
+
+
+def test_what_libvirt_does_not_model_of_ssh_is_given_back() -> None:
+    text = 'json:{"file.driver":"ssh","file.user":"u","file.host":"h","file.port":7,"file.path":"p"%s}'
+    unchecked = parse_backing(text % ',"file.host_key_check":"no"')
+    props = storage_properties(backing_image(unchecked, StorageFormat.RAW, 7), target_only=True)
+    assert props == {
+        "driver": "ssh",
+        "path": "p",
+        "server": {"host": "h", "port": "22"},
+        "user": "u",
+        "host-key-check": {"mode": "none"},
+    }
+    checked = backing_image(parse_backing(text % ""), StorageFormat.RAW, 7)
+    assert "host-key-check" not in storage_properties(checked, target_only=True)

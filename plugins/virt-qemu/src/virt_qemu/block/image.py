@@ -14,10 +14,11 @@ from virtcore.model.storage.source import NetworkSource, StorageFormat
 
 if TYPE_CHECKING:
     from virtcore.model.domain.disk import BackingStore, Disk, DiskIO
+    from virtcore.model.storage.backing import Backing
     from virtcore.model.storage.secret import Auth, Encryption
     from virtcore.model.storage.source import Slice, Source
 
-__all__ = ["BACKED_FORMATS", "MANAGED_HELPER", "Image", "Nodes", "disk_image", "source_image"]
+__all__ = ["BACKED_FORMATS", "MANAGED_HELPER", "Image", "Nodes", "backing_image", "disk_image", "source_image"]
 
 #: Id of the helper for persistent reservations that is started with the guest.
 MANAGED_HELPER = "pr-helper0"
@@ -57,6 +58,8 @@ class Image:
     :ivar nbdkit_socket: where nbdkit serves it, if it does.
     :ivar descriptors: path by which QEMU opens descriptors that were handed over instead of the file.
     :ivar gluster_debug: how much the client of Gluster logs.
+    :ivar ssh_user: name to log in with, as the image above tells it.
+    :ivar ssh_check_host_key: whether the SSH server's key is checked, likewise.
     :ivar raw_layers: raw images have a format layer, too, as block jobs of older versions of QEMU need it.
     :ivar below: the image it is based on.
     :ivar ends: it is known that no image is below; otherwise QEMU looks in the image itself.
@@ -84,6 +87,8 @@ class Image:
     nbdkit_socket: str | None = None
     descriptors: str | None = None
     gluster_debug: int | None = None
+    ssh_user: str | None = None
+    ssh_check_host_key: bool = True
     raw_layers: bool = True
     below: Image | None = None
     ends: bool = False
@@ -209,6 +214,12 @@ def source_image(source: Source, format: StorageFormat, label: int | str | None,
         raw_layers=raw_layers,
     )
     return _named(nameless, label)
+
+
+def backing_image(found: Backing, format: StorageFormat, label: int | str | None) -> Image:
+    """The image that a backing store string names; see :func:`source_image`."""
+    image = source_image(found.source, format, label)
+    return replace(image, ssh_user=found.ssh_user, ssh_check_host_key=found.ssh_check_host_key)
 
 
 def _named(image: Image, label: int | str | None) -> Image:

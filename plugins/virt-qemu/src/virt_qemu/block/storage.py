@@ -246,11 +246,12 @@ def _sheepdog(image: Image, source: NetworkSource, target_only: bool) -> Props:
 
 def _ssh(image: Image, source: NetworkSource, target_only: bool) -> Props:
     identity = source.identity
-    user = identity.username if isinstance(identity, SSHIdentity) else None
+    user = identity.username if isinstance(identity, SSHIdentity) else image.ssh_user
     return {
         "path": source.name,
         "server": _inet(source, _only_host(source)),
         "user": image.auth.username if image.auth is not None else user,
+        "host-key-check": {"mode": "none"} if not image.ssh_check_host_key else None,
     }
 
 

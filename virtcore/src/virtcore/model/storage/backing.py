@@ -29,10 +29,14 @@ class Backing(NamedTuple):
     :ivar source: the place.
     :ivar credentials: the string named a user or a password, which were dropped: an image cannot vouch for them, so
         the place cannot be used as it is.
+    :ivar ssh_user: name to log in with, which is given back as it came.
+    :ivar ssh_check_host_key: whether the SSH server's key is checked, likewise.
     """
 
     source: Source
     credentials: bool = False
+    ssh_user: str | None = None
+    ssh_check_host_key: bool = True
 
 
 def is_file(text: str) -> bool:

@@ -254,8 +254,16 @@ def _ssh(node: Object, _text: str) -> Backing:
     host = _string(node, "host")
     if path is None or (host is None and "server" not in node):
         raise InvalidArg("missing host/server or path of SSH JSON backing volume definition")
-    server = _server(node["server"]) if "server" in node else NetworkHost(name=host, port=_number(node, "port"))
-    return Backing(NetworkSource(protocol=NetProtocol.SSH, name=path, hosts=[server]))
+    if "server" in node:
+        server = _server(node["server"])
+    else:
+        # libvirt looks for text only; a number leaves the default port.
+        server = NetworkHost(name=host, port=_number(node, "port") if _string(node, "port") is not None else None)
+    return Backing(
+        NetworkSource(protocol=NetProtocol.SSH, name=path, hosts=[server]),
+        ssh_user=_string(node, "user"),
+        ssh_check_host_key=node.get("host_key_check") != "no",
+    )
 
 
 def _rbd(node: Object, _text: str) -> Backing:
