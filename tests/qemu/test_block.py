@@ -298,3 +298,20 @@ def test_what_libvirt_does_not_model_of_ssh_is_given_back() -> None:
     }
     checked = backing_image(parse_backing(text % ""), StorageFormat.RAW, 7)
     assert "host-key-check" not in storage_properties(checked, target_only=True)
+
+
+def test_a_data_file_is_used_as_the_disk_says() -> None:
+    store = "<dataStore type='file'><format type='raw'/><source file='/d' index='8'/></dataStore>"
+    image = disk("type='qcow2' cache='none'", f"<source file='/t'>{store}</source>")
+    assert image.data_file is not None
+    data = dataclasses.replace(image.data_file, raw_layers=False)
+    assert image_layers(data) == [
+        {
+            "driver": "file",
+            "filename": "/d",
+            "node-name": "libvirt-8-storage",
+            "read-only": False,
+            "cache": {"direct": True, "no-flush": False},
+        }
+    ]
+    assert format_layer(dataclasses.replace(image, data_file=data))["data-file"] == "libvirt-8-storage"

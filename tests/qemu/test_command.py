@@ -185,8 +185,8 @@ def test_network_and_files():
 
 
 def test_what_is_missing_is_refused_not_left_out():
-    disk = """<disk type='file'><driver name='qemu' type='qcow2'/><source file='/x'>
-    <dataStore type='file'><format type='raw'/><source file='/d'/></dataStore></source><target dev='vda'/></disk>"""
+    disk = """<disk type='file'><driver name='qemu' type='qcow2'/>
+    <source file='/x' fdgroup='handed-over'/><target dev='vda'/></disk>"""
     with pytest.raises(ConfigUnsupported):
         command(disk)
 

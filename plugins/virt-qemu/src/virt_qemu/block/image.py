@@ -61,6 +61,7 @@ class Image:
     :ivar ssh_user: name to log in with, as the image above tells it.
     :ivar ssh_check_host_key: whether the SSH server's key is checked, likewise.
     :ivar raw_layers: raw images have a format layer, too, as block jobs of older versions of QEMU need it.
+    :ivar data_file: the raw image that holds what the guest sees, where this one holds the tables only.
     :ivar below: the image it is based on.
     :ivar ends: it is known that no image is below; otherwise QEMU looks in the image itself.
     """
@@ -90,6 +91,7 @@ class Image:
     ssh_user: str | None = None
     ssh_check_host_key: bool = True
     raw_layers: bool = True
+    data_file: Image | None = None
     below: Image | None = None
     ends: bool = False
 
@@ -170,7 +172,7 @@ def disk_image(
         below=below,
         ends=ends,
     )
-    return _named(top, disk.source.index)
+    return _with_data_file(_named(top, disk.source.index), whole)
 
 
 def _below(backing: BackingStore | None, whole: Image) -> tuple[Image | None, bool]:
@@ -196,7 +198,21 @@ def _below(backing: BackingStore | None, whole: Image) -> tuple[Image | None, bo
         below=below,
         ends=ends,
     )
-    return _named(image, backing.index or backing.source.index), False
+    return _with_data_file(_named(image, backing.index or backing.source.index), whole), False
+
+
+def _with_data_file(image: Image, whole: Image) -> Image:
+    store = image.source.data_store
+    if store is None or store.source is None:
+        return image
+    data = replace(
+        whole,
+        source=store.source,
+        readonly=image.readonly,
+        auth=store.source.auth,
+        encryption=store.source.encryption,
+    )
+    return replace(image, data_file=_named(data, store.source.index))
 
 
 def source_image(source: Source, format: StorageFormat, label: int | str | None, *, raw_layers: bool = True) -> Image:

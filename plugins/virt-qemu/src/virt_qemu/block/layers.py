@@ -90,6 +90,8 @@ def format_layer(image: Image) -> Props:
         props |= _encryption(image)
     if image.format is StorageFormat.QCOW2:
         props |= present({"cache-size": image.cache_size, "discard-no-unref": image.discard_no_unref})
+    if image.data_file is not None:
+        props["data-file"] = image.data_file.top()
     props["file"] = image.storage_top()
     if image.below is not None:
         props["backing"] = image.below.top()

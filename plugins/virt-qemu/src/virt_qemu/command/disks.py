@@ -58,16 +58,27 @@ def prepare_disks(domain: Domain) -> dict[int, int]:
             driver.cache = DiskCache.NONE  # several guests must not see each other's writes late
         if disk.source is not None and not is_empty(disk.source):
             disk.source.index = number
+            number = _number_data_file(disk.source, number)
         backing = disk.backing_store
         while backing is not None and backing.source is not None:
             number += 1
             backing.index = number
+            number = _number_data_file(backing.source, number)
             backing = backing.backing_store
     for hostdev in domain.devices.hostdevs:
         if isinstance(hostdev, SCSIHostdev):
             number += 1
             nodes[id(hostdev)] = number
     return nodes
+
+
+def _number_data_file(source: Source, number: int) -> int:
+    """Number the data file of an image, if it has one, behind the image; returns the last number taken."""
+    store = source.data_store
+    if store is None or store.source is None:
+        return number
+    store.source.index = number + 1
+    return number + 1
 
 
 def add_reservations_helper(builder: Builder) -> None:

@@ -17,7 +17,9 @@ __all__ = ["add_image"]
 
 
 def add_image(builder: Builder, image: Image) -> None:
-    """One image of a chain; the one below is there already."""
+    """One image of a chain, with its data file; the one below is there already."""
+    if image.data_file is not None:
+        add_image(builder, image.data_file)
     _refuse_unsupported(image.source)
     _add_objects(builder, image)
     for layer in image_layers(image):
@@ -26,8 +28,6 @@ def add_image(builder: Builder, image: Image) -> None:
 
 def _refuse_unsupported(source: Source) -> None:
     """Refuse what needs objects that are not made yet."""
-    if source.data_store is not None:
-        raise unsupported("a data file of an image")
     if isinstance(source, FileSource) and source.fdgroup is not None:
         raise unsupported("an image on passed descriptors")
     if isinstance(source, VhostVDPASource):
