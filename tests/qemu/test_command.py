@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -53,6 +54,10 @@ def capabilities(*flags: str) -> EmulatorCapabilities:
     )
 
 
+if TYPE_CHECKING:
+    from virt_qemu.command.line import Resources
+
+
 class Host:
     """Hands out descriptor numbers and remembers for what."""
 
@@ -95,9 +100,9 @@ def command(devices: str = "", *, host: Host | None = None, key: bytes | None = 
     """Options of a small guest as (option, value) pairs."""
     domain, known = loaded(devices, **parts), capabilities()
     assign_aliases(domain)
-    builder = Builder(
-        domain=domain, capabilities=known, resources=host or Host(), state_folder="/run/g", monitor=3, key=key
-    )
+    # What these devices need of a host.
+    resources = cast("Resources", host or Host())
+    builder = Builder(domain=domain, capabilities=known, resources=resources, state_folder="/run/g", monitor=3, key=key)
     argv = build(builder, {"PATH": "/bin"})
     assert argv[0] == "/bin/qemu"
     assert builder.environment["LC_ALL"] == "C"

@@ -245,7 +245,7 @@ def test_what_is_no_class_of_events_is_refused(connection: virtcore.Connection) 
     with pytest.raises(InvalidArg, match="<class 'int'> is no class of events"):
         connection.on_event(print, int)  # type: ignore[arg-type]
     with pytest.raises(InvalidArg, match="is no class of events"):
-        connection.events(REBOOT)  # type: ignore[arg-type]
+        connection.events(REBOOT)  # type: ignore[call-overload]
 
 
 OTHER = DomainRef("only", "aaaaaaaa-f6a4-8304-79aa-97f2502e193f", 4)
