@@ -328,9 +328,6 @@ def _dump_formats(shell: Shell, args: Arguments) -> Sequence[str]:
 def dump(shell: Shell, args: Arguments) -> bool:
     from virtcore.enums import DomainCoreDumpFlags, DomainCoreDumpFormat
 
-    args.exclusive("live", "crash")
-    args.exclusive("live", "reset")
-    args.exclusive("crash", "reset")
     domain, name, path = shell.domain(args), args.require("domain"), args.require("file")
     flags = args.flags(
         DomainCoreDumpFlags,
