@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtcore._lazy import lazy
+
 if TYPE_CHECKING:
     from virtcore.driver.base import AuthCallback, Credential, Driver, OpenRequest, Place, Subscription
     from virtcore.driver.hooks import hookimpl
@@ -24,13 +26,12 @@ __all__ = [
     "inline",
 ]
 
-_HOMES = {"hookimpl": "hooks", "NativeFormat": "native", "ServiceDriver": "service"}
+# The loader is imported on paths that must not pay for the operations or for pluggy.
+_MODULES = {
+    "base": ("AuthCallback", "Credential", "Driver", "OpenRequest", "Place", "Subscription", "inline"),
+    "hooks": ("hookimpl",),
+    "native": ("NativeFormat",),
+    "service": ("ServiceDriver",),
+}
 
-
-def __getattr__(name: str) -> object:
-    # The loader is imported on paths that must not pay for the operations or for pluggy.
-    from importlib import import_module
-
-    if name in __all__:
-        return getattr(import_module(f"virtcore.driver.{_HOMES.get(name, 'base')}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, _MODULES)

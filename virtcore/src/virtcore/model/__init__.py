@@ -5,8 +5,9 @@ Nothing is imported before a name is used.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.arch import Arch, host_arch
@@ -14,7 +15,4 @@ if TYPE_CHECKING:
 __all__ = ["Arch", "host_arch"]
 
 
-def __getattr__(name: str) -> object:
-    if name in __all__:
-        return getattr(import_module("virtcore.model.arch"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy(__name__, {"arch": ("Arch", "host_arch")})

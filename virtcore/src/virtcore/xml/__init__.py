@@ -19,9 +19,9 @@ Declaring costs next to nothing; codecs are generated on the first use of a clas
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from virtcore._lazy import lazy
 from virtcore.xml.declare import Declaration, declaration, element
 from virtcore.xml.fields import (
     Field,
@@ -78,21 +78,14 @@ if TYPE_CHECKING:
     from virtcore.xml.rules import Rulebook as Rulebook, Rules as Rules, Stage as Stage, load as load
     from virtcore.xml.writer import format as format, format_part as format_part
 
-_LAZY = {
-    "Change": "changes",
-    "Extra": "extra",
-    "Extras": "extra",
-    "Rulebook": "rules",
-    "Rules": "rules",
-    "Stage": "rules",
-    "describe": "reference",
-    "diff": "changes",
-    "format": "writer",
-    "format_part": "writer",
-    "load": "rules",
-    "parse": "reader",
-    "parse_part": "reader",
-    "schema": "relaxng",
+_MODULES = {
+    "changes": ("Change", "diff"),
+    "extra": ("Extra", "Extras"),
+    "reader": ("parse", "parse_part"),
+    "reference": ("describe",),
+    "relaxng": ("schema",),
+    "rules": ("Rulebook", "Rules", "Stage", "load"),
+    "writer": ("format", "format_part"),
 }
 
 __all__ = [
@@ -159,10 +152,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.api.aio.connection import AsyncConnection as AsyncConnection
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
     from virtcore.api.aio.storage_vol import AsyncStorageVol as AsyncStorageVol
     from virtcore.api.streams import AsyncStream as AsyncStream
 
-_HOMES = {
-    "AsyncConnection": "virtcore.api.aio.connection",
-    "AsyncDomain": "virtcore.api.aio.domain",
-    "AsyncDomainCheckpoint": "virtcore.api.aio.domain_checkpoint",
-    "AsyncDomainSnapshot": "virtcore.api.aio.domain_snapshot",
-    "AsyncInterface": "virtcore.api.aio.interface",
-    "AsyncNWFilter": "virtcore.api.aio.nwfilter",
-    "AsyncNWFilterBinding": "virtcore.api.aio.nwfilter_binding",
-    "AsyncNetwork": "virtcore.api.aio.network",
-    "AsyncNetworkPort": "virtcore.api.aio.network_port",
-    "AsyncNodeDevice": "virtcore.api.aio.node_device",
-    "AsyncSecret": "virtcore.api.aio.secret",
-    "AsyncStoragePool": "virtcore.api.aio.storage_pool",
-    "AsyncStorageVol": "virtcore.api.aio.storage_vol",
-    "AsyncStream": "virtcore.api.streams",
+_MODULES = {
+    "virtcore.api.aio.connection": ("AsyncConnection",),
+    "virtcore.api.aio.domain": ("AsyncDomain",),
+    "virtcore.api.aio.domain_checkpoint": ("AsyncDomainCheckpoint",),
+    "virtcore.api.aio.domain_snapshot": ("AsyncDomainSnapshot",),
+    "virtcore.api.aio.interface": ("AsyncInterface",),
+    "virtcore.api.aio.network": ("AsyncNetwork",),
+    "virtcore.api.aio.network_port": ("AsyncNetworkPort",),
+    "virtcore.api.aio.node_device": ("AsyncNodeDevice",),
+    "virtcore.api.aio.nwfilter": ("AsyncNWFilter",),
+    "virtcore.api.aio.nwfilter_binding": ("AsyncNWFilterBinding",),
+    "virtcore.api.aio.secret": ("AsyncSecret",),
+    "virtcore.api.aio.storage_pool": ("AsyncStoragePool",),
+    "virtcore.api.aio.storage_vol": ("AsyncStorageVol",),
+    "virtcore.api.streams": ("AsyncStream",),
 }
 
 __all__ = [
@@ -55,15 +56,4 @@ __all__ = [
     "AsyncStream",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _MODULES)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.api.streams import Stream as Stream
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
     from virtcore.api.sync.storage_pool import StoragePool as StoragePool
     from virtcore.api.sync.storage_vol import StorageVol as StorageVol
 
-_HOMES = {
-    "Connection": "virtcore.api.sync.connection",
-    "Domain": "virtcore.api.sync.domain",
-    "DomainCheckpoint": "virtcore.api.sync.domain_checkpoint",
-    "DomainSnapshot": "virtcore.api.sync.domain_snapshot",
-    "Interface": "virtcore.api.sync.interface",
-    "NWFilter": "virtcore.api.sync.nwfilter",
-    "NWFilterBinding": "virtcore.api.sync.nwfilter_binding",
-    "Network": "virtcore.api.sync.network",
-    "NetworkPort": "virtcore.api.sync.network_port",
-    "NodeDevice": "virtcore.api.sync.node_device",
-    "Secret": "virtcore.api.sync.secret",
-    "StoragePool": "virtcore.api.sync.storage_pool",
-    "StorageVol": "virtcore.api.sync.storage_vol",
-    "Stream": "virtcore.api.streams",
+_MODULES = {
+    "virtcore.api.streams": ("Stream",),
+    "virtcore.api.sync.connection": ("Connection",),
+    "virtcore.api.sync.domain": ("Domain",),
+    "virtcore.api.sync.domain_checkpoint": ("DomainCheckpoint",),
+    "virtcore.api.sync.domain_snapshot": ("DomainSnapshot",),
+    "virtcore.api.sync.interface": ("Interface",),
+    "virtcore.api.sync.network": ("Network",),
+    "virtcore.api.sync.network_port": ("NetworkPort",),
+    "virtcore.api.sync.node_device": ("NodeDevice",),
+    "virtcore.api.sync.nwfilter": ("NWFilter",),
+    "virtcore.api.sync.nwfilter_binding": ("NWFilterBinding",),
+    "virtcore.api.sync.secret": ("Secret",),
+    "virtcore.api.sync.storage_pool": ("StoragePool",),
+    "virtcore.api.sync.storage_vol": ("StorageVol",),
 }
 
 __all__ = [
@@ -55,15 +56,4 @@ __all__ = [
     "Stream",
 ]
 
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _MODULES)

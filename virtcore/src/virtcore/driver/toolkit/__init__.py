@@ -5,8 +5,9 @@ Nothing is imported before a name is used.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.changing_devices import ChangingDevices as ChangingDevices
@@ -52,44 +53,27 @@ if TYPE_CHECKING:
         Marks as Marks,
     )
 
-_HOME = {
-    "ChangingDevices": "changing_devices",
-    "Describing": "reconfiguring",
-    "ReconfigurableState": "reconfigure",
-    "SettingIOThreads": "reconfiguring",
-    "SettingLimits": "reconfiguring",
-    "SettingMemory": "reconfiguring",
-    "SettingVcpus": "reconfiguring",
-    "CheckpointKeeper": "snapshots",
-    "DefinedObject": "defined",
-    "DefinedObjects": "defined",
-    "DefinitionStore": "store",
-    "DiskWorker": "disk",
-    "DomainObject": "domains",
-    "DomainTable": "domains",
-    "DriverState": "state",
-    "EventHub": "events",
-    "Facts": "store",
-    "IndexEntry": "store",
-    "Job": "jobs",
-    "JobDriver": "job_driver",
-    "JobKind": "jobs",
-    "JobLock": "jobs",
-    "ManagedObject": "objects",
-    "Marks": "store",
-    "ObjectTable": "objects",
-    "MomentDriver": "moment_driver",
-    "MomentNode": "moments",
-    "MomentState": "moment_state",
-    "MomentTree": "moments",
-    "SnapshotKeeper": "snapshots",
-    "StateFolders": "folders",
-    "StateLock": "lock",
-    "StatefulDriver": "stateful",
-    "check_flags": "checks",
-    "Transition": "defined",
-    "file_name": "folders",
-    "use_root": "folders",
+_MODULES = {
+    "changing_devices": ("ChangingDevices",),
+    "checks": ("check_flags",),
+    "defined": ("DefinedObject", "DefinedObjects", "Transition"),
+    "disk": ("DiskWorker",),
+    "domains": ("DomainObject", "DomainTable"),
+    "events": ("EventHub",),
+    "folders": ("StateFolders", "file_name", "use_root"),
+    "job_driver": ("JobDriver",),
+    "jobs": ("Job", "JobKind", "JobLock"),
+    "lock": ("StateLock",),
+    "moment_driver": ("MomentDriver",),
+    "moment_state": ("MomentState",),
+    "moments": ("MomentNode", "MomentTree"),
+    "objects": ("ManagedObject", "ObjectTable"),
+    "reconfigure": ("ReconfigurableState",),
+    "reconfiguring": ("Describing", "SettingIOThreads", "SettingLimits", "SettingMemory", "SettingVcpus"),
+    "snapshots": ("CheckpointKeeper", "SnapshotKeeper"),
+    "state": ("DriverState",),
+    "stateful": ("StatefulDriver",),
+    "store": ("DefinitionStore", "Facts", "IndexEntry", "Marks"),
 }
 
 __all__ = [
@@ -128,10 +112,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    home = _HOME.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)

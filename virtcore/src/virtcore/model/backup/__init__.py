@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.backup.backup import (
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
         align_backup_disks as align_backup_disks,
     )
 
-_MODULES: dict[str, tuple[str, ...]] = {
+_MODULES = {
     "backup": (
         "Backup",
         "BackupDriver",
@@ -41,26 +42,14 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "PullDisk",
         "PushDisk",
     ),
-    "document": (
-        "format_backup",
-        "load_backup",
-    ),
-    "rules": (
-        "BackupContext",
-        "BackupRules",
-        "align_backup_disks",
-    ),
+    "document": ("format_backup", "load_backup"),
+    "rules": ("BackupContext", "BackupRules", "align_backup_disks"),
 }
 # Names of other packages that annotations of this one use.
 _ELSEWHERE = {
-    "BlockSource": "virtcore.model.storage.source",
-    "FileSource": "virtcore.model.storage.source",
-    "HostTransport": "virtcore.model.storage.source",
-    "StorageFormat": "virtcore.model.storage.source",
-    "StorageType": "virtcore.model.storage.source",
+    "virtcore.model.storage.source": ("BlockSource", "FileSource", "HostTransport", "StorageFormat", "StorageType"),
 }
 
-_WHERE = _ELSEWHERE | {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Backup",
@@ -81,10 +70,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE)

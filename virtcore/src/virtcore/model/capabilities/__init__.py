@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.capabilities.document import (
@@ -48,20 +49,9 @@ if TYPE_CHECKING:
         ResourceMonitor as ResourceMonitor,
     )
 
-_MODULES: dict[str, tuple[str, ...]] = {
-    "document": (
-        "Capabilities",
-        "format_capabilities",
-        "parse_capabilities",
-    ),
-    "guest": (
-        "FeatureToggle",
-        "Guest",
-        "GuestArch",
-        "GuestDomain",
-        "GuestFeatures",
-        "GuestMachine",
-    ),
+_MODULES = {
+    "document": ("Capabilities", "format_capabilities", "parse_capabilities"),
+    "guest": ("FeatureToggle", "Guest", "GuestArch", "GuestDomain", "GuestFeatures", "GuestMachine"),
     "host": (
         "BaseLabel",
         "Host",
@@ -93,17 +83,13 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 # Names of other packages that annotations of this one use.
 _ELSEWHERE = {
-    "Arch": "virtcore.model.arch",
-    "HostCPUFeature": "virtcore.model.cpu.element",
-    "NUMABandwidth": "virtcore.model.cpu.numa",
-    "NUMACache": "virtcore.model.cpu.numa",
-    "NUMALatency": "virtcore.model.cpu.numa",
-    "NUMASibling": "virtcore.model.cpu.numa",
-    "OSType": "virtcore.model.domain.os",
-    "VirtType": "virtcore.model.domain.domain",
+    "virtcore.model.arch": ("Arch",),
+    "virtcore.model.cpu.element": ("HostCPUFeature",),
+    "virtcore.model.cpu.numa": ("NUMABandwidth", "NUMACache", "NUMALatency", "NUMASibling"),
+    "virtcore.model.domain.domain": ("VirtType",),
+    "virtcore.model.domain.os": ("OSType",),
 }
 
-_WHERE = _ELSEWHERE | {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BandwidthControl",
@@ -142,10 +128,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.checkpoint.checkpoint import (
@@ -23,16 +24,9 @@ if TYPE_CHECKING:
         check_redefined_checkpoint as check_redefined_checkpoint,
     )
 
-_MODULES: dict[str, tuple[str, ...]] = {
-    "checkpoint": (
-        "Checkpoint",
-        "CheckpointDisk",
-        "CheckpointType",
-    ),
-    "document": (
-        "format_checkpoint",
-        "load_checkpoint",
-    ),
+_MODULES = {
+    "checkpoint": ("Checkpoint", "CheckpointDisk", "CheckpointType"),
+    "document": ("format_checkpoint", "load_checkpoint"),
     "rules": (
         "CheckpointContext",
         "CheckpointRules",
@@ -43,10 +37,9 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 # Names of other packages that annotations of this one use.
 _ELSEWHERE = {
-    "Domain": "virtcore.model.domain.domain",
+    "virtcore.model.domain.domain": ("Domain",),
 }
 
-_WHERE = _ELSEWHERE | {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Checkpoint",
@@ -62,10 +55,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE)

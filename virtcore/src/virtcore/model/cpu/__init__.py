@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.cpu.cpudata import (
@@ -116,19 +117,11 @@ _MODULES = {
         "NUMASibling",
     ),
 }
-_MODULE_OF = {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 # Names of other packages that annotations of this one use.
-_MODULE_OF |= {"Arch": "virtcore.model.arch", "MemoryAccess": "virtcore.model.domain.memory"}
+_ELSEWHERE = {
+    "virtcore.model.arch": ("Arch",),
+    "virtcore.model.domain.memory": ("MemoryAccess",),
+}
 
 
-def __getattr__(name: str) -> object:
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE)

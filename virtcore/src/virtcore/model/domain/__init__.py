@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     # What :func:`__getattr__` does at run time; each of them says in ``__all__`` what is public.
@@ -188,36 +189,16 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 # Other packages' names that annotations of this one use.
 _ELSEWHERE = {
-    "Arch": "virtcore.model.arch",
-    "GuestCPU": "virtcore.model.cpu.element",
-    "Source": "virtcore.model.storage.source",
-    "StorageFormat": "virtcore.model.storage.source",
-    "StorageType": "virtcore.model.storage.source",
+    "virtcore.model.arch": ("Arch",),
+    "virtcore.model.cpu.element": ("GuestCPU",),
+    "virtcore.model.storage.source": ("Source", "StorageFormat", "StorageType"),
 }
 
 
-def _table() -> dict[str, str]:
+def _of_devices() -> dict[str, tuple[str, ...]]:
     from virtcore.model.domain._devices import MODULES
 
-    tables = (*MODULES.items(), *_MODULES.items())
-    return _ELSEWHERE | {name: f"{__name__}.{module}" for module, names in tables for name in names}
+    return MODULES
 
 
-_module_of: dict[str, str] = {}
-
-
-def __getattr__(name: str) -> object:
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if not _module_of:
-        _module_of.update(_table())
-    module = _module_of.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_table()})
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE, _of_devices)

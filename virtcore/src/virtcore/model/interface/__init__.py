@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.interface.device import (
@@ -56,7 +57,6 @@ _MODULES = {
     "link": ("InterfaceLink", "LinkState"),
 }
 
-_WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "ARPMonitor",
@@ -84,10 +84,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)

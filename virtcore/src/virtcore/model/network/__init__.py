@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.network.dns import (
@@ -74,17 +75,8 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "dns": (
-        "DNS",
-        "DNSForwarder",
-        "DNSHost",
-        "DNSService",
-        "DNSText",
-    ),
-    "document": (
-        "format_network",
-        "load_network",
-    ),
+    "dns": ("DNS", "DNSForwarder", "DNSHost", "DNSService", "DNSText"),
+    "document": ("format_network", "load_network"),
     "forward": (
         "Forward",
         "ForwardAddress",
@@ -95,21 +87,8 @@ _MODULES = {
         "NATPort",
         "PhysicalFunction",
     ),
-    "ip": (
-        "Bootp",
-        "DHCP",
-        "DHCPHost",
-        "DHCPRange",
-        "Lease",
-        "LeaseUnit",
-        "NetworkIP",
-    ),
-    "network": (
-        "Bridge",
-        "DomainName",
-        "Network",
-        "PortGroup",
-    ),
+    "ip": ("Bootp", "DHCP", "DHCPHost", "DHCPRange", "Lease", "LeaseUnit", "NetworkIP"),
+    "network": ("Bridge", "DomainName", "Network", "PortGroup"),
     "networkport": (
         "BridgePlug",
         "DirectPlug",
@@ -137,7 +116,6 @@ _MODULES = {
     "rules": ("NetworkRules",),
     "update": ("update_network",),
 }
-_LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Bandwidth",
@@ -191,10 +169,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)

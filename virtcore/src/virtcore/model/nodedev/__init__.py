@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.nodedev.device import (
@@ -110,18 +111,8 @@ _MODULES = {
         "USBVendor",
         "VDPACapability",
     ),
-    "document": (
-        "NodeDeviceContext",
-        "NodeDeviceRules",
-        "format_node_device",
-        "load_node_device",
-    ),
-    "mdev": (
-        "MdevAttribute",
-        "MdevCapability",
-        "MdevType",
-        "MdevTypesCapability",
-    ),
+    "document": ("NodeDeviceContext", "NodeDeviceRules", "format_node_device", "load_node_device"),
+    "mdev": ("MdevAttribute", "MdevCapability", "MdevType", "MdevTypesCapability"),
     "pci": (
         "IOMMUGroup",
         "LinkValidity",
@@ -174,11 +165,10 @@ _MODULES = {
 
 # Other packages' names that annotations of this one use.
 _ELSEWHERE = {
-    "InterfaceLink": "virtcore.model.interface.link",
-    "SourcePCIAddress": "virtcore.model.storage.source",
+    "virtcore.model.interface.link": ("InterfaceLink",),
+    "virtcore.model.storage.source": ("SourcePCIAddress",),
 }
 
-_WHERE = _ELSEWHERE | {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "APCardCapability",
@@ -253,10 +243,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE)

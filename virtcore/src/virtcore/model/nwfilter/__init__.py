@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.nwfilter.binding import (
@@ -61,22 +62,9 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "binding": (
-        "FilterBinding",
-        "LinkDevice",
-    ),
-    "document": (
-        "format_nwfilter",
-        "format_nwfilter_binding",
-        "load_nwfilter",
-        "load_nwfilter_binding",
-    ),
-    "filter": (
-        "Filter",
-        "Rule",
-        "RuleAction",
-        "RuleDirection",
-    ),
+    "binding": ("FilterBinding", "LinkDevice"),
+    "document": ("format_nwfilter", "format_nwfilter_binding", "load_nwfilter", "load_nwfilter_binding"),
+    "filter": ("Filter", "Rule", "RuleAction", "RuleDirection"),
     "match": (
         "AHIPv6Match",
         "AHMatch",
@@ -107,13 +95,9 @@ _MODULES = {
         "UDPMatch",
         "VLANMatch",
     ),
-    "reference": (
-        "FilterParameter",
-        "FilterReference",
-    ),
+    "reference": ("FilterParameter", "FilterReference"),
     "rules": ("FilterRules",),
 }
-_LAZY = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "Filter",
@@ -160,10 +144,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _LAZY.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)

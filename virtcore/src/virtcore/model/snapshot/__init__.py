@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.snapshot.align import (
@@ -29,20 +30,10 @@ if TYPE_CHECKING:
         SnapshotState as SnapshotState,
     )
 
-_MODULES: dict[str, tuple[str, ...]] = {
-    "align": (
-        "align_snapshot_disks",
-        "check_redefined_snapshot",
-    ),
-    "document": (
-        "format_snapshot",
-        "load_snapshot",
-    ),
-    "rules": (
-        "SnapshotContext",
-        "SnapshotParse",
-        "SnapshotRules",
-    ),
+_MODULES = {
+    "align": ("align_snapshot_disks", "check_redefined_snapshot"),
+    "document": ("format_snapshot", "load_snapshot"),
+    "rules": ("SnapshotContext", "SnapshotParse", "SnapshotRules"),
     "snapshot": (
         "DomainIdentity",
         "SaveCookie",
@@ -55,15 +46,12 @@ _MODULES: dict[str, tuple[str, ...]] = {
 }
 # Names of other packages that annotations of this one use.
 _ELSEWHERE = {
-    "Domain": "virtcore.model.domain.domain",
-    "GuestCPU": "virtcore.model.cpu.element",
-    "SnapshotLocation": "virtcore.model.domain.disk",
-    "Source": "virtcore.model.storage.source",
-    "StorageFormat": "virtcore.model.storage.source",
-    "StorageType": "virtcore.model.storage.source",
+    "virtcore.model.cpu.element": ("GuestCPU",),
+    "virtcore.model.domain.disk": ("SnapshotLocation",),
+    "virtcore.model.domain.domain": ("Domain",),
+    "virtcore.model.storage.source": ("Source", "StorageFormat", "StorageType"),
 }
 
-_WHERE = _ELSEWHERE | {name: f"{__name__}.{module}" for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "DomainIdentity",
@@ -83,10 +71,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(module), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES, _ELSEWHERE)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.storage.adapter import (
@@ -124,20 +125,9 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "location": ("is_empty", "source_path"),
-    "adapter": (
-        "AdapterType",
-        "ParentAddress",
-        "StorageAdapter",
-    ),
-    "permissions": (
-        "Permissions",
-        "Timestamps",
-    ),
-    "pool": (
-        "PoolTarget",
-        "RefreshAllocation",
-        "StoragePool",
-    ),
+    "adapter": ("AdapterType", "ParentAddress", "StorageAdapter"),
+    "permissions": ("Permissions", "Timestamps"),
+    "pool": ("PoolTarget", "RefreshAllocation", "StoragePool"),
     "pool_capabilities": (
         "FormatOptions",
         "Formats",
@@ -146,12 +136,7 @@ _MODULES = {
         "format_storage_pool_capabilities",
         "storage_pool_capabilities",
     ),
-    "pool_document": (
-        "PoolOptions",
-        "StoragePoolRules",
-        "format_storage_pool",
-        "load_storage_pool",
-    ),
+    "pool_document": ("PoolOptions", "StoragePoolRules", "format_storage_pool", "load_storage_pool"),
     "pool_source": (
         "AnyPoolSource",
         "DirectoryPoolSource",
@@ -177,12 +162,7 @@ _MODULES = {
         "VStoragePoolSource",
         "ZFSPoolSource",
     ),
-    "pool_types": (
-        "POOL_TYPES",
-        "PartitionType",
-        "PoolTypeInfo",
-        "VolumeFormats",
-    ),
+    "pool_types": ("POOL_TYPES", "PartitionType", "PoolTypeInfo", "VolumeFormats"),
     "volume": (
         "Extent",
         "Volume",
@@ -193,12 +173,7 @@ _MODULES = {
         "VolumeTarget",
         "VolumeType",
     ),
-    "volume_document": (
-        "VolumeContext",
-        "VolumeRules",
-        "format_storage_vol",
-        "load_storage_vol",
-    ),
+    "volume_document": ("VolumeContext", "VolumeRules", "format_storage_vol", "load_storage_vol"),
     "source": (
         "BlockSource",
         "DataStore",
@@ -240,7 +215,6 @@ _MODULES = {
     ),
 }
 
-_WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "AdapterType",
@@ -340,10 +314,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    module = _WHERE.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)

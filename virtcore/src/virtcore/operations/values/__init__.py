@@ -7,8 +7,9 @@ used (PEP 562).
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.operations.values.domain import (
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
         StorageVolInfo as StorageVolInfo,
     )
 
-_HOMES = {
+_MODULES = {
     "domain": (
         "ControlInfo",
         "DiskError",
@@ -73,11 +74,7 @@ _HOMES = {
         "StateInfo",
         "VcpuInfo",
     ),
-    "host": (
-        "NodeCpuMap",
-        "NodeInfo",
-        "SecurityModel",
-    ),
+    "host": ("NodeCpuMap", "NodeInfo", "SecurityModel"),
     "jobs": (
         "BlockInfo",
         "BlockJobInfo",
@@ -89,23 +86,10 @@ _HOMES = {
     ),
     "network": ("DHCPLease",),
     "qemu": ("MonitorReply",),
-    "storage": (
-        "StoragePoolInfo",
-        "StorageVolInfo",
-    ),
+    "storage": ("StoragePoolInfo", "StorageVolInfo"),
 }
 
-__all__ = [name for names in _HOMES.values() for name in names]
+__all__ = [name for names in _MODULES.values() for name in names]
 
 
-def __getattr__(name: str) -> object:
-    for home, names in _HOMES.items():
-        if name in names:
-            value: object = getattr(import_module(f"{__name__}.{home}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _MODULES)

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from virtcore._lazy import lazy
 
 if TYPE_CHECKING:
     from virtcore.model.domain.rules.context import DomainContext, DomainFeature, ParseFlag
@@ -14,18 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DomainContext", "DomainFeature", "DomainRules", "ParseFlag"]
 
-_MODULE_OF = {
-    "DomainContext": "context",
-    "DomainFeature": "context",
-    "DomainRules": "domain_rules",
-    "ParseFlag": "context",
+_MODULES = {
+    "context": ("DomainContext", "DomainFeature", "ParseFlag"),
+    "domain_rules": ("DomainRules",),
 }
 
 
-def __getattr__(name: str) -> object:
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(__name__, _MODULES)
