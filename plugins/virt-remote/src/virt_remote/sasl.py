@@ -21,8 +21,9 @@ import re
 import secrets
 import stringprep
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 __all__ = [
     "MECHANISMS",
@@ -102,20 +103,36 @@ class SecurityLayer(Protocol):
         """
 
 
-class SaslServer(Protocol):
-    """The serving end of an exchange."""
+class SaslServer(ABC):
+    """The serving end of an exchange.
 
-    mechanism: str
-    complete: bool
-    #: Who it is, when complete.
-    user: str | None
-    layer: SecurityLayer | None
+    :ivar user: who it is, when complete.
+    """
+
+    mechanism: ClassVar[str]
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+        self.complete = False
+        self.user: str | None = None
+        self.layer: SecurityLayer | None = None
 
     def step(self, data: bytes | None) -> bytes | None:
         """Take what the client said (None: nothing) and give what to answer. May take long: passwords are hashed.
 
         :raises SaslError: the client is not who it says, or makes no sense.
         """
+        if self.complete:
+            raise SaslError("the exchange is over")
+        return self._answer(data)
+
+    @abstractmethod
+    def _answer(self, data: bytes | None) -> bytes | None:
+        """What to answer in an exchange that is not over."""
+
+    def _rounds(self, user: str, known: Credentials | None) -> tuple[bytes, int]:
+        """Salt and iterations for a user, whom nobody can tell from one that is not there."""
+        return (known.salt, known.iterations) if known else (self._users.salt_of(user), ITERATIONS)
 
 
 class SaslClient(Protocol):
@@ -208,20 +225,12 @@ def _nonce() -> str:
 # -- PLAIN (RFC 4616)
 
 
-class PlainServer:
+class PlainServer(SaslServer):
     """PLAIN: the password itself, for channels that are encrypted."""
 
     mechanism = _PLAIN
 
-    def __init__(self, users: Users) -> None:
-        self._users = users
-        self.complete = False
-        self.user: str | None = None
-        self.layer: SecurityLayer | None = None
-
-    def step(self, data: bytes | None) -> bytes | None:
-        if self.complete:
-            raise SaslError("the exchange is over")
+    def _answer(self, data: bytes | None) -> bytes | None:
         if data is None:
             return b""  # it wants to be asked
         parts = _text(data).split("\0")
@@ -232,8 +241,7 @@ class PlainServer:
         if authorization and authorization != user:
             raise SaslError(f"user {user!r} may not act for another")
         known = self._users.find(user)
-        salt, iterations = (known.salt, known.iterations) if known else (self._users.salt_of(user), ITERATIONS)
-        stored, _ = _scram_keys(password, salt, iterations)
+        stored, _ = _scram_keys(password, *self._rounds(user, known))
         if not hmac.compare_digest(stored, known.stored_key if known else bytes(32)) or known is None:
             raise SaslError(f"wrong password of {user!r}, or no such user")
         self.user, self.complete = user, True
@@ -282,26 +290,21 @@ def _encoded(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
-class ScramServer:
+class ScramServer(SaslServer):
     """SCRAM-SHA-256: neither end learns the password, and each proves that it knows it."""
 
     mechanism = _SCRAM
 
     def __init__(self, users: Users) -> None:
-        self._users = users
+        super().__init__(users)
         self._known: Credentials | None = None
         self._name = ""
         self._header = ""
         self._first = ""
         self._sent = ""
         self._nonce = ""
-        self.complete = False
-        self.user: str | None = None
-        self.layer: SecurityLayer | None = None
 
-    def step(self, data: bytes | None) -> bytes | None:
-        if self.complete:
-            raise SaslError("the exchange is over")
+    def _answer(self, data: bytes | None) -> bytes | None:
         if data is None:
             return b""
         text = _text(data)
@@ -320,7 +323,7 @@ class ScramServer:
             raise SaslError(f"user {self._name!r} may not act for another")
         self._header = f"{channel},{authorization},"
         self._known = known = self._users.find(self._name)
-        salt, iterations = (known.salt, known.iterations) if known else (self._users.salt_of(self._name), ITERATIONS)
+        salt, iterations = self._rounds(self._name, known)
         self._first = bare
         self._nonce = client + _nonce()
         self._sent = f"r={self._nonce},s={_encoded(salt)},i={iterations}"
@@ -543,23 +546,18 @@ def _qops(ssf: int) -> list[str]:
     return ["auth-conf", "auth-int", "auth"][: 1 if ssf > 1 else 2 if ssf == 1 else 3]
 
 
-class DigestServer:
+class DigestServer(SaslServer):
     """DIGEST-MD5, with protection of what follows."""
 
     mechanism = _DIGEST
 
     def __init__(self, users: Users, ssf: int = 0) -> None:
-        self._users = users
+        super().__init__(users)
         self._qops = _qops(ssf)
         self._nonce = _nonce()
         self._asked = False
-        self.complete = False
-        self.user: str | None = None
-        self.layer: SecurityLayer | None = None
 
-    def step(self, data: bytes | None) -> bytes | None:
-        if self.complete:
-            raise SaslError("the exchange is over")
+    def _answer(self, data: bytes | None) -> bytes | None:
         if not self._asked:
             if data:
                 raise SaslError("DIGEST-MD5 without a challenge is not offered")
