@@ -16,7 +16,7 @@ from struct import Struct
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from virtcore.operations.procedures import Procedure
-from virtcore.operations.wire.codec import codec
+from virtcore.operations.wire.codec import WireError, codec
 
 __all__ = [
     "BODY",
@@ -60,6 +60,14 @@ FDS_MAX: Final = 32
 
 _LENGTH: Final = Struct(">I")
 _WITH_DESCRIPTORS: Final = (CALL_WITH_FDS.to_bytes(4, "big"), REPLY_WITH_FDS.to_bytes(4, "big"))
+
+# Methods of authentication (``remote_auth_type``).
+AUTH_NONE: Final = 0
+AUTH_SASL: Final = 1
+AUTH_POLKIT: Final = 2
+
+#: The flag of an open call that wants no more than to look (``VIR_CONNECT_RO``).
+READONLY: Final = 1
 
 KEEPALIVE_PROGRAM: Final = 0x6B656570
 KEEPALIVE_PING: Final = 1
@@ -281,8 +289,6 @@ def hole_length(data: bytes, at: int = BODY) -> int:
 
     :raises ProtocolError: the packet is none, or its length is negative.
     """
-    from virtcore.operations.wire.codec import WireError
-
     try:
         (length, _), _ = codec("rpc", "virNetStreamHole").decode(data, at)
     except WireError as error:
@@ -297,8 +303,6 @@ def decode_error(data: bytes, at: int = BODY) -> tuple[Any, ...]:
 
     :raises ProtocolError: it is none.
     """
-    from virtcore.operations.wire.codec import WireError
-
     try:
         fields: tuple[Any, ...] = codec("rpc", "virNetMessageError").decode(data, at)[0]
     except WireError as error:

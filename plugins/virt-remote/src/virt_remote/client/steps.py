@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
 from virt_remote.client.link import Link
-from virt_remote.protocol import BODY, decode_error
+from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL, BODY, READONLY, decode_error
 from virtcore.driver.base import Credential
 from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport, VirtError
 from virtcore.operations.procedures import Procedure, procedure
@@ -26,10 +26,6 @@ from virtcore.operations.wire.mapping import ClientCall, client_operation
 
 __all__ = ["Flow", "Request", "Steps", "ask", "body_of", "remote_error"]
 
-READONLY: Final = 1  # VIR_CONNECT_RO
-AUTH_NONE: Final = 0
-AUTH_SASL: Final = 1
-AUTH_POLKIT: Final = 2
 #: Bits of encryption that SASL has to bring where nothing else does.
 SSF_NEEDED: Final = 56
 _USERNAME: Final = 2  # VIR_CRED_AUTHNAME

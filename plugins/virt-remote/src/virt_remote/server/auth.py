@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL
 from virt_remote.sasl import DATA_MAX, SaslError, SaslServer, server_mechanism, usable_mechanisms
 from virt_remote.server.procedures import session_procedure
 from virt_remote.server.tls import is_allowed
@@ -14,13 +15,9 @@ from virtcore.errors import AuthFailed, ErrorDomain, VirtError
 if TYPE_CHECKING:
     from virt_remote.server.client import Client
 
-__all__ = ["AUTH_NONE", "AUTH_POLKIT", "AUTH_SASL", "BEFORE_AUTHENTICATION", "METHODS"]
+__all__ = ["BEFORE_AUTHENTICATION", "METHODS"]
 
 log = logging.getLogger("virtcored.auth")
-
-AUTH_NONE: Final = 0
-AUTH_SASL: Final = 1
-AUTH_POLKIT: Final = 2
 
 #: Methods by the names that settings have for them.
 METHODS: Final = {"none": AUTH_NONE, "sasl": AUTH_SASL, "polkit": AUTH_POLKIT}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from virt_remote.flow import FlowControl
 from virt_remote.protocol import (
+    AUTH_NONE,
     BODY,
     CALL,
     CALL_WITH_FDS,
@@ -32,7 +33,7 @@ from virt_remote.protocol import (
 )
 from virt_remote.sasl import DATA_MAX, SaslError
 from virt_remote.server.access import Guard
-from virt_remote.server.auth import AUTH_NONE, BEFORE_AUTHENTICATION
+from virt_remote.server.auth import BEFORE_AUTHENTICATION
 from virt_remote.server.events import Callbacks
 from virt_remote.server.identity import Identity
 from virt_remote.server.procedures import SESSION_PROCEDURES

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from virt_remote.protocol import BODY
+from virt_remote.protocol import BODY, READONLY
 from virtcore.errors import ErrorDomain, InternalError
 from virtcore.operations.procedures import Procedure, procedure, program
 from virtcore.operations.wire.codec import codec
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from virtcore.runtime.session import Session
 
 __all__ = ["SESSION_PROCEDURES", "SessionProcedure", "session_procedure"]
-
-#: ``VIR_CONNECT_RO``.
-READONLY = 1
 
 #: Features (``virDrvFeature``) that the daemon or every driver of virtcore has.
 FEATURES: Final = frozenset(
