@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from virt_remote.client.credentials import config_folder
 from virtcore.errors import VirtError
 
 if TYPE_CHECKING:
@@ -53,14 +53,6 @@ class Imported(NamedTuple):
     failed: bool = False
 
 
-def libvirt_folder() -> Path:
-    """Where libvirtd of this user keeps its definitions."""
-    if os.geteuid() == 0:
-        return Path("/etc/libvirt")
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return Path(home) / "libvirt"
-
-
 async def import_libvirt(
     open_session: Callable[[str], Any], uris: list[str], folder: Path | None = None
 ) -> list[Imported]:
@@ -68,9 +60,9 @@ async def import_libvirt(
 
     :param open_session: opens a URI.
     :param uris: the hypervisors; guests are in the folder that is called as their scheme.
-    :param folder: libvirt's; :func:`libvirt_folder` by default.
+    :param folder: libvirt's; the one of this user's libvirtd by default.
     """
-    base = folder or libvirt_folder()
+    base = folder or Path(config_folder())
     found: list[Imported] = []
     services_done = False
     for uri in uris:
