@@ -221,9 +221,7 @@ class BlockingClient:
                         pending.set_exception(self.lost)
                 raise
             finally:
-                if self._waker is not None:
-                    self._waker.close()
-                    self._waker = None
+                self._unshare()
 
     def close(self, end: float | None = None) -> None:
         """Take leave and end the connection."""
@@ -234,6 +232,10 @@ class BlockingClient:
                 pass  # it is closed all the same
         self.lost = self.lost or closed()
         self.link.close()
+        self._unshare()
+
+    def _unshare(self) -> None:
+        """Nobody takes over from now on."""
         if self._waker is not None:
             self._waker.close()
             self._waker = None

@@ -94,9 +94,7 @@ def look_up(uri: ConnectionURI, service: str, host: str) -> Mapping[str, str]:
     return {}
 
 
-def credentials(
-    wanted: list[Credential], known: Mapping[str, str], ask: Asker | None, *, failure: type[AuthFailed] = AuthFailed
-) -> list[str]:
+def credentials(wanted: list[Credential], known: Mapping[str, str], ask: Asker | None) -> list[str]:
     """An answer to each of what an authentication wants: as known from files, the rest asked for in one go.
 
     :raises AuthFailed: nobody can be asked, or gives up.
@@ -105,10 +103,10 @@ def credentials(
     open_ones = [one for one, answer in zip(wanted, answers, strict=True) if answer is None]
     if open_ones:
         if ask is None:
-            raise failure("No authentication callback available", domain=ErrorDomain.REMOTE)
+            raise AuthFailed("No authentication callback available", domain=ErrorDomain.REMOTE)
         given = ask(open_ones)
         if given is None or len(given) != len(open_ones):
-            raise failure("Failed to collect auth credentials", domain=ErrorDomain.REMOTE)
+            raise AuthFailed("Failed to collect auth credentials", domain=ErrorDomain.REMOTE)
         rest = iter(given)
         return [next(rest) if answer is None else answer for answer in answers]
     return [answer for answer in answers if answer is not None]

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -75,8 +76,6 @@ def unix_link(path: str) -> Link:
 
 
 def _host_link(address: Address, end: float | None) -> Link:
-    import time
-
     seconds = None if end is None else max(end - time.monotonic(), 0.001)
     try:
         sock = socket.create_connection((address.host, address.port), timeout=seconds)
@@ -157,7 +156,6 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
 
 def end_process(process: subprocess.Popen[bytes]) -> None:
     """See a program off whose connection is closed: it ends by itself, or is ended."""
-
     import subprocess
 
     def see_off() -> None:

@@ -130,9 +130,7 @@ def _check_host(address: Address, transport: paramiko.Transport, host: str, port
         )
     if how == "normal":
         question = f"Accept SSH host key with hash '{_print(key)}' for host '{host}:{port}' (yes/no)?"
-        (answer,) = credentials(
-            [Credential(ConnectCredentialType.ECHOPROMPT, question, None, None)], {}, ask, failure=AuthFailed
-        )
+        (answer,) = credentials([Credential(ConnectCredentialType.ECHOPROMPT, question, None, None)], {}, ask)
         if answer.strip().lower() not in ("y", "yes"):
             raise AuthFailed(f"SSH host key for '{host}' ({_print(key)}) was not accepted", domain=ErrorDomain.SSH)
     os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)

@@ -71,7 +71,8 @@ class Server:
         self.clients: dict[int, Client] = {}
         self.endpoints: list[Endpoint] = []
         self.pending_memory = 0
-        self._anonymous: dict[int, asyncio.TimerHandle] = {}
+        #: Clients that have not authenticated, each with the timer that ends its patience, where there is one.
+        self._anonymous: dict[int, asyncio.TimerHandle | None] = {}
         self._numbers = itertools.count(1)
         self._room = asyncio.Event()
         self._room.set()
@@ -87,8 +88,9 @@ class Server:
             client.drop()
         elif not client.authenticated:
             limit = self.settings.anonymous_timeout
-            timer = asyncio.get_running_loop().call_later(limit, self._overdue, client) if limit else _Never()
-            self._anonymous[client.id] = timer
+            self._anonymous[client.id] = (
+                asyncio.get_running_loop().call_later(limit, self._overdue, client) if limit else None
+            )
         self._look_for_room()
         log.info("client %d: %s", client.id, client.identity)
         self.daemon.client_came()
@@ -181,13 +183,3 @@ class Server:
         """End every connection after what was sent."""
         for client in list(self.clients.values()):
             client.hang_up()
-
-
-class _Never(asyncio.TimerHandle):
-    """A timer that does not run out."""
-
-    def __init__(self) -> None:
-        pass
-
-    def cancel(self) -> None:
-        pass

@@ -86,8 +86,6 @@ class ServerStream:
                 self._send(CONTINUE, part)
                 if not part:
                     return  # the end of data; the client answers with finish
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001  # whatever it is ends the stream and is the client's to know
             await self._fail(error)
 
@@ -119,8 +117,6 @@ class ServerStream:
                 self._leave()
                 self._send(OK, b"")
                 return
-        except asyncio.CancelledError:
-            raise
         except Exception as error:  # noqa: BLE001  # as above
             await self._fail(error)
 
