@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 import virtcore
+from virt_remote import sasl
 from virt_remote.client.backend import _OWN
 from virt_remote.client.driver import RemoteDriver
+from virt_remote.client.link import Link
 from virt_remote.protocol import OK, REPLY, Frames, pack, unpack
-from virtcore.errors import InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, SystemError
+from virtcore.errors import RPC, InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, SystemError
 from virtcore.operations.declare import all_operations
 from virtcore.operations.events import ConnectionClosedEvent, DomainLifecycleEvent, GapEvent
 from virtcore.operations.procedures import procedure
@@ -252,3 +254,16 @@ def test_who_listens_is_connected_again_and_told_of_the_gap(tmp_path: Path) -> N
     finally:
         process.kill()
         process.wait()
+
+
+def test_what_no_layer_made_is_an_error_of_the_connection() -> None:
+    ours, theirs = socket.socketpair()
+    link = Link(ours)
+    protection = sasl._Exchange("n", "c", "auth-conf", "libvirt/h", "").layer(bytes(16), server=False, limit=65536)
+    assert protection is not None
+    link.layers.append(protection)
+    with theirs:
+        theirs.sendall((16).to_bytes(4, "big") + bytes(16))
+        with pytest.raises(RPC, match="Failed to decode SASL data or TLS record: a protected packet was tampered with"):
+            link.receive(time.monotonic() + 5)
+    link.close()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from virtcore.errors import ErrorDomain, OperationTimeout, SystemError
+from virtcore.errors import RPC, ErrorDomain, OperationTimeout, SystemError
 
 __all__ = ["Expired", "Layer", "Link", "Waker", "Woken", "await_start", "carry", "reason_of"]
 
@@ -104,9 +104,15 @@ class Link:
         return data
 
     def unwrap(self, data: bytes) -> bytes:
-        """Bytes from the socket."""
-        for layer in self.layers:
-            data = layer.unwrap(data)
+        """Bytes from the socket.
+
+        :raises RPC: they are not what a layer made of anything.
+        """
+        try:
+            for layer in self.layers:
+                data = layer.unwrap(data)
+        except Exception as error:  # noqa: BLE001  # every layer has its own
+            raise RPC(f"Failed to decode SASL data or TLS record: {error}", domain=ErrorDomain.RPC) from None
         return data
 
     def end_of_file(self, error: BaseException | None = None) -> SystemError:
@@ -137,6 +143,7 @@ class Link:
         :param end: when (monotonic clock) to stop waiting.
         :raises Expired: nothing came in time.
         :raises SystemError: the connection ended.
+        :raises RPC: what came was tampered with.
         :raises Woken: the waker was used.
         """
         if end is not None or waker is not None:

@@ -215,7 +215,7 @@ def start_tls(link: Link, address: Address, end: float | None) -> None:
         verdict = layer.unwrap(b"")
         while not verdict:
             verdict = link.receive(end)
-    except (SystemError, ssl.SSLError):
+    except (SystemError, RPC, ssl.SSLError):
         verdict = b""
     if verdict != b"\1":
         raise RPC(

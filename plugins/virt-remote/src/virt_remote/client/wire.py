@@ -151,8 +151,8 @@ class Wire(FlowControl):
         if self._link.layers:
             try:
                 data = self._link.unwrap(data)
-            except Exception as error:  # noqa: BLE001  # whatever a layer makes of what is no packet of it
-                self._break(RPC(f"Failed to decode SASL data or TLS record: {error}", domain=ErrorDomain.RPC))
+            except RPC as error:
+                self._break(error)
                 return
         try:
             received = self._state.feed(data)
