@@ -303,6 +303,33 @@ def test_netcat_and_the_relay_over_the_library(daemon: Daemon, sshd: Sshd) -> No
     assert names(uri) == ["test"]
 
 
+def test_only_the_request_for_a_channel_is_added_to() -> None:
+    """Another thread may end its channel in the moment in which ours opens one to the socket."""
+    from paramiko import Message, Transport
+    from paramiko.common import cMSG_CHANNEL_EOF, cMSG_CHANNEL_OPEN
+
+    from virt_remote.client.ssh_library import _open_streamlocal
+
+    sent: list[bytes] = []
+
+    class Wire(Transport):
+        def __init__(self) -> None:
+            pass  # no socket, no thread
+
+        def _send_user_message(self, data: Message) -> None:
+            sent.append(data.asbytes())
+
+        def open_channel(self, kind: str, *_: object, **__: object) -> None:  # type: ignore[override]
+            for first in (cMSG_CHANNEL_EOF, cMSG_CHANNEL_OPEN):
+                message = Message()
+                message.add_byte(first)
+                self._send_user_message(message)
+
+    wire = Wire()
+    _open_streamlocal(wire, "/run/it", 1)
+    assert sent == [cMSG_CHANNEL_EOF, cMSG_CHANNEL_OPEN + b"\0\0\0\7/run/it" + bytes(8)]
+
+
 # -- a program of one's own
 
 

@@ -323,15 +323,19 @@ def _open(transport: paramiko.Transport, kind: str, path: str | None, end: float
 def _open_streamlocal(transport: paramiko.Transport, path: str, seconds: float) -> paramiko.Channel:
     """A channel to a socket on the far side (OpenSSH's PROTOCOL, 2.4), a kind that paramiko does not know of.
 
-    Of the request for one it writes the beginning; the rest is added on the way out.
+    Of the request for one it writes the beginning; the rest is added on the way out. Other threads may send meanwhile,
+    for channels that end.
     """
+    from paramiko.common import cMSG_CHANNEL_OPEN
+
     inner: Any = transport
     send: Callable[[paramiko.Message], None] = inner._send_user_message
 
     def complete(message: paramiko.Message) -> None:
-        message.add_string(path)
-        message.add_string("")  # reserved
-        message.add_int(0)
+        if message.asbytes().startswith(cMSG_CHANNEL_OPEN):
+            message.add_string(path)
+            message.add_string("")  # reserved
+            message.add_int(0)
         send(message)
 
     inner._send_user_message = complete
