@@ -389,6 +389,7 @@ def test_polkit_is_asked(tmp_path: Path) -> None:
         details = [("connect_driver", "QEMU"), ("domain_name", "web"), ("domain_uuid", "U")]
         assert asked[5] == f"unix-process 12 1000 org.libvirt.api.domain.read {details} 0"
         assert "org.libvirt.api.domain.read-secure" in asked[6]
+        asyncio.run(leave_a_lost_bus(address, bus))
     finally:
         for process in (polkit, bus):
             if process is not None:
@@ -423,6 +424,16 @@ async def ask_polkit(address: str) -> None:
     nowhere = Authority("unix:path=/nowhere/at/all")
     with pytest.raises(VirtError, match="polkit cannot be asked"):
         await nowhere.check(who, "org.libvirt.unix.manage", {})
+
+
+async def leave_a_lost_bus(address: str, bus: subprocess.Popen[bytes]) -> None:
+    """A daemon ends in order although the bus ended before it."""
+    authority = Authority(address)
+    await authority.check(Identity("unix", pid=12, uid=1000, gid=1000, start_time=77), "org.libvirt.unix.manage", {})
+    bus.kill()
+    bus.wait()
+    await asyncio.sleep(0.1)
+    await authority.close()
 
 
 # -- what is shipped

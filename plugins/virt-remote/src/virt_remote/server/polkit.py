@@ -7,6 +7,8 @@ for access control. Their ``.policy`` files are made by :func:`policy_file` and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +19,6 @@ from virtcore.errors import (
     ErrorDomain,
     InternalError,
     SystemError,
-    VirtError,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from virt_remote.server.identity import Identity
 
 __all__ = ["Authority", "PolkitAccess", "attributes"]
+
+log = logging.getLogger("virtcored.polkit")
 
 _ALLOW_INTERACTION: Final = 1
 
@@ -42,6 +45,8 @@ class Authority:
     def __init__(self, address: str = "SYSTEM") -> None:
         self._address = address
         self._router: Any = None
+        #: What ends the connection.
+        self._bus: contextlib.AsyncExitStack | None = None
         self._connecting = asyncio.Lock()
 
     async def _connected(self) -> Any:
@@ -52,16 +57,21 @@ class Authority:
 
         async with self._connecting:
             if self._router is None:
-                async with asyncio.timeout(_LIMIT):
-                    self._router = DBusRouter(await open_dbus_connection(self._address))
+                async with asyncio.timeout(_LIMIT), contextlib.AsyncExitStack() as bus:
+                    connection = await open_dbus_connection(self._address)
+                    bus.push_async_callback(connection.close)
+                    self._router = await bus.enter_async_context(DBusRouter(connection))
+                    self._bus = bus.pop_all()
             return self._router
 
     async def close(self) -> None:
         """Leave the bus."""
-        router, self._router = self._router, None
-        if router is not None:
-            await router.__aexit__(None, None, None)
-            await router._conn.close()
+        bus, self._bus, self._router = self._bus, None, None
+        if bus is not None:
+            try:
+                await bus.aclose()
+            except Exception as error:  # noqa: BLE001  # how the bus was lost before we left it
+                log.info("the bus was lost: %s", error)
 
     async def check(
         self, identity: Identity, action: str, details: Mapping[str, str], *, interactive: bool = False
@@ -115,12 +125,10 @@ class Authority:
             router = await self._connected()
             async with asyncio.timeout(_HUMAN_LIMIT if interactive else _LIMIT):
                 reply = await router.send_and_get_reply(message)
-        except VirtError:
-            raise
         except TimeoutError:
             raise SystemError("polkit does not answer", domain=ErrorDomain.POLKIT) from None
         except Exception as error:  # whatever the bus did: the next question connects anew
-            self._router = None
+            await self.close()
             raise SystemError(f"polkit cannot be asked: {error}", domain=ErrorDomain.POLKIT) from error
         if reply.header.message_type is MessageType.error:
             raise SystemError(f"polkit: {reply.body[0] if reply.body else 'unknown error'}", domain=ErrorDomain.POLKIT)
