@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -30,7 +30,7 @@ from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess, policy_file
 from virt_remote.server.settings import Places, Settings, example
 from virt_remote.server.workers import Workers
-from virtcore.errors import AuthCancelled, AuthFailed, AuthUnavailable, ConfSyntax, InternalError, VirtError
+from virtcore.errors import AuthCancelled, AuthFailed, AuthUnavailable, ConfSyntax, InternalError, NoSecret, VirtError
 from virtcore.operations.procedures import procedure, program
 from virtcore.operations.wire.codec import codec
 from virtcore.types import DomainRef
@@ -532,3 +532,36 @@ def test_the_client_starts_the_users_daemon(tmp_path: Path, monkeypatch: pytest.
         for process in started:
             process.kill()
             process.wait()
+
+
+def test_a_secret_whose_value_cannot_be_read_is_not_called_imported(tmp_path: Path) -> None:
+    class Secrets:
+        """A connection that knows of secrets alone."""
+
+        values: ClassVar[list[bytes]] = []
+
+        def supports(self, operation: str) -> bool:
+            return "secret" in operation
+
+        async def call(self, operation: str, *arguments: Any, deadline: None) -> Any:
+            if operation == "connection_lookup_secret":
+                raise NoSecret
+            if operation == "secret_set_value":
+                self.values.append(arguments[1])
+            return "it"
+
+        async def close(self) -> None:
+            pass
+
+    async def open_secrets(uri: str) -> Secrets:
+        return Secrets()
+
+    (tmp_path / "secrets").mkdir()
+    for name, value in (("good", b"c2VzYW1l"), ("bad", b"c2VzYW1")):
+        (tmp_path / "secrets" / f"{name}.xml").write_text("<secret><uuid>u</uuid></secret>")
+        (tmp_path / "secrets" / f"{name}.base64").write_bytes(value)
+    (tmp_path / "secrets" / "empty.xml").write_text("<secret/>")
+    found = asyncio.run(import_libvirt(open_secrets, ["qemu:///system"], tmp_path))
+    assert {one.name: one.failed for one in found} == {"bad": True, "empty": False, "good": False}
+    assert "bad.base64' cannot be read: Incorrect padding" in found[0].outcome
+    assert Secrets.values == [b"sesame"]

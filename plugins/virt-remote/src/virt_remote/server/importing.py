@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.client.credentials import config_folder
-from virtcore.errors import VirtError
+from virtcore.errors import InternalError, NotFoundError, VirtError
 
 if TYPE_CHECKING:
     from virtcore.runtime.session import Session
@@ -112,8 +112,6 @@ async def _take(session: Session, kind: _Kind, path: Path) -> Imported:
 
 
 async def _is_there(session: Session, kind: _Kind, uuid: str) -> bool:
-    from virtcore.errors import NotFoundError
-
     arguments = (uuid,) if kind.noun == "secret" else (None, uuid)
     try:
         await session.call(kind.lookup, *arguments, deadline=None)
@@ -123,12 +121,18 @@ async def _is_there(session: Session, kind: _Kind, uuid: str) -> bool:
 
 
 async def _take_secret(session: Session, reference: Any, path: Path) -> None:
-    """A secret's value, which libvirt keeps beside its definition, in base64."""
+    """A secret's value, which libvirt keeps beside its definition, in base64.
+
+    :raises InternalError: it is no base64.
+    """
     import base64
     import binascii
 
+    file = path.with_suffix(".base64")
     try:
-        value = base64.b64decode(path.with_suffix(".base64").read_bytes(), validate=False)
-    except (FileNotFoundError, binascii.Error):
+        value = base64.b64decode(file.read_bytes(), validate=False)
+    except FileNotFoundError:
         return
+    except binascii.Error as error:
+        raise InternalError(f"the value in '{file}' cannot be read: {error}") from None
     await session.call("secret_set_value", reference, value, deadline=None)
