@@ -59,6 +59,9 @@ def test_files_that_are_not_there_or_do_not_fit(pki: Path, tmp_path: Path) -> No
         ("NORMAL", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
         ("NORMAL:-VERS-TLS1.2", ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
         ("SECURE256:-VERS-ALL:+VERS-TLS1.2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+        ("NORMAL:!VERS-ALL:+VERS-TLS1.3", ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
+        ("NONE:+VERS-TLS1.2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+        ("@LIBVIRT,SYSTEM", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
         ("NORMAL:-VERS-TLS1.0:!VERS-TLS1.1", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
     ],
 )
@@ -67,7 +70,17 @@ def test_versions(pki: Path, priority: str, least: ssl.TLSVersion, most: ssl.TLS
     assert (context.minimum_version, context.maximum_version) == (least, most)
 
 
-@pytest.mark.parametrize("priority", ["NORMAL:-VERS-ALL", "NORMAL:+ARCFOUR-128", "nonsense", "NORMAL:+VERS-TLS1.0"])
+@pytest.mark.parametrize(
+    "priority",
+    [
+        "NORMAL:-VERS-ALL",
+        "NORMAL:+VERS-TLS1.3:!VERS-ALL",
+        "NONE",
+        "NORMAL:+ARCFOUR-128",
+        "nonsense",
+        "NORMAL:+VERS-TLS1.0",
+    ],
+)
 def test_versions_that_are_not_to_be_had(pki: Path, priority: str) -> None:
     with pytest.raises(ConfigUnsupported, match="Failed to set TLS session priority to"):
         server_context(Settings(tls_priority=priority), Places.below(pki))

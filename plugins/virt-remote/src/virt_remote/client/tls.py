@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from virt_remote.client.address import Address, privileged
 from virt_remote.client.link import Link
+from virt_remote.priority import begins_with_level, versions
 from virtcore.errors import RPC, ErrorDomain, SystemError
 
 __all__ = ["Credentials", "credentials_for", "start_tls"]
@@ -106,38 +107,18 @@ def _context(address: Address) -> ssl.SSLContext:
     return context
 
 
-#: Versions of the protocol as priority strings name them.
-_VERSIONS: Final = {"VERS-TLS1.2": ssl.TLSVersion.TLSv1_2, "VERS-TLS1.3": ssl.TLSVersion.TLSv1_3}
-#: Keywords that ask for what there is anyway.
-_USUAL: Final = frozenset(["NORMAL", "SYSTEM", "SECURE", "SECURE128", "SECURE192", "SECURE256", "PFS", "DEFAULT"])
-
-
 def _prioritize(context: ssl.SSLContext, priority: str) -> None:
     """Narrow a context by a priority string: of GnuTLS's words, versions of the protocol; else OpenSSL's ciphers.
 
     :raises RPC: the string cannot be understood, or asks for what is not to be had.
     """
-    refused = RPC(f"Failed to set TLS session priority to {priority}", value=priority, domain=ErrorDomain.RPC)
-    words = priority.split(":")
-    if words[0].lstrip("@").split(",")[0] not in _USUAL and not words[0].startswith("NONE"):
-        try:
+    try:
+        if begins_with_level(priority):
+            context.minimum_version, context.maximum_version = versions(priority)
+        else:
             context.set_ciphers(priority)
-        except ssl.SSLError:
-            raise refused from None
-        return
-    allowed = set() if "-VERS-ALL" in words or "-VERS-TLS-ALL" in words else set(_VERSIONS.values())
-    for word in words[1:]:
-        sign, name = word[:1], word[1:]
-        if name in ("VERS-ALL", "VERS-TLS-ALL") and sign in "-!":
-            continue
-        if name in ("VERS-TLS1.0", "VERS-TLS1.1", "VERS-SSL3.0") and sign in "-!":
-            continue  # never used here
-        if name not in _VERSIONS or sign not in "+-!":
-            raise refused
-        (allowed.add if sign == "+" else allowed.discard)(_VERSIONS[name])
-    if not allowed:
-        raise refused
-    context.minimum_version, context.maximum_version = min(allowed), max(allowed)
+    except (ValueError, ssl.SSLError):
+        raise RPC(f"Failed to set TLS session priority to {priority}", value=priority, domain=ErrorDomain.RPC) from None
 
 
 def _words(error: OSError) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from virt_remote.priority import versions
 from virt_remote.server.settings import Places, Settings
 from virtcore.errors import ConfigUnsupported, ErrorDomain, SystemError
 
@@ -19,9 +20,6 @@ log = logging.getLogger("virtcored.tls")
 
 #: What the server says inside the channel when it takes the client.
 ACCEPTED: Final = b"\x01"
-
-_VERSIONS: Final = {"VERS-TLS1.2": ssl.TLSVersion.TLSv1_2, "VERS-TLS1.3": ssl.TLSVersion.TLSv1_3}
-_LEVELS: Final = frozenset(["NORMAL", "SECURE128", "SECURE192", "SECURE256", "PFS", "@SYSTEM", "@LIBVIRT"])
 
 
 def server_context(settings: Settings, places: Places) -> ssl.SSLContext:
@@ -38,7 +36,11 @@ def server_context(settings: Settings, places: Places) -> ssl.SSLContext:
             raise SystemError(f"Cannot read {what} '{path}': {_why(path)}", domain=ErrorDomain.RPC)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.num_tickets = 0  # libvirt's clients take a ticket before the confirmation for a failure
-    _apply_priority(context, settings.tls_priority)
+    priority = settings.tls_priority or "NORMAL"
+    try:
+        context.minimum_version, context.maximum_version = versions(priority)
+    except ValueError:
+        raise ConfigUnsupported(f"Failed to set TLS session priority to {priority}", domain=ErrorDomain.RPC) from None
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
         context.load_verify_locations(ca)
@@ -64,26 +66,6 @@ def _no_password() -> str:
 
 def _why(path: Path) -> str:
     return "Permission denied" if path.exists() else "No such file or directory"
-
-
-def _apply_priority(context: ssl.SSLContext, priority: str | None) -> None:
-    """The part of GnuTLS' language of priorities that says which versions of TLS there are."""
-    wanted = dict.fromkeys(_VERSIONS, True)
-    words = priority.split(":") if priority else []
-    for at, word in enumerate(words):
-        name = word.lstrip("+-!")
-        if at == 0 and word in _LEVELS:
-            continue
-        if name == "VERS-ALL" and word[0] in "-!":
-            wanted = dict.fromkeys(_VERSIONS, False)
-        elif name in _VERSIONS and word[0] in "+-!":
-            wanted[name] = word[0] == "+"
-        elif not (name in ("VERS-TLS1.0", "VERS-TLS1.1", "VERS-SSL3.0") and word[0] in "-!"):
-            raise ConfigUnsupported(f"Failed to set TLS session priority to {priority}", domain=ErrorDomain.RPC)
-    versions = [_VERSIONS[name] for name, has in wanted.items() if has]
-    if not versions:
-        raise ConfigUnsupported(f"Failed to set TLS session priority to {priority}", domain=ErrorDomain.RPC)
-    context.minimum_version, context.maximum_version = min(versions), max(versions)
 
 
 def _check_sanity(server: ssl.SSLContext, ca: Path, certificate: Path) -> None:
