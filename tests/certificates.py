@@ -27,16 +27,25 @@ class Authority:
             "-subj", f"/CN={name}", *extensions, "-keyout", str(self._key), "-out", str(self.certificate),
         )  # fmt: skip
 
-    def issue(self, certificate: Path, key: Path, subject: str, *, days: int = 30) -> None:
+    def issue(
+        self,
+        certificate: Path,
+        key: Path,
+        subject: str,
+        *,
+        days: int = 30,
+        names: str = "DNS:localhost,IP:127.0.0.1",
+    ) -> None:
         """A certificate of a subject (``/C=GB/CN=laptop``), for both ends on this host.
 
         :param days: how long it holds; below 0 it has expired.
+        :param names: what the host may be called.
         """
         for path in (certificate, key):
             path.parent.mkdir(parents=True, exist_ok=True)
         request, extensions = self.folder / "request.pem", self.folder / "extensions"
         extensions.write_text(
-            "subjectAltName=DNS:localhost,IP:127.0.0.1\nkeyUsage=digitalSignature,keyEncipherment\n"
+            f"subjectAltName={names}\nkeyUsage=digitalSignature,keyEncipherment\n"
             "extendedKeyUsage=serverAuth,clientAuth\nbasicConstraints=CA:FALSE\n"
         )
         self._openssl(

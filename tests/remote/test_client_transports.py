@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 
 import virtcore
+from certificates import Authority
 from virtcore.driver.base import Credential
 from virtcore.errors import RPC, AuthFailed, InvalidArg, SystemError, VirtError
 
@@ -39,38 +40,13 @@ def free_port() -> int:
         return port
 
 
-def openssl(*arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-
-
-def sign(folder: Path, name: str, subject: str, *extensions: str) -> None:
-    """A key and a certificate of the authority in the folder."""
-    request = folder / f"{name}.csr"
-    key, certificate = folder / f"{name}key.pem", folder / f"{name}cert.pem"
-    openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-subj", subject, "-out", str(request))
-    settings = folder / f"{name}.ext"
-    settings.write_text("\n".join(["basicConstraints=CA:FALSE", *extensions]))
-    signer = ["-CA", str(folder / "cacert.pem"), "-CAkey", str(folder / "cakey.pem"), "-CAcreateserial"]
-    openssl(
-        "x509", "-req", "-in", str(request), *signer, "-days", "2", "-extfile", str(settings), "-out", str(certificate)
-    )
-
-
-def authority(folder: Path, subject: str) -> None:
-    made = ["-keyout", str(folder / "cakey.pem"), "-out", str(folder / "cacert.pem"), "-subj", subject, "-days", "2"]
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", *made, "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-
-
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, a server's certificate and a client's."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl to make certificates with")
     folder = tmp_path_factory.mktemp("pki")
-    authority(folder, "/CN=test authority")
-    sign(folder, "server", "/CN=localhost", "subjectAltName=DNS:localhost", "extendedKeyUsage=serverAuth")
-    sign(folder, "client", "/CN=tester", "extendedKeyUsage=clientAuth")
-    return folder
+    authority = Authority(folder / "ca")
+    authority.issue(folder / "servercert.pem", folder / "serverkey.pem", "/CN=localhost", names="DNS:localhost")
+    return authority.client(folder)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +103,7 @@ def test_tls_with_a_folder_of_certificates(daemon: Daemon) -> None:
         assert connection.is_encrypted()
     assert names(uri) == ["test"]
     assert names(uri + "&tls_priority=NORMAL:-VERS-TLS1.3") == ["test"]
+    assert names(uri + "&tls_priority=@LIBVIRT,SYSTEM") == ["test"]
 
 
 def test_tls_trusts_only_whom_the_authority_vouches_for(daemon: Daemon, tmp_path: Path) -> None:
@@ -139,13 +116,14 @@ def test_tls_trusts_only_whom_the_authority_vouches_for(daemon: Daemon, tmp_path
     shutil.copy(daemon.pki / "cacert.pem", tmp_path)
     with pytest.raises(VirtError, match=r"server verification \(of our certificate or IP address\) failed"):
         virtcore.connect(here + str(tmp_path))
-    authority(tmp_path, "/CN=somebody else")
+    shutil.copy(Authority(tmp_path / "other", "somebody else").certificate, tmp_path)
     with pytest.raises(RPC, match="The certificate hasn't got a known issuer"):
         virtcore.connect(here + str(tmp_path))
     with pytest.raises(SystemError, match=r"Cannot read CA certificate '/nowhere/cacert\.pem': No such file"):
         virtcore.connect(here + "/nowhere")
-    with pytest.raises(RPC, match="Failed to set TLS session priority to NORMAL:-VERS-ODD"):
-        virtcore.connect(f"{here}{daemon.pki}&tls_priority=NORMAL:-VERS-ODD")
+    for priority in ("NORMAL:-VERS-ODD", "NORMAL:!VERS-ALL", "NO-SUCH-CIPHER"):
+        with pytest.raises(RPC, match=f"Failed to set TLS session priority to {priority}"):
+            virtcore.connect(f"{here}{daemon.pki}&tls_priority={priority}")
 
 
 # -- SASL
