@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import enum
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from virtcore.errors import NoSupport
@@ -164,6 +165,8 @@ def operation(
 
 _REGISTRY: dict[str, Operation] = {}
 _SERVICES: dict[str, type[OperationSet]] = {}
+_ALL_OPERATIONS = MappingProxyType(_REGISTRY)
+_ALL_SERVICES = MappingProxyType(_SERVICES)
 
 
 class OperationSet:
@@ -233,18 +236,18 @@ def is_inline(method: Callable[..., Any]) -> bool:
     return getattr(method, "__virtcore_inline__", False)
 
 
-def all_operations() -> dict[str, Operation]:
+def all_operations() -> Mapping[str, Operation]:
     """Every declared operation by name (loads all families)."""
     import virtcore.operations.sets  # noqa: F401  # registers every one
 
-    return dict(_REGISTRY)
+    return _ALL_OPERATIONS
 
 
-def services() -> dict[str, type[OperationSet]]:
+def services() -> Mapping[str, type[OperationSet]]:
     """The declared services by name (loads all families)."""
     import virtcore.operations.sets  # noqa: F401  # registers every one
 
-    return dict(_SERVICES)
+    return _ALL_SERVICES
 
 
 @functools.cache

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from virtcore.errors import InvalidArg, OperationInvalid
-from virtcore.operations.declare import Operation
+from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.spellings import canonical, needs_write
 
-__all__ = ["denial", "forked", "needs_write_connection", "unknown_operation"]
+__all__ = ["denial", "forked", "needs_write_connection", "operation_named", "unknown_operation"]
 
 
 def unknown_operation(name: str, known: Iterable[str]) -> InvalidArg:
@@ -18,6 +18,17 @@ def unknown_operation(name: str, known: Iterable[str]) -> InvalidArg:
 
     near = difflib.get_close_matches(name, list(known), 1)
     return InvalidArg(f"there is no operation '{name}'", value=name, nearest=near[0] if near else None)
+
+
+def operation_named(name: str) -> Operation:
+    """A declared operation.
+
+    :raises InvalidArg: there is no such operation.
+    """
+    found = all_operations().get(name)
+    if found is None:
+        raise unknown_operation(name, all_operations())
+    return found
 
 
 def denial(name: str) -> str:

@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from virtcore.errors import InvalidConn, OperationDenied
-from virtcore.operations.declare import Kind, Operation, all_operations
+from virtcore.operations.declare import Kind, Operation
 from virtcore.operations.spellings import canonical_function
-from virtcore.runtime.admission import denial, forked, needs_write_connection, unknown_operation
+from virtcore.runtime.admission import denial, forked, needs_write_connection, operation_named
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.methods import DEFAULT, Deadline, Method, Style, check_deadline
 
@@ -140,10 +140,7 @@ class BlockingSession:
 
         :raises InvalidArg: there is no such operation.
         """
-        operation = all_operations().get(name)
-        if operation is None:
-            raise unknown_operation(name, all_operations())
-        return self._backend.implements(operation)
+        return self._backend.implements(operation_named(name))
 
     def jobs(self) -> list[Job]:
         """The changes that are running on this connection and that this process knows of."""
@@ -156,9 +153,7 @@ class BlockingSession:
             session = self.in_loop()
         if session is not None:
             return session.call_here(name, args, deadline)
-        operation = all_operations().get(name)
-        if operation is None:
-            raise unknown_operation(name, all_operations())
+        operation = operation_named(name)
         self._check(canonical_function(name))
         change = operation.kind is Kind.CHANGE
         if self._readonly and needs_write_connection(name, change, operation, args, {}):

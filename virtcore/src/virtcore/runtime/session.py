@@ -27,7 +27,7 @@ from virtcore.errors import (
 from virtcore.operations.declare import Operation, service_of_family
 from virtcore.operations.families import family_of_reference
 from virtcore.operations.spellings import canonical_function
-from virtcore.runtime.admission import denial, forked, needs_write_connection, unknown_operation
+from virtcore.runtime.admission import denial, forked, needs_write_connection, operation_named, unknown_operation
 from virtcore.runtime.calls import Call, Outcome, running_calls, wait_anywhere, wait_here, wait_in_loop
 from virtcore.runtime.events import Kinds, check_kinds, wanted
 from virtcore.runtime.jobs import DeadlineExpired, Job
@@ -228,12 +228,7 @@ class Session:
         :raises InvalidArg: there is no such operation.
         :raises InternalError: the service cannot be loaded; names the distribution and the cause.
         """
-        method = self._methods.get(name)
-        if method is None:
-            raise unknown_operation(name, self._methods)
-        operation = method.operation
-        if operation is None:
-            return False
+        operation = operation_named(name)
         if self._services is not None and operation.service in self._services.names:
             return self._services.implements(operation)
         return self.driver.implements(operation)
