@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from virtcore.errors import InvalidArg, OperationInvalid
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.spellings import canonical, needs_write
 
-__all__ = ["denial", "forked", "needs_write_connection", "operation_named", "unknown_operation"]
+__all__ = [
+    "denial",
+    "described",
+    "forked",
+    "needs_write_connection",
+    "operation_named",
+    "subject_name",
+    "unknown_operation",
+]
 
 
 def unknown_operation(name: str, known: Iterable[str]) -> InvalidArg:
@@ -29,6 +37,21 @@ def operation_named(name: str) -> Operation:
     if found is None:
         raise unknown_operation(name, all_operations())
     return found
+
+
+def subject_name(args: Sequence[object]) -> str | None:
+    """Name of the object that a call concerns.
+
+    :param args: the operation's, without the driver.
+    """
+    name = getattr(args[0], "name", None) if args else None
+    return name if isinstance(name, str) else None
+
+
+def described(name: str, args: Sequence[object]) -> str:
+    """A call, as errors name it; see :func:`subject_name`."""
+    subject = subject_name(args)
+    return name if subject is None else f"{name} of '{subject}'"
 
 
 def denial(name: str) -> str:

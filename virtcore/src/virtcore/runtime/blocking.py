@@ -1,6 +1,6 @@
 """Connections that the calling thread drives by itself, over a blocking socket, without asyncio.
 
-A driver may offer such a backend (entry points ``virtcore.blocking``, by transport or scheme); a one-shot command then
+A driver may offer such a backend (entry points ``virtcore.blocking``, by transport); a one-shot command then
 pays for no loop and no thread. The connection moves to the core loop, for good, when somebody wants what only that can
 do: events, a stream, a change with a deadline or one that can be aborted, or a second thread while the first one waits.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from virtcore.errors import InvalidConn, OperationDenied
 from virtcore.operations.declare import Kind, Operation
 from virtcore.operations.spellings import canonical_function
-from virtcore.runtime.admission import denial, forked, needs_write_connection, operation_named
+from virtcore.runtime.admission import denial, described, forked, needs_write_connection, operation_named
 from virtcore.runtime.jobs import DeadlineExpired, Job
 from virtcore.runtime.methods import DEFAULT, Deadline, Method, Style, check_deadline
 
@@ -170,10 +170,10 @@ class BlockingSession:
         except NeedsLoop:
             pass
         except TimeoutError:
-            raise DeadlineExpired(_described(name, args), seconds or 0, "the query was cancelled", None) from None
+            raise DeadlineExpired(described(name, args), seconds or 0, "the query was cancelled", None) from None
         except KeyboardInterrupt as error:
             if change:
-                error.add_note(f"{_described(name, args)} goes on")
+                error.add_note(f"{described(name, args)} goes on")
             raise
         return self.in_loop().call_here(name, args, deadline)
 
@@ -197,9 +197,3 @@ class BlockingSession:
         elif os.getpid() == self._process and not self._closed:
             self._closed = True
             self._backend.close(time.monotonic())
-
-
-def _described(name: str, args: tuple[Any, ...]) -> str:
-    """A call, as errors name it."""
-    subject = getattr(args[0], "name", None) if args else None
-    return f"{name} of '{subject}'" if isinstance(subject, str) else name

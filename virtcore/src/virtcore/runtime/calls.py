@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from virtcore.errors import InternalError, InvalidConn, OperationAborted, OperationInvalid, VirtError
 from virtcore.operations.spellings import canonical_function
 from virtcore.runtime import loop as core_loops
+from virtcore.runtime.admission import described, subject_name
 from virtcore.runtime.jobs import DeadlineExpired, Job, current_call
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.methods import Method, Style
@@ -128,17 +129,12 @@ class Call:
         self._given_up = False
 
     def __str__(self) -> str:
-        subject = self.subject
-        return self.method.name if subject is None else f"{self.method.name} of '{subject}'"
+        return described(self.method.name, self.args[1:])
 
     @property
     def subject(self) -> str | None:
         """Name of the object it concerns."""
-        for argument in self.args[1:2]:
-            name = getattr(argument, "name", None)
-            if isinstance(name, str):
-                return name
-        return None
+        return subject_name(self.args[1:])
 
     # -- the work
 
