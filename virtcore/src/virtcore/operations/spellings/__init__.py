@@ -75,7 +75,7 @@ def spellings_of(operation: str) -> tuple[Spelling, ...]:
 
 def _complete(operation: str, row: Row) -> Spelling:
     since, write, carried_by = FUNCTIONS.get(row.function, ("", True, None))
-    if write == -1 and write is not True:  # it depends, and only the table can say on what
+    if write == -1:  # it depends, and only the table can say on what
         write = True if row.write_flags is None else row.write_flags
     return Spelling(
         row.function,

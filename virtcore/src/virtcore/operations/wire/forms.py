@@ -109,6 +109,11 @@ class Form:
             return lambda results: convert(tuple([results[at] for at in order]))
         return (lambda results: results) if convert is None else lambda results: convert(results)
 
+    @property
+    def first_limit(self) -> int:
+        """How many entries a client asks for at most, at first."""
+        return most_of(self.row)
+
     def again(self, wire: Tuple, results: Tuple) -> Tuple | None:
         """Arguments for another call; None when the results are whole."""
         return None
@@ -348,6 +353,10 @@ class _CpuMaps(Form):
     def value(self) -> Callable[[Tuple], Any]:
         return lambda results: [cpu_set(results[0][at * CPU_MAP_LENGTH :][:CPU_MAP_LENGTH]) for at in range(results[1])]
 
+    @property
+    def first_limit(self) -> int:
+        return _FIRST_MAPS
+
     def _count(self, results: Tuple) -> int:
         count: int = results[1]
         return count
@@ -415,8 +424,3 @@ def form_of(spelling: Spelling, row: Procedure, names: tuple[str, ...], result: 
     :param result: declared type of the operation's value.
     """
     return _FORMS[spelling.form](spelling, row, names, result)
-
-
-def first_limit(spelling: Spelling, row: Procedure) -> int:
-    """What a client asks for at most, at first."""
-    return _FIRST_MAPS if issubclass(_FORMS[spelling.form], _CpuMaps) else most_of(row)

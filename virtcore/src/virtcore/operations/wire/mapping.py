@@ -20,7 +20,7 @@ from virtcore.operations.signatures import EMPTY, Parameter
 from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling, by_procedure, of_function, spellings_of
 from virtcore.operations.wire.codec import codec
 from virtcore.operations.wire.convert import converter, declared, result_type, to_wire
-from virtcore.operations.wire.forms import CPU_MAP_LENGTH, STRING_OKAY, Form, first_limit, form_of
+from virtcore.operations.wire.forms import CPU_MAP_LENGTH, STRING_OKAY, Form, form_of
 from virtcore.types import TypedParameters
 
 __all__ = ["ClientCall", "ClientOperation", "ServerCall", "client_call", "client_operation", "crosses", "server_call"]
@@ -42,7 +42,7 @@ class ServerCall:
         self.decode = codec(self.procedure.program, args).decode if args else None
         #: Results as :attr:`result` gives them -> bytes; None when there are none.
         self.encode: Callable[[Any], bytes] | None = codec(self.procedure.program, ret).encode if ret else None
-        parameters = _parameters(self.operation)
+        parameters = self.operation.parameters
         names = _argument_names(spelling, parameters, len(codec(self.procedure.program, args).fields) if args else 0)
         #: Where the argument stands in the wire arguments on which it depends whether the function needs a read-write
         #: connection; None without.
@@ -61,10 +61,6 @@ def _procedure_of(spelling: Spelling) -> Procedure:
         raise LookupError(f"{spelling.function} carries descriptors, which do not cross the wire yet")
     row = procedure(spelling.procedure)
     return row if spelling.stream is None else row._replace(stream=spelling.stream)
-
-
-def _parameters(operation: Operation) -> dict[str, Parameter]:
-    return operation.parameters
 
 
 def _argument_names(spelling: Spelling, parameters: Mapping[str, Parameter], count: int) -> tuple[str, ...]:
@@ -190,7 +186,7 @@ class ClientCall:
         program = self.procedure.program
         self.encode: Callable[[Any], bytes] | None = codec(program, args).encode if args else None
         self.decode = codec(program, ret).decode if ret else None
-        parameters = _parameters(operation)
+        parameters = operation.parameters
         names = _argument_names(spelling, parameters, len(codec(program, args).fields) if args else 0)
         form = form_of(spelling, self.procedure, names, result_type(operation))
         if not form.asks:
@@ -218,7 +214,7 @@ class ClientCall:
 
 
 def _wire_builder(parameters: Mapping[str, Parameter], names: tuple[str, ...], form: Form) -> Callable[[Tuple], Tuple]:
-    limit = first_limit(form.spelling, form.row) if "limit" in names else 0
+    limit = form.first_limit if "limit" in names else 0
     virtual = {"need": 1, "limit": limit, "count": 0, "maplen": CPU_MAP_LENGTH}
     order = list(parameters)
     sources: list[Callable[[Tuple], Any]] = []
@@ -292,7 +288,7 @@ class ClientOperation:
         if not calls:
             raise LookupError(f"{operation.name} never crosses the wire")
         self._calls = tuple(calls)
-        self._defaults = tuple(parameter.default for parameter in _parameters(operation).values())
+        self._defaults = tuple(parameter.default for parameter in operation.parameters.values())
         self._required = self._defaults.count(EMPTY)
 
     def calls(self, arguments: Tuple, named: Mapping[str, Any]) -> Iterator[tuple[ClientCall, Tuple]]:
