@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from virtcore.api.sync.connection import Connection
 from virtcore.driver.loader import transport_class
-from virtcore.driver.opening import Target, locate, open_blocking, open_target, resolve, through_daemon
+from virtcore.driver.opening import Target, locate, open_blocking, open_target, target_of, through_daemon
 from virtcore.runtime.methods import QUERY_DEADLINE, Method, Style, check_deadline
 
 if TYPE_CHECKING:
@@ -52,13 +52,14 @@ def connect(
     :raises VirtError: the hypervisor cannot be reached, or the URI is not acceptable.
     """
     check_deadline(deadline)
+    located = locate(uri)
     loops = sys.modules.get("virtcore.runtime.loop")
     core = loops.current() if loops is not None else None
     if core is None or not core.is_current():  # there, wait_here() says what to do instead
-        blocking = open_blocking(locate(uri), readonly=readonly, ask=auth, deadline=deadline, start_daemon=start_daemon)
+        blocking = open_blocking(located, readonly=readonly, ask=auth, deadline=deadline, start_daemon=start_daemon)
         if blocking is not None:
             return Connection(blocking)
-    target = resolve(uri)
+    target = target_of(located)
     from virtcore.runtime.calls import wait_here  # loads asyncio: not before the URI is known to be served
 
     call = _opening(target, readonly, _ask_in_thread(auth) if auth is not None else None, deadline)
@@ -144,9 +145,11 @@ class AsyncConnecting:
         from virtcore.runtime.calls import wait_anywhere
 
         auth = _ask_in_loop(self._auth) if self._auth is not None else None
-        target = resolve(self._uri)
-        if through_daemon(target.uri, readonly=self._readonly):
-            target = target._replace(driver=transport_class(target.uri, "unix"))
+        located = locate(self._uri)
+        if through_daemon(located, readonly=self._readonly):
+            target = Target(located, transport_class(located, "unix"))
+        else:
+            target = target_of(located)
         call = _opening(target, self._readonly, auth, self._deadline)
         try:
             session = await wait_anywhere(call, self._deadline)

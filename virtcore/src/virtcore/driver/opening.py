@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from virtcore.runtime.conf import ConfFile
     from virtcore.runtime.session import Session
 
-__all__ = ["Target", "locate", "open_blocking", "open_session", "open_target", "resolve", "through_daemon"]
+__all__ = [
+    "Target",
+    "locate",
+    "open_blocking",
+    "open_session",
+    "open_target",
+    "resolve",
+    "target_of",
+    "through_daemon",
+]
 
 _ALIAS = re.compile(r"[A-Za-z0-9_-]*")
 
@@ -44,14 +53,7 @@ def resolve(uri: str | None = None, *, aliases: bool = True) -> Target:
     :param aliases: look into ``uri_aliases`` of ``libvirt.conf``.
     :raises VirtError: the URI is not acceptable, or nothing serves it.
     """
-    parsed = locate(uri, aliases=aliases)
-    driver = loader.driver_for(parsed)
-    if parsed.path == "/embed" and parsed.transport is None:
-        if not os.path.isabs(parsed.require("root")):
-            raise ConfigUnsupported("root path must be absolute")
-        if not driver.embeddable:
-            raise ConfigUnsupported(f"Driver {driver.name} cannot be used in embedded mode")
-    return Target(parsed, driver)
+    return target_of(locate(uri, aliases=aliases))
 
 
 def locate(uri: str | None = None, *, aliases: bool = True) -> ConnectionURI:
@@ -63,6 +65,20 @@ def locate(uri: str | None = None, *, aliases: bool = True) -> ConnectionURI:
     if aliases and conf is not None:
         text = _resolve_alias(conf, text)
     return ConnectionURI.parse(text)
+
+
+def target_of(uri: ConnectionURI) -> Target:
+    """What serves a URI.
+
+    :raises VirtError: nothing does, or not so.
+    """
+    driver = loader.driver_for(uri)
+    if uri.path == "/embed" and uri.transport is None:
+        if not os.path.isabs(uri.require("root")):
+            raise ConfigUnsupported("root path must be absolute")
+        if not driver.embeddable:
+            raise ConfigUnsupported(f"Driver {driver.name} cannot be used in embedded mode")
+    return Target(uri, driver)
 
 
 def _user_conf() -> ConfFile | None:
