@@ -350,15 +350,15 @@ class Session:
         if self.closed:
             raise InvalidConn("subscribe", advice="the connection was closed")
         sources = self._sources(kinds)
-        if None in sources and None not in self._registrations:
-            self._registrations[None] = self.driver.subscribe(self._deliver)
-        if _MONITOR in sources and _MONITOR not in self._registrations:
-            if self.readonly:
-                raise OperationDenied("read only access prevents virConnectDomainQemuMonitorEventRegister")
-            self._registrations[_MONITOR] = self.driver.subscribe_monitor(self._deliver)
+        if _MONITOR in sources and self.readonly:
+            raise OperationDenied("read only access prevents virConnectDomainQemuMonitorEventRegister")
         subscriber = Subscriber(self, deliver, kinds, subject, closed)
         self._subscribers.append(subscriber)
         try:
+            if None in sources and None not in self._registrations:
+                self._registrations[None] = self.driver.subscribe(self._deliver)
+            if _MONITOR in sources and _MONITOR not in self._registrations:
+                self._registrations[_MONITOR] = self.driver.subscribe_monitor(self._deliver)
             self._register(kept=not kinds)
         except BaseException:
             self.unsubscribe(subscriber)
