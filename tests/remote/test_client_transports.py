@@ -240,6 +240,19 @@ def test_the_program_ssh_tells_what_is_missing(daemon: Daemon, sshd: Sshd) -> No
         virtcore.connect("test+ssh://-oProxyCommand=x/default")
 
 
+def test_the_program_ssh_forwards_where_nothing_else_is(
+    daemon: Daemon, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bare(address: object) -> str:
+        return "echo 'nc is not found on the far side' >&2; exit 127"
+
+    monkeypatch.setattr("virt_remote.client.far_side.script", bare)
+    uri = sshd.uri("ssh", daemon, "&no_verify=1&no_tty=1")
+    assert names(uri) == ["test"]
+    with pytest.raises(SystemError, match=r"nc is not found .*; forwarding of the socket '.*/no-such-sock': .+"):
+        virtcore.connect(uri.replace("libvirt-sock", "no-such-sock"))
+
+
 @pytest.mark.parametrize("transport", ["libssh", "libssh2"])
 def test_the_library(daemon: Daemon, sshd: Sshd, tmp_path: Path, transport: str) -> None:
     known = tmp_path / "known_hosts"

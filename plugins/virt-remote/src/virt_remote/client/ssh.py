@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,7 +12,7 @@ from virt_remote.client import far_side
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, await_start
-from virt_remote.client.reach import end_process, program_link
+from virt_remote.client.reach import end_process, program_link, unix_link
 from virtcore.errors import ErrorDomain, InvalidArg, OperationTimeout, SystemError
 
 __all__ = ["system_ssh"]
@@ -88,19 +87,21 @@ def _forwarded(address: Address, end: float | None) -> Link | str:
                 raise OperationTimeout("ssh did not connect in time", domain=ErrorDomain.RPC)
             time.sleep(0.02)
         if process.poll() is None:
-            sock = socket.socket(socket.AF_UNIX)
-            sock.connect(path)
-            link = Link(sock, secure=True, on_close=close)
-            await_start(link, end)
+            link = unix_link(path)
+            try:
+                await_start(link, end)
+            except BaseException:
+                link.close()
+                raise
+            link.also_close(close)
             return link
-    except (OSError, SystemError) as error:
-        process.terminate()
-        said = (process.stderr.read() if process.stderr is not None else b"").decode("utf-8", "replace").strip()
-        close()
-        return said or str(error)
+        failure = f"ssh ended with status {process.returncode}"
+    except SystemError as error:
+        failure = str(error)
     except BaseException:
         close()
         raise
+    process.terminate()
     said = (process.stderr.read() if process.stderr is not None else b"").decode("utf-8", "replace").strip()
     close()
-    return said or f"ssh ended with status {process.returncode}"
+    return said or failure
