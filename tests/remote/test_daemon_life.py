@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -24,7 +25,8 @@ import virtcore.uri
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, decode_error, pack, unpack
 from virt_remote.server.access import Request
-from virt_remote.server.identity import Identity
+from virt_remote.server.daemon import Daemon
+from virt_remote.server.identity import Identity, forget_names
 from virt_remote.server.importing import import_libvirt
 from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess, policy_file
@@ -332,6 +334,21 @@ def test_what_was_acknowledged_survives_hundreds_of_kills(tmp_path: Path) -> Non
     source, acknowledged = random.Random(4), set[str]()
     for _ in range(300):
         kill_and_come_back(tmp_path / "d", source, acknowledged)
+
+
+def test_reading_anew_asks_anew_who_is_in_which_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = Identity("unix", uid=4242, gid=4243)
+    named: list[str] = []
+    monkeypatch.setattr("grp.getgrgid", lambda gid: SimpleNamespace(gr_name=named[-1]))
+    named.append("before")
+    assert who.groups == {"before"}
+    named.append("after")
+    assert who.groups == {"before"}
+    Daemon(Places.below(tmp_path)).reload()
+    try:
+        assert who.groups == {"after"}
+    finally:
+        forget_names()
 
 
 # -- polkit

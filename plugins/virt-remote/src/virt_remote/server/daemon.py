@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from virt_remote.server.access import AccessControl, AccessDriver
 from virt_remote.server.endpoint import Endpoint, bound_tcp, bound_unix
+from virt_remote.server.identity import forget_names
 from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess
 from virt_remote.server.service import Server
@@ -277,9 +278,10 @@ class Daemon:
             self._stop.set()
 
     def reload(self) -> None:
-        """Read settings, policy and certificates anew. What makes no sense changes nothing; what cannot change while
-        the daemon runs (sockets, methods of authentication) stays."""
+        """Read settings, policy and certificates anew, and who is in which group. What makes no sense changes nothing;
+        what cannot change while the daemon runs (sockets, methods of authentication) stays."""
         notify_reloading()
+        forget_names()
         try:
             settings = self.settings if self._config is None else Settings.load(self._config)
             access = _access_control(settings, self.places, self._authority)

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Final, NamedTuple, Self
 
-__all__ = ["Identity"]
+__all__ = ["Identity", "forget_names"]
 
 _UCRED: Final = struct.Struct("3i")
 
