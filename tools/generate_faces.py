@@ -17,6 +17,7 @@ from pathlib import Path
 import virtcore.types
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.families import FAMILIES, Family, family_of_reference
+from virtcore.operations.signatures import EMPTY
 
 SOURCE = Path(__file__).resolve().parent.parent / "virtcore" / "src" / "virtcore"
 WIDTH = 120
@@ -182,10 +183,10 @@ class Module:
     def method(self, operation: Operation) -> list[str]:
         """The lines of a method."""
         parameters, values = ["self"], []
-        skip = 1 if self.family.name == "connection" else 2  # self, and the object itself
-        for parameter in list(operation.signature.parameters.values())[skip:]:
-            shown, value = self.argument(parameter.name, str(parameter.annotation))
-            default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
+        skip = 0 if self.family.name == "connection" else 1  # the object itself
+        for parameter in list(operation.parameters.values())[skip:]:
+            shown, value = self.argument(parameter.name, parameter.annotation)
+            default = "" if parameter.default is EMPTY else f" = {parameter.default!r}"
             parameters.append(f"{parameter.name}: {shown}{default}")
             values.append(value)
         parameters += ["*", "deadline: Deadline = DEFAULT"]
@@ -214,9 +215,7 @@ class Module:
 
     def result(self, operation: Operation) -> tuple[str, list[str]]:
         """The face's return type, and the statements after the call, which is left in ``{call}``."""
-        declared = str(operation.signature.return_annotation)
-        if declared.startswith("Result["):
-            declared = declared.removeprefix("Result[").removesuffix("]")
+        declared = operation.returns
         call = f"{'await ' if self.face.asynchronous else ''}self._call({{call}})"
         connection = "self" if self.family.name == "connection" else "self.connection"
         if declared == "None":

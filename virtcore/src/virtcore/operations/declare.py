@@ -135,6 +135,14 @@ class Operation:
         return parameters_of(self.function)
 
     @property
+    def returns(self) -> str:
+        """The declared type of its value, as text."""
+        text = str(self.function.__annotations__["return"])
+        if not text.startswith("Result[") or not text.endswith("]"):
+            raise TypeError(f"{self.name} declares {text} instead of Result[...]")
+        return text.removeprefix("Result[").removesuffix("]")
+
+    @property
     def signature(self) -> inspect.Signature:
         """Declared signature, annotations as text."""
         import inspect

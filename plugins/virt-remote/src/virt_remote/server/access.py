@@ -233,8 +233,7 @@ class Guard:
         """The objects of a kind that a call is about; empty when that cannot be made out."""
         if kind == "connect":
             return [None]
-        names = list(operation.signature.parameters)[1:]
-        given = dict(zip(names, arguments, strict=False))
+        given = dict(zip(operation.parameters, arguments, strict=False))
         if operation.name in _IMAGES:
             text = await self._look_up("connection_save_image_xml", given["file"], 0) if given.get("file") else None
             return await self._described(kind, text, None, given) if text else []
@@ -296,9 +295,8 @@ def _applies(permission: Permission, row: Procedure, wire: Sequence[Any]) -> boo
 
 def _produces(operation: Operation) -> str | None:
     """The family of the object that an operation gives; None when it gives no single one."""
-    text = str(operation.signature.return_annotation).removeprefix("Result[").removesuffix("]")
     for reference, family in _REFERENCES.items():
-        if text == reference.__name__:
+        if operation.returns == reference.__name__:
             return family
     return None
 

@@ -48,10 +48,7 @@ def declared(annotation: str) -> object:
 
 def result_type(operation: Operation) -> object:
     """The type of an operation's value."""
-    text = str(operation.function.__annotations__["return"])
-    if not text.startswith("Result[") or not text.endswith("]"):
-        raise TypeError(f"{operation.name} declares {text} instead of Result[...]")
-    found = declared(text.removeprefix("Result[").removesuffix("]"))
+    found = declared(operation.returns)
     return NoneType if found is None else found
 
 
