@@ -94,7 +94,7 @@ def key_check(operation: Operation) -> Callable[[Sequence[object]], None] | None
 
 def _check_of(operation: Operation, parameter: Parameter) -> Check | None:
     name = parameter.name
-    declared = str(parameter.annotation).split(" | ")
+    declared = parameter.annotation.split(" | ")
     kinds = [kind for kind in declared if kind != "None"]
     check: Check | None
     if "int" in kinds:  # an enumeration's members are numbers

@@ -98,13 +98,13 @@ def _group(name: str) -> ParameterGroup:
 
 def _empty_is_none(parameter: Parameter) -> bool:
     """Whether an empty list on the wire, which has no optional ones, stands for None."""
-    text = str(parameter.annotation)
+    text = parameter.annotation
     return text.startswith("Sequence[") and text.endswith("| None")
 
 
 def _converted(parameter: Parameter) -> bool:
     """Whether a parameter's values are not those of the codecs."""
-    return "CpuMap" in str(parameter.annotation)
+    return "CpuMap" in parameter.annotation
 
 
 def _argument_builder(
@@ -131,13 +131,13 @@ def _source(parameter: Parameter, names: tuple[str, ...], spelling: Spelling) ->
     if parameter.name in names:
         at = names.index(parameter.name)
         if _converted(parameter):
-            convert = converter(declared(str(parameter.annotation)))
+            convert = converter(declared(parameter.annotation))
             assert convert is not None
             return lambda wire: convert(wire[at])
         return (lambda wire: wire[at] or None) if _empty_is_none(parameter) else itemgetter(at)
     fields = [name for name in names if name.startswith(parameter.name + ".")]
     if fields:
-        reference = getattr(virtcore.types, str(parameter.annotation))
+        reference = getattr(virtcore.types, parameter.annotation)
         places = [names.index(f"{parameter.name}.{field}") for field in reference._fields]
         return lambda wire: reference._make([wire[at] for at in places])
     spread = _spread(names).get(parameter.name)
@@ -227,7 +227,7 @@ def _wire_builder(parameters: Mapping[str, Parameter], names: tuple[str, ...], f
             if ":" in name:
                 raise LookupError(f"{form.spelling.function} has only a part of {base}")
             field = name.partition(".")[2]
-            convert = to_wire(declared(str(parameters[base].annotation))) if _converted(parameters[base]) else None
+            convert = to_wire(declared(parameters[base].annotation)) if _converted(parameters[base]) else None
             empty = _empty_is_none(parameters[base])
             sources.append(functools.partial(_given, order.index(base), field, empty, convert))
         elif name not in virtual:
