@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Target",
+    "config_folder",
     "locate",
     "open_blocking",
     "open_session",
@@ -81,14 +82,17 @@ def target_of(uri: ConnectionURI) -> Target:
     return Target(uri, driver)
 
 
-def _user_conf() -> ConfFile | None:
-    """``libvirt.conf``: root's in /etc/libvirt, others' in their configuration folder."""
+def config_folder() -> str:
+    """Where libvirt keeps this user's settings: root's are the system's."""
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        folder = "/etc/libvirt"
-    else:
-        home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-        folder = os.path.join(home, "libvirt")
-    path = os.path.join(folder, "libvirt.conf")
+        return "/etc/libvirt"
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
+    return os.path.join(home, "libvirt")
+
+
+def _user_conf() -> ConfFile | None:
+    """``libvirt.conf`` in the user's folder."""
+    path = os.path.join(config_folder(), "libvirt.conf")
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()

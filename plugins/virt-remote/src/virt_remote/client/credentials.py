@@ -6,26 +6,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from virt_remote.client.address import privileged
 from virtcore.driver.base import Credential
+from virtcore.driver.opening import config_folder
 from virtcore.errors import AuthFailed, ConfSyntax, ErrorDomain, SystemError
 from virtcore.uri import ConnectionURI
 
-__all__ = ["Asker", "config_folder", "credentials", "look_up"]
+__all__ = ["Asker", "credentials", "look_up"]
 
 #: Answers credentials in order, and may block while the user types; None gives up.
 Asker = Callable[[list[Credential]], Sequence[str] | None]
 
 #: What a kind of credential (``ConnectCredentialType``) is called in the files.
 _ITEMS: Final = {1: "username", 2: "authname", 5: "password", 8: "realm"}
-
-
-def config_folder() -> str:
-    """The folder of the user's own settings; the administrator's is the system's."""
-    if privileged():
-        return "/etc/libvirt"
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.join(os.path.expanduser("~"), ".config")
-    return os.path.join(home, "libvirt")
 
 
 def _file(uri: ConnectionURI) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from virt_remote.client.credentials import config_folder
+from virtcore.driver.opening import config_folder
 from virtcore.errors import InternalError, NotFoundError, VirtError
 
 if TYPE_CHECKING:
