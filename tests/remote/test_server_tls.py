@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
 from certificates import Authority
+from virt_remote.server.daemon import Daemon
 from virt_remote.server.settings import Places, Settings
 from virt_remote.server.tls import distinguished_name, is_allowed, server_context
 from virtcore.errors import ConfigUnsupported, SystemError
@@ -51,6 +53,20 @@ def test_files_that_are_not_there_or_do_not_fit(pki: Path, tmp_path: Path) -> No
     (tmp_path / "garbage.pem").write_text("garbage")
     with pytest.raises(SystemError, match="Unable to use the certificates"):
         server_context(Settings(ca_file=str(tmp_path / "garbage.pem")), Places.below(pki))
+
+
+def test_a_socket_that_systemd_hands_over_for_tls_is_served_with_tls(
+    pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        monkeypatch.setattr("virt_remote.server.daemon.inherited_sockets", lambda: [sock])
+        with pytest.raises(SystemError, match="Cannot read CA certificate"):
+            Daemon(Places.below(tmp_path))._make_endpoints()
+        daemon = Daemon(Places.below(pki))
+        daemon._make_endpoints()
+        (endpoint,) = daemon.server.endpoints
+        assert endpoint.transport == "tls"
+        assert endpoint.context is not None
 
 
 @pytest.mark.parametrize(

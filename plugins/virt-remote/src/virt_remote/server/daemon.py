@@ -176,10 +176,14 @@ class Daemon:
     def _make_endpoints(self) -> None:
         """Take the sockets that systemd gave us; else make those that the settings want."""
         inherited = inherited_sockets()
-        if inherited:
-            for sock in inherited:
-                self._adopt(sock)
-            return
+        for sock in inherited:
+            self._adopt(sock)
+        if not inherited:
+            self._bind()
+        self.update_tls()
+
+    def _bind(self) -> None:
+        """Make the sockets that the settings want."""
         folder = self._socket_folder
         settings = self.settings
         readwrite, readonly = self._unix_auth(settings.auth_unix_rw), self._unix_auth(settings.auth_unix_ro)
@@ -197,7 +201,6 @@ class Daemon:
                 for sock in bound_tcp(host, settings.tls_port):
                     self.server.endpoints.append(Endpoint(self.server, "tls", sock, settings.auth_tls))
         self._add_unix(self.admin, folder / ADMIN, settings.unix_sock_admin_perms, None, "none", administration=True)
-        self.update_tls()
 
     @property
     def _socket_folder(self) -> Path:
