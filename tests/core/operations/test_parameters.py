@@ -113,8 +113,9 @@ def test_secrets_are_marked() -> None:
         "sev-secret-header",
         "sev-secret",
     ]
-    assert all_operations()["domain_set_launch_security_state"].secret == {"params"}
     operations = all_operations()
+    assert operations["domain_set_launch_security_state"].secret == {"params"}
+    assert operations["secret_set_value"].secret == {"value"}
     assert operations["domain_set_user_password"].secret == {"password"}
     assert operations["domain_qemu_agent_command"].secret == {"cmd"}
     for name, operation in operations.items():

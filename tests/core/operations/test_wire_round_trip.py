@@ -179,4 +179,3 @@ def test_enumerations_of_fixed_flags() -> None:
             spelling = of_function(function + kind)
             assert spelling is not None
             assert spelling.fixed["flags"] == flag
-    assert all_operations()["secret_set_value"].secret == {"value"}
