@@ -532,7 +532,7 @@ def _service_of(kind: type[Event]) -> str | None:
     """The service whose objects a kind of event is about: that of its first field's family."""
     if kind.__name__ == "QemuMonitorEvent":
         return _MONITOR
-    declared: object = next(iter(vars(kind)["__annotations__"].values()))
+    declared: object = next(iter(kind.__annotations__.values()))
     name: str = getattr(declared, "__forward_arg__", "") or getattr(declared, "__name__", "")
     family = family_of_reference(name)
     return None if family is None else service_of_family(family.name)
