@@ -185,6 +185,9 @@ def test_settings_that_make_no_sense_change_nothing(serve: Any) -> None:
         assert most() == 7
         reload("max_clients = 9\naccess_drivers = ['policy']", "stay as they are")
         assert most() == 7, "there is no policy"
+        reload("max_clients = 9\nlog_filters = '4:virtcored'\nlog_outputs = '1:file:/no/such/log'", "stay as they are")
+        assert most() == 7
+        assert admin.call("CONNECT_GET_LOGGING_FILTERS", 0) == (None, 0), "nor do the filters come alone"
         reload("max_clients = 9", "were read anew")
         assert most() == 9
         admin.close()
@@ -201,6 +204,7 @@ def test_settings_that_make_no_sense_change_nothing(serve: Any) -> None:
         ("max_clients = 'x'", InternalError, "expected a number for 'max_clients' parameter"),
         ("access_drivers = [ 1 ]", InternalError, "expected a string list for 'access_drivers' parameter"),
         ("min_workers = 30", ConfSyntax, "'min_workers' must not be above 'max_workers'"),
+        ("admin_max_workers = 70000", ConfSyntax, "'admin_max_workers' must not be above 65535"),
         ("log_level = 0", ConfSyntax, "'log_level' must be between 1 and 4"),
     ],
 )

@@ -32,6 +32,8 @@ from virtcore.errors import InternalError, NoConnect, SystemError, VirtError
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
+    import ssl
+
     from virtcore.runtime.session import Session
 
 __all__ = ["Daemon", "main"]
@@ -251,13 +253,21 @@ class Daemon:
 
         :raises VirtError: they cannot be used; the old ones stay in force.
         """
-        endpoints = [one for one in self.server.endpoints if one.transport == "tls"]
-        if not endpoints:
-            return
+        self._use_tls(self._tls_context(self.settings))
+
+    def _tls_endpoints(self) -> list[Endpoint]:
+        return [one for one in self.server.endpoints if one.transport == "tls"]
+
+    def _tls_context(self, settings: Settings) -> ssl.SSLContext | None:
+        """What TLS is served with; None where it is not."""
+        if not self._tls_endpoints():
+            return None
         from virt_remote.server.tls import server_context
 
-        context = server_context(self.settings, self.places)
-        for endpoint in endpoints:
+        return server_context(settings, self.places)
+
+    def _use_tls(self, context: ssl.SSLContext | None) -> None:
+        for endpoint in self._tls_endpoints():
             endpoint.context = context
 
     # -- life
@@ -288,23 +298,17 @@ class Daemon:
         try:
             settings = self.settings if self._config is None else Settings.load(self._config)
             access = _access_control(settings, self.places, self._authority)
+            context = self._tls_context(settings)
             if self.logs is not None:
-                self.logs.set_level(settings.log_level)
-                self.logs.set_filters(settings.log_filters)
-                if settings.log_outputs is not None:
-                    self.logs.set_outputs(settings.log_outputs)
-            previous, self.settings = self.settings, settings
-            try:
-                self.update_tls()
-            except VirtError:
-                self.settings = previous
-                raise
-            for server in self.servers.values():
-                server.reload(settings)
-            self.server.access = access
+                self.logs.change(settings.log_level, settings.log_filters, settings.log_outputs)
         except (VirtError, OSError) as error:
             log.error("the settings stay as they are: %s", error)
         else:
+            self.settings = settings
+            self._use_tls(context)
+            for server in self.servers.values():
+                server.reload(settings)
+            self.server.access = access
             log.info("settings, policy and certificates were read anew")
         notify("READY=1")
 

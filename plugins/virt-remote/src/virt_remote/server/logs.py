@@ -158,11 +158,6 @@ class Logs:
         self._apply()
 
     @property
-    def level(self) -> int:
-        """What is logged at least, libvirt's number."""
-        return self._level
-
-    @property
     def filters(self) -> str:
         """The filters, in libvirt's words."""
         return " ".join(map(str, self._filters))
@@ -182,9 +177,16 @@ class Logs:
         """How many outputs there are."""
         return len(self._outputs)
 
-    def set_level(self, level: int) -> None:
-        """Log what is at least of a level."""
-        self._level = level
+    def change(self, level: int, filters: str, outputs: str | None) -> None:
+        """Replace the least level and the filters, and the outputs but for None; all of it, or nothing.
+
+        :raises InvalidArg: they make no sense.
+        :raises OSError: an output cannot be opened.
+        """
+        wanted = parse_filters(filters)
+        if outputs is not None:
+            self.set_outputs(outputs)
+        self._level, self._filters = level, wanted
         self._apply()
 
     def set_filters(self, text: str) -> None:

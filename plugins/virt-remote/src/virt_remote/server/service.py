@@ -55,7 +55,7 @@ class Server:
         self.access = access
         served = ("admin",) if administration else ("remote", "qemu", "lxc")
         self.programs: Mapping[int, str] = {program(one).number: one for one in served}
-        prefix = "admin_" if administration else ""
+        self._prefix = prefix = "admin_" if administration else ""
         self.max_clients: int = getattr(settings, f"{prefix}max_clients")
         self.max_anonymous = min(settings.max_anonymous_clients, self.max_clients)
         self.max_client_requests: int = getattr(settings, f"{prefix}max_client_requests")
@@ -143,7 +143,7 @@ class Server:
 
     def reload(self, settings: Settings) -> None:
         """Put other settings into force, for what can change while clients are there."""
-        prefix = "" if "admin" not in self.programs.values() else "admin_"
+        prefix = self._prefix
         self.settings = settings
         self.max_client_requests = getattr(settings, f"{prefix}max_client_requests")
         self.workers.change(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from virt_remote.server.workers import MOST
 from virtcore.errors import ConfSyntax, InternalError, SystemError
 from virtcore.runtime.conf import ConfFile
 
@@ -219,6 +220,8 @@ class Settings:
             least, most = getattr(self, f"{prefix}min_workers"), getattr(self, f"{prefix}max_workers")
             if not most > 0 or least > most:
                 raise ConfSyntax(f"{name}: '{prefix}min_workers' must not be above '{prefix}max_workers'")
+            if most > MOST:
+                raise ConfSyntax(f"{name}: '{prefix}max_workers' must not be above {MOST}")
             if not getattr(self, f"{prefix}max_client_requests"):
                 raise ConfSyntax(f"{name}: '{prefix}max_client_requests' must not be 0")
 
