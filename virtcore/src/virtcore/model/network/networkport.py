@@ -11,7 +11,7 @@ from virtcore.model.domain.interface import MacvtapMode
 from virtcore.model.network.port import MACTableManager
 from virtcore.model.network.port_rules import settle_bandwidth, settle_virtualport, settle_vlan
 from virtcore.model.patterns import DEVICE_NAME
-from virtcore.model.pci import verify_pci
+from virtcore.model.pci import settle_pci
 from virtcore.model.storage.source import SourcePCIAddress
 from virtcore.xml import MAC, UUID, YES_NO, Stage, attribute, child, element, extras, leaf
 
@@ -136,10 +136,7 @@ def _settle(_rules: NetworkPortRules, port: NetworkPort, context: DefinitionCont
     if isinstance(plug, DirectPlug):
         plug.mode = plug.mode or MacvtapMode.VEPA
     elif isinstance(plug, HostdevPlug):
-        address = plug.address
-        function = (address.domain or 0, address.bus or 0, address.slot or 0, address.function or 0)
-        verify_pci(*function[1:])
-        address.domain, address.bus, address.slot, address.function = function
+        settle_pci(plug.address)
 
 
 class NetworkPortRules(DefinitionRules[NetworkPort, DefinitionContext]):

@@ -13,7 +13,7 @@ from virtcore.model.network.addresses import check_range, network_of, parse_ip
 from virtcore.model.network.forward import ForwardInterface, ForwardMode
 from virtcore.model.network.network import Bridge, PortGroup
 from virtcore.model.network.port_rules import settle_bandwidth, settle_routes, settle_virtualport, settle_vlan
-from virtcore.model.pci import verify_pci
+from virtcore.model.pci import settle_pci
 from virtcore.xml import Stage
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _settle_interfaces(forward: Forward, name: str) -> None:
 
 
 def _settle_addresses(forward: Forward, name: str) -> None:
-    seen: set[tuple[int, ...]] = set()
+    seen: set[tuple[int | None, ...]] = set()
     for number, address in enumerate(forward.addresses, 1):
         path = f"/network/forward/address[{number}]"
         if address.type is None:
@@ -139,9 +139,8 @@ def _settle_addresses(forward: Forward, name: str) -> None:
             raise ConfigUnsupported(f"unknown address type '{address.type}' in network {name}", path=f"{path}/@type")
         if address.type != "pci":
             raise XMLError(f"unsupported address type '{address.type}' in network {name}", path=f"{path}/@type")
-        function = (address.domain or 0, address.bus or 0, address.slot or 0, address.function or 0)
-        verify_pci(*function[1:])
-        address.domain, address.bus, address.slot, address.function = function
+        settle_pci(address)
+        function = (address.domain, address.bus, address.slot, address.function)
         if function in seen:
             raise XMLError(
                 f"PCI device '{address.domain:04x}:{address.bus:02x}:{address.slot:02x}.{address.function:x}' can only "

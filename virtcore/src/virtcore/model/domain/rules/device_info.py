@@ -24,9 +24,8 @@ from virtcore.model.pci import verify_pci
 if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
     from virtcore.model.domain.rules.context import DomainContext
-    from virtcore.model.storage.source import SourcePCIAddress
 
-__all__ = ["is_user_alias", "settle_info", "settle_source_address"]
+__all__ = ["is_user_alias", "settle_info"]
 
 _USER_ALIAS = re.compile("ua-[a-zA-Z0-9_-]*")
 _LOADPARM = re.compile("[a-zA-Z0-9. ]*")
@@ -114,18 +113,6 @@ def _settle_pci(address: PCIAddress) -> None:
         verify_pci(bus, slot, function)
     address.domain = address.domain or 0
     address.bus, address.slot, address.function = bus, slot, function
-
-
-def settle_source_address(address: SourcePCIAddress) -> None:
-    """A PCI function of the host.
-
-    :raises XMLError: no such function can be.
-    """
-    address.domain = address.domain or 0
-    address.bus = address.bus or 0
-    address.slot = address.slot or 0
-    address.function = address.function or 0
-    verify_pci(address.bus, address.slot, address.function)
 
 
 def _settle_usb(address: USBAddress) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, XMLDetail, XMLError
 from virtcore.model.domain.disk import BlockJob, DiskDevice, DiskErrorPolicy
-from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
+from virtcore.model.domain.rules.device_info import settle_info
+from virtcore.model.pci import settle_pci
 from virtcore.model.storage.settle import settle_encryption, settle_secret
 from virtcore.model.storage.source import (
     DEFAULT_PORTS,
@@ -98,7 +99,7 @@ def settle_source(source: Source, context: DomainContext) -> None:
         if source.type != "pci":
             raise XMLError(f"unsupported source type '{source.type}'")
         assert source.address is not None
-        settle_source_address(source.address)
+        settle_pci(source.address)
     elif isinstance(source, VhostUserSource):
         if source.type != "unix":
             raise XMLError("invalid 'type' attribute for vhostuser disk source")

@@ -21,11 +21,12 @@ from virtcore.model.domain.interface import (
     VhostUserInterfaceSource,
     VhostUserMode,
 )
-from virtcore.model.domain.rules.device_info import settle_info, settle_source_address
+from virtcore.model.domain.rules.device_info import settle_info
 from virtcore.model.domain.rules.device_settle_disk import settle_hosts, settle_reconnect
 from virtcore.model.network.port_rules import settle_bandwidth, settle_routes, settle_virtualport, settle_vlan
 from virtcore.model.nwfilter.reference import settle_parameters
 from virtcore.model.paths import sanitize_path
+from virtcore.model.pci import settle_pci
 from virtcore.model.storage.settle import settle_secret
 from virtcore.xml import declaration
 
@@ -179,7 +180,7 @@ def _settle_source(interface: Interface) -> None:
         source.connectionid = source.connectionid or 0
     elif isinstance(source, HostdevInterfaceSource):
         if isinstance(source.address, InterfacePCIAddress):
-            settle_source_address(source.address)
+            settle_pci(source.address)
         _verify_usb_ids(source.vendor, source.product)
     elif isinstance(source, UserInterfaceSource) and not passt:
         source.dev = None
@@ -252,7 +253,7 @@ def settle_hostdev(hostdev: AnyHostdev, context: DomainContext) -> None:
             from virtcore.model.storage.source import SourcePCIAddress
 
             hostdev.source.address = SourcePCIAddress()
-        settle_source_address(hostdev.source.address)
+        settle_pci(hostdev.source.address)
     elif isinstance(hostdev, USBHostdev):
         assert hostdev.source is not None
         _verify_usb_ids(hostdev.source.vendor, hostdev.source.product)
