@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from virtcore.enums import CPUCompareResult
 from virtcore.errors import ConfigUnsupported, CPUIncompatible, ErrorDomain, NoSupport
-from virtcore.model.cpu.element import CPUMatch, CPUMode, CPUModel, HostCPU
+from virtcore.model.cpu.element import CPUFallback, CPUMatch, CPUMode, CPUModel, HostCPU
 from virtcore.model.cpu.features import policies, with_policy
 
 if TYPE_CHECKING:
@@ -118,8 +118,6 @@ def model_name(cpu: HostCPU | GuestCPU) -> str | None:
 
 def set_model_name(cpu: GuestCPU, name: str) -> None:
     """Names a guest's model; whether another will do, and the vendor the guest sees, stay."""
-    from virtcore.model.cpu.element import CPUFallback
-
     if cpu.model is None:
         cpu.model = CPUModel()
     cpu.model.name = name

@@ -88,7 +88,7 @@ def settle_bandwidth(bandwidth: Bandwidth | None, *, floor: bool, classified: bo
     return None if bandwidth.inbound is None and bandwidth.outbound is None else bandwidth
 
 
-# What the kernel's traffic control can take.
+# What the kernel's traffic control can take: rates in KiB a second, sizes in KiB.
 _RATE_LIMIT = 1 << 54
 _SIZE_LIMIT = ((1 << 32) - 1) >> 10
 

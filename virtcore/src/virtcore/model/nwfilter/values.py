@@ -144,11 +144,6 @@ def _number(
 
 
 _ETHERTYPES = {"arp": 0x806, "rarp": 0x8035, "ipv4": 0x800, "ipv6": 0x86DD, "vlan": 0x8100}
-#: How the schema has the names of ARP's messages.
-_ARP_WORDS = (
-    "[Rr]eply|[Rr]equest|[Rr]equest_[Rr]everse|[Rr]eply_[Rr]everse|DRARP_[Rr]equest|DRARP_[Rr]eply|DRARP_[Ee]rror"
-    "|InARP_[Rr]equest|ARP_NAK"
-)
 _ARP_OPCODES = {
     "Request": 1,
     "Reply": 2,

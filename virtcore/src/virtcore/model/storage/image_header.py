@@ -118,7 +118,7 @@ def read_header(data: bytes, format: StorageFormat | None = None) -> ImageHeader
             header.encryption = EncryptionFormat.LUKS
         return header
     layout = _LAYOUTS.get(header.format)
-    if layout is None or layout.magic == b"CD001":
+    if layout is None:
         return header
     try:
         _ENCRYPTION.get(header.format, _nothing)(header, data)

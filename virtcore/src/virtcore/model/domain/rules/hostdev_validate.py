@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["validate_hostdev", "validate_hostdevs", "validate_interface"]
 
-# Limits of the kernel's traffic control: rates in KiB a second, sizes in KiB.
-
 
 def validate_hostdev(device: AnyHostdev, domain: Domain) -> None:
     """One host device (``virDomainHostdevDefValidate``)."""
