@@ -18,8 +18,9 @@ def sanitize_metadata(metadata: str | None) -> str | None:
         return None
     from lxml import etree
 
-    parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True)
-    root = etree.fromstring(metadata, parser)
+    from virtcore.xml.document import parser
+
+    root = etree.fromstring(metadata, parser())
     seen: set[str] = set()
     removed = False
     for node in list(root):
@@ -41,8 +42,9 @@ def find_metadata(metadata: str | None, uri: str | None) -> str | None:
         return None
     from lxml import etree
 
-    parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True)
-    for element in etree.fromstring(metadata, parser):
+    from virtcore.xml.document import parser
+
+    for element in etree.fromstring(metadata, parser()):
         if isinstance(element.tag, str) and etree.QName(element).namespace == uri:
             # libvirt hands it out without the namespace that it was asked for by.
             for inner in element.iter(f"{{{uri}}}*"):
@@ -61,10 +63,9 @@ def replace_metadata(metadata: str | None, element: str | None, key: str | None,
     """
     from lxml import etree
 
-    from virtcore.xml.document import document
+    from virtcore.xml.document import document, parser
 
-    parser = etree.XMLParser(remove_blank_text=True, resolve_entities=False, no_network=True)
-    root = etree.Element("metadata") if metadata is None else etree.fromstring(metadata, parser)
+    root = etree.Element("metadata") if metadata is None else etree.fromstring(metadata, parser())
     for old in list(root):
         if isinstance(old.tag, str) and etree.QName(old).namespace == uri:
             root.remove(old)

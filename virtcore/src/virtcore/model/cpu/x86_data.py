@@ -103,7 +103,7 @@ class X86Data:
     @property
     def signature(self) -> Signature | None:
         """Family, model and stepping; None where leaf 1 says nothing."""
-        register = self.words.get(_SIGNATURE, 0) & _SIGNATURE_MASK
+        register = self.signature_register
         return Signature.from_register(register) if register else None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError
@@ -153,11 +153,9 @@ def _broken(vendor: str | None, signature: Signature | None) -> int:
 def _migratable(decoded: Decoded) -> Decoded:
     known = x86_map()
     blockers = known.migration_blockers
-    return Decoded(
-        model=decoded.model,
+    return replace(
+        decoded,
         required=decoded.required & ~blockers,
         disabled=decoded.disabled & ~blockers,
         removed=tuple(name for name in decoded.removed if not blockers >> known.index[name] & 1),
-        vendor=decoded.vendor,
-        signature=decoded.signature,
     )

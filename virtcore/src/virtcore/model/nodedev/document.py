@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from virtcore.errors import ConfigUnsupported, ErrorCode, ErrorDomain, InternalError, VirtError, XMLError
+from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError, NoName, XMLError
 from virtcore.model.definition import DefinitionContext, DefinitionRules
 from virtcore.model.nodedev.device import (
     CapabilityType,
@@ -89,9 +89,7 @@ def _device(_rules: NodeDeviceRules, device: NodeDevice, context: NodeDeviceCont
     if context.create:
         device.name = _NEW
     elif device.name is None:
-        raise VirtError.for_code(int(ErrorCode.NO_NAME))(
-            None, code=ErrorCode.NO_NAME, domain=ErrorDomain.NODEDEV, path="/device/name"
-        )
+        raise NoName(path="/device/name")
     nodes = [node for node in device.devnodes if node.type is DevnodeType.DEV][-1:]
     device.devnodes = nodes + [node for node in device.devnodes if node.type is DevnodeType.LINK]
     parent = device.parent

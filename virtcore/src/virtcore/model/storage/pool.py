@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from virtcore.errors import ErrorCode
 from virtcore.model.storage.pool_source import StoragePoolType
+from virtcore.model.storage.pool_types import POOL_TYPES
 from virtcore.xml import (
     UUID,
     YES_NO,
@@ -28,13 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PoolTarget", "RefreshAllocation", "StoragePool"]
 
-_NETWORK = (
-    StoragePoolType.RBD,
-    StoragePoolType.SHEEPDOG,
-    StoragePoolType.GLUSTER,
-    StoragePoolType.ISCSI_DIRECT,
-)
-_LOCAL = tuple(kind for kind in StoragePoolType if kind not in _NETWORK)
+_LOCAL = tuple(kind for kind, info in POOL_TYPES.items() if not info.network)
 
 
 class RefreshAllocation(StrEnum):
