@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from virt_qemu.capabilities import flags as known
 from virt_qemu.capabilities.model import (
     GIC,
+    HYPERV_ENLIGHTENMENTS,
     SEV,
     Accelerator,
     CPUDefinition,
@@ -293,28 +294,6 @@ def _migratable(properties: dict[str, bool | int | str], everything: Mapping[str
     return result
 
 
-#: Of Hyper-V's enlightenments, in libvirt's order.
-_HYPERV = (
-    "relaxed",
-    "vapic",
-    "spinlocks",
-    "vpindex",
-    "runtime",
-    "synic",
-    "stimer",
-    "reset",
-    "vendor_id",
-    "frequencies",
-    "reenlightenment",
-    "tlbflush",
-    "ipi",
-    "evmcs",
-    "avic",
-    "emsr_bitmap",
-    "xmm_input",
-)
-
-
 def hyperv_question(arch: Arch) -> dict[str, JSON]:
     """Arguments of the ``query-cpu-model-expansion`` that tells Hyper-V's enlightenments."""
     question = expansion_question(arch, "host", False, full=True)
@@ -331,7 +310,7 @@ def _hyperv(replies: Replies, arch: Arch) -> list[str] | None:
     if not isinstance(properties, dict):
         return None
     found = {name.removeprefix("hv-").replace("-", "_") for name, value in properties.items() if value}
-    return [name for name in _HYPERV if name in found] or None
+    return [name for name in HYPERV_ENLIGHTENMENTS if name in found] or None
 
 
 def _gics(replies: Replies) -> list[GIC]:

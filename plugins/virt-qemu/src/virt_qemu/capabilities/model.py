@@ -10,6 +10,7 @@ from virtcore.xml import UINT, YES_NO, attribute, element, leaf
 
 __all__ = [
     "GIC",
+    "HYPERV_ENLIGHTENMENTS",
     "SEV",
     "Accelerator",
     "CPUDefinition",
@@ -17,6 +18,27 @@ __all__ = [
     "EmulatorCapabilities",
     "Machine",
 ]
+
+#: Hyper-V's enlightenments that guests can have, under libvirt's names and in its order, which is QEMU's.
+HYPERV_ENLIGHTENMENTS = (
+    "relaxed",
+    "vapic",
+    "spinlocks",
+    "vpindex",
+    "runtime",
+    "synic",
+    "stimer",
+    "reset",
+    "vendor_id",
+    "frequencies",
+    "reenlightenment",
+    "tlbflush",
+    "ipi",
+    "evmcs",
+    "avic",
+    "emsr_bitmap",
+    "xmm_input",
+)
 
 
 @element("machine")

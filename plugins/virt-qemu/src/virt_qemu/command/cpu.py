@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from virt_qemu.capabilities.model import HYPERV_ENLIGHTENMENTS
 from virt_qemu.command.line import Builder, on_off
 from virtcore.errors import InternalError
 from virtcore.model.arch import Arch
@@ -40,28 +41,6 @@ _IGNORED = frozenset(
         "vmx-invvpid-single-context",
     }
 )
-
-#: Enlightenments that are plain switches, in QEMU's order of the elements.
-_HYPERV = (
-    "relaxed",
-    "vapic",
-    "spinlocks",
-    "vpindex",
-    "runtime",
-    "synic",
-    "stimer",
-    "reset",
-    "vendor_id",
-    "frequencies",
-    "reenlightenment",
-    "tlbflush",
-    "ipi",
-    "evmcs",
-    "avic",
-    "emsr_bitmap",
-    "xmm_input",
-)
-
 
 _LIBVIRT_FEATURES = {theirs: ours for ours, theirs in _FEATURES.items()}
 
@@ -152,7 +131,7 @@ def _features(builder: Builder) -> list[str]:
     if hyperv is not None:
         if hyperv.mode is HyperVMode.PASSTHROUGH:
             words.append("hv-passthrough=on")
-        for name in _HYPERV:
+        for name in HYPERV_ENLIGHTENMENTS:
             feature = getattr(hyperv, name)
             if feature is None or not feature.state:
                 continue
