@@ -105,9 +105,9 @@ def decide(
             source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
-            _place_vnc(graphics, folder, port, "vnc" in sockets_for)
+            _place(graphics, folder / "vnc.sock", port, "vnc" in sockets_for)
         elif isinstance(graphics, SpiceGraphics):
-            _place_spice(graphics, folder, spice_port or port, "spice" in sockets_for)
+            _place(graphics, folder / "spice.sock", spice_port or port, "spice" in sockets_for)
 
 
 def _require_firmware(domain: Domain) -> None:
@@ -165,28 +165,14 @@ def _prefer_socket(listens: list[Listen], wanted: bool) -> None:
         listens[:1] = [SocketListen()]
 
 
-def _place_vnc(graphics: VNCGraphics, folder: Path, port: Callable[[str], int], on_socket: bool) -> None:
+def _place(
+    graphics: VNCGraphics | SpiceGraphics, socket_path: Path, port: Callable[[str], int], on_socket: bool
+) -> None:
+    """Give a display what it listens on."""
     _prefer_socket(graphics.listens, on_socket)
     for listen in graphics.listens:
         if isinstance(listen, SocketListen) and listen.socket is None:
-            listen.socket = str(folder / "vnc.sock")
-            listen.auto_generated = True
-    first = graphics.listens[0] if graphics.listens else None
-    if first is None:
-        first = AddressListen()
-        graphics.listens.append(first)
-    if isinstance(first, AddressListen):
-        if first.address is None:
-            first.address = "127.0.0.1"
-        if graphics.autoport or not graphics.port or graphics.port < 0:
-            graphics.port = port(first.address)
-
-
-def _place_spice(graphics: SpiceGraphics, folder: Path, port: Callable[[str], int], on_socket: bool) -> None:
-    _prefer_socket(graphics.listens, on_socket)
-    for listen in graphics.listens:
-        if isinstance(listen, SocketListen) and listen.socket is None:
-            listen.socket = str(folder / "spice.sock")
+            listen.socket = str(socket_path)
             listen.auto_generated = True
     first = graphics.listens[0] if graphics.listens else None
     if first is None:
