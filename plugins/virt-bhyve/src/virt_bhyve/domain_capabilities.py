@@ -13,13 +13,11 @@ from virtcore.model.domain.video import VideoType
 from virtcore.model.domain_capabilities import (
     DeviceCapabilities,
     DomainCapabilities,
-    FeatureCapabilities,
     LoaderCapability,
     OSCapability,
-    SEVCapability,
-    SGXCapability,
     capability_enums,
     no_cpu_modes,
+    no_features,
     offered,
 )
 
@@ -60,11 +58,5 @@ def domain_capabilities(
             video=offered(supported=screen, modelType=[VideoType.GOP]),
             hostdev=offered(supported=False),
         ),
-        features=FeatureCapabilities(
-            gic=offered(supported=False),
-            vmcoreinfo=False,
-            genid=False,
-            sev=SEVCapability(supported=False),
-            sgx=SGXCapability(supported=False),
-        ),
+        features=no_features(),
     )

@@ -12,13 +12,11 @@ from virtcore.model.domain.video import VideoType
 from virtcore.model.domain_capabilities import (
     DeviceCapabilities,
     DomainCapabilities,
-    FeatureCapabilities,
     LoaderCapability,
     OSCapability,
-    SEVCapability,
-    SGXCapability,
     capability_enums,
     no_cpu_modes,
+    no_features,
     offered,
 )
 
@@ -68,11 +66,5 @@ def domain_capabilities(
             # Guests of this kind have no PCI bus.
             hostdev=None if machine == "xenpvh" else hostdev,
         ),
-        features=FeatureCapabilities(
-            gic=offered(supported=False),
-            vmcoreinfo=False,
-            genid=False,
-            sev=SEVCapability(supported=False),
-            sgx=SGXCapability(supported=False),
-        ),
+        features=no_features(),
     )

@@ -39,6 +39,7 @@ __all__ = [
     "capability_enums",
     "format_domain_capabilities",
     "no_cpu_modes",
+    "no_features",
     "offered",
     "parse_domain_capabilities",
 ]
@@ -248,6 +249,17 @@ class FeatureCapabilities:
     sgx: SGXCapability | None = child()
     hyperv: EnumeratedCapability | None = child("hyperv")
     launch_security: EnumeratedCapability | None = child("launchSecurity")
+
+
+def no_features() -> FeatureCapabilities:
+    """What drivers of hypervisors without any of it answer for."""
+    return FeatureCapabilities(
+        gic=offered(supported=False),
+        vmcoreinfo=False,
+        genid=False,
+        sev=SEVCapability(supported=False),
+        sgx=SGXCapability(supported=False),
+    )
 
 
 @element("domainCapabilities", root=True)
