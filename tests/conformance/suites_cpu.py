@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 from virt_qemu.capabilities.derive import cpu_definitions, cpu_expansion
-from virt_qemu.cpu_model import hypervisor_models, x86_data_of, x86_host_model
+from virt_qemu.cpu_model import describe_live_cpu, hypervisor_models, x86_data_of, x86_host_model
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import (
-    CPUFallback,
     baseline_cpu,
     compare_cpu,
     convert_legacy_cpu,
@@ -22,12 +21,10 @@ from virtcore.model.cpu import (
     migratable_cpu,
     translate_cpu,
     update_cpu,
-    update_live_cpu,
     validate_cpu_features,
 )
 from virtcore.model.cpu.x86 import guest_cpu_of, host_cpu_of
 from virtcore.model.cpu.x86_data import X86Data
-from virtcore.model.cpu.x86_map import x86_map
 from virtcore.xml import format
 
 
@@ -134,22 +131,9 @@ def _json_signature(case: Any, arch: Arch) -> str:
 
 def _update_live(case: Any, arch: Arch) -> str:
     guest = load_guest_cpu(case.text("guest"))
-    enabled = _data(case, "enabled")
-    # The guest was started with QEMU's model for the host; it is translated to that where it was decoded to another.
-    if case.has("json"):
-        started = x86_host_model(cpu_expansion(_replies(case)[0]["model"]), _models(case)).model
-        models = hypervisor_models(_models(case)) or {}
-    else:
-        # Without QEMU's answers: the model that says best what it enabled.
-        seen = X86Data(enabled.words)
-        if guest.vendor is not None:
-            seen.set_vendor(x86_map().vendors[guest.vendor])
-        started, models = guest_cpu_of(seen).model, {}
-    assert started is not None
-    assert guest.model is not None
-    guest.model.fallback = CPUFallback.ALLOW
-    translate_cpu(arch, guest, {str(started.name): models.get(str(started.name), ())})
-    update_live_cpu(arch, guest, enabled, _data(case, "disabled"))
+    expansion = cpu_expansion(_replies(case)[0]["model"]) if case.has("json") else None
+    enabled, disabled = _data(case, "enabled"), _data(case, "disabled")
+    describe_live_cpu(arch, guest, enabled, disabled, expansion=expansion, cpus=_models(case))
     return format(guest)
 
 

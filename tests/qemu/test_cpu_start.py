@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities
-from virt_qemu.cpu_model import hypervisor_models, x86_data_of, x86_host_model
+from virt_qemu.cpu_model import describe_live_cpu, hypervisor_models, x86_data_of, x86_host_model
 from virt_qemu.cpu_modes import cpu_modes
 from virt_qemu.cpu_start import decide_cpu
-from virtcore.errors import ConfigUnsupported, VirtError
+from virtcore.errors import ConfigUnsupported, OperationFailed, VirtError
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import GuestCPU, load_guest_cpu
+from virtcore.model.cpu.x86_data import X86Data
 from virtcore.model.cpu.x86_map import x86_map
 from virtcore.model.domain import OS, Domain, OSType, OSVariant, VirtType
 from virtcore.xml import format
@@ -114,6 +115,21 @@ def test_qemu_s_names() -> None:
     assert data.vendor is None
     blocked = x86_host_model(expansion("Westmere"), KNOWN[1:])
     assert said(blocked)[2] == ["-aes"]
+
+
+def test_what_a_started_guest_got() -> None:
+    got, refused = x86_data_of(expansion("Nehalem", without="sse4.2")), X86Data()
+    refused.add_feature("vmx")
+    asked = "<cpu match='exact'><model fallback='forbid'>Penryn</model><feature policy='require' name='vmx'/></cpu>"
+    by_host, by_itself = load_guest_cpu(asked), load_guest_cpu(asked)
+    describe_live_cpu(Arch.X86_64, by_host, got, refused, expansion=expansion("Nehalem"), cpus=KNOWN)
+    assert said(by_host) == ("custom", "Nehalem", ["-vmx", "-sse4.2", "+popcnt"])
+    describe_live_cpu(Arch.X86_64, by_itself, got, refused)
+    # What its signature says.
+    assert said(by_itself)[1] == "Haswell-noTSX"
+    full = load_guest_cpu("<cpu match='exact' check='full'><model>Nehalem</model></cpu>")
+    with pytest.raises(OperationFailed, match=r"doesn't match specification: missing features: sse4\.2"):
+        describe_live_cpu(Arch.X86_64, full, got, X86Data(), expansion=expansion("Nehalem"), cpus=KNOWN)
 
 
 def test_modes_of_domain_capabilities() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
     from virtcore.model.cpu.element import GuestCPU
 
-__all__ = ["host_model", "hypervisor_models", "s390_host_model", "x86_data_of", "x86_host_model"]
+__all__ = ["describe_live_cpu", "host_model", "hypervisor_models", "s390_host_model", "x86_data_of", "x86_host_model"]
 
 
 def hypervisor_models(cpus: Iterable[CPUDefinition]) -> Mapping[str, tuple[str, ...]] | None:
@@ -89,3 +89,45 @@ def host_model(arch: Arch, accelerator: Accelerator, *, migratable: bool = False
     if arch.is_x86:
         return x86_host_model(expansion, accelerator.cpus, migratable=migratable)
     return None
+
+
+def describe_live_cpu(
+    arch: Arch,
+    cpu: GuestCPU,
+    enabled: X86Data,
+    disabled: X86Data,
+    *,
+    expansion: CPUExpansion | None = None,
+    cpus: Iterable[CPUDefinition] = (),
+) -> None:
+    """Describe what a started x86 guest really got, in place, by the model it was started with: QEMU's for the host.
+
+    :param cpu: what it asked for; by whatever model.
+    :param enabled: features that QEMU gave it.
+    :param disabled: features it asked for and did not get.
+    :param expansion: what QEMU can give a guest here at most; without it, the model that says best what it gave counts.
+    :param cpus: the models QEMU knows.
+    :raises OperationFailed: it wants a full check, and got other features than it asked for.
+    :raises InternalError: no model fits.
+    """
+    from virtcore.model.cpu.architecture import model_name
+    from virtcore.model.cpu.element import CPUFallback
+    from virtcore.model.cpu.models import translate_cpu, update_live_cpu
+    from virtcore.model.cpu.x86 import guest_cpu_of
+    from virtcore.model.cpu.x86_map import x86_map
+
+    cpus = list(cpus)
+    if expansion is not None:
+        started = x86_host_model(expansion, cpus)
+    else:
+        seen = X86Data(enabled.words)
+        vendor = x86_map().vendors.get(cpu.vendor or "")
+        if vendor is not None:
+            seen.set_vendor(vendor)
+        started = guest_cpu_of(seen)
+    name = model_name(started)
+    assert name is not None
+    if cpu.model is not None:
+        cpu.model.fallback = CPUFallback.ALLOW
+    translate_cpu(arch, cpu, {name: (hypervisor_models(cpus) or {}).get(name, ())})
+    update_live_cpu(arch, cpu, enabled, disabled)
