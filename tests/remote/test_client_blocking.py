@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from virt_remote.client.backend import _OWN
 from virt_remote.client.driver import RemoteDriver
 from virt_remote.client.link import Link
 from virt_remote.protocol import OK, REPLY, Frames, pack, unpack
+from virtcore.enums import NetworkUpdateCommand, NetworkUpdateSection
 from virtcore.errors import RPC, InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, SystemError
 from virtcore.operations.declare import all_operations
 from virtcore.operations.events import ConnectionClosedEvent, DomainLifecycleEvent, GapEvent
@@ -189,6 +191,18 @@ def test_what_the_driver_writes_by_hand_the_backend_knows() -> None:
         if name in all_operations() and function.__code__.co_name != made
     }
     assert by_hand == set(_OWN)
+
+
+def test_a_network_is_updated_by_the_thread_that_asks(serve: Any) -> None:
+    with (
+        serve("") as root,
+        virtcore.connect(f"test+unix:///default?socket={root / 'run' / 'libvirt-sock'}") as connection,
+    ):
+        network = connection.lookup_network("default")
+        host = "<host ip='192.168.122.9'><hostname>nine</hostname></host>"
+        network.update(NetworkUpdateCommand.ADD_LAST, NetworkUpdateSection.DNS_HOST, -1, host)
+        assert "<hostname>nine</hostname>" in network.xml()
+        assert connection._session._session is None  # type: ignore[union-attr]
 
 
 def test_events_and_streams_move_the_connection(tmp_path: Path) -> None:

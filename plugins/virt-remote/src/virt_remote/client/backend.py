@@ -9,7 +9,7 @@ from virt_remote.client.address import address_of
 from virt_remote.client.blocking import BlockingClient
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Expired
-from virt_remote.client.steps import Flow, Request, Steps, ask
+from virt_remote.client.steps import Flow, Request, Steps, is_secure, supports_feature
 from virtcore.errors import NoSupport, VirtError
 from virtcore.operations.declare import Operation
 from virtcore.operations.spellings import canonical_function
@@ -52,11 +52,9 @@ class RemoteBackend:
 
     def call(self, operation: Operation, args: tuple[Any, ...], end: float | None) -> Any:
         """Carry an operation out, unless it takes a stream or what only the core loop can do."""
-        own = _OWN.get(operation.name, _absent)
+        own = _OWN.get(operation.name)
         try:
-            if own is None:
-                raise NeedsLoop
-            if own is not _absent:
+            if own is not None:
                 return own(self, end, *args)
             if not crosses(operation.name):
                 raise NoSupport(canonical_function(operation.name))
@@ -76,12 +74,13 @@ class RemoteBackend:
         return self._client.lost is None
 
     def _is_secure(self, end: float | None) -> bool:
-        (secure,) = self._client.drive(ask("CONNECT_IS_SECURE"), end)
-        return bool(secure) and (self._client.link.secure or self._client.link.encrypted)
+        return self._client.drive(is_secure(self._client.link), end)
 
     def _supports_feature(self, end: float | None, feature: int) -> bool:
-        (supported,) = self._client.drive(ask("CONNECT_SUPPORTS_FEATURE", feature), end)
-        return bool(supported)
+        return self._client.drive(supports_feature(feature), end)
+
+    def _network_update(self, end: float | None, *args: Any) -> None:
+        self._client.drive(self._client.steps.network_update(*args), end)
 
     def _set_keepalive(self, end: float | None, interval: int, count: int) -> bool:
         # The daemon is asked when it keeps silent during a call. It is not told that we answer, too: nobody would,
@@ -128,17 +127,13 @@ def _without_streams(flow: Flow[T]) -> Flow[T]:
             error = problem
 
 
-def _absent(*_: object) -> None:
-    """Stands for operations that are a procedure like all others."""
-
-
-#: The operations that the driver does not leave to their procedures; None for those that want the core loop.
-_OWN: Final[dict[str, Callable[..., Any] | None]] = {
+#: The operations that the driver does not leave to their procedures.
+_OWN: Final[dict[str, Callable[..., Any]]] = {
     "connection_is_alive": RemoteBackend._is_alive,
     "connection_is_encrypted": RemoteBackend._is_encrypted,
     "connection_is_secure": RemoteBackend._is_secure,
     "connection_set_keepalive": RemoteBackend._set_keepalive,
     "connection_supports_feature": RemoteBackend._supports_feature,
     "connection_uri": RemoteBackend._uri,
-    "network_update": None,
+    "network_update": RemoteBackend._network_update,
 }

@@ -12,7 +12,7 @@ from virt_remote.client.address import address_of
 from virt_remote.client.blocking import BlockingClient, Opening, Successor
 from virt_remote.client.events import EventFeed, event_of, look
 from virt_remote.client.link import Expired, Link
-from virt_remote.client.steps import Flow, Request, Steps, ask
+from virt_remote.client.steps import Flow, Request, Steps, is_secure, supports_feature
 from virt_remote.client.wire import Wire
 from virt_remote.keepalive import COUNT, Keepalive
 from virt_remote.protocol import Message
@@ -37,7 +37,6 @@ RECONNECT_FIRST: Final = 0.2
 RECONNECT_MOST: Final = 10.0
 FEATURE_KEEPALIVE: Final = 10
 FEATURE_EVENT_CALLBACK: Final = 14
-FEATURE_NETWORK_UPDATE_ORDER: Final = 16
 
 
 class RemoteDriver(Driver):
@@ -122,10 +121,6 @@ class RemoteDriver(Driver):
 
         return call
 
-    async def _ask(self, name: str, *arguments: object) -> Any:
-        """Call a procedure that stands for no operation."""
-        return await self._drive(ask(name, *arguments))
-
     # -- what is answered here
 
     @inline
@@ -141,12 +136,10 @@ class RemoteDriver(Driver):
         return self._wire.alive
 
     async def connection_is_secure(self) -> bool:
-        (secure,) = await self._ask("CONNECT_IS_SECURE")
-        return bool(secure) and (self._link.secure or self._link.encrypted)
+        return await self._drive(is_secure(self._link))
 
     async def connection_supports_feature(self, feature: int) -> bool:
-        (supported,) = await self._ask("CONNECT_SUPPORTS_FEATURE", feature)
-        return bool(supported)
+        return await self._drive(supports_feature(feature))
 
     @inline
     def connection_set_keepalive(self, interval: int, count: int = COUNT) -> bool:
@@ -158,10 +151,8 @@ class RemoteDriver(Driver):
     async def network_update(
         self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
     ) -> None:
-        # Daemons before libvirt 7.2 take the two the other way round.
-        (ordered,) = await self._ask("CONNECT_SUPPORTS_FEATURE", FEATURE_NETWORK_UPDATE_ORDER)
-        first, second = (command, section) if ordered else (section, command)
-        await self._operate("network_update", (network, first, second, parent_index, xml, flags), {})
+        await self._registered()
+        await self._drive(self._steps.network_update(network, command, section, parent_index, xml, flags))
 
     # -- events
 
@@ -213,10 +204,14 @@ class RemoteDriver(Driver):
 
     # -- every other operation
 
-    async def _operate(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    async def _registered(self) -> None:
+        """Wait for registrations that were made before: what is called next may be what they are to tell of."""
         for feed in (self._events, self._monitor_events):
             if feed.unanswered:
                 await asyncio.wait(feed.unanswered)
+
+    async def _operate(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        await self._registered()
         return await self._drive(self._steps.operate(operation, arguments, named))
 
     async def _run_job(self, operation: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ a thread with a blocking socket and a coroutine in the core loop carry out the s
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
@@ -24,8 +24,12 @@ from virtcore.operations.spellings import canonical_function
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.operations.wire.mapping import ClientCall, client_operation
 
-__all__ = ["Flow", "Request", "Steps", "ask", "body_of", "remote_error"]
+if TYPE_CHECKING:
+    from virtcore.types import NetworkRef
 
+__all__ = ["Flow", "Request", "Steps", "ask", "body_of", "is_secure", "remote_error", "supports_feature"]
+
+FEATURE_NETWORK_UPDATE_ORDER: Final = 16
 #: Bits of encryption that SASL has to bring where nothing else does.
 SSF_NEEDED: Final = 56
 _USERNAME: Final = 2  # VIR_CRED_AUTHNAME
@@ -70,6 +74,18 @@ def ask(name: str, *arguments: object) -> Flow[Any]:
     body = codec(row.program, row.args).encode(arguments) if row.args else b""
     reply = yield Request(row, body)
     return body_of(reply, codec(row.program, row.ret).decode if row.ret else None)
+
+
+def supports_feature(feature: int) -> Flow[bool]:
+    """Whether the daemon, or the driver behind it, has a feature (``virDrvFeature``)."""
+    (supported,) = yield from ask("CONNECT_SUPPORTS_FEATURE", feature)
+    return bool(supported)
+
+
+def is_secure(link: Link) -> Flow[bool]:
+    """Whether nobody can listen, neither on the way to the daemon nor beyond it."""
+    (secure,) = yield from ask("CONNECT_IS_SECURE")
+    return bool(secure) and (link.secure or link.encrypted)
 
 
 class Steps:
@@ -177,6 +193,14 @@ class Steps:
                 if isinstance(error, RPC) or error.detail == call.spelling.function:
                     self._absent.add(call.spelling.function)  # for good; else it is what was asked for this time
         raise refusal or NoSupport(canonical_function(operation))
+
+    def network_update(
+        self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
+    ) -> Flow[None]:
+        """Update a network. Daemons before libvirt 7.2 take command and section the other way round."""
+        ordered = yield from supports_feature(FEATURE_NETWORK_UPDATE_ORDER)
+        first, second = (command, section) if ordered else (section, command)
+        yield from self.operate("network_update", (network, first, second, parent_index, xml, flags), {})
 
 
 def _both(known: Mapping[str, str]) -> Mapping[str, str]:
