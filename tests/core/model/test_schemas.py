@@ -29,6 +29,14 @@ def test_foreign_namespaces_are_open_where_plugins_hang() -> None:
     assert not opened.validate(etree.fromstring(network.replace("x:any", "any")))
 
 
+@pytest.mark.parametrize("address", ["10.0.0.1", "::", "fe80::1", "1:2:3:4:5:6:7:8", "1::8", "::ffff:10.0.0.1"])
+def test_addresses_of_any_spelling_fit(address: str) -> None:
+    checked = etree.RelaxNG(etree.fromstring(document_schema("network").encode()))
+    text = f"<network><name>n</name><ip address='{address}'/></network>"
+    assert checked.validate(etree.fromstring(text))
+    assert not checked.validate(etree.fromstring(text.replace(address, f"{address}::1.2.3")))
+
+
 class Kind(StrEnum):
     OAK = "oak"
     STEEL = "steel"

@@ -8,6 +8,7 @@ import socket
 from typing import TypeAlias
 
 from virtcore.errors import InternalError
+from virtcore.model.patterns import ANY_IP
 from virtcore.xml import Codec
 from virtcore.xml.scalars import Unreadable
 
@@ -39,24 +40,11 @@ def read_ip(text: str) -> str:
         raise Unreadable(text) from None
 
 
-_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_GROUP = "[0-9a-fA-F]{1,4}"
-_IPV4 = rf"({_OCTET}\.){{3}}{_OCTET}"
-_IPV6 = "|".join(
-    (
-        f"({_GROUP}:){{7}}{_GROUP}",
-        "::",
-        f"({_GROUP}:){{1,7}}:",
-        *(f"({_GROUP}:){{{n}}}(:{_GROUP}){{1,{7 - n}}}" for n in range(1, 7)),
-        f":(:{_GROUP}){{1,7}}",
-    )
-)
-
 #: An IP address in its canonical spelling.
 IP: Codec[str] = Codec(
     read_ip,
     str,
-    datatype=f"pattern:{_IPV4}|{_IPV6}",
+    datatype=f"pattern:{ANY_IP}",
     safe=True,
     message="Cannot parse socket address '{value}': Name or service not known",
     error="SYSTEM_ERROR",
