@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from virtcore.model.domain.rules import DomainContext, DomainRules
 
 __all__ = [
-    "DISK_NAME",
     "Moment",
     "MomentContext",
     "claim_errors",
@@ -28,10 +27,6 @@ __all__ = [
     "stamp",
     "target_of",
 ]
-
-
-#: How a disk may be named (the schema's): by its target or by the path of its image.
-DISK_NAME = r"(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+|(/|[a-zA-Z]:\\).+"
 
 
 class Moment(Protocol):

@@ -13,6 +13,8 @@ __all__ = [
     "CSSID",
     "DEVICE_NAME",
     "DEVNO",
+    "DISK_NAME",
+    "DISK_TARGET",
     "DNS_NAME",
     "FILLED",
     "GENERIC_NAME",
@@ -39,6 +41,10 @@ ABSOLUTE_DIR = "/.*"
 #: A name that can be part of a path.
 OBJECT_NAME = "[^/\\n]+"
 GENERIC_NAME = r"[a-zA-Z0-9_\+\-]+"
+#: What the guest calls a disk.
+DISK_TARGET = "(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+"
+#: How a domain's disk may be named: by its target or by the path of its image.
+DISK_NAME = f"{DISK_TARGET}|{ABSOLUTE_PATH}"
 #: A device of the host: its name or path.
 DEVICE_NAME = r"[a-zA-Z0-9_\.\-\\:/]+"
 DNS_NAME = r"[a-zA-Z0-9\.\-]+"

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
+from virtcore.model.patterns import DISK_TARGET
 from virtcore.xml import YES_NO, Mode, attribute, child, children, element, extras, inherited, leaf, union
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ __all__ = [
     "PullDisk",
     "PushDisk",
 ]
-
-_TARGET = r"(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+"
 
 
 class BackupMode(StrEnum):
@@ -79,7 +78,7 @@ class _BackupDisk:
     name: str = attribute(
         required=True,
         missing="missing name from disk backup element",
-        pattern=_TARGET,
+        pattern=DISK_TARGET,
         doc="target of the domain's disk",
     )
     backup: bool | None = attribute(codec=YES_NO, doc="whether it is copied")

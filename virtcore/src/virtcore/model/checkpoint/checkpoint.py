@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorCode
-from virtcore.model.moment import DISK_NAME
+from virtcore.model.patterns import DISK_NAME
 from virtcore.xml import LONG, ULONG, Mode, attribute, child, children, element, extras, leaf
 
 if TYPE_CHECKING:

@@ -30,6 +30,9 @@ __all__ = [
     "ZPCIAddress",
 ]
 
+#: A boot menu entry.
+_LOADPARM = r"[a-zA-Z0-9.\s]{1,8}"
+
 
 class AddressType(StrEnum):
     """Kind of guest address, in libvirt's order (``none`` is the absence of the element)."""
@@ -216,7 +219,7 @@ class BootableDevice(Device):
         missing="Missing required attribute 'order' in element 'boot'",
         doc="place in the boot order, from 1",
     )
-    loadparm: str | None = attribute(within="boot", pattern=r"[a-zA-Z0-9.\s]{1,8}", doc="boot menu entry on s390")
+    loadparm: str | None = attribute(within="boot", pattern=_LOADPARM, doc="boot menu entry on s390")
     _device = inherited()
 
 
@@ -227,7 +230,7 @@ class ROMDevice(Device):
     boot_order: int | None = attribute(
         "order", within="boot", nonzero=True, demanded=True, pattern=POSITIVE, doc="place in the boot order, from 1"
     )
-    loadparm: str | None = attribute(within="boot", pattern=r"[a-zA-Z0-9.\s]{1,8}", doc="boot menu entry on s390")
+    loadparm: str | None = attribute(within="boot", pattern=_LOADPARM, doc="boot menu entry on s390")
     alias: str | None = attribute(
         "name",
         within="alias",

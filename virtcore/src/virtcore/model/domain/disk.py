@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from virtcore.errors import ErrorCode
 from virtcore.model.domain.address import BootableDevice
-from virtcore.model.patterns import GENERIC_NAME
+from virtcore.model.patterns import DISK_TARGET, GENERIC_NAME, SCSI_WWN
 from virtcore.model.storage.secret import Auth, Encryption
 from virtcore.model.storage.source import Source, StorageFormat, StorageType
 from virtcore.xml import (
@@ -305,9 +305,7 @@ class BlockIO:
 class DiskTarget:
     """How the guest names the disk, and the bus it is on."""
 
-    dev: str | None = attribute(
-        demanded=True, pattern="(ioemu:)?(fd|hd|sd|vd|xvd|ubd)[a-zA-Z0-9_]+", doc="logical device name, such as vda"
-    )
+    dev: str | None = attribute(demanded=True, pattern=DISK_TARGET, doc="logical device name, such as vda")
     bus: DiskBus | None = attribute(doc="bus; by default derived from dev")
     tray: DiskTray | None = attribute(omit=DiskTray.CLOSED, doc="state of the tray")
     removable: bool | None = attribute(
@@ -407,7 +405,7 @@ class Disk(BootableDevice):
     shareable: bool = flag(doc="other domains may use it at the same time")
     transient: TransientDisk | None = child()
     serial: str | None = leaf(pattern=r"[A-Za-z0-9_\.\+\- ]+", doc="serial number")
-    wwn: str | None = leaf(pattern="(0x)?[0-9a-fA-F]{16}", doc="world wide name")
+    wwn: str | None = leaf(pattern=SCSI_WWN, doc="world wide name")
     vendor: str | None = leaf(pattern="[ -~]{0,8}", doc="vendor of a SCSI disk, at most 8 characters")
     product: str | None = leaf(pattern="[ -~]{0,40}", doc="product of a SCSI disk, at most 40 characters")
     encryption: Encryption | None = child()

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from virtcore.errors import InternalError, XMLError
+from virtcore.model.patterns import SCSI_WWN
 from virtcore.model.pci import settle_pci
 from virtcore.xml import INT, YES_NO, attribute, child, element
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdapterType", "ParentAddress", "StorageAdapter", "settle_adapter", "validate_adapter"]
 
-_WWN = re.compile("(?:0x)?[0-9a-fA-F]{16}")
+_WWN = re.compile(SCSI_WWN)
 
 
 class AdapterType(StrEnum):

@@ -18,6 +18,7 @@ from virtcore.errors import (
 )
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.disk import SGIO, Disk, DiskBus, DiskCache, DiskDevice, DiskTray, SnapshotLocation
+from virtcore.model.patterns import SCSI_WWN
 from virtcore.model.storage.location import is_empty, source_path
 from virtcore.model.storage.source import (
     BlockSource,
@@ -52,7 +53,7 @@ __all__ = [
 _VENDOR_LENGTH = 8
 _PRODUCT_LENGTH = 40
 _SCSI_PRODUCT_LENGTH = 16
-_WWN = re.compile("(0x)?[0-9a-fA-F]{16}")
+_WWN = re.compile(SCSI_WWN)
 _DRIVE_BUSES = (DiskBus.IDE, DiskBus.FDC, DiskBus.SCSI, DiskBus.SATA)
 _DISK_NAMES = ("hd", "sd", "vd", "xvd", "ubd")
 _AUTHENTICATED = (
