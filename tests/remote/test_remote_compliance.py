@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
 import virtcore
 from suite_target import TestHypervisor
@@ -24,8 +23,6 @@ def served() -> frozenset[str]:
 
 
 class Remote(TestHypervisor):
-    lenient: ClassVar[dict[str, str]] = {**TestHypervisor.lenient}
-
     def __init__(self, socket: Path) -> None:
         self.socket = socket
 
