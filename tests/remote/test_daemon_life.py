@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -122,6 +123,20 @@ def test_systemd_hands_sockets_over(tmp_path: Path) -> None:
         process.wait()
         for sock in (*listening, told):
             sock.close()
+
+
+@pytest.mark.parametrize(("mode", "auth", "method"), [(0o666, None, 2), (0o660, None, 0), (0o666, "none", 0)])
+def test_nobody_is_let_in_only_because_systemd_opened_the_door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, auth: str | None, method: int
+) -> None:
+    monkeypatch.setattr("virt_remote.server.daemon._POLKIT_ACTIONS", tmp_path / "not installed")
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "libvirt-sock"))
+        (tmp_path / "libvirt-sock").chmod(mode)
+        monkeypatch.setattr("virt_remote.server.daemon.inherited_sockets", lambda: [sock])
+        daemon = Daemon(replace(Places.below(tmp_path), privileged=True), Settings(auth_unix_rw=auth))
+        daemon._make_endpoints()
+        assert [endpoint.auth for endpoint in daemon.server.endpoints] == [method]
 
 
 def test_an_unused_daemon_leaves(tmp_path: Path) -> None:

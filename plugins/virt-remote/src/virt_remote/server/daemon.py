@@ -234,11 +234,14 @@ class Daemon:
             name = os.path.basename(os.fsdecode(sock.getsockname()))
             server = self.admin if name == ADMIN else self.server
             readonly = name == READ_ONLY
-            auth = (
-                "none"
-                if name == ADMIN
-                else self._unix_auth(settings.auth_unix_ro if readonly else settings.auth_unix_rw)
-            )
+            if name == ADMIN:
+                auth = "none"
+            elif readonly:
+                auth = self._unix_auth(settings.auth_unix_ro)
+            else:
+                # Our own would be root's alone without polkit; here somebody else has said who may connect.
+                everybody = self.places.privileged and os.stat(sock.getsockname()).st_mode & 0o002
+                auth = settings.auth_unix_rw or ("polkit" if everybody else self._unix_auth(None))
             server.endpoints.append(
                 Endpoint(server, "unix", sock, auth, readonly=readonly, own_user_only=server is self.admin)
             )

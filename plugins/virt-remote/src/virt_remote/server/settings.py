@@ -99,7 +99,9 @@ class Settings:
     auth_unix_ro: str | None = _setting(
         None, "`none`, `polkit` or `sasl`, for the read-only socket; polkit for the host's daemon where it is installed"
     )
-    auth_unix_rw: str | None = _setting(None, "the same for the read-write socket")
+    auth_unix_rw: str | None = _setting(
+        None, "the same for the read-write socket; polkit in any case where systemd opens it to everybody"
+    )
     auth_tcp: str = _setting("sasl", "`none` or `sasl`, for plain TCP")
     auth_tls: str = _setting("none", "`none` or `sasl`, for TLS, beside the certificate")
     tcp_min_ssf: int = _setting(
