@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from virt_qemu.block.image import Image
 from virtcore.errors import InternalError
+from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.storage.location import source_path
 from virtcore.model.storage.secret import EncryptionEngine
 from virtcore.model.storage.source import (
@@ -57,7 +58,9 @@ def storage_properties(image: Image, *, target_only: bool = False) -> Props:
         props: Props = {"driver": "vvfat", "dir": source.dir, "floppy": image.floppy}
         return props if target_only else props | {"rw": not image.readonly}
     if isinstance(source, NVMeSource):
-        return {"driver": "nvme", "device": _pci_name(source), "namespace": source.namespace}
+        if source.address is None:
+            raise InternalError("NVMe disk source is missing address")
+        return {"driver": "nvme", "device": spell(source.address), "namespace": source.namespace}
     if isinstance(source, VhostVDPASource):
         if image.descriptors is None:
             raise InternalError(f"vDPA device '{source.dev}' was not opened")
@@ -88,13 +91,6 @@ def _local(image: Image, path: str | None, target_only: bool) -> Props:
             "pr-manager": image.reservations,
         }
     )
-
-
-def _pci_name(source: NVMeSource) -> str:
-    place = source.address
-    if place is None:
-        raise InternalError("NVMe disk source is missing address")
-    return f"{place.domain or 0:04x}:{place.bus or 0:02x}:{place.slot or 0:02x}.{place.function or 0:x}"
 
 
 # ---------------------------------------------------------------------------------------------------------- addresses

@@ -9,6 +9,7 @@ from virt_qemu.command.address import place, scsi_address, virtio
 from virt_qemu.command.line import Builder
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import UnassignedAddress
+from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.hostdev import (
     ISCSISource,
     MdevHostdev,
@@ -23,14 +24,8 @@ from virtcore.model.domain.hostdev import (
 
 if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import Hostdev
-    from virtcore.model.storage.source import SourcePCIAddress
 
-__all__ = ["add_hostdevs", "pci_name", "rom"]
-
-
-def pci_name(address: SourcePCIAddress) -> str:
-    """A PCI function as the kernel names it."""
-    return f"{address.domain or 0:04x}:{address.bus or 0:02x}:{address.slot or 0:02x}.{address.function or 0:x}"
+__all__ = ["add_hostdevs", "rom"]
 
 
 def rom(device: Hostdev) -> dict[str, object]:
@@ -86,7 +81,7 @@ def _pci(builder: Builder, device: PCIHostdev, boot: int | None) -> dict[str, ob
     return (
         {
             "driver": "vfio-pci-nohotplug" if device.ramfb else "vfio-pci",
-            "host": pci_name(device.source.address),
+            "host": spell(device.source.address),
             "id": device.alias,
             "display": _switch(device.display),
             "ramfb": True if device.ramfb else None,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import place, virtio
-from virt_qemu.command.hostdevs import pci_name
 from virt_qemu.command.line import Builder, unsupported
 from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.hostdev import TeamingType
 from virtcore.model.domain.interface import (
     HostdevInterfaceSource,
@@ -81,7 +81,7 @@ def _host_function(builder: Builder, interface: Interface, boot: Mapping[int, in
     return (
         {
             "driver": "vfio-pci",
-            "host": pci_name(source.address),
+            "host": spell(source.address),
             "id": interface.alias,
             "bootindex": boot.get(id(interface)),
             "failover_pair_id": interface.teaming.persistent if interface.teaming is not None else None,

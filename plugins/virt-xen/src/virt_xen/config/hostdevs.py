@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_xen.config.settings import hexadecimal, pairs
 from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.controller import USBController, USBControllerModel, XenbusController
 from virtcore.model.domain.hostdev import (
     PCIHostdev,
@@ -94,8 +95,7 @@ def write_pci(domain: Domain, output: Output) -> None:
 
 def _write_pci(hostdev: PCIHostdev) -> str:
     assert hostdev.source is not None
-    at = hostdev.source.address or SourcePCIAddress()
-    text = f"{at.domain or 0:04x}:{at.bus or 0:02x}:{at.slot or 0:02x}.{at.function or 0:x}"
+    text = spell(hostdev.source.address or SourcePCIAddress())
     filtering = hostdev.source.write_filtering
     return text if filtering is None else f"{text},permissive={int(not filtering)}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntFlag
+from typing import Protocol
 
 from virtcore.errors import InternalError, VirtError, XMLError
 from virtcore.model.domain.address import PCIAddress
@@ -110,8 +111,21 @@ def connect_type(model: Model | None) -> Connect:
     return _AS_DEVICE.get(model, Connect.NONE) if model is not None else Connect.NONE
 
 
-def spell(address: PCIAddress) -> str:
-    """An address as messages spell it."""
+class Function(Protocol):
+    """A PCI function of the guest or of the host."""
+
+    @property
+    def domain(self) -> int | None: ...
+    @property
+    def bus(self) -> int | None: ...
+    @property
+    def slot(self) -> int | None: ...
+    @property
+    def function(self) -> int | None: ...
+
+
+def spell(address: Function) -> str:
+    """An address as messages and the kernel spell it."""
     return f"{address.domain or 0:04x}:{address.bus or 0:02x}:{address.slot or 0:02x}.{address.function or 0:x}"
 
 
