@@ -10,7 +10,6 @@ from virt_host.nodedev.mdevctl import (
     Operation,
     autostart_command,
     command,
-    device_address,
     list_command,
     listed_devices,
     modify_command,
@@ -19,8 +18,6 @@ from virtcore.errors import ConfigUnsupported, InternalError, XMLError
 from virtcore.model.nodedev import MdevCapability, NodeDevice, NodeDeviceContext, load_node_device
 
 UUID = "d069d019-36ea-4111-8f0a-8c9a70e21366"
-PCI = "<domain>0</domain><bus>10</bus><slot>31</slot><function>7</function><product id='0x1'/><vendor id='0x2'/>"
-CSS = "<cssid>0xfe</cssid><ssid>0x1</ssid><devno>0x00ab</devno>"
 
 
 def device(capability: str, parent: str = "<parent>gpu</parent>") -> NodeDevice:
@@ -30,13 +27,6 @@ def device(capability: str, parent: str = "<parent>gpu</parent>") -> NodeDevice:
 
 def mdev(more: str = "", **rest: str) -> NodeDevice:
     return device(f"type='mdev'><type id='t'/>{more}", **rest)
-
-
-def test_addresses_are_those_of_the_bus() -> None:
-    assert device_address(device(f"type='pci'>{PCI}")) == "0000:0a:1f.7"
-    assert device_address(device(f"type='css'>{CSS}")) == "fe.1.00ab"
-    assert device_address(device("type='ap_matrix'>")) == "matrix"
-    assert device_address(mdev()) is None
 
 
 def test_what_starts_by_itself_says_so() -> None:

@@ -10,13 +10,10 @@ from typing import NamedTuple
 
 from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError, XMLError
 from virtcore.model.nodedev import (
-    APMatrixCapability,
-    CSSCapability,
     MdevAttribute,
     MdevCapability,
     NodeDevice,
     ParentDevice,
-    PCICapability,
 )
 
 __all__ = [
@@ -25,7 +22,6 @@ __all__ = [
     "Operation",
     "autostart_command",
     "command",
-    "device_address",
     "list_command",
     "listed_devices",
     "modify_command",
@@ -35,7 +31,6 @@ _DOMAIN = ErrorDomain.NODEDEV
 _MDEVCTL = "mdevctl"
 #: The parent of devices whose parent is not there.
 _HOST = "computer"
-_AP_MATRIX_ADDRESS = "matrix"
 
 
 class Operation(Enum):
@@ -71,18 +66,6 @@ class ListedDevice(NamedTuple):
     autostart: bool
 
 
-def device_address(device: NodeDevice) -> str | None:
-    """The address by which mdevctl names a device that can be divided; None: this one cannot be."""
-    for capability in device.capabilities:
-        if isinstance(capability, PCICapability):
-            return f"{capability.domain:04x}:{capability.bus:02x}:{capability.slot:02x}.{capability.function:x}"
-        if isinstance(capability, CSSCapability):
-            return f"{capability.cssid:x}.{capability.ssid:x}.{capability.devno:04x}"
-        if isinstance(capability, APMatrixCapability):
-            return _AP_MATRIX_ADDRESS
-    return None
-
-
 # ------------------------------------------------------------------------------------------------------------- commands
 
 
@@ -96,7 +79,7 @@ def command(
 ) -> Command:
     """The command for an operation. Where the device has no UUID, mdevctl makes one and prints it.
 
-    :param addresses: of the host's devices, by name (see :func:`device_address`).
+    :param addresses: of the host's devices, by name (see :func:`virtcore.driver.toolkit.mdevs.address_of`).
     :param autostart: the device is to be started whenever its parent appears.
     :raises ConfigUnsupported: the device is no mediated one.
     :raises XMLError: it is to be made and names no parent.
