@@ -40,7 +40,7 @@ _CURL = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS,
 _BY_URI = (*_CURL, NetProtocol.NBD, NetProtocol.ISCSI, NetProtocol.GLUSTER)
 
 
-def present(props: Props) -> Props:
+def present(props: Mapping[str, object]) -> Props:
     """Without what is not set."""
     return {key: value for key, value in props.items() if value is not None}
 

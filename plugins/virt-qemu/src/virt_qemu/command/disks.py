@@ -10,7 +10,7 @@ from virt_qemu.block.layers import CACHES
 from virt_qemu.command.address import controller_alias, place, scsi_address, thread_mapping, virtio
 from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.images import add_image
-from virt_qemu.command.line import Builder, unsupported
+from virt_qemu.command.line import Builder, switch, unsupported
 from virt_qemu.command.machine import is_q35
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import DriveAddress
@@ -225,7 +225,7 @@ def _device(builder: Builder, disk: Disk, top: str | None, boot: Mapping[int, in
         "product": product,
         "model": model,
         "removable": removable,
-        "write-cache": None if writes_back is None else "on" if writes_back else "off",
+        "write-cache": switch(writes_back),
         "cyls": whole.cyls if whole is not None else None,
         "heads": whole.heads if whole is not None else None,
         "secs": whole.secs if whole is not None else None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import place, scsi_address, virtio
-from virt_qemu.command.line import Builder
+from virt_qemu.command.line import Builder, switch
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import UnassignedAddress
 from virtcore.model.domain.addresses.pci import spell
@@ -24,11 +24,12 @@ from virtcore.model.domain.hostdev import (
 
 if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import Hostdev
+    from virtcore.model.domain.interface import Interface
 
 __all__ = ["add_hostdevs", "rom"]
 
 
-def rom(device: Hostdev) -> dict[str, object]:
+def rom(device: Hostdev | Interface) -> dict[str, object]:
     """What is done about a device's expansion ROM."""
     return {
         "rombar": int(device.rom_bar) if device.rom_bar is not None else None,
@@ -70,10 +71,6 @@ def add_hostdevs(builder: Builder, boot: Mapping[int, int]) -> None:
             raise ConfigUnsupported("hostdev mode 'capabilities' is not supported in QEMU")
 
 
-def _switch(value: bool | None) -> str | None:
-    return None if value is None else "on" if value else "off"
-
-
 def _pci(builder: Builder, device: PCIHostdev, boot: int | None) -> dict[str, object]:
     if device.source is None or device.source.address is None:
         raise InternalError("a host device was not completed")
@@ -83,7 +80,7 @@ def _pci(builder: Builder, device: PCIHostdev, boot: int | None) -> dict[str, ob
             "driver": "vfio-pci-nohotplug" if device.ramfb else "vfio-pci",
             "host": spell(device.source.address),
             "id": device.alias,
-            "display": _switch(device.display),
+            "display": switch(device.display),
             "ramfb": True if device.ramfb else None,
             "bootindex": boot,
             "failover_pair_id": pair,
@@ -152,7 +149,7 @@ def _mdev(builder: Builder, device: MdevHostdev, boot: int | None) -> dict[str, 
         "driver": driver,
         "id": device.alias,
         "sysfsdev": f"/sys/bus/mdev/devices/{device.uuid}",
-        "display": _switch(device.display),
+        "display": switch(device.display),
         "ramfb": True if device.ramfb else None,
         "bootindex": boot,
         "loadparm": builder.loadparm(device.loadparm, boot),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from virt_qemu.block.storage import present
 from virt_qemu.sealing import BLOCK, seal
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.storage.secret import SecretReference
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.interface import Interface
     from virtcore.model.storage.secret import Auth
 
-__all__ = ["Builder", "HostSettings", "Props", "Resources", "escape", "on_off", "present", "unsupported"]
+__all__ = ["Builder", "HostSettings", "Props", "Resources", "escape", "on_off", "switch", "unsupported"]
 
 #: Value of a device or object property; None leaves the property out.
 Props = Mapping[str, object]
@@ -275,11 +276,6 @@ class Builder:
         return f"/dev/fdset/{index}"
 
 
-def present(props: Props) -> dict[str, object]:
-    """The properties that have a value."""
-    return {name: value for name, value in props.items() if value is not None}
-
-
 class _Null:
     """JSON's null, which a property that is left out is not."""
 
@@ -300,6 +296,11 @@ def escape(text: str) -> str:
 def on_off(value: bool) -> str:
     """A switch as options spell it."""
     return "on" if value else "off"
+
+
+def switch(value: bool | None) -> str | None:
+    """A property that is a word, not a boolean: it could be ``auto``, too. None where nothing is said."""
+    return None if value is None else on_off(value)
 
 
 def unsupported(what: str) -> ConfigUnsupported:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import place, virtio
+from virt_qemu.command.hostdevs import rom
 from virt_qemu.command.line import Builder, unsupported
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.addresses.pci import spell
@@ -87,15 +88,8 @@ def _host_function(builder: Builder, interface: Interface, boot: Mapping[int, in
             "failover_pair_id": interface.teaming.persistent if interface.teaming is not None else None,
         }
         | place(builder, interface)
-        | _rom(interface)
+        | rom(interface)
     )
-
-
-def _rom(interface: Interface) -> dict[str, object]:
-    return {
-        "rombar": int(interface.rom_bar) if interface.rom_bar is not None else None,
-        "romfile": "" if interface.rom_enabled is False else interface.rom_file,
-    }
 
 
 def _add_host_side(builder: Builder, interface: Interface, name: str) -> None:
@@ -218,7 +212,7 @@ def _card(builder: Builder, interface: Interface, boot: Mapping[int, int]) -> di
             "loadparm": builder.loadparm(interface.loadparm, place_),
         }
         | place(builder, interface)
-        | _rom(interface)
+        | rom(interface)
     )
 
 

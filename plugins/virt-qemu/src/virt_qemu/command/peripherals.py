@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import controller_alias, place, virtio
 from virt_qemu.command.characters import add_chardev
-from virt_qemu.command.line import Builder
+from virt_qemu.command.line import Builder, switch
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.address import CCIDAddress, SpaprVIOAddress
@@ -141,10 +141,6 @@ def _add_tpm_backend(builder: Builder, tpm: TPM) -> None:
     builder.options("-tpmdev", "emulator", {"id": name, "chardev": "chrtpm"})
 
 
-def _switch(value: bool | None) -> str | None:
-    return None if value is None else "on" if value else "off"
-
-
 def add_iommu(builder: Builder) -> None:
     """A guest's IOMMU that is a device; SMMUv3 is part of the machine."""
     devices = builder.domain.devices
@@ -158,9 +154,9 @@ def add_iommu(builder: Builder) -> None:
             {
                 "driver": "intel-iommu",
                 "id": iommu.alias,
-                "intremap": _switch(driver.intremap if driver is not None else None),
+                "intremap": switch(driver.intremap if driver is not None else None),
                 "caching-mode": driver.caching_mode if driver is not None else None,
-                "eim": _switch(driver.eim if driver is not None else None),
+                "eim": switch(driver.eim if driver is not None else None),
                 "device-iotlb": driver.iotlb if driver is not None else None,
                 "aw-bits": driver.aw_bits or None if driver is not None else None,
                 "dma-translation": driver.dma_translation if driver is not None else None,
@@ -186,11 +182,9 @@ def add_shmems(builder: Builder) -> None:
                     "share": True,
                 }
             )
-            master = None
-            if shmem.role is not None:
-                master = "on" if shmem.role is ShmemRole.MASTER else "off"
             builder.device(
-                {"driver": "ivshmem-plain", "id": shmem.alias, "memdev": name, "master": master} | place(builder, shmem)
+                {"driver": "ivshmem-plain", "id": shmem.alias, "memdev": name, "master": _master(shmem)}
+                | place(builder, shmem)
             )
         elif shmem.model is ShmemModel.IVSHMEM_DOORBELL:
             _add_doorbell(builder, shmem)
@@ -198,17 +192,19 @@ def add_shmems(builder: Builder) -> None:
             raise ConfigUnsupported("ivshmem device is not supported with this QEMU binary")
 
 
+def _master(shmem: Shmem) -> str | None:
+    """Whether the memory stays when the guest leaves."""
+    return switch(shmem.role is ShmemRole.MASTER if shmem.role is not None else None)
+
+
 def _add_doorbell(builder: Builder, shmem: Shmem) -> None:
     msi = shmem.msi
-    master = None
-    if shmem.role is not None:
-        master = "on" if shmem.role is ShmemRole.MASTER else "off"
     builder.device(
         {
             "driver": "ivshmem-doorbell",
             "id": shmem.alias,
             "chardev": f"char{shmem.alias}",
-            "master": master,
+            "master": _master(shmem),
             "vectors": msi.vectors or None if msi is not None else None,
             "ioeventfd": msi.ioeventfd if msi is not None else None,
         }
