@@ -6,22 +6,9 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import place, virtio
 from virt_qemu.command.line import Builder
+from virt_qemu.rules.audio import BACKENDS
 from virtcore.errors import InternalError
-from virtcore.model.domain.audio import (
-    ALSAAudio,
-    AudioBackend,
-    AudioStream,
-    CoreAudio,
-    DBusAudio,
-    FileAudio,
-    JackAudio,
-    NoAudio,
-    OSSAudio,
-    PipewireAudio,
-    PulseAudio,
-    SDLAudio,
-    SpiceAudio,
-)
+from virtcore.model.domain.audio import AudioBackend, AudioStream, PipewireAudio, SDLAudio
 from virtcore.model.domain.sound import SoundCodec, SoundModel
 
 if TYPE_CHECKING:
@@ -29,19 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_audio", "add_sounds", "default_audio", "speaker_audio"]
 
-_DRIVERS: dict[type[AudioBackend], str] = {
-    NoAudio: "none",
-    ALSAAudio: "alsa",
-    CoreAudio: "coreaudio",
-    JackAudio: "jack",
-    OSSAudio: "oss",
-    PulseAudio: "pa",
-    SDLAudio: "sdl",
-    SpiceAudio: "spice",
-    FileAudio: "wav",
-    DBusAudio: "dbus",
-    PipewireAudio: "pipewire",
-}
+_DRIVERS: dict[type[AudioBackend], str] = {kind: name for name, kind in BACKENDS.items()}
 #: Attribute of a backend -> QEMU's name of it.
 _BACKEND = {
     "try_mmap": "try-mmap",

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from virtcore.model.domain.audio import Audio
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["HostAudio", "add_default_audio"]
+__all__ = ["BACKENDS", "HostAudio", "add_default_audio"]
 
-#: QEMU's names of sound systems, as ``QEMU_AUDIO_DRV`` has them.
-_BACKENDS: dict[str, type[Audio]] = {
+#: QEMU's names of sound systems, as ``-audiodev`` and ``QEMU_AUDIO_DRV`` have them.
+BACKENDS: dict[str, type[Audio]] = {
     "none": NoAudio,
     "alsa": ALSAAudio,
     "coreaudio": CoreAudio,
@@ -69,7 +69,7 @@ class HostAudio:
 
     def backend(self) -> Audio | None:
         """The sound system; None: QEMU chooses."""
-        kind = _BACKENDS.get(self.driver or "")
+        kind = BACKENDS.get(self.driver or "")
         if kind is SDLAudio and self.sdl_driver in list(SDLAudioDriver):
             return SDLAudio(id=1, driver=SDLAudioDriver(self.sdl_driver))
         return kind(id=1) if kind is not None else None
