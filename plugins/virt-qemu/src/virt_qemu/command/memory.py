@@ -16,6 +16,7 @@ from virtcore.model.domain.memory_device import DIMM, NVDIMM, SGXEPC, NVDIMMTarg
 if TYPE_CHECKING:
     from virtcore.model.cpu.numa import NUMACell
     from virtcore.model.domain import Domain
+    from virtcore.model.domain.memory import MemoryBacking
 
 __all__ = [
     "Module",
@@ -64,7 +65,7 @@ def align_memory(domain: Domain) -> None:
         return
     block = 256 * _MIB if domain.arch in (Arch.PPC64, Arch.PPC64LE) else _MIB
     whole = domain.current_memory == memory.size
-    cells = domain.cpu.numa.cells if domain.cpu is not None and domain.cpu.numa is not None else []
+    cells = _cells(domain)
     modules = _modules(domain)
     initial = memory.size - sum(_size(module) for module in modules)
     if cells:
@@ -106,7 +107,7 @@ def memory_at_boot(builder: Builder) -> int:
 def default_ram(builder: Builder) -> str | None:
     """Id of the object the machine's memory is, where it is given as one; cells have objects of their own."""
     domain = builder.domain
-    if domain.cpu is not None and domain.cpu.numa is not None and domain.cpu.numa.cells:
+    if _cells(domain):
         return None
     machine = builder.capabilities.machine(domain.machine or "", domain.type)
     return machine.default_ram_id if machine is not None else None
@@ -126,16 +127,12 @@ def add_memory(builder: Builder) -> None:
     ram = default_ram(builder)
     if ram is not None:
         _add_object(builder, _Part(id=ram, name=ram, size=size, system=True))
-    elif backing is not None and backing.hugepages is not None and not _has_cells(domain):
+    elif backing is not None and backing.hugepages is not None and not _cells(domain):
         page = _page_size(builder, None)
         if page:
             builder.add("-mem-prealloc")
             builder.add("-mem-path", builder.host.hugepage_folder(page, builder.short_name))
     builder.add("-overcommit", f"mem-lock={on_off(backing is not None and backing.locked)}")
-
-
-def _has_cells(domain: Domain) -> bool:
-    return domain.cpu is not None and domain.cpu.numa is not None and bool(domain.cpu.numa.cells)
 
 
 def cell_backend(builder: Builder, cell: int, size: int) -> tuple[str, dict[str, object]]:
@@ -164,6 +161,20 @@ def _page_size(builder: Builder, cell: int | None) -> int:
     if general is None or general.size == _PAGE:
         return 0
     return general.size or builder.host.default_hugepage()
+
+
+def _page_of(builder: Builder, part: _Part) -> int:
+    """Size of the huge pages of a part, in KiB; 0 for ordinary ones. A module may have pages of its own."""
+    page: int | None = getattr(part.module.source, "pagesize", None) if part.module is not None else None
+    if page is None:
+        return _page_size(builder, part.cell)
+    return 0 if page == _PAGE else page
+
+
+def _is_immediate(backing: MemoryBacking | None) -> bool:
+    """Whether all memory is taken at the start."""
+    allocation = backing.allocation if backing is not None else None
+    return allocation is not None and allocation.mode is AllocationMode.IMMEDIATE
 
 
 def _access(builder: Builder, part: _Part) -> MemoryAccess | None:
@@ -227,12 +238,10 @@ def _object(builder: Builder, part: _Part) -> dict[str, object]:
     domain, has, module = builder.domain, builder.capabilities.has, part.module
     backing = domain.memory_backing
     access, discard = _access(builder, part), _discard(builder, part)
-    page = getattr(module.source, "pagesize", None) if module is not None else None
-    page = _page_size(builder, part.cell) if page is None else (0 if page == _PAGE else page)
+    page = _page_of(builder, part)
     path = module.source.path if isinstance(module, NVDIMM | VirtioPMEM) and module.source is not None else None
-    immediate = backing is not None and backing.allocation is not None
-    prealloc = immediate and backing.allocation.mode is AllocationMode.IMMEDIATE  # type: ignore[union-attr]
-    threads = backing.allocation.threads if immediate else None  # type: ignore[union-attr]
+    prealloc = _is_immediate(backing)
+    threads = backing.allocation.threads if backing is not None and backing.allocation is not None else None
     share = {MemoryAccess.SHARED: True, MemoryAccess.PRIVATE: False}.get(access) if access is not None else None
     source = backing.source if backing is not None else None
     if isinstance(module, VirtioPMEM):
@@ -357,8 +366,4 @@ def _module(builder: Builder, module: DIMM | NVDIMM | VirtioMEM | VirtioPMEM, pa
 def _wants_prealloc(builder: Builder, part: _Part) -> bool:
     if not builder.capabilities.has("virtio-mem-pci.prealloc"):
         return False
-    backing, module = builder.domain.memory_backing, part.module
-    page = getattr(module.source, "pagesize", None) if module is not None else None
-    huge = _page_size(builder, part.cell) if page is None else (0 if page == _PAGE else page)
-    immediate = backing is not None and backing.allocation is not None
-    return bool(huge) or (immediate and backing.allocation.mode is AllocationMode.IMMEDIATE)  # type: ignore[union-attr]
+    return bool(_page_of(builder, part)) or _is_immediate(builder.domain.memory_backing)
