@@ -46,7 +46,6 @@ _CARDS = {
     SoundModel.ICH9: "ich9-intel-hda",
     SoundModel.USB: "usb-audio",
 }
-_CODECS = {SoundCodec.DUPLEX: "hda-duplex", SoundCodec.MICRO: "hda-micro", SoundCodec.OUTPUT: "hda-output"}
 
 
 def add_audio(builder: Builder) -> None:
@@ -122,7 +121,7 @@ def add_sounds(builder: Builder) -> None:
             for number, codec in enumerate(sound.codecs or [SoundCodec.DUPLEX]):
                 builder.device(
                     {
-                        "driver": _CODECS[codec],
+                        "driver": f"hda-{codec}",
                         "id": f"{sound.alias}-codec{number}",
                         "bus": f"{sound.alias}.0",
                         "cad": number,

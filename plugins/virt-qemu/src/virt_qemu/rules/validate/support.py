@@ -15,7 +15,7 @@ from virtcore.model.domain.graphics import DesktopGraphics, SDLGraphics, SpiceGr
 from virtcore.model.domain.hostdev import MdevModel
 from virtcore.model.domain.memory import MemoryAccess
 from virtcore.model.domain.rng import BuiltinBackend, EGDBackend, RandomBackend
-from virtcore.model.domain.sound import SoundCodec, SoundModel
+from virtcore.model.domain.sound import SoundModel
 from virtcore.model.domain.tpm import EmulatorTPM, PassthroughTPM, TPMModel
 from virtcore.model.domain.watchdog import WatchdogModel
 from virtcore.model.storage.source import StorageType
@@ -176,9 +176,6 @@ def _redirdev(device: object, domain: Domain, capabilities: EmulatorCapabilities
         raise ConfigUnsupported("USB redirection is not supported by this version of QEMU")
 
 
-_CODECS = {SoundCodec.DUPLEX: "hda-duplex", SoundCodec.MICRO: "hda-micro", SoundCodec.OUTPUT: "hda-output"}
-
-
 def _sound(device: Sound, domain: Domain, capabilities: EmulatorCapabilities) -> None:
     for model, flag, message in (
         (SoundModel.USB, "usb-audio", "usb-audio controller is not supported by this QEMU binary"),
@@ -193,8 +190,8 @@ def _sound(device: Sound, domain: Domain, capabilities: EmulatorCapabilities) ->
             raise ConfigUnsupported(message)
     if device.model in (SoundModel.ICH6, SoundModel.ICH7, SoundModel.ICH9):
         for codec in device.codecs:
-            if not capabilities.has(_CODECS[codec]):
-                raise ConfigUnsupported(f"{_CODECS[codec]} not supported in this QEMU binary")
+            if not capabilities.has(f"hda-{codec}"):
+                raise ConfigUnsupported(f"hda-{codec} not supported in this QEMU binary")
 
 
 _TPM_MODELS = {TPMModel.TPM_TIS: "tpm-tis", TPMModel.TPM_CRB: "tpm-crb", TPMModel.TPM_SPAPR: "tpm-spapr",
