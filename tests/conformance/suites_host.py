@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 from pathlib import Path
 from typing import Any
 
 from virt_host.description.capabilities import host_capabilities
 from virt_host.description.cpuinfo import cpu_signature, node_info
-from virt_host.description.dmi import garbled_oem_strings, parse_dmidecode
 from virt_host.description.memory import PageCount
-from virt_host.description.sysinfo import arm_sysinfo, format_sysinfo, ppc_sysinfo, s390_sysinfo
+from virt_host.description.sysinfo import arm_sysinfo, dmi_sysinfo, format_sysinfo, ppc_sysinfo, s390_sysinfo
 from virt_host.description.tree import HostTree
 from virtcore.model.arch import Arch
 from virtcore.model.capabilities import Capabilities, MigrationFeatures, format_capabilities
@@ -64,18 +65,19 @@ def capabilities(case: Any) -> str:
     return format_capabilities(Capabilities(host=host))
 
 
+async def _dmidecode(case: Any, argv: list[str]) -> tuple[str, str]:
+    """What the program of the case's host writes."""
+    if "--oem-string" not in argv:
+        return case.text("sysinfo"), ""
+    answer = case.params["oem_strings"].get(argv[-1], {"stderr": "no such string"})
+    return answer.get("stdout", ""), answer.get("stderr", "")
+
+
 def sysinfo(case: Any) -> str:
     """What the firmware, or the kernel, says of the machine."""
     reader = case.params["reader"]
     if reader in ("dmi", "arm") and case.has("sysinfo"):
-        text = case.text("sysinfo")
-        answers = case.params["oem_strings"]
-        better = {}
-        for number in garbled_oem_strings(text):
-            answer = answers.get(str(number))
-            if answer is not None and not answer.get("stderr"):
-                better[number] = answer["stdout"].removesuffix("\n")
-        return format_sysinfo(parse_dmidecode(text, better))
+        return format_sysinfo(asyncio.run(dmi_sysinfo("dmidecode", functools.partial(_dmidecode, case))))
     files = {role: Path(case.path(role)) for role in ("cpuinfo", "sysinfo") if case.has(role)}
     read = {"arm": arm_sysinfo, "ppc": ppc_sysinfo, "s390": s390_sysinfo}[reader]
     return format_sysinfo(read(HostTree(**files)))

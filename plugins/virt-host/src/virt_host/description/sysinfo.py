@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from virt_host.description.dmi import DMIDECODE_TYPES, garbled_oem_strings, parse_dmidecode
 from virt_host.description.program import run_program
@@ -12,10 +12,16 @@ from virtcore.errors import InternalError, NoSupport
 from virtcore.model.domain.sysinfo import ProcessorInfo, SMBIOSInfo, SystemInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from virt_host.description.tree import HostTree
     from virtcore.model.arch import Arch
 
-__all__ = ["arm_sysinfo", "format_sysinfo", "host_sysinfo", "ppc_sysinfo", "s390_sysinfo"]
+__all__ = ["arm_sysinfo", "dmi_sysinfo", "format_sysinfo", "host_sysinfo", "ppc_sysinfo", "s390_sysinfo"]
+
+
+#: A command line -> what the program writes to its standard output and standard error.
+Run: TypeAlias = "Callable[[list[str]], Awaitable[tuple[str, str]]]"
 
 
 def format_sysinfo(info: SMBIOSInfo) -> str:
@@ -41,7 +47,7 @@ async def host_sysinfo(tree: HostTree, arch: Arch) -> SMBIOSInfo:
         if program is None:
             raise InternalError("Failed to find path for dmidecode binary")
         try:
-            return await _dmi(program)
+            return await dmi_sysinfo(program)
         except InternalError:
             # ARM machines need not have such tables.
             if not arch.is_arm:
@@ -51,13 +57,18 @@ async def host_sysinfo(tree: HostTree, arch: Arch) -> SMBIOSInfo:
     raise NoSupport("Host sysinfo extraction not supported on this platform")
 
 
-async def _dmi(program: str) -> SMBIOSInfo:
-    text, errors = await run_program([program, "-q", "-t", DMIDECODE_TYPES])
+async def dmi_sysinfo(program: str, run: Run = run_program) -> SMBIOSInfo:
+    """What ``dmidecode`` tells of the firmware's tables.
+
+    :param run: asks a program; gives what it writes to its standard output and standard error.
+    :raises InternalError: it tells nothing.
+    """
+    text, errors = await run([program, "-q", "-t", DMIDECODE_TYPES])
     if not text.strip():
         raise InternalError(f"Failed to read the firmware's tables with {program}: {errors.strip() or 'no output'}")
     better = {}
     for number in garbled_oem_strings(text):
-        value, errors = await run_program([program, "--oem-string", str(number)])
+        value, errors = await run([program, "--oem-string", str(number)])
         # dmidecode succeeds even where there is no such string.
         if not errors:
             better[number] = value.removesuffix("\n")
