@@ -1,4 +1,4 @@
-"""What completion and validation of definitions other than domains' have in common."""
+"""What completion and validation of documents have in common, whatever they describe."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from virtcore.xml import Rules
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DefinitionContext", "DefinitionRules"]
+__all__ = ["DefinitionContext", "DefinitionRules", "claim_errors"]
 
 T = TypeVar("T")
-C = TypeVar("C", bound="DefinitionContext")
+C = TypeVar("C")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class DefinitionRules(Rules[T, C]):
         try:
             super().complete(obj, context)
         except VirtError as error:
-            self._claim(error)
+            claim_errors(error, self.error_domain)
             raise
 
     def validate(self, obj: T, context: C) -> None:
@@ -53,9 +53,11 @@ class DefinitionRules(Rules[T, C]):
         try:
             super().validate(obj, context)
         except VirtError as error:
-            self._claim(error)
+            claim_errors(error, self.error_domain)
             raise
 
-    def _claim(self, error: VirtError) -> None:
-        if error.domain is ErrorDomain.NONE:
-            error.domain = self.error_domain
+
+def claim_errors(error: VirtError, domain: ErrorDomain) -> None:
+    """Errors of nobody in particular come from this kind of document."""
+    if error.domain is ErrorDomain.NONE:
+        error.domain = domain

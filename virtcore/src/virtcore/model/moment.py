@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from virtcore.errors import ConfigUnsupported, ErrorDomain, VirtError
+from virtcore.errors import ConfigUnsupported, VirtError
 
 if TYPE_CHECKING:
+    from virtcore.errors import ErrorDomain
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules import DomainContext, DomainRules
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Moment",
     "MomentContext",
-    "claim_errors",
     "complete_nested_domain",
     "disk_by_name",
     "disks_of",
@@ -134,9 +134,3 @@ def target_of(disk: Disk) -> str:
 def disks_of(domain: Domain) -> list[Disk]:
     """The domain's disks."""
     return domain.devices.disks if domain.devices is not None else []
-
-
-def claim_errors(error: VirtError, domain: ErrorDomain) -> None:
-    """Errors of nobody in particular come from this kind of document."""
-    if error.domain is ErrorDomain.NONE:
-        error.domain = domain

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from virtcore.errors import ConfigUnsupported, ErrorDomain, VirtError, XMLError
 from virtcore.model.backup.backup import Backup, BackupMode, DiskBackupMode, PullDisk, PushDisk
+from virtcore.model.definition import DefinitionRules
 from virtcore.model.domain.rules.context import DomainContext, ParseFlag
 from virtcore.model.domain.rules.device_settle_disk import settle_source
-from virtcore.model.moment import claim_errors, disks_of, target_of
+from virtcore.model.moment import disks_of, target_of
 from virtcore.model.storage.location import is_empty, source_path
 from virtcore.model.storage.source import FileSource, HostTransport, StorageFormat, StorageType
-from virtcore.xml import Rules, Stage
+from virtcore.xml import Stage
 
 if TYPE_CHECKING:
     from virtcore.model.backup.backup import BackupServer
@@ -90,21 +91,11 @@ def _settle_disk(disk: PushDisk | PullDisk, context: BackupContext, sources: Dom
         disk.store.index = disk.store.startup_policy = None
 
 
-class BackupRules(Rules[Backup, BackupContext]):
+class BackupRules(DefinitionRules[Backup, BackupContext]):
     """Completion of backups."""
 
+    error_domain: ClassVar[ErrorDomain] = ErrorDomain.DOMAIN
     completion = (Stage("settle", _settle),)
-
-    def complete(self, obj: Backup, context: BackupContext) -> None:
-        """Runs the completion stages.
-
-        :raises VirtError: as libvirt's parser refuses.
-        """
-        try:
-            super().complete(obj, context)
-        except VirtError as error:
-            claim_errors(error, ErrorDomain.DOMAIN)
-            raise
 
 
 def align_backup_disks(backup: Backup, domain: Domain, suffix: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ErrorDomain, VirtError
-from virtcore.model.moment import claim_errors
+from virtcore.model.definition import claim_errors
 from virtcore.xml import Mode
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError, InvalidArg, VirtError, XMLError
+from virtcore.errors import ConfigUnsupported, ErrorDomain, InternalError, InvalidArg, XMLError
 from virtcore.model.checkpoint.checkpoint import Checkpoint, CheckpointDisk, CheckpointType
+from virtcore.model.definition import DefinitionRules
 from virtcore.model.moment import (
     MomentContext,
-    claim_errors,
     complete_nested_domain,
     disks_of,
     match_disks,
@@ -16,7 +17,7 @@ from virtcore.model.moment import (
     target_of,
 )
 from virtcore.model.storage.location import is_empty
-from virtcore.xml import Rules, Stage
+from virtcore.xml import Stage
 
 __all__ = [
     "CheckpointContext",
@@ -54,21 +55,11 @@ def _settle(rules: CheckpointRules, checkpoint: Checkpoint, context: CheckpointC
         disk.size = None
 
 
-class CheckpointRules(Rules[Checkpoint, CheckpointContext]):
+class CheckpointRules(DefinitionRules[Checkpoint, CheckpointContext]):
     """Completion of checkpoints."""
 
+    error_domain: ClassVar[ErrorDomain] = _DOMAIN
     completion = (Stage("settle", _settle),)
-
-    def complete(self, obj: Checkpoint, context: CheckpointContext) -> None:
-        """Runs the completion stages.
-
-        :raises VirtError: as libvirt's parser refuses.
-        """
-        try:
-            super().complete(obj, context)
-        except VirtError as error:
-            claim_errors(error, _DOMAIN)
-            raise
 
 
 def assign_bitmap_names(checkpoint: Checkpoint) -> None:

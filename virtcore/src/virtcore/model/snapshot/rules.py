@@ -7,15 +7,16 @@ from enum import IntFlag
 from typing import ClassVar
 
 from virtcore.errors import ErrorDomain, InternalError, VirtError, XMLError
+from virtcore.model.definition import DefinitionRules
 from virtcore.model.domain.disk import SnapshotLocation
 from virtcore.model.domain.domain import Domain
 from virtcore.model.domain.rules.context import DomainContext, ParseFlag
 from virtcore.model.domain.rules.device_settle_disk import settle_source
-from virtcore.model.moment import MomentContext, claim_errors, complete_nested_domain, stamp
+from virtcore.model.moment import MomentContext, complete_nested_domain, stamp
 from virtcore.model.snapshot.snapshot import Snapshot, SnapshotDisk, SnapshotMemory, SnapshotState
 from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import BlockSource, DirSource, FileSource, StorageFormat, StorageType
-from virtcore.xml import Rules, Stage
+from virtcore.xml import Stage
 
 __all__ = ["SnapshotContext", "SnapshotParse", "SnapshotRules"]
 
@@ -146,9 +147,10 @@ def _metadata(rules: SnapshotRules, snapshot: Snapshot, context: SnapshotContext
         complete_guest_cpu(snapshot.cookie.cpu, "/domainsnapshot/cookie/cpu")
 
 
-class SnapshotRules(Rules[Snapshot, SnapshotContext]):
+class SnapshotRules(DefinitionRules[Snapshot, SnapshotContext]):
     """Completion of snapshots; a driver subclasses it to say what it keeps with them."""
 
+    error_domain: ClassVar[ErrorDomain] = ErrorDomain.DOMAIN_SNAPSHOT
     #: The driver keeps something with a running state (``<cookie>``).
     save_cookies: ClassVar[bool] = False
 
@@ -159,14 +161,3 @@ class SnapshotRules(Rules[Snapshot, SnapshotContext]):
         Stage("disks", _disks),
         Stage("metadata", _metadata),
     )
-
-    def complete(self, obj: Snapshot, context: SnapshotContext) -> None:
-        """Runs the completion stages.
-
-        :raises VirtError: as libvirt's parser refuses.
-        """
-        try:
-            super().complete(obj, context)
-        except VirtError as error:
-            claim_errors(error, ErrorDomain.DOMAIN_SNAPSHOT)
-            raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from virtcore.errors import ErrorDomain, VirtError
+from virtcore.model.definition import DefinitionRules
 from virtcore.model.domain.rules import (
     common,
     device_group_validate,
@@ -21,7 +22,7 @@ from virtcore.model.domain.rules import (
 )
 from virtcore.model.domain.rules.context import DomainContext, DomainFeature, ParseFlag
 from virtcore.model.domain.rules.settle import settle
-from virtcore.xml import Rules, Stage
+from virtcore.xml import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,12 +112,13 @@ _VALIDATION = (
 )
 
 
-class DomainRules(Rules["Domain", DomainContext]):
+class DomainRules(DefinitionRules["Domain", DomainContext]):
     """What a driver knows about domains: its features, its defaults, its checks.
 
     This class itself is the rules of no driver in particular.
     """
 
+    error_domain: ClassVar[ErrorDomain] = ErrorDomain.DOMAIN
     #: What the driver can deal with; everything else is refused or dropped by the generic stages.
     features: ClassVar[DomainFeature] = DomainFeature.NONE
 
@@ -173,32 +175,10 @@ class DomainRules(Rules["Domain", DomainContext]):
             device_list.locate(error, domain, device)
             raise
 
-    def complete(self, obj: Domain, context: DomainContext) -> None:
-        """Runs the completion stages.
-
-        :raises VirtError: what is given contradicts itself, or the driver cannot deal with it.
-        """
-        try:
-            super().complete(obj, context)
-        except VirtError as error:
-            _claim(error)
-            raise
-
     def validate(self, obj: Domain, context: DomainContext) -> None:
         """Runs the validation stages, unless the context says not to.
 
         :raises VirtError: the domain cannot work.
         """
-        if context.has(ParseFlag.SKIP_VALIDATE):
-            return
-        try:
+        if not context.has(ParseFlag.SKIP_VALIDATE):
             super().validate(obj, context)
-        except VirtError as error:
-            _claim(error)
-            raise
-
-
-def _claim(error: VirtError) -> None:
-    """Errors of nobody in particular come from the domain configuration."""
-    if error.domain is ErrorDomain.NONE:
-        error.domain = ErrorDomain.DOMAIN
