@@ -15,7 +15,7 @@ from virtcore.model.domain.rules.device_list import (
     scsi_hostdevs,
     serial_console,
 )
-from virtcore.model.domain.rules.disk_validate import disk_path
+from virtcore.model.storage.location import source_path
 
 if TYPE_CHECKING:
     from virtcore.model.domain.devices import Devices
@@ -43,8 +43,8 @@ def validate_duplicate_disks(domain: Domain, context: DomainContext) -> None:
         other = seen.setdefault(name, disk)
         if other is not disk:
             raise XMLError(
-                f"target '{name}' duplicated for disk sources '{disk_path(other) or '<null>'}' and "
-                f"'{disk_path(disk) or '<null>'}'",
+                f"target '{name}' duplicated for disk sources '{source_path(other.source) or '<null>'}' and "
+                f"'{source_path(disk.source) or '<null>'}'",
                 path="/domain/devices/disk/target/@dev",
             )
 

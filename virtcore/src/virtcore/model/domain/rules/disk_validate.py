@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from virtcore.model.storage.source import DeviceSeclabel, Source
 
 __all__ = [
-    "disk_path",
     "printable",
     "refuse_virtio_options",
     "validate_disk",
@@ -106,18 +105,13 @@ def validate_label_overrides(labels: Sequence[DeviceSeclabel], domain: Domain) -
         )
 
 
-def disk_path(disk: Disk) -> str | None:
-    """Where the image is: a path on the host, or a name on its server."""
-    return source_path(disk.source)
-
-
 def validate_disk(disk: Disk, domain: Domain) -> None:
     """One disk (``virDomainDiskDefValidate``)."""
     target = disk.target
     if target is None or target.dev is None:
         if isinstance(disk.source, VolumeSource):
             raise NoTarget(f"pool = '{disk.source.pool}', volume = '{disk.source.volume}'", path="target")
-        raise NoTarget(disk_path(disk), path="target")
+        raise NoTarget(source_path(disk.source), path="target")
     _validate_chain(disk)
     if disk.sgio is SGIO.UNFILTERED:
         raise ConfigUnsupported("unfiltered sgio is no longer supported", path="@sgio")
