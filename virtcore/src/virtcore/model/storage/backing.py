@@ -18,7 +18,7 @@ from virtcore.model.storage.source import (
 )
 from virtcore.uri import URI
 
-__all__ = ["Backing", "is_file", "is_relative", "network_from_uri", "parse_backing", "rbd_source"]
+__all__ = ["Backing", "is_file", "is_relative", "network_from_uri", "parse_backing", "rbd_source", "read_host"]
 
 E = TypeVar("E", NetProtocol, HostTransport)
 
@@ -140,10 +140,10 @@ def _nbd_source(text: str) -> NetworkSource:
             raise InternalError(f"malformed nbd string '{text}'", value=text)
         source.hosts = [NetworkHost(transport=HostTransport.UNIX, socket=socket)]
         return source
-    matched = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})", place)
-    if matched is None:
+    host = read_host(place)
+    if host is None or not host.name or host.port is None:
         raise InternalError(f"malformed nbd string '{text}'", value=text)
-    source.hosts = [NetworkHost(name=matched[1] or matched[2], port=int(matched[3]))]
+    source.hosts = [host]
     return source
 
 
@@ -163,14 +163,18 @@ def rbd_source(text: str) -> NetworkSource:
     for word in words[1:]:
         name, _, value = word.partition("=")
         if name == "mon_host":
-            source.hosts = [_monitor(host) for host in value.split(";") if host]
+            source.hosts = [read_host(host) or NetworkHost(name=host) for host in value.split(";") if host]
         elif name == "conf":
             source.config = value
     return source
 
 
-def _monitor(text: str) -> NetworkHost:
-    matched = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]*))(?::([0-9]{1,5}))?", text)
+_HOST = re.compile(r"(?:\[([^\]]+)\]|([^:]*))(?::([0-9]{1,5}))?")
+
+
+def read_host(text: str) -> NetworkHost | None:
+    """The server ``NAME:PORT``; IPv6 addresses stand in brackets. None: it is written in another way."""
+    matched = _HOST.fullmatch(text)
     if matched is None:
-        return NetworkHost(name=text)
+        return None
     return NetworkHost(name=matched[1] or matched[2], port=int(matched[3]) if matched[3] else None)

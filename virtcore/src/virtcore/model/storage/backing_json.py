@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from virtcore.errors import InvalidArg
-from virtcore.model.storage.backing import Backing, network_from_uri, rbd_source
+from virtcore.model.storage.backing import Backing, network_from_uri, rbd_source, read_host
 from virtcore.model.storage.source import (
     BlockSource,
     FileSource,
@@ -217,10 +217,9 @@ def _iscsi(node: Object, _text: str) -> Backing:
     portal = _required(node, "portal", "missing 'portal' address in iSCSI backing definition")
     target = _required(node, "target", "missing 'target' in iSCSI backing definition")
     lun = node.get("lun", "0")
-    matched = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?", portal)
-    if matched is None or not isinstance(lun, str | int):
+    host = read_host(portal)
+    if host is None or not host.name or not isinstance(lun, str | int):
         raise InvalidArg(f"failed to parse port of iSCSI portal '{portal}'", value=portal)
-    host = NetworkHost(name=matched[1] or matched[2], port=int(matched[3]) if matched[3] else None)
     source = NetworkSource(protocol=NetProtocol.ISCSI, name=f"{target}/{lun}", hosts=[host])
     return Backing(source, "user" in node or "password" in node)
 
