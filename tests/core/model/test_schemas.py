@@ -60,7 +60,7 @@ class Shelf:
 
     kind: Kind | None = attribute()
     finish: Kind | None = attribute(values_beside={Kind.STEEL: {"kind": (Kind.STEEL,)}})
-    polish: str | None = attribute(beside={"kind": (Kind.OAK, None)})
+    polish: str | None = attribute(only={"kind": (Kind.OAK, None)})
     maker: str | None = leaf(demanded={"kind": (Kind.STEEL,)})
     doors: list[Door | GlassDoor] = children(single=True)
     total: int | None = leaf(exclusive="load/total")

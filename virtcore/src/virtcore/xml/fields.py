@@ -64,7 +64,6 @@ class Field:
     nonzero: bool = False
     pattern: str | None = None
     demanded: bool | Mapping[str, Iterable[object]] | None = None
-    beside: Mapping[str, Iterable[object]] | None = None
     values_beside: Mapping[object, Mapping[str, Iterable[object]]] | None = None
     tagged: bool = False
     single: bool | None = None
@@ -120,7 +119,6 @@ def attribute(
     nonzero: bool = False,
     pattern: str | None = None,
     demanded: bool | Mapping[str, Iterable[object]] | None = None,
-    beside: Mapping[str, Iterable[object]] | None = None,
     values_beside: Mapping[object, Mapping[str, Iterable[object]]] | None = None,
     exclusive: str | None = None,
     missing: str | None = None,
@@ -157,7 +155,6 @@ def attribute(
     :param pattern: regular expression for the schema (XSD syntax).
     :param demanded: whether the schema demands it, where that is not the same as ``required``; or beside which values
         of a sibling field it does, as ``{"protocol": (NetProtocol.ISCSI,)}``.
-    :param beside: the schema accepts it only beside these values of a sibling field.
     :param values_beside: the schema accepts some of its values only beside certain values of a sibling field:
         ``{DiskDevice.LUN: {"type": (StorageType.BLOCK,)}}``.
     :param exclusive: name of a choice: of the fields that share it at most one may be present (schema). Those that
@@ -194,7 +191,6 @@ def leaf(
     nonzero: bool = False,
     pattern: str | None = None,
     demanded: bool | Mapping[str, Iterable[object]] | None = None,
-    beside: Mapping[str, Iterable[object]] | None = None,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,
@@ -258,7 +254,6 @@ def flag(
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
     demanded: bool | Mapping[str, Iterable[object]] | None = None,
-    beside: Mapping[str, Iterable[object]] | None = None,
     exclusive: str | None = None,
     since: str | None = None,
     doc: str = "",
@@ -302,7 +297,6 @@ def child(
     synonyms: tuple[str, ...] = (),
     single: bool | None = None,
     demanded: bool | Mapping[str, Iterable[object]] | None = None,
-    beside: Mapping[str, Iterable[object]] | None = None,
     tag: str | tuple[str, ...] | None = None,
     default: object = None,
     hide_default: bool = False,
@@ -339,7 +333,6 @@ def children(
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
     demanded: bool | Mapping[str, Iterable[object]] | None = None,
-    beside: Mapping[str, Iterable[object]] | None = None,
     single: bool | None = None,
     tagged: bool = False,
     tag: str | tuple[str, ...] | None = None,
@@ -384,7 +377,6 @@ def union(
     only: Mapping[str, Iterable[object]] | None = None,
     synonyms: tuple[str, ...] = (),
     demanded: bool | Mapping[str, Iterable[object]] | None = None,
-    beside: Mapping[str, Iterable[object]] | None = None,
     exclusive: str | None = None,
     missing: str | None = None,
     invalid: str | None = None,

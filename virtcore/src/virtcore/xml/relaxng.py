@@ -302,7 +302,7 @@ class _Grammar:
         """The sibling field whose value decides on this one, where it is one."""
         for value in (slot.field.values_beside or {}).values():
             return next(iter(value))
-        for conditions in (slot.field.only, slot.field.beside, slot.field.demanded):
+        for conditions in (slot.field.only, slot.field.demanded):
             if isinstance(conditions, Mapping):
                 return next(iter(conditions)) if len(conditions) == 1 else None
         siblings = [tag for tag in slot.tags if not tag.startswith("@")]
@@ -318,15 +318,14 @@ class _Grammar:
         for slot in slots:
             for cls in slot.types if slot.tags else ():
                 words.update(dict.fromkeys(plain(tag) for tag in declaration(cls).tags))
-            for allowed in (slot.field.only or slot.field.beside or {}).values():
+            for allowed in (slot.field.only or {}).values():
                 words.update(dict.fromkeys(spelled(decider, value) for value in allowed if value is not None))
         variants: dict[str, tuple[_Content, list[object]]] = {}
         for word in (*words, None):
             content = _Content()
             for slot in slots:
-                conditions = slot.field.only or slot.field.beside
-                if conditions is not None:
-                    (allowed,) = conditions.values()
+                if slot.field.only is not None:
+                    (allowed,) = slot.field.only.values()
                     if word not in {spelled(decider, value) for value in allowed}:
                         continue
                 if slot.field.values_beside is not None:
