@@ -24,13 +24,13 @@ from virtcore.model.storage.source import NetworkSource, StorageFormat
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["XenRules", "has_old_style_uefi", "traditional_device_model"]
+__all__ = ["VIDEO_MEMORY", "XenRules", "has_old_style_uefi", "traditional_device_model"]
 
 _MAC_PREFIX = b"\x00\x16\x3e"
 _MIB = 1024
 _KINDS = (OSType.HVM, OSType.XEN, OSType.LINUX, OSType.XENPVH)
 #: Video memory in KiB that a fully virtual guest's card gets: from QEMU, from Xen's old fork of it.
-_VIDEO_MEMORY = {
+VIDEO_MEMORY = {
     VideoType.VGA: (16 * _MIB, 8 * _MIB),
     VideoType.XEN: (16 * _MIB, 8 * _MIB),
     VideoType.CIRRUS: (8 * _MIB, 4 * _MIB),
@@ -132,5 +132,5 @@ def _complete_video(video: Video, domain: Domain) -> None:
         else:
             ppc = domain.arch is not None and domain.arch.is_ppc64
             model.type = VideoType.VGA if ppc else VideoType.CIRRUS
-    if domain.os_type is OSType.HVM and not model.vram and model.type in _VIDEO_MEMORY:
-        model.vram = _VIDEO_MEMORY[model.type][traditional_device_model(domain)]
+    if domain.os_type is OSType.HVM and not model.vram and model.type in VIDEO_MEMORY:
+        model.vram = VIDEO_MEMORY[model.type][traditional_device_model(domain)]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from virtcore.runtime.conf import ConfValue
 
 __all__ = [
+    "OFF",
+    "VIRTUALIZATION",
     "cells_of",
     "distance",
     "read_cpuid",
@@ -54,7 +56,8 @@ _NAMES = (
 )
 _TO_XEN = dict(_NAMES)
 _TO_LIBVIRT = {xen: libvirt for libvirt, xen in _NAMES}
-_VIRTUALIZATION = ("vmx", "svm")
+#: Features for guests of a guest, of which Xen has a switch of its own.
+VIRTUALIZATION = ("vmx", "svm")
 _POLICIES = {
     "1": CPUFeaturePolicy.FORCE,
     "0": CPUFeaturePolicy.DISABLE,
@@ -62,7 +65,8 @@ _POLICIES = {
     "k": CPUFeaturePolicy.OPTIONAL,
     "s": CPUFeaturePolicy.OPTIONAL,
 }
-_OFF = (CPUFeaturePolicy.DISABLE, CPUFeaturePolicy.FORBID)
+#: Policies by which a guest has not got a feature.
+OFF = (CPUFeaturePolicy.DISABLE, CPUFeaturePolicy.FORBID)
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _LARGEST_MEMORY = 1 << 43
 _LONGEST_TOKEN = 63
@@ -99,7 +103,7 @@ def write_nested(domain: Domain, output: Output) -> None:
     """``nestedhvm``."""
     cpu = domain.cpu
     if domain.os_type is OSType.HVM and cpu is not None and cpu.mode is CPUMode.HOST_PASSTHROUGH:
-        hidden = any(feature.name in _VIRTUALIZATION and feature.policy in _OFF for feature in cpu.features)
+        hidden = any(feature.name in VIRTUALIZATION and feature.policy in OFF for feature in cpu.features)
         output.set("nestedhvm", not hidden)
 
 
@@ -136,9 +140,9 @@ def write_cpuid(domain: Domain, output: Output) -> None:
         return
     words = []
     for feature in cpu.features:
-        if feature.name in _VIRTUALIZATION:
+        if feature.name in VIRTUALIZATION:
             continue
-        value = "0" if feature.policy in _OFF else "x" if feature.policy is CPUFeaturePolicy.OPTIONAL else "1"
+        value = "0" if feature.policy in OFF else "x" if feature.policy is CPUFeaturePolicy.OPTIONAL else "1"
         words.append(f"{_TO_XEN.get(feature.name, feature.name)}={value}")
     if words:
         output.set("cpuid", ",".join(["host", *words]))

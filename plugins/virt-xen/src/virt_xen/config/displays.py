@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from virt_xen.config.settings import Output, Settings
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["listen_address", "read_displays", "read_spice", "write_displays", "write_spice"]
+__all__ = ["FIRST_PORT", "listen_address", "read_displays", "read_spice", "write_displays", "write_spice"]
 
-_FIRST_PORT = 5900
+#: The port of display 0.
+FIRST_PORT = 5900
 _LAST_PORT = 65535
 _LONGEST_VFB = 1023
 _DISPLAY = re.compile(r"[0-9]{1,5}")
@@ -61,9 +62,9 @@ def _read_vnc(settings: Settings) -> VNCGraphics:
 
 
 def _port(display: int) -> int:
-    if display > _LAST_PORT - _FIRST_PORT:
+    if display > _LAST_PORT - FIRST_PORT:
         raise InternalError(f"invalid vncdisplay value '{display}'", value=str(display))
-    return display + _FIRST_PORT
+    return display + FIRST_PORT
 
 
 def _read_vfb(entry: str) -> VNCGraphics | SDLGraphics:
@@ -148,7 +149,7 @@ def _vnc(display: VNCGraphics) -> dict[str, str | None]:
     autoport = bool(display.autoport)
     return {
         "vncunused": str(int(autoport)),
-        "vncdisplay": None if autoport else str((display.port or 0) - _FIRST_PORT),
+        "vncdisplay": None if autoport else str((display.port or 0) - FIRST_PORT),
         "vnclisten": listen_address(display),
         "vncpasswd": display.passwd,
         "keymap": display.keymap,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from virt_xen.config.boot import boot_letters
 from virt_xen.config.characters import write_source
-from virt_xen.config.cpu import cells_of, distance
+from virt_xen.config.cpu import OFF, VIRTUALIZATION, cells_of, distance
 from virt_xen.config.displays import listen_address
 from virt_xen.libxl.devices import defbool
 from virt_xen.namespace import words_of
-from virt_xen.rules import has_old_style_uefi, traditional_device_model
+from virt_xen.rules import VIDEO_MEMORY, has_old_style_uefi, traditional_device_model
 from virtcore.errors import ConfigUnsupported
-from virtcore.model.cpu.element import CPUFeaturePolicy, CPUMode
+from virtcore.model.cpu.element import CPUMode
 from virtcore.model.domain.clock import Clock, ClockBasis, ClockOffset, TimerMode, TimerName
 from virtcore.model.domain.controller import XenbusController
 from virtcore.model.domain.features import Features, HyperV, HyperVMode, RequiredState
@@ -34,12 +34,12 @@ _TSC_MODES = {
 }
 _INPUTS = (InputType.MOUSE, InputType.TABLET, InputType.KEYBOARD)
 _MIB = 1024
-#: Cards: libxl's name, least memory in KiB (from QEMU, from Xen's old fork of it), and how libvirt calls them then.
+#: Cards: libxl's name, and how libvirt calls those that have too little memory.
 _CARDS = {
-    VideoType.VGA: ("std", (16 * _MIB, 8 * _MIB), "VGA"),
-    VideoType.XEN: ("std", (16 * _MIB, 8 * _MIB), "VGA"),
-    VideoType.CIRRUS: ("cirrus", (8 * _MIB, 4 * _MIB), "CIRRUS"),
-    VideoType.QXL: ("qxl", (128 * _MIB, 128 * _MIB), "QXL"),
+    VideoType.VGA: ("std", "VGA"),
+    VideoType.XEN: ("std", "VGA"),
+    VideoType.CIRRUS: ("cirrus", "CIRRUS"),
+    VideoType.QXL: ("qxl", "QXL"),
 }
 #: Groups of Hyper-V interfaces that Xen has and a domain cannot name: base, time_ref_count, reference_tsc, crash_ctl.
 _ALWAYS = (0, 2, 3, 6)
@@ -54,8 +54,6 @@ _ENLIGHTENMENTS = {
     "ipi": 9,
 }
 _EVERY_ENLIGHTENMENT = 64
-_VIRTUALIZATION = ("vmx", "svm")
-_OFF = (CPUFeaturePolicy.DISABLE, CPUFeaturePolicy.FORBID)
 
 
 def kind_of(domain: Domain) -> str:
@@ -255,9 +253,9 @@ def _nested(domain: Domain, machine: dict[str, JSON], resources: Resources) -> N
         return
     nested = resources.nested
     for feature in cpu.features:
-        if feature.name not in _VIRTUALIZATION:
+        if feature.name not in VIRTUALIZATION:
             raise ConfigUnsupported(f"CPU feature '{feature.name}' cannot be given to libxl by name")
-        if feature.policy in _OFF:
+        if feature.policy in OFF:
             nested = False
     machine["nested_hvm"] = defbool(nested)
 
@@ -272,8 +270,9 @@ def _video(domain: Domain, machine: dict[str, JSON]) -> None:
     kind = model.type if model is not None else None
     if model is None or kind not in _CARDS:
         raise ConfigUnsupported(f"video type {kind} is not supported by libxl")
-    name, least, shown = _CARDS[kind]
-    needed = least[traditional_device_model(domain)]
+    name, shown = _CARDS[kind]
+    # What a card gets by itself is the least it can have.
+    needed = VIDEO_MEMORY[kind][traditional_device_model(domain)]
     if (model.vram or 0) < needed:
         raise ConfigUnsupported(f"videoram must be at least {needed // _MIB}MB for {shown}")
     machine["vga"] = {"kind": name}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_xen.config.disks import host_path
-from virt_xen.config.displays import listen_address
+from virt_xen.config.displays import FIRST_PORT, listen_address
 from virt_xen.config.interfaces import switch_port
 from virt_xen.config.rbd import format_rbd
 from virtcore.errors import ConfigUnsupported, OperationInvalid
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.graphics import Graphics
 
-__all__ = ["FIRST_PORT", "channels", "defbool", "disks", "framebuffers", "nics", "pci", "usb"]
-
-FIRST_PORT = 5900
+__all__ = ["channels", "defbool", "disks", "framebuffers", "nics", "pci", "usb"]
 
 _QEMU_FORMATS = {
     StorageFormat.RAW: "raw",

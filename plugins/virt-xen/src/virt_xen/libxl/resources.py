@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from virt_xen.config.displays import FIRST_PORT
 from virtcore.errors import NoNetwork, NoSecret
 
 if TYPE_CHECKING:
@@ -12,8 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["JSON", "PlainResources", "Resources"]
 
 JSON = None | int | str | list["JSON"] | dict[str, "JSON"]
-
-_FIRST_PORT = 5900
 
 
 class Resources(Protocol):
@@ -47,7 +46,7 @@ class PlainResources:
     bootloader = "pygrub"
 
     def __init__(self) -> None:
-        self._port = _FIRST_PORT
+        self._port = FIRST_PORT
 
     def shadow_memory(self, memory: int, vcpus: int) -> int:
         # 256 pages for each vCPU, and two for each MiB: one to map it, one for the shadow of what runs in it.
