@@ -383,7 +383,7 @@ class _Reader:
         device, comma, option = config.partition(",")
         mac = "00:00:00:00:00:00"
         if not comma:
-            mac = self.new_mac()
+            mac = self.context.new_mac()
         elif not option.startswith("mac="):
             raise ConfigUnsupported("Only mac option can be specified for virt-net")
         else:
@@ -401,10 +401,6 @@ class _Reader:
                 address=address,
             )
         )
-
-    def new_mac(self) -> str:
-        rest = self.context.random_bits(24).to_bytes(3, "big")
-        return ":".join(f"{byte:02x}" for byte in self.context.mac_prefix + rest)
 
     def rng(self, address: PCIAddress, config: str | None) -> None:
         self.devices.rngs.append(RNG(model=RNGModel.VIRTIO, backend=RandomBackend(path="/dev/random"), address=address))

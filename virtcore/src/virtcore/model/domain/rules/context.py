@@ -110,6 +110,11 @@ class DomainContext:
         self._features = int(self.features)
         self._flags = int(self.flags)
 
+    def new_mac(self) -> str:
+        """A generated MAC address."""
+        rest = (self.random_bits(8) for _ in range(3))
+        return ":".join(f"{byte:02x}" for byte in (*self.mac_prefix, *rest))
+
     def supports(self, feature: DomainFeature) -> bool:
         """Whether the driver can deal with something."""
         return bool(self._features & int(feature))

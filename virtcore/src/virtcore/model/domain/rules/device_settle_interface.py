@@ -199,9 +199,7 @@ def _settle_mac(interface: Interface, context: DomainContext) -> None:
     if mac.address is not None and int(mac.address[:2], 16) & 1:
         raise XMLError(f"expected unicast mac address, found multicast '{mac.address}'")
     if mac.address is None or mac.address == "00:00:00:00:00:00":
-        mac.address = ":".join(
-            f"{byte:02x}" for byte in (*context.mac_prefix, *(context.random_bits(8) for _ in range(3)))
-        )
+        mac.address = context.new_mac()
 
 
 def _settle_ips(ips: Iterable[IPAddress]) -> None:
