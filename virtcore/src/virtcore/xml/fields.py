@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from virtcore.xml.scalars import Codec
 
 __all__ = [
+    "BAD_TAG",
+    "NO_TAG",
     "Field",
     "attribute",
     "child",
@@ -34,6 +36,11 @@ __all__ = [
     "union",
     "verbatim",
 ]
+
+#: libvirt's own messages for an element whose attribute that selects its class is absent, or names none. A union that
+#: says neither ``missing`` nor ``invalid`` takes such an element for unknown content.
+NO_TAG = "Missing required attribute '{name}' in element '{element}'"
+BAD_TAG = "Invalid value for attribute '{name}' in element '{element}': '{value}'."
 
 
 class Field:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from virtcore.errors import ErrorCode, ErrorDomain, VirtError
 from virtcore.xml.extra import Extra, Extras
+from virtcore.xml.fields import BAD_TAG, NO_TAG
 from virtcore.xml.subtree import capture
 
 if TYPE_CHECKING:
@@ -160,20 +161,17 @@ def missing(slot: Slot, node: _Element) -> NoReturn:
 def bad_tag(slot: Slot, node: _Element, values: tuple[str | None, ...], words: tuple[str, ...]) -> None:
     """Refuses an element whose tag attribute is absent or names no class; does nothing where that is no error."""
     field = slot.field
-    tag = local(str(node.tag))
     absent = next((n for n, v in zip(slot.tag_attributes, values, strict=True) if v is None), None)
     lacking = field.missing_code if field.missing_code is not None else field.code
     if absent is not None and field.missing is not None:
         raise error(lacking, filled(field.missing, node, name=absent), path=place(node))
     if absent is not None:
-        detail = f"Missing required attribute '{absent}' in element '{tag}'"
-        raise error(lacking, detail, path=place(node, absent))
+        raise error(lacking, filled(NO_TAG, node, name=absent), path=place(node, absent))
     if field.invalid == "":
         return
     value = "/".join(v or "" for v in values)
     name = slot.tag_attributes[-1]
-    template = field.invalid or "Invalid value for attribute '{name}' in element '{element}': '{value}'."
-    detail = filled(template, node, name=name, value=value)
+    detail = filled(field.invalid or BAD_TAG, node, name=name, value=value)
     raise error(field.code, detail, path=place(node, name), value=value, nearest=nearest(value, words))
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from virtcore.model.patterns import CSSID, DEVNO, POSITIVE, SSID
 from virtcore.model.storage.source import BUS_PATTERN, FUNCTION_PATTERN, SLOT_PATTERN
 from virtcore.xml import HEX, ON_OFF, YES_NO, attribute, child, element, inherited
+from virtcore.xml.fields import NO_TAG
 
 __all__ = [
     "Address",
@@ -203,7 +204,7 @@ class Device:
     acpi_index: int | None = attribute(
         "index", within="acpi", nonzero=True, doc="index the guest names the device by", since="7.3.0"
     )
-    address: Address | None = child(tag="@type", missing="Missing required attribute 'type' in element 'address'")
+    address: Address | None = child(tag="@type", missing=NO_TAG)
 
 
 @element(None, last=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virtcore.errors import ErrorCode
 from virtcore.model.patterns import ABSOLUTE_PATH
 from virtcore.xml import child, children, element, leaf, printed
+from virtcore.xml.fields import BAD_TAG, NO_TAG
 
 if TYPE_CHECKING:
     from virtcore.model.domain.audio import Audio
@@ -56,10 +57,6 @@ def _consoles_with_serials(devices: Devices) -> list[Console]:
 
 _INTERNAL = ErrorCode.INTERNAL_ERROR
 
-#: libvirt's messages for a device whose class an attribute tells, without it or with another value.
-_UNTAGGED = "Missing required attribute '{name}' in element '{element}'"
-_BAD_TAG = "Invalid value for attribute '{name}' in element '{element}': '{value}'."
-
 
 @element("devices", empty="open")
 class Devices:
@@ -68,12 +65,12 @@ class Devices:
     emulator: str | None = leaf(pattern=ABSOLUTE_PATH, doc="path of the emulator's program")
     disks: list[Disk] = children("disk", doc="disks, CD-ROM and floppy drives")
     controllers: list[AnyController] = children(
-        "controller", tag="@type", default="ide", tagged=True, invalid=_BAD_TAG, doc="controllers of buses"
+        "controller", tag="@type", default="ide", tagged=True, invalid=BAD_TAG, doc="controllers of buses"
     )
     leases: list[Lease] = children("lease", doc="leases of a lock manager")
     filesystems: list[Filesystem] = children("filesystem", doc="shared folders, container mounts")
     interfaces: list[Interface] = children("interface", doc="network interfaces")
-    smartcards: list[Smartcard] = children("smartcard", tag="@mode", missing=_UNTAGGED, doc="smart cards")
+    smartcards: list[Smartcard] = children("smartcard", tag="@mode", missing=NO_TAG, doc="smart cards")
     serials: list[Serial] = children("serial", doc="serial ports")
     parallels: list[Parallel] = children("parallel", doc="parallel ports")
     consoles: list[Console] = children("console", shown=_has_no_stub, doc="consoles")
@@ -81,9 +78,9 @@ class Devices:
     channels: list[Channel] = children("channel", doc="channels between host and guest")
     inputs: list[Input] = children("input", doc="mice, tablets, keyboards")
     tpms: list[TPM] = children("tpm", doc="trusted platform modules")
-    graphics: list[Graphics] = children("graphics", tag="@type", missing=_UNTAGGED, doc="displays")
+    graphics: list[Graphics] = children("graphics", tag="@type", missing=NO_TAG, doc="displays")
     sounds: list[Sound] = children("sound", doc="sound cards")
-    audios: list[Audio] = children("audio", tag="@type", missing=_UNTAGGED, doc="host audio backends")
+    audios: list[Audio] = children("audio", tag="@type", missing=NO_TAG, doc="host audio backends")
     videos: list[Video] = children("video", doc="graphics cards")
     hostdevs: list[AnyHostdev] = children(
         "hostdev", tag=("@mode", "@type"), default=("subsystem", None), doc="devices of the host"
@@ -103,7 +100,7 @@ class Devices:
     )
     panics: list[Panic] = children("panic", doc="panic notifiers")
     shmems: list[Shmem] = children("shmem", doc="memory shared between guests")
-    memory: list[AnyMemoryDevice] = children("memory", tag="@model", missing=_UNTAGGED, doc="memory devices")
+    memory: list[AnyMemoryDevice] = children("memory", tag="@model", missing=NO_TAG, doc="memory devices")
     cryptos: list[Crypto] = children("crypto", doc="crypto devices")
     iommu: IOMMU | None = child("iommu", repeat="refuse", repeated="only a single IOMMU device is supported")
     vsock: Vsock | None = child("vsock", repeat="refuse", repeated="only a single vsock device is supported")

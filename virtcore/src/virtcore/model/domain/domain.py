@@ -23,6 +23,7 @@ from virtcore.xml import (
     text,
     verbatim,
 )
+from virtcore.xml.fields import BAD_TAG, NO_TAG
 
 if TYPE_CHECKING:
     from virtcore.model.arch import Arch
@@ -160,8 +161,8 @@ class Domain:
     sysinfo: list[Sysinfo] = children(
         "sysinfo",
         tag="@type",
-        missing="Missing required attribute 'type' in element 'sysinfo'",
-        invalid="Invalid value for attribute 'type' in element 'sysinfo': '{value}'.",
+        missing=NO_TAG,
+        invalid=BAD_TAG,
     )
     bootloader: str | None = leaf(doc="Program on the host that chooses kernel and initrd (Xen).")
     bootloader_args: str | None = leaf(shown=lambda self: self.bootloader is not None, doc="Its arguments.")
@@ -188,8 +189,8 @@ class Domain:
     launch_security: LaunchSecurity | None = child(
         "launchSecurity",
         tag="@type",
-        missing="Missing required attribute 'type' in element 'launchSecurity'",
-        invalid="Invalid value for attribute 'type' in element 'launchSecurity': '{value}'.",
+        missing=NO_TAG,
+        invalid=BAD_TAG,
     )
     hypervisor: list[object] = namespaces(point="domain", doc="What plugins add, in namespaces of their own.")
     extra: Extras = extras()

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from virtcore.errors import ErrorCode
 from virtcore.xml import INT, ON_OFF, YES_NO, Codec, Mode, attribute, child, children, element, inherited, printed
+from virtcore.xml.fields import NO_TAG
 
 __all__ = [
     "ListenStatus",
@@ -186,8 +187,6 @@ class NoListen(ListenStatus):
     """Does not listen; clients are handed over."""
 
 
-_NO_TYPE = "Missing required attribute '{name}' in element '{element}'"
-
 Listen: TypeAlias = AddressListen | NetworkListen | SocketListen | NoListen
 
 
@@ -335,7 +334,7 @@ class VNCGraphics(GraphicsAuth):
         "powerControl", codec=YES_NO, doc="clients may shut down and reset", since="7.1.0"
     )
     _auth = inherited()
-    listens: list[Listen] = children(tag="@type", missing=_NO_TYPE)
+    listens: list[Listen] = children(tag="@type", missing=NO_TAG)
     audio_id: int | None = attribute("id", within="audio", nonzero=True, doc="audio backend", since="6.7.0")
 
 
@@ -356,7 +355,7 @@ class RDPGraphics(GraphicsAuth):
     _listen = printed(_listen_address, "listen")
     _listen_network = printed(_listen_network_address, "listen", when=Mode.LIVE)
     _auth = inherited()
-    listens: list[Listen] = children(tag="@type", missing=_NO_TYPE)
+    listens: list[Listen] = children(tag="@type", missing=NO_TAG)
 
 
 @element("graphics", tag=GraphicsType.DESKTOP)
@@ -390,7 +389,7 @@ class SpiceGraphics(GraphicsAuth):
         "defaultMode", omit=SpiceChannelMode.ANY, doc="encryption of channels not listed"
     )
     _auth = inherited()
-    listens: list[Listen] = children(tag="@type", missing=_NO_TYPE)
+    listens: list[Listen] = children(tag="@type", missing=NO_TAG)
     channels: list[SpiceChannel] = children("channel", doc="encryption of single channels")
     image_compression: SpiceImageCompression | None = attribute("compression", within="image", doc="of images")
     jpeg_compression: SpiceJPEGCompression | None = attribute("compression", within="jpeg", doc="lossy, of images")

@@ -14,6 +14,7 @@ from virtcore.model.patterns import DEVICE_NAME
 from virtcore.model.pci import settle_pci
 from virtcore.model.storage.source import SourcePCIAddress
 from virtcore.xml import MAC, UUID, YES_NO, Stage, attribute, child, element, extras, leaf
+from virtcore.xml.fields import BAD_TAG
 
 if TYPE_CHECKING:
     from virtcore.model.network.port import VLAN, Bandwidth, PortOptions, VirtualPort
@@ -120,7 +121,7 @@ class NetworkPort:
     plug: NoPlug | BridgePlug | NetworkPlug | DirectPlug | HostdevPlug | None = child(
         tag="@type",
         default="none",
-        invalid="Invalid value for attribute '{name}' in element '{element}': '{value}'.",
+        invalid=BAD_TAG,
         shown=lambda port: not isinstance(port.plug, NoPlug),
     )
     extra: Extras = extras()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from virtcore.errors import ErrorCode
 from virtcore.model.nodedev.fields import identifier, known_number
 from virtcore.xml import UUID, Mode, attribute, child, children, element, extras, leaf, text
+from virtcore.xml.fields import BAD_TAG, NO_TAG
 
 if TYPE_CHECKING:
     from virtcore.model.interface.link import InterfaceLink
@@ -305,8 +306,8 @@ class NodeDevice:
     capabilities: list[Capability] = children(
         "capability",
         tag="@type",
-        missing="Missing required attribute 'type' in element 'capability'",
-        invalid="Invalid value for attribute 'type' in element 'capability': '{value}'.",
+        missing=NO_TAG,
+        invalid=BAD_TAG,
         doc="what it is",
     )
     extra: Extras = extras()
