@@ -12,6 +12,7 @@ from virt_qemu.capabilities import cache as cache_module
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.document import format_emulator_capabilities, parse_emulator_capabilities
+from virt_qemu.capabilities.model import Accelerator, CPUExpansion, EmulatorCapabilities
 from virt_qemu.capabilities.replies import Replies
 from virt_qemu.capabilities.schema import Schema
 from virtcore.errors import ConfigUnsupported, SystemError, VirtError
@@ -250,3 +251,20 @@ def test_power_processors_have_libvirts_names():
 def test_what_is_no_document_of_capabilities(text):
     with pytest.raises(VirtError):
         parse_emulator_capabilities(text)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("number", "many"), ("boolean", "maybe"), ("colour", "red")])
+def test_a_property_with_an_impossible_value(kind, value):
+    known = EmulatorCapabilities(
+        binary="/bin/qemu",
+        arch=Arch.X86_64,
+        version=0,
+        package="",
+        flags=frozenset(),
+        accelerators={"tcg": Accelerator(host_cpu=CPUExpansion(name="max", properties={"family": 6}))},
+    )
+    written = format_emulator_capabilities(known)
+    spoilt = written.replace("type='number' value='6'", f"type='{kind}' value='{value}'")
+    assert spoilt != written
+    with pytest.raises(VirtError, match=f"invalid {kind} value for 'family' host CPU model property"):
+        parse_emulator_capabilities(spoilt)

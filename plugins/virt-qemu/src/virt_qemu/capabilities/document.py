@@ -20,11 +20,16 @@ from virtcore.model.domain_capabilities import SGXCapability
 from virtcore.xml import UINT, YES_NO, attribute, child, children, element, leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["format_emulator_capabilities", "parse_emulator_capabilities"]
 
-_KINDS = {"boolean": bool, "number": int, "string": str}
+#: Type of a property -> how its value is read.
+_VALUES: dict[str, Callable[[str], bool | int | str]] = {
+    "boolean": {"true": True, "false": False}.__getitem__,
+    "number": int,
+    "string": str,
+}
 
 
 @element("property")
@@ -104,7 +109,13 @@ def _host_processor(accelerator: str, expansion: CPUExpansion) -> HostProcessor:
 def _expansion(processor: HostProcessor) -> CPUExpansion:
     values: dict[str, bool | int | str] = {}
     for one in processor.properties:
-        values[one.name] = one.value == "true" if one.type == "boolean" else _KINDS[one.type](one.value)
+        try:
+            values[one.name] = _VALUES[one.type](one.value)
+        except (KeyError, ValueError):
+            raise InternalError(
+                f"invalid {one.type} value for '{one.name}' host CPU model property in QEMU capabilities cache",
+                value=one.value,
+            ) from None
     return CPUExpansion(
         name=processor.model,
         properties=values,
