@@ -52,7 +52,7 @@ async def check_cpu(
     model = _wanted(cpu)
     if model is None:
         return
-    accelerator = capabilities.accelerators.get("tcg" if domain.type == "qemu" else str(domain.type))
+    accelerator = capabilities.own_accelerator(str(domain.type))
     most = accelerator.host_cpu.properties if accelerator is not None and accelerator.host_cpu is not None else {}
     key = (capabilities.binary, str(domain.type), domain.machine or "", repr(model))
     properties = cache.get(key)

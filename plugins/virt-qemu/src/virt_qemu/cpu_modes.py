@@ -39,7 +39,7 @@ def cpu_modes(
     :param host_cpu: the host's processor, which guests can have where QEMU does not say what it gives them.
     """
     arch = capabilities.arch
-    accelerator = capabilities.accelerators.get("tcg" if kind == "qemu" else kind) or Accelerator()
+    accelerator = capabilities.own_accelerator(kind) or Accelerator()
     accelerated = kind in ("kvm", "hvf")
     described = host_model(arch, accelerator)
     host = HostModelMode(supported=described is not None)

@@ -136,7 +136,7 @@ def domain_capabilities(
     :param machine: the machine type, by its full name.
     :param disable_deprecated: ``host-model`` is without features that processors will not have for long.
     """
-    accelerator = capabilities.accelerators.get("tcg" if kind is VirtType.QEMU else kind)
+    accelerator = capabilities.own_accelerator(kind)
     found = next((one for one in accelerator.machines if one.name == machine), None) if accelerator else None
     max_vcpus = (found.max_cpus if found is not None else None) or 0
     if kind is VirtType.KVM and host.max_vcpus is not None:

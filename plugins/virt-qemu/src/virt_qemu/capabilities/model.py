@@ -150,11 +150,14 @@ class EmulatorCapabilities:
         made = {"kvm": lambda gic: gic.kernel, "qemu": lambda gic: gic.emulated}.get(domain_type)
         return sorted(gic.version for gic in self.gics if made is not None and made(gic))
 
+    def own_accelerator(self, domain_type: str) -> Accelerator | None:
+        """What holds for a domain type (``kvm``, ``qemu``) and no other; None where that one was not asked."""
+        return self.accelerators.get({"qemu": "tcg"}.get(domain_type, domain_type))
+
     def accelerator(self, domain_type: str) -> Accelerator:
         """What holds for a domain type (``kvm``, ``qemu``); of the one there is where that one was not asked; nothing
         where none was."""
-        wanted = {"qemu": "tcg"}.get(domain_type, domain_type)
-        found = self.accelerators.get(wanted)
+        found = self.own_accelerator(domain_type)
         return found if found is not None else next(iter(self.accelerators.values()), Accelerator())
 
     def machine(self, name: str, domain_type: str = "qemu") -> Machine | None:
