@@ -19,6 +19,9 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 #: What C's number-and-dots notation is made of; ``10.1`` is 10.0.0.1.
 _DOTTED = re.compile(r"[0-9a-fA-FxX]+(\.[0-9a-fA-FxX]+){0,3}")
 
+#: Where an address beyond a ``%`` holds: the name of an interface, or its index.
+_SCOPE = re.compile(r"[^%/\s\x00]+")
+
 
 def read_ip(text: str) -> str:
     """An address in its canonical spelling, from any spelling the C library accepts.
@@ -28,10 +31,12 @@ def read_ip(text: str) -> str:
     if ":" in text:
         bare, percent, scope = text.partition("%")
         try:
-            spelled = socket.inet_ntop(socket.AF_INET6, socket.inet_pton(socket.AF_INET6, bare))
+            packed = socket.inet_pton(socket.AF_INET6, bare)
         except (OSError, ValueError):
             raise Unreadable(text) from None
-        return spelled + percent + scope
+        if percent and _SCOPE.fullmatch(scope) is None:
+            raise Unreadable(text)
+        return socket.inet_ntop(socket.AF_INET6, packed) + percent + scope
     if _DOTTED.fullmatch(text) is None:
         raise Unreadable(text)
     try:
