@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from virt_qemu.memory_lock import UNLIMITED, locked_memory
+from virt_qemu.memory_lock import locked_memory
 from virtcore.model.domain import Domain
 from virtcore.xml import load
 
@@ -50,7 +50,7 @@ def test_memory_is_locked_once_for_all_of_vfio_and_once_for_each_other_device(de
 
 
 def test_a_limit_beyond_all_is_none() -> None:
-    assert locked_memory(domain("", f"<memtune><hard_limit unit='KiB'>{UNLIMITED}</hard_limit></memtune>")) == 0
+    assert locked_memory(domain("", f"<memtune><hard_limit unit='KiB'>{(1 << 53) - 1}</hard_limit></memtune>")) == 0
 
 
 def test_power_counts_tables_of_the_largest_memory_and_of_every_bridge() -> None:

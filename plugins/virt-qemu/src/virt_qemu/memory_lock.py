@@ -9,6 +9,7 @@ from virtcore.model.domain.controller import PCIController, PCIControllerModelNa
 from virtcore.model.domain.domain import VirtType
 from virtcore.model.domain.hostdev import MdevHostdev, PCIHostdev
 from virtcore.model.domain.interface import InterfaceType
+from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.model.storage.source import NVMeSource, VhostVDPASource
 
 if TYPE_CHECKING:
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
 
-__all__ = ["UNLIMITED", "locked_memory"]
-
-#: No limit (``VIR_DOMAIN_MEMORY_PARAM_UNLIMITED``); in a document, KiB of this number and more are none, too.
-UNLIMITED = (1 << 53) - 1
+__all__ = ["locked_memory"]
 
 # In KiB, as everything below.
 _MIB = 1024
@@ -28,17 +26,17 @@ _GIB = 1024 * _MIB
 
 
 def locked_memory(domain: Domain, *, nvlink: bool = False) -> int:
-    """The limit in bytes; 0: there is no need for one, :data:`UNLIMITED`: none can be told.
+    """The limit in bytes; 0: there is no need for one, ``MEMORY_UNLIMITED``: none can be told.
 
     :param domain: a complete domain, its devices with addresses.
     :param nvlink: a GPU behind NVLink2 of a POWER host is handed over.
     """
     hard_limit = domain.memtune.hard_limit if domain.memtune is not None else None
-    if hard_limit and hard_limit < UNLIMITED:
+    if hard_limit and hard_limit < MEMORY_UNLIMITED:
         return hard_limit * 1024
     # How much the emulator takes for itself nobody knows.
     if domain.memory_backing is not None and domain.memory_backing.locked:
-        return UNLIMITED
+        return MEMORY_UNLIMITED
     if domain.arch is not None and domain.arch.is_ppc64 and domain.type is VirtType.KVM:
         return _power(domain, nvlink) * 1024
     vfio, own = _vfio_devices(domain), _nvme_disks(domain) + _vdpa_devices(domain)

@@ -6,14 +6,12 @@ from virt_lxc.config.settings import LXCSettings, parse_number, parse_size, spli
 from virtcore.errors import InternalError, InvalidArg
 from virtcore.model.domain.cputune import CPUTune
 from virtcore.model.domain.domain import Domain
-from virtcore.model.domain.memory import Memory, Memtune, NUMAMemory, NUMAMode, Numatune
+from virtcore.model.domain.memory import MEMORY_UNLIMITED, Memory, Memtune, NUMAMemory, NUMAMode, Numatune
 from virtcore.model.domain.resources import BlkioDevice, Blkiotune
 from virtcore.xml import CPU_SET, LONG, CpuSet, number
 
 __all__ = ["read_blkiotune", "read_cpuset", "read_cputune", "read_memtune"]
 
-# That many KiB mean no limit (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
-_UNLIMITED = 9007199254740991
 # Negative numbers count from the other end, as C reads them.
 _UINT = number(32, wraps=True)
 _ULONG = number(64, wraps=True)
@@ -36,7 +34,7 @@ def read_memtune(settings: LXCSettings, domain: Domain) -> None:
         sizes.append(parse_size(written) // 1024 if written is not None else None)
     if sizes[0] is not None:
         domain.memory = Memory(size=sizes[0])
-    hard, soft, swap = (size if size is None or size < _UNLIMITED else None for size in sizes)
+    hard, soft, swap = (size if size is None or size < MEMORY_UNLIMITED else None for size in sizes)
     if (hard, soft, swap) != (None, None, None):
         domain.memtune = Memtune(hard_limit=hard, soft_limit=soft, swap_hard_limit=swap)
 

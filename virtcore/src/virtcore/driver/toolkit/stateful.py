@@ -49,8 +49,6 @@ _LIST_FILTERS = int(
     | ConnectListAllDomainsFlags.SHUTOFF
     | ConnectListAllDomainsFlags.OTHER
 )
-#: What ``virDomainGetMemoryParameters`` reports for "no limit", in KiB.
-MEMORY_UNLIMITED = 9007199254740991
 
 
 class StatefulDriver(Driver, Generic[S]):
@@ -379,6 +377,8 @@ def _number(facts: Facts, name: str) -> int:
 
 def memory_parameters(domain: Domain) -> TypedParameters:
     """The memory limits of a configuration as ``virDomainGetMemoryParameters`` reports them, in KiB."""
+    from virtcore.model.domain.memory import MEMORY_UNLIMITED
+
     tune = domain.memtune
     rows = TypedParameters()
     for name in ("hard_limit", "soft_limit", "swap_hard_limit"):

@@ -9,6 +9,7 @@ from virtcore.model.cpusets import cpu_selection
 from virtcore.xml import ON_OFF, UINT, CpuSet, attribute, child, children, element, flag, leaf, scaled, text
 
 __all__ = [
+    "MEMORY_UNLIMITED",
     "Allocation",
     "AllocationMode",
     "HugePage",
@@ -83,6 +84,10 @@ class Memory:
         "dumpCore", codec=ON_OFF, doc="Whether it is part of core dumps.", since="0.10.2"
     )
     size: int | None = text(codec=scaled("KiB"), doc="In KiB.")
+
+
+#: That many KiB, and more, are no limit (``VIR_DOMAIN_MEMORY_PARAM_UNLIMITED``).
+MEMORY_UNLIMITED = 9007199254740991
 
 
 @element("memtune", doc="Limits of the memory the guest's process uses on the host.")

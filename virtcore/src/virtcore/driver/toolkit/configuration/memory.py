@@ -21,9 +21,6 @@ __all__ = [
     "set_stats_period",
 ]
 
-#: What stands for "no limit", in KiB.
-_UNLIMITED = 9007199254740991
-
 
 def has_balloon(domain: Domain) -> bool:
     """Whether the guest has a memory balloon."""
@@ -67,15 +64,15 @@ def set_maximum(domain: Domain, memory: int, live: bool) -> None:
 
 def set_parameters(domain: Domain, params: TypedParameters) -> None:
     """Set memory limits in KiB."""
-    from virtcore.model.domain.memory import Memtune
+    from virtcore.model.domain.memory import MEMORY_UNLIMITED, Memtune
 
     tune = domain.memtune or Memtune()
     for name in ("hard_limit", "soft_limit", "swap_hard_limit"):
         value = params.get(name)
         if isinstance(value, int):
-            setattr(tune, name, None if value >= _UNLIMITED else value)
-    hard = _UNLIMITED if tune.hard_limit is None else tune.hard_limit
-    swap = _UNLIMITED if tune.swap_hard_limit is None else tune.swap_hard_limit
+            setattr(tune, name, None if value >= MEMORY_UNLIMITED else value)
+    hard = MEMORY_UNLIMITED if tune.hard_limit is None else tune.hard_limit
+    swap = MEMORY_UNLIMITED if tune.swap_hard_limit is None else tune.swap_hard_limit
     if ("hard_limit" in params or "swap_hard_limit" in params) and hard > swap:
         raise InvalidArg("memory hard_limit tunable value must be lower than or equal to swap_hard_limit")
     limits = (tune.hard_limit, tune.soft_limit, tune.swap_hard_limit)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from virtcore.errors import ConfigUnsupported, InternalError, XMLDetail, XMLError
 from virtcore.model.domain.clock import Clock, ClockBasis, ClockOffset
 from virtcore.model.domain.domain import LifecycleAction
+from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.model.domain.rules.context import ParseFlag
 from virtcore.model.domain.rules.devices import settle_devices
 from virtcore.model.domain.rules.settle_cpu import settle_cpu, settle_cputune, settle_iothreads, settle_vcpus
@@ -31,8 +32,6 @@ __all__ = ["settle"]
 # Longest security model and label (VIR_SECURITY_MODEL_BUFLEN, VIR_SECURITY_LABEL_BUFLEN less the final zero).
 _MODEL_LENGTH = 256
 _LABEL_LENGTH = 4096
-# That many KiB mean no limit (VIR_DOMAIN_MEMORY_PARAM_UNLIMITED).
-_UNLIMITED = 9007199254740991
 _HYPERV_VENDOR_LENGTH = 12
 _HYPERV_SPINLOCK_RETRIES = 0xFFF
 
@@ -179,7 +178,7 @@ def _settle_memory(domain: Domain) -> None:
     limits = domain.memtune
     if limits is not None:
         for name in ("hard_limit", "soft_limit", "swap_hard_limit"):
-            if (getattr(limits, name) or 0) >= _UNLIMITED:
+            if (getattr(limits, name) or 0) >= MEMORY_UNLIMITED:
                 setattr(limits, name, None)
     if domain.blkiotune is not None:
         # A device without any limit says nothing.
