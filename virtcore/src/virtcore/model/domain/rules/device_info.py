@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.address import Device
     from virtcore.model.domain.rules.context import DomainContext
 
-__all__ = ["is_user_alias", "settle_info"]
+__all__ = ["settle_info"]
 
 _USER_ALIAS = re.compile("ua-[a-zA-Z0-9_-]*")
 _LOADPARM = re.compile("[a-zA-Z0-9. ]*")
@@ -34,11 +34,6 @@ _USB_PORT = re.compile(r"\s*[0-9]+(\.\s*[0-9]+){0,3}")
 _CCW_CSSID_MAX = 254
 _CCW_SSID_MAX = 3
 _CCW_DEVNO_MAX = 65535
-
-
-def is_user_alias(alias: str | None) -> bool:
-    """Whether an alias is the user's, not the driver's."""
-    return alias is not None and alias.startswith("ua-")
 
 
 def settle_info(device: Device, context: DomainContext) -> None:
