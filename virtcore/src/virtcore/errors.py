@@ -176,6 +176,15 @@ class VirtError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def locate(self, path: str) -> None:
+        """Says where in the document it is, in place of what it said before."""
+        notes = getattr(self, "__notes__", [])
+        if f"at {self.path}" in notes:
+            notes[notes.index(f"at {self.path}")] = f"at {path}"
+        else:
+            self.add_note(f"at {path}")
+        self.path = path
+
     @classmethod
     def for_code(cls, code: int) -> type[VirtError]:
         """The class that stands for an error number; :class:`VirtError` itself for numbers newer than this version."""

@@ -78,11 +78,7 @@ def complete_nested_domain(domain: Domain, context: MomentContext, place: str) -
         context.domains.complete(domain, context.domains.context(flags) if make is None else make())
     except VirtError as error:
         if error.path is not None and error.path.startswith("/domain"):
-            inner = error.path
-            error.path = place + inner.removeprefix("/domain")
-            notes = getattr(error, "__notes__", [])
-            if f"at {inner}" in notes:
-                notes[notes.index(f"at {inner}")] = f"at {error.path}"
+            error.locate(place + error.path.removeprefix("/domain"))
         raise
 
 

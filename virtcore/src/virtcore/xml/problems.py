@@ -63,8 +63,7 @@ def place(node: _Element, attribute: str | None = None) -> str:
 def locate(problem: VirtError, node: _Element) -> VirtError:
     """Adds the place to an error that was raised without one."""
     if problem.path is None:
-        problem.path = place(node)
-        problem.add_note(f"at {problem.path}")
+        problem.locate(place(node))
     return problem
 
 

@@ -43,8 +43,7 @@ def _settle(rules: BackupRules, backup: Backup, context: BackupContext) -> None:
             _settle_disk(disk, context, sources)
         except VirtError as error:
             if error.path is None:
-                error.path = f"/domainbackup/disks/disk[{number}]"
-                error.add_note(f"at {error.path}")
+                error.locate(f"/domainbackup/disks/disk[{number}]")
             raise
     data = backup.private_data
     if data is not None:

@@ -107,8 +107,7 @@ def _disks(rules: SnapshotRules, snapshot: Snapshot, context: SnapshotContext) -
                 settle_disk(disk, sources)
             except VirtError as error:
                 if error.path is None:
-                    error.path = f"/domainsnapshot/{name}/disk[{number}]"
-                    error.add_note(f"at {error.path}")
+                    error.locate(f"/domainsnapshot/{name}/disk[{number}]")
                 raise
 
 

@@ -150,12 +150,7 @@ def locate(error: VirtError, domain: Domain, device: object) -> None:
     if relative is not None and relative.startswith("/"):
         return
     path = _path(domain, device)
-    error.path = path if relative is None else f"{path}/{relative}"
-    notes = getattr(error, "__notes__", [])
-    if relative is not None and f"at {relative}" in notes:
-        notes[notes.index(f"at {relative}")] = f"at {error.path}"
-    else:
-        error.add_note(f"at {error.path}")
+    error.locate(path if relative is None else f"{path}/{relative}")
 
 
 def _path(domain: Domain, device: object) -> str:
