@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, Option, flag, integer, string
+from virt_shell.completion import among
 
 if TYPE_CHECKING:
     from virt_shell.command import Completer
@@ -23,14 +24,15 @@ __all__ = ["Printers", "event_options", "timestamp", "wait_for_events"]
 Printers = Mapping[str, tuple[str, Callable[[Any], str]]]
 
 
-def event_options(option: str, help: str, completer: Completer, names: Completer, *, every: bool) -> list[Option]:
+def event_options(option: str, help: str, completer: Completer, printers: Printers, *, every: bool) -> list[Option]:
     """Options of a command that waits for events.
 
+    :param printers: the events there are.
     :param every: it has ``--all``.
     """
     return [
         string(option, help, unwanted_positional=True, completer=completer),
-        string("event", "which event type to wait for", unwanted_positional=True, completer=names),
+        string("event", "which event type to wait for", unwanted_positional=True, completer=among(*printers)),
         *([flag("all", "wait for all events instead of just one type")] if every else []),
         flag("loop", "loop until timeout or interrupt, rather than one-shot"),
         integer("timeout", "timeout seconds", unwanted_positional=True),

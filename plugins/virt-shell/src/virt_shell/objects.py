@@ -274,10 +274,6 @@ class ObjectKind(NamedTuple):
         :param called: what the description calls the objects.
         """
 
-        def names(shell: Shell, args: Arguments) -> Sequence[str]:
-            """Names of events."""
-            return list(printers)
-
         def handler(shell: Shell, args: Arguments) -> bool:
             def about() -> Callable[[Any], bool]:
                 if self.option not in args:
@@ -289,7 +285,7 @@ class ObjectKind(NamedTuple):
             return wait_for_events(shell, args, printers, about)
 
         description = f"List event types, or wait for {called} events to occur"
-        options = event_options(self.option, filter_help, self.completer, names, every=False)
+        options = event_options(self.option, filter_help, self.completer, printers, every=False)
         self._declare("event", handler, help, description, options)
 
     def _declare(self, verb: str, handler: Handler, help: str, description: str, options: Sequence[Option]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import Arguments, CommandError, command, data, flag
+from virt_shell.completion import among
 from virt_shell.domains import DOMAIN, FILE, IMPACT, impact
 from virt_shell.edit import edit_definition
 from virt_shell.objects import XPATH
@@ -55,16 +54,6 @@ _LIFECYCLES = ("poweroff", "reboot", "crash")
 _ACTIONS = ("destroy", "restart", "rename-restart", "preserve", "coredump-destroy", "coredump-restart")
 
 
-def _lifecycles(shell: Shell, args: Arguments) -> Sequence[str]:
-    """What may happen to a guest."""
-    return _LIFECYCLES
-
-
-def _actions(shell: Shell, args: Arguments) -> Sequence[str]:
-    """What may be done about it."""
-    return _ACTIONS
-
-
 @command(
     "set-lifecycle-action",
     group="domain",
@@ -72,8 +61,8 @@ def _actions(shell: Shell, args: Arguments) -> Sequence[str]:
     description="Set what is done when a guest powers off, reboots or crashes.",
     options=[
         DOMAIN,
-        data("type", "lifecycle type to modify", completer=_lifecycles),
-        data("action", "lifecycle action to set", completer=_actions),
+        data("type", "lifecycle type to modify", completer=among(*_LIFECYCLES)),
+        data("action", "lifecycle action to set", completer=among(*_ACTIONS)),
         *IMPACT,
     ],
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import (
     ACTIVE,
     CONFIG,
@@ -175,7 +176,7 @@ def update_memory_device(shell: Shell, args: Arguments) -> bool:
     options=[
         DOMAIN,
         data("interface", "interface device (MAC Address)", completer=interfaces),
-        data("state", "new state of the device", completer=lambda shell, args: ["up", "down"]),
+        data("state", "new state of the device", completer=among("up", "down")),
         alias("persistent", "config"),
         flag("config", "affect next boot"),
         flag("print-xml", "print XML document rather than set the interface link state"),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import ACTIVE
 from virt_shell.numbers import INT, ULONG
 from virt_shell.shell import Shell
@@ -94,18 +93,13 @@ def domfstrim(shell: Shell, args: Arguments) -> bool:
 _SOURCES = ("lease", "agent")
 
 
-def _sources(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Who may know a guest's host name."""
-    return _SOURCES
-
-
 @command(
     "domhostname",
     group="domain",
     help="print the domain's hostname",
     options=[
         ACTIVE,
-        string("source", "address source: 'lease' or 'agent'", unwanted_positional=True, completer=_sources),
+        string("source", "address source: 'lease' or 'agent'", unwanted_positional=True, completer=among(*_SOURCES)),
     ],
 )
 def domhostname(shell: Shell, args: Arguments) -> bool:
@@ -245,11 +239,6 @@ def guest_agent_timeout(shell: Shell, args: Arguments) -> bool:
 _TARGETS = ("mem", "disk", "hybrid")
 
 
-def _targets(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Ways to sleep."""
-    return _TARGETS
-
-
 @command(
     "dompmsuspend",
     group="domain",
@@ -257,7 +246,9 @@ def _targets(shell: Shell, args: Arguments) -> Sequence[str]:
     description="Have a guest go to sleep by itself.",
     options=[
         ACTIVE,
-        data("target", "mem(Suspend-to-RAM), disk(Suspend-to-Disk), hybrid(Hybrid-Suspend)", completer=_targets),
+        data(
+            "target", "mem(Suspend-to-RAM), disk(Suspend-to-Disk), hybrid(Hybrid-Suspend)", completer=among(*_TARGETS)
+        ),
         integer("duration", "duration in seconds"),
     ],
 )

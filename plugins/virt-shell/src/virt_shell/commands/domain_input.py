@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import ACTIVE, devices
 from virt_shell.numbers import INT, LLONG, UINT
 from virt_shell.shell import Shell
@@ -14,11 +15,6 @@ from virt_shell.shell import Shell
 _CODESETS = ("linux", "xt", "atset1", "atset2", "atset3", "os_x", "xt_kbd", "usb", "win32", "qnum")
 #: Most keys pressed together.
 _MOST_KEYS = 16
-
-
-def _codesets(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Sets of key codes."""
-    return _CODESETS
 
 
 def _keys(shell: Shell, args: Arguments) -> Sequence[str]:
@@ -35,7 +31,7 @@ def _keys(shell: Shell, args: Arguments) -> Sequence[str]:
     description="Press keys of a guest, by number or name.",
     options=[
         ACTIVE,
-        string("codeset", "the codeset of keycodes, default:linux", completer=_codesets),
+        string("codeset", "the codeset of keycodes, default:linux", completer=among(*_CODESETS)),
         integer("holdtime", "the time (in milliseconds) how long the keys will be held"),
         argv("keycode", "the key code", required=True, completer=_keys),
     ],
@@ -163,11 +159,6 @@ _DISPLAYS = ("vnc", "spice", "rdp", "dbus")
 _ANYWHERE = ("0.0.0.0", "::", "[::]")
 
 
-def _displays(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Kinds of displays."""
-    return _DISPLAYS
-
-
 @command(
     "domdisplay",
     group="domain",
@@ -180,7 +171,7 @@ def _displays(shell: Shell, args: Arguments) -> Sequence[str]:
             "type",
             'select particular graphical display (e.g. "vnc", "spice", "rdp", "dbus")',
             positional=True,
-            completer=_displays,
+            completer=among(*_DISPLAYS),
         ),
         flag("all", "show all possible graphical displays"),
     ],

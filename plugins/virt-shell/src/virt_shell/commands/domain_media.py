@@ -8,6 +8,7 @@ import stat
 from collections.abc import Sequence
 
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, string
+from virt_shell.completion import among
 from virt_shell.domains import CONFIG, DOMAIN, IMPACT, LIVE, PERSISTENT, change_device, device_impact, devices, impact
 from virt_shell.media import changed_medium, find_disk
 from virt_shell.moments import element
@@ -274,7 +275,7 @@ def _interface_source(kind: str, source: str, mode: str | None) -> list[str]:
             "source-mode",
             "mode attribute of <source/> element",
             unwanted_positional=True,
-            completer=lambda shell, args: _SOURCE_MODES,
+            completer=among(*_SOURCE_MODES),
         ),
     ],
 )

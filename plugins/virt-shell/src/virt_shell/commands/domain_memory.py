@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import Arguments, CommandError, alias, command, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import ACTIVE, DOMAIN, IMPACT, impact, impact_live
 from virt_shell.numbers import INT, LLONG
 from virt_shell.shell import Shell
@@ -62,11 +61,6 @@ def setmaxmem(shell: Shell, args: Arguments) -> bool:
 _MODES = ("page-sampling", "dirty-bitmap", "dirty-ring")
 
 
-def _modes(shell: Shell, args: Arguments) -> Sequence[str]:
-    """How the rate may be measured."""
-    return _MODES
-
-
 @command(
     "domdirtyrate-calc",
     group="domain",
@@ -85,7 +79,7 @@ def _modes(shell: Shell, args: Arguments) -> Sequence[str]:
             "dirty page rate calculation mode, either of these 3 options 'page-sampling, dirty-bitmap, dirty-ring'"
             " can be specified.",
             unwanted_positional=True,
-            completer=_modes,
+            completer=among(*_MODES),
         ),
     ],
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import ACTIVE, DOMAIN
 from virt_shell.edit import edited
 from virt_shell.jobs import watched
@@ -42,11 +41,6 @@ def _xml(args: Arguments) -> str | None:
     return read_file(path) if path is not None else None
 
 
-def _formats(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Formats of files that domains are saved into."""
-    return ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"]
-
-
 @command(
     "save",
     group="domain",
@@ -57,7 +51,11 @@ def _formats(shell: Shell, args: Arguments) -> Sequence[str]:
         data("file", "where to save the data"),
         flag("bypass-cache", "avoid file system cache when saving"),
         integer("parallel-channels", "number of extra IO channels to use for parallel save"),
-        string("image-format", "format of the save image file", completer=_formats),
+        string(
+            "image-format",
+            "format of the save image file",
+            completer=among("raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"),
+        ),
         string("xml", "filename containing updated XML for the target", unwanted_positional=True),
         flag("running", "set domain to be running on restore"),
         flag("paused", "set domain to be paused on restore"),
@@ -303,11 +301,6 @@ _DUMP_FORMATS = {
 }
 
 
-def _dump_formats(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Formats of a dump."""
-    return list(_DUMP_FORMATS)
-
-
 @command(
     "dump",
     group="domain",
@@ -322,7 +315,12 @@ def _dump_formats(shell: Shell, args: Arguments) -> Sequence[str]:
         flag("reset", "reset the domain after core dump"),
         flag("verbose", "display the progress of dump"),
         flag("memory-only", "dump domain's memory only"),
-        string("format", "specify the format of memory-only dump", unwanted_positional=True, completer=_dump_formats),
+        string(
+            "format",
+            "specify the format of memory-only dump",
+            unwanted_positional=True,
+            completer=among(*_DUMP_FORMATS),
+        ),
     ],
 )
 def dump(shell: Shell, args: Arguments) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import CONFIG, DOMAIN, IMPACT, LIVE, disk_targets, impact, interfaces
 from virt_shell.numbers import INT, LLONG, UINT, ULONG, scaled
 from virt_shell.shell import Shell
@@ -69,11 +69,6 @@ tuning(
 _NUMA_MODES = ("strict", "preferred", "interleave", "restrictive")
 
 
-def _numa_modes(shell: Shell, args: Arguments) -> Sequence[str]:
-    """How memory may be placed."""
-    return _NUMA_MODES
-
-
 def _numa(shell: Shell, args: Arguments, params: TypedParameters) -> None:
     nodeset, mode = args.get("nodeset"), args.get("mode")
     if nodeset is not None:
@@ -105,7 +100,7 @@ tuning(
             "NUMA mode, one of strict, preferred, interleave and restrictive \n"
             "or a number from the virDomainNumatuneMemMode enum",
             unwanted_positional=True,
-            completer=_numa_modes,
+            completer=among(*_NUMA_MODES),
         ),
         string("nodeset", "NUMA node selections to set", unwanted_positional=True),
     ],

@@ -136,17 +136,12 @@ def _printer(name: str, details: Callable[[Any], str]) -> Callable[[Any], str]:
 EVENTS: Printers = {name: (kind, _printer(name, details)) for name, (kind, details) in _DETAILS.items()}
 
 
-def _event_names(shell: Shell, args: Arguments) -> Sequence[str]:
-    """Names of domain events."""
-    return list(EVENTS)
-
-
 @command(
     "event",
     group="events",
     help="Domain Events",
     description="List event types, or wait for domain events to occur",
-    options=event_options("domain", "filter by domain name, id or uuid", domains, _event_names, every=True),
+    options=event_options("domain", "filter by domain name, id or uuid", domains, EVENTS, every=True),
 )
 def event(shell: Shell, args: Arguments) -> bool:
     args.exclusive("all", "event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.numbers import INT, LLONG, cpu_list, cpu_mask
 from virt_shell.objects import XPATH
 from virt_shell.shell import Shell
@@ -79,11 +80,6 @@ def maxvcpus(shell: Shell, args: Arguments) -> bool:
     return True
 
 
-def _nodesuspend_targets(shell: Shell, args: Arguments) -> list[str]:
-    """Ways to suspend a host."""
-    return list(_SUSPEND_TARGETS)
-
-
 _SUSPEND_TARGETS = ("mem", "disk", "hybrid")
 
 
@@ -96,7 +92,7 @@ _SUSPEND_TARGETS = ("mem", "disk", "hybrid")
         data(
             "target",
             "mem(Suspend-to-RAM), disk(Suspend-to-Disk), hybrid(Hybrid-Suspend)",
-            completer=_nodesuspend_targets,
+            completer=among(*_SUSPEND_TARGETS),
         ),
         integer("duration", "Suspend duration in seconds, at least 60", required=True, positional=True),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, integer, string
+from virt_shell.completion import among
 from virt_shell.domains import ACTIVE, DOMAIN, IMPACT, LIVE, devices, disk_targets, impact, interfaces
 from virt_shell.numbers import INT, LLONG, pretty_capacity
 from virt_shell.shell import Shell
@@ -264,11 +265,6 @@ def domifstat(shell: Shell, args: Arguments) -> bool:
 _SOURCES = ("lease", "agent", "arp")
 
 
-def _sources(shell: Shell, args: Arguments) -> tuple[str, ...]:
-    """Where addresses may come from."""
-    return _SOURCES
-
-
 @command(
     "domifaddr",
     group="monitor",
@@ -278,7 +274,9 @@ def _sources(shell: Shell, args: Arguments) -> tuple[str, ...]:
         ACTIVE,
         string("interface", "network interface name", positional=True, completer=interfaces),
         flag("full", "always display names and MACs of interfaces"),
-        string("source", "address source: 'lease', 'agent', or 'arp'", unwanted_positional=True, completer=_sources),
+        string(
+            "source", "address source: 'lease', 'agent', or 'arp'", unwanted_positional=True, completer=among(*_SOURCES)
+        ),
     ],
 )
 def domifaddr(shell: Shell, args: Arguments) -> bool:
