@@ -300,21 +300,13 @@ class Arguments:
         :param scale: bytes that a number without unit counts.
         :raises CommandError: malformed or above ``most``.
         """
-        from virt_shell.numbers import scaled
-
         text = self._values.get(name)
         if text is None:
             return None
-        from virtcore.errors import VirtError
+        from virt_shell.numbers import parse_size
 
         wrong = f"Scaled numeric value '{text}' for <{name}> option is malformed or out of range"
-        try:
-            value = scaled(text, scale, most)
-        except VirtError as problem:
-            raise CommandError(wrong) from problem
-        if value is None:
-            raise CommandError(wrong)
-        return value
+        return parse_size(text, wrong, unit=scale, limit=most)
 
     def timeout(self) -> int | None:
         """The ``--timeout`` option in seconds."""

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
-__all__ = ["INT", "LLONG", "UINT", "ULONG", "cpu_list", "cpu_mask", "parse_cpus", "pretty_capacity", "scaled"]
+from virt_shell.command import CommandError
+
+__all__ = [
+    "INT",
+    "LLONG",
+    "UINT",
+    "ULONG",
+    "cpu_list",
+    "cpu_mask",
+    "parse_cpus",
+    "parse_size",
+    "pretty_capacity",
+    "pretty_size",
+]
 
 #: The C types of options: lowest and highest.
 INT = (-(2**31), 2**31 - 1)
@@ -12,46 +26,45 @@ UINT = (0, 2**32 - 1)
 LLONG = (-(2**63), 2**63 - 1)
 ULONG = (0, 2**64 - 1)
 
-_UNITS = "kmgtpe"
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
-def scaled(text: str, scale: int, most: int) -> int | None:
-    """A size like ``4``, ``4k``, ``4KiB`` or ``4KB`` in bytes; None when it does not begin with a number of 64 bits.
+def parse_size(text: str, wrong: str, *, unit: int = 1, limit: int = ULONG[1]) -> int:
+    """Bytes of a number with libvirt's suffixes: ``4``, ``4k``, ``4KiB`` or ``4KB``.
 
-    :param scale: bytes that a number without unit counts.
-    :raises VirtError: there is no such unit, or it is above ``most``.
+    :param wrong: what is said when it is none.
+    :param unit: bytes that a number without suffix counts.
+    :raises CommandError: malformed or above the limit.
     """
-    digits = text.lstrip(" \t\n\v\f\r").removeprefix("+")
-    end = next((at for at, char in enumerate(digits) if not ("0" <= char <= "9")), len(digits))
-    unit = digits[end:].lower()
-    if not end or int(digits[:end]) > ULONG[1]:
-        return None
-    if not unit:
-        factor = scale
-    elif unit in ("b", "byte", "bytes"):
-        factor = 1
-    elif unit[0] in _UNITS and unit[1:] in ("", "ib", "b"):
-        factor = int((1000 if unit[1:] == "b" else 1024) ** (_UNITS.index(unit[0]) + 1))
-    else:
-        from virtcore.errors import InvalidArg
+    from virtcore import errors
+    from virtcore.xml.scalars import Unreadable, scale
 
-        raise InvalidArg(f"unknown suffix '{digits[end:]}'")
-    value = int(digits[:end]) * factor
-    if value > most:
-        from virtcore.errors import OverflowDetected
+    found = re.match(r"[ \t\n\v\f\r]*\+?([0-9]+)", text)
+    if found is None or int(found[1]) > ULONG[1]:
+        raise CommandError(wrong)
+    number, suffix = int(found[1]), text[found.end() :]
+    try:
+        per_unit = scale(suffix, unit)
+    except Unreadable:
+        raise CommandError(wrong) from errors.InvalidArg(f"unknown suffix '{suffix}'")
+    if number > limit // per_unit:
+        raise CommandError(wrong) from errors.OverflowDetected(f"value too large: {number}{suffix}")
+    return number * per_unit
 
-        raise OverflowDetected(f"value too large: {digits}")
-    return value
+
+def pretty_size(size: int, *, places: int = 2) -> str:
+    """A size in bytes in the largest unit of which it is at least one: ``1.50 GiB``."""
+    number = float(size)  # as in C, where what rounds up to the next unit is printed in that
+    for unit in _UNITS:
+        if number < 1024 or unit == _UNITS[-1]:
+            break
+        number /= 1024
+    return f"{number:.{places}f} {unit}"
 
 
 def pretty_capacity(value: int) -> str:
-    """Bytes as a human reads them, with three digits behind the point."""
-    number, unit = float(value), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"):  # the last one is what is printed
-        if number < 1024 or unit == "EiB":
-            break
-        number /= 1024
-    return f"{number:.3f} {unit}"
+    """As :func:`pretty_size`, with the three digits behind the point that commands on domains print."""
+    return pretty_size(value, places=3)
 
 
 def cpu_list(cpus: Collection[int], count: int) -> str:

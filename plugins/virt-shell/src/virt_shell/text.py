@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,7 @@ __all__ = [
     "event_detail",
     "event_type",
     "event_value",
-    "parse_size",
     "pick",
-    "pretty_size",
     "read_bytes",
     "read_file",
     "select_xpath",
@@ -180,38 +177,6 @@ def typed_value(kind: TypedParameterType, value: TypedValue) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:f}" if isinstance(value, float) else str(value)
-
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-
-
-def pretty_size(size: int) -> str:
-    """A size in bytes in the largest unit of which it is at least one: ``1.50 GiB``."""
-    power = min(max(size.bit_length() - 1, 0) // 10, len(_UNITS) - 1)
-    return f"{size / 1024**power:.2f} {_UNITS[power]}"
-
-
-def parse_size(text: str, wrong: str, *, unit: int = 1, limit: int = 2**64 - 1) -> int:
-    """Bytes of a number with libvirt's suffixes.
-
-    :param wrong: what is said when it is none.
-    :param unit: bytes that a number without suffix counts.
-    :raises CommandError: malformed or above the limit.
-    """
-    from virtcore import errors
-    from virtcore.xml.scalars import Unreadable, scale
-
-    found = re.match(r"[ \t\n\v\f\r]*\+?([0-9]+)", text)
-    if found is None or int(found[1]) >= 2**64:
-        raise CommandError(wrong)
-    number, suffix = int(found[1]), text[found.end() :]
-    try:
-        per_unit = scale(suffix, unit)
-    except Unreadable:
-        raise CommandError(wrong) from errors.InvalidArg(f"unknown suffix '{suffix}'")
-    if number > limit // per_unit:
-        raise CommandError(wrong) from errors.OverflowDetected(f"value too large: {number}{suffix}")
-    return number * per_unit
 
 
 def event_value(value: TypedValue) -> str:

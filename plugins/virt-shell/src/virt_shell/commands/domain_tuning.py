@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
 from virt_shell.completion import among
 from virt_shell.domains import CONFIG, DOMAIN, IMPACT, LIVE, disk_targets, impact, interfaces
-from virt_shell.numbers import INT, LLONG, UINT, ULONG, scaled
+from virt_shell.numbers import INT, LLONG, UINT, ULONG, parse_size
 from virt_shell.shell import Shell
 from virt_shell.text import typed_value
 from virt_shell.tuning import IO_OPTIONS, io_limits, print_parameters, rate_parameters, tuning, with_old_names
@@ -38,13 +38,10 @@ def _memory_limits(shell: Shell, args: Arguments, params: TypedParameters) -> No
         if text is None:
             continue
         if text.lstrip().startswith("-") and text.strip()[1:].isdigit():
-            value: int | None = _UNLIMITED  # any negative number
+            value = _UNLIMITED  # any negative number
         else:
-            with shell.failing(f"Unable to parse integer parameter {option}"):
-                size = scaled(text, 1024, LLONG[1])
-            value = None if size is None else -(-size // 1024)
-        if value is None:
-            raise CommandError(f"Unable to parse integer parameter {option}")
+            size = parse_size(text, f"Unable to parse integer parameter {option}", unit=1024, limit=LLONG[1])
+            value = -(-size // 1024)
         params.add(option.replace("-", "_"), _kinds().ULLONG, value)
 
 

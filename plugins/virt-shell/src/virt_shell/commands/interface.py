@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer
+from virt_shell.numbers import UINT
 from virt_shell.objects import VALIDATE, ObjectKind, named_by
 from virt_shell.shell import Shell
 
@@ -184,7 +185,7 @@ def bridge(shell: Shell, args: Arguments) -> bool:
         pass
     else:
         raise CommandError(f"Network device {new} already exists")
-    delay = args.number("delay", 0, 2**32 - 1) or 0
+    delay = args.number("delay", *UINT) or 0
     root = _document(existing.xml(1), name)
     kind = root.get("type", "")
     if kind == "bridge":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
 from virt_shell.edit import edited
 from virt_shell.events import Printers
+from virt_shell.numbers import INT
 from virt_shell.objects import VALIDATE, ObjectKind, affected, definition, impact, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
@@ -262,7 +263,7 @@ def update(shell: Shell, args: Arguments) -> bool:
     section = args.require("section")
     if section not in _SECTIONS[1:]:
         raise CommandError(f"unrecognized section name '{section}'")
-    index = args.number("parent-index", -(2**31), 2**31 - 1)
+    index = args.number("parent-index", *INT)
     xml = args.require("xml")
     if not xml.startswith("<"):
         xml = read_file(xml)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from virt_shell.command import Arguments, CommandError, command, flag, string
 from virt_shell.completion import among, comma_list
 from virt_shell.events import Printers
+from virt_shell.numbers import pretty_size
 from virt_shell.objects import VALIDATE, ObjectKind, definition, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
-from virt_shell.text import pick, pretty_size, split_list
+from virt_shell.text import pick, split_list
 
 if TYPE_CHECKING:
     from virtcore.api.sync import StoragePool

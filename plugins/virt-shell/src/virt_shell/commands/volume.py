@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, Option, command, data, flag, string
 from virt_shell.commands.pool import POOL, active_pools
+from virt_shell.numbers import parse_size, pretty_size
 from virt_shell.objects import VALIDATE, ObjectKind
 from virt_shell.shell import Shell
 from virt_shell.table import Table
-from virt_shell.text import escape_xml, parse_size, pick, pretty_size, read_file
+from virt_shell.text import escape_xml, pick, read_file
 
 if TYPE_CHECKING:
     from virtcore.api.sync import StoragePool, StorageVol

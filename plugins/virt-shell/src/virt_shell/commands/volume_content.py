@@ -9,9 +9,10 @@ from virt_shell.command import Arguments, CommandError, command, data, flag, int
 from virt_shell.commands.pool import POOL, active_pools
 from virt_shell.commands.volume import IN_POOL, PREALLOC, REFLINK, VOLUME, create_flags, parent_pool
 from virt_shell.completion import among
+from virt_shell.numbers import ULONG, parse_size
 from virt_shell.objects import VALIDATE
 from virt_shell.shell import Shell
-from virt_shell.text import parse_size, read_file
+from virt_shell.text import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,12 +96,11 @@ def _renamed(xml: str, name: str) -> str:
 # -- sending and fetching
 
 _CHUNK = 256 * 1024
-_OFFSET_LIMIT = 2**64 - 1
 
 
 def _range(args: Arguments) -> tuple[int, int]:
     """Offset and length in bytes; a length of 0 is up to the end."""
-    return args.number("offset", 0, _OFFSET_LIMIT) or 0, args.number("length", 0, _OFFSET_LIMIT) or 0
+    return args.number("offset", *ULONG) or 0, args.number("length", *ULONG) or 0
 
 
 @command(
