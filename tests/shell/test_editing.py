@@ -90,3 +90,24 @@ def test_where_nobody_can_be_asked_it_fails(kind: str, tmp_path: Path) -> None:
     )
     assert done.stderr.startswith("error: Failed.\nerror: ")
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize(("prefix", "named", "noun"), [("", "test", "domain"), ("net-", "default", "network")])
+def test_a_title_is_edited_alike_for_guests_and_networks(prefix: str, named: str, noun: str) -> None:
+    desc = f"{prefix}desc {named}"
+    lines = f"{desc}; {desc} --title a; {desc} --title --edit; {desc} --title --edit b; {desc} --title"
+    metadata = f"{prefix}metadata {named} urn:x --key k"
+    command = [sys.executable, "-m", "virt_shell", "-c", "test:///default", f"{lines}; {metadata} --edit"]
+    environment = {**os.environ, "EDITOR": "true", "VISUAL": ""}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    # What is offered to the editor counts as a change where it is not what there was.
+    assert done.stdout.splitlines() == [
+        f"No description for {noun}: {named}",
+        f"{noun.capitalize()} title updated successfully",
+        f"{noun.capitalize()} title not changed",
+        "",
+        f"{noun.capitalize()} title updated successfully",
+        "b",
+        "Metadata not changed",
+    ]
+    assert done.stderr == ""

@@ -1,4 +1,7 @@
-"""What commands on domains share: the options that name one, ``--live``/``--config``/``--current``, its devices."""
+"""What commands on domains share: the options that name one, ``--live``/``--config``/``--current``, its devices.
+
+The three flags mean the same for networks and devices of the host.
+"""
 
 from __future__ import annotations
 

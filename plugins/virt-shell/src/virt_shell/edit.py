@@ -24,9 +24,9 @@ T = TypeVar("T")
 
 
 @contextmanager
-def _file(text: str, suffix: str) -> Iterator[Path]:
+def _file(text: str) -> Iterator[Path]:
     """A file of the text, only for the user, and only for as long as the block."""
-    with tempfile.NamedTemporaryFile("w", prefix="virsh", suffix=suffix, encoding="utf-8", delete=False) as file:
+    with tempfile.NamedTemporaryFile("w", prefix="virsh", suffix=".xml", encoding="utf-8", delete=False) as file:
         file.write(text)
     path = Path(file.name)
     try:
@@ -45,12 +45,12 @@ def _run_editor(path: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def edited(before: str, suffix: str = ".xml") -> str | None:
+def edited(before: str) -> str | None:
     """A text as the user leaves it in the editor; None when nothing was changed.
 
     :raises CommandError: the editor fails.
     """
-    with _file(before, suffix) as path:
+    with _file(before) as path:
         after = _run_editor(path)
     return None if after == before else after
 
@@ -68,7 +68,7 @@ def edit_definition(
     from virtcore.errors import VirtError
 
     before = read()
-    with _file(before, ".xml") as path:
+    with _file(before) as path:
         while True:
             after = _run_editor(path)
             if after == before:

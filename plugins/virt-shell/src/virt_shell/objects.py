@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virt_shell.command import Completer, Handler
     from virt_shell.shell import Shell
 
-__all__ = ["VALIDATE", "XPATH", "ObjectKind", "affected", "definition", "impact", "named_by"]
+__all__ = ["VALIDATE", "XPATH", "ObjectKind", "affected", "definition", "named_by"]
 
 #: Options of commands that print a document.
 XPATH = (
@@ -310,23 +310,8 @@ def definition(found: Any) -> str:
         return str(found.xml())
 
 
-def impact(args: Arguments, table: Mapping[str, int]) -> int:
-    """The flags of ``--live``, ``--config`` and ``--current``.
-
-    :param table: option -> bits.
-    :raises CommandError: ``--current`` beside another.
-    """
-    args.exclusive("current", "live")
-    args.exclusive("current", "config")
-    flags = 0
-    for option, bits in table.items():
-        if option in args:
-            flags |= bits
-    return flags
-
-
 def affected(flags: int, found: Any) -> str:
-    """What a change with the flags of :func:`impact` (1 live, 2 the definition) was made to."""
+    """What a change with the flags of :func:`virt_shell.domains.impact` (1 live, 2 the definition) was made to."""
     if not flags & 3:
         flags = 1 if found.is_active() else 2
     return ("live state", "persistent config", "persistent config and live state")[(flags & 3) - 1]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
-from virt_shell.edit import edited
+from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
+from virt_shell.domains import impact
 from virt_shell.events import Printers
+from virt_shell.metadata import describing
 from virt_shell.numbers import INT
-from virt_shell.objects import VALIDATE, ObjectKind, affected, definition, impact, named_by
+from virt_shell.objects import VALIDATE, ObjectKind, affected, definition, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, read_file
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Network
-
-_IMPACT = {"live": 1, "config": 2}
-
 
 _networks = named_by("list_networks")
 _active_networks = named_by("list_networks", "ConnectListAllNetworksFlags.ACTIVE")
@@ -254,7 +252,7 @@ _SECTIONS = (
     ],
 )
 def update(shell: Shell, args: Arguments) -> bool:
-    flags = impact(args, _IMPACT)
+    flags = impact(args)
     network = NETWORK.find(shell, args)
     wanted = args.require("command")
     verb = "add-last" if wanted == "add" else wanted
@@ -273,104 +271,7 @@ def update(shell: Shell, args: Arguments) -> bool:
     return True
 
 
-# -- titles, descriptions, metadata
-
-
-@command(
-    "net-desc",
-    group="network",
-    help="show or set network's description or title",
-    description="Print or change the description or title of a network.",
-    options=[
-        NETWORK.named(),
-        flag("live", "modify/get running state"),
-        flag("config", "modify/get persistent configuration"),
-        flag("current", "modify/get current state configuration"),
-        flag("title", "modify/get the title instead of description"),
-        flag("edit", "open an editor to modify the description"),
-        argv("new-desc", "message"),
-    ],
-)
-def describe(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import NetworkMetadataType
-    from virtcore.errors import NoNetworkMetadata
-
-    flags = impact(args, _IMPACT)
-    network = NETWORK.find(shell, args)
-    titled = "title" in args
-    kind = NetworkMetadataType.TITLE if titled else NetworkMetadataType.DESCRIPTION
-    what = "title" if titled else "description"
-    text = " ".join(args.words("new-desc"))
-    if not args.given("edit") and not args.given("new-desc"):
-        try:
-            shell.out(network.metadata(kind, None, flags) + "\n")
-        except NoNetworkMetadata:
-            shell.extra(f"No {what} for network: {network.name}\n")
-        return True
-    if "edit" in args:
-        try:
-            before = text if args.given("new-desc") else network.metadata(kind, None, flags)
-        except NoNetworkMetadata:
-            before = ""
-        changed = edited(before, "")
-        if changed is None and not args.given("new-desc"):
-            shell.extra(f"Network {what} not changed\n")
-            return True
-        text = (before if changed is None else changed).rstrip("\n")
-    with shell.failing(f"Failed to set new network {what}"):
-        network.set_metadata(kind, text or None, None, None, flags)
-    shell.extra(f"Network {what} updated successfully\n")
-    return True
-
-
-@command(
-    "net-metadata",
-    group="network",
-    help="show or set network's custom XML metadata",
-    description="Print or change the custom metadata of a network.",
-    options=[
-        NETWORK.named(),
-        data("uri", "URI of the namespace"),
-        flag("live", "modify/get running state"),
-        flag("config", "modify/get persistent configuration"),
-        flag("current", "modify/get current state configuration"),
-        flag("edit", "use an editor to change the metadata"),
-        string("key", "key to be used as a namespace identifier", unwanted_positional=True),
-        string("set", "new metadata to set", unwanted_positional=True),
-        flag("remove", "remove the metadata corresponding to an uri"),
-    ],
-)
-def metadata(shell: Shell, args: Arguments) -> bool:
-    from virtcore.enums import NetworkMetadataType
-    from virtcore.errors import NoNetworkMetadata
-
-    flags = impact(args, _IMPACT)
-    for first, second in (("edit", "set"), ("remove", "set"), ("remove", "edit")):
-        args.exclusive(first, second)
-    network = NETWORK.find(shell, args)
-    uri, key, new = args.require("uri"), args.get("key"), args.get("set")
-    kind = NetworkMetadataType.ELEMENT
-    if "remove" in args:
-        network.set_metadata(kind, None, None, uri, flags)
-        shell.extra("Metadata removed\n")
-        return True
-    if (new is not None or "edit" in args) and key is None:
-        raise CommandError("namespace key is required when modifying metadata")
-    if "edit" in args:
-        try:
-            before = network.metadata(kind, uri, flags)
-        except NoNetworkMetadata:
-            before = "\n"
-        new = edited(before)
-        if new is None:
-            shell.extra("Metadata not changed\n")
-            return True
-    if new is None:
-        shell.out(network.metadata(kind, uri, flags) + "\n")
-        return True
-    network.set_metadata(kind, new, key, uri, flags)
-    shell.extra("Metadata modified\n")
-    return True
+describing("network", "net-", NETWORK.named(), NETWORK.find, module=__name__)
 
 
 # -- leases

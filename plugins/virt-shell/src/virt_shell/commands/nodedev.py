@@ -8,8 +8,9 @@ from typing import Any
 
 from virt_shell.command import Arguments, CommandError, alias, command, command_alias, data, flag, string
 from virt_shell.completion import among, comma_list
+from virt_shell.domains import impact
 from virt_shell.events import Printers
-from virt_shell.objects import VALIDATE, ObjectKind, affected, impact, named_by
+from virt_shell.objects import VALIDATE, ObjectKind, affected, named_by
 from virt_shell.shell import Shell
 from virt_shell.text import pick, read_file, split_list
 from virt_shell.tree import render_trees
@@ -284,7 +285,7 @@ def _told(ask: Callable[[], bool], otherwise: str) -> str:
     ],
 )
 def update(shell: Shell, args: Arguments) -> bool:
-    flags = impact(args, {"live": 1, "config": 2})
+    flags = impact(args)
     device = DEVICE.find(shell, args)
     path = args.require("file")
     xml = read_file(path)
