@@ -15,7 +15,9 @@ from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.threads import in_thread
 from virtcore.driver.base import OpenRequest, Place
-from virtcore.driver.toolkit import DomainObject, StateFolders, StatefulDriver, check_flags
+from virtcore.driver.toolkit import DomainObject, StateFolders
+from virtcore.driver.toolkit.job_driver import JobDriver
+from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.domain import (
     ConnectGetDomainCapabilitiesFlags,
     DomainConsoleFlags,
@@ -42,10 +44,11 @@ __all__ = ["QemuDriver"]
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
-class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
+class QemuDriver(LinuxHostDriver, JobDriver[QemuState], MomentDriver[QemuState]):
     """A connection to the guests of one root."""
 
     name = "QEMU"
+    function_prefix = "qemu"
     local_only = True
     embeddable = True
     probe_order = 10
@@ -146,7 +149,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
         from virtcore.model.domain_capabilities import format_domain_capabilities
 
         deprecated = ConnectGetDomainCapabilitiesFlags.DISABLE_DEPRECATED_FEATURES
-        check_flags(flags, deprecated, "connection_domain_capabilities")
+        self.check_flags(flags, deprecated, "connection_domain_capabilities")
         wanted = host_capabilities.parse_arch(arch)
         path = emulator or find_emulator(wanted)
         if path is None:
@@ -190,7 +193,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
             self.state.state_changed(obj, guest)
 
     async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
-        check_flags(flags, _ACPI | DomainShutdownFlags.GUEST_AGENT, "domain_shutdown")
+        self.check_flags(flags, _ACPI | DomainShutdownFlags.GUEST_AGENT, "domain_shutdown")
         if int(flags) == DomainShutdownFlags.GUEST_AGENT:
             raise ArgumentUnsupported("QEMU guest agent is not configured")
         obj = self.domain(domain)
@@ -202,7 +205,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
             await guest.channel().execute("system_powerdown")
 
     async def domain_reboot(self, domain: DomainRef, flags: DomainRebootFlags | int = 0) -> None:
-        check_flags(flags, DomainRebootFlags.ACPI_POWER_BTN | DomainRebootFlags.GUEST_AGENT, "domain_reboot")
+        self.check_flags(flags, DomainRebootFlags.ACPI_POWER_BTN | DomainRebootFlags.GUEST_AGENT, "domain_reboot")
         if int(flags) == DomainRebootFlags.GUEST_AGENT:
             raise ArgumentUnsupported("QEMU guest agent is not configured")
         obj = self.domain(domain)
@@ -214,7 +217,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
             await guest.channel().execute("system_powerdown")
 
     async def domain_reset(self, domain: DomainRef, flags: int = 0) -> None:
-        check_flags(flags, 0, "domain_reset")
+        self.check_flags(flags, 0, "domain_reset")
         obj = self.domain(domain)
         obj.require_active()
         async with obj.job.modify("domain_reset"):
@@ -246,7 +249,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
 
     @inline
     def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
-        check_flags(flags, 0, "domain_control_info")
+        self.check_flags(flags, 0, "domain_control_info")
         obj = self.domain(domain)
         guest = guest_of(obj)
         now = time.monotonic()
@@ -277,7 +280,7 @@ class QemuDriver(LinuxHostDriver, StatefulDriver[QemuState]):
     async def domain_open_console(
         self, domain: DomainRef, device: str | None = None, flags: DomainConsoleFlags | int = 0
     ) -> ByteStream:
-        check_flags(flags, DomainConsoleFlags.FORCE | DomainConsoleFlags.SAFE, "domain_open_console")
+        self.check_flags(flags, DomainConsoleFlags.FORCE | DomainConsoleFlags.SAFE, "domain_open_console")
         obj = self.domain(domain)
         obj.require_active()
         return await self.state.open_console(obj, device, bool(int(flags) & DomainConsoleFlags.FORCE))

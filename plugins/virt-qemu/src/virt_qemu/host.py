@@ -28,6 +28,7 @@ from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.resources import HostResources, connect_socket
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import DomainObject, IndexEntry, StateFolders
+from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
     DomainCrashedReason,
     DomainCreateFlags,
@@ -84,7 +85,7 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-class QemuState(GuestEvents):
+class QemuState(GuestEvents, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
