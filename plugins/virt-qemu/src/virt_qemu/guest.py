@@ -44,6 +44,7 @@ class Guest:
     :ivar threads: host threads of its virtual CPUs, by number.
     :ivar last: last values of statistics by question, for when QEMU does not answer.
     :ivar consoles: open streams by alias of the device.
+    :ivar node_index: number of the last image that was given one; its nodes are named by it.
     """
 
     folder: Path
@@ -60,6 +61,7 @@ class Guest:
     last: dict[str, object] = field(default_factory=dict)
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    node_index: int = 0
 
     def channel(self) -> Monitor:
         """The channel to QEMU.
@@ -69,6 +71,15 @@ class Guest:
         if self.monitor is None or not self.monitor.connected:
             raise OperationFailed("domain is not running")
         return self.monitor
+
+    def next_node(self) -> int:
+        """A number for an image that is new to QEMU."""
+        self.node_index += 1
+        return self.node_index
+
+    def master_key(self) -> bytes:
+        """The key by which secrets are sealed for this guest's QEMU."""
+        return (self.folder / "master-key.aes").read_bytes()
 
 
 def guest_of(obj: DomainObject) -> Guest:

@@ -42,9 +42,10 @@ def command_for(guest: Guest, domain: Domain, resources: HostResources, privileg
         state_folder=str(guest.folder),
         monitor=resources.listen(str(guest.folder / "monitor.sock")),
         privileged=privileged,
-        key=(guest.folder / "master-key.aes").read_bytes(),
+        key=guest.master_key(),
     )
     argv = build(builder, os.environ)
+    guest.node_index = builder.node_index
     return Command(
         argv=argv,
         environment=builder.environment,

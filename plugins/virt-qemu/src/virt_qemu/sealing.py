@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
+from collections.abc import Callable
 
-__all__ = ["BLOCK", "seal"]
+__all__ = ["seal", "secret_object"]
 
 #: Bytes of an initialisation vector.
 BLOCK = 16
@@ -22,3 +24,23 @@ def seal(key: bytes, vector: bytes, secret: bytes) -> str:
     encryptor = Cipher(algorithms.AES(key), modes.CBC(vector)).encryptor()
     sealed = encryptor.update(secret + bytes([padding]) * padding) + encryptor.finalize()
     return base64.b64encode(sealed).decode()
+
+
+def secret_object(
+    key: bytes, name: str, value: bytes, random: Callable[[int], bytes] = os.urandom
+) -> dict[str, object]:
+    """A ``secret`` object as ``-object`` and ``object-add`` take it.
+
+    :param key: the guest's own.
+    :param name: the object's id.
+    :param random: gives random bytes.
+    """
+    vector = random(BLOCK)
+    return {
+        "qom-type": "secret",
+        "id": name,
+        "data": seal(key, vector, value),
+        "keyid": "masterKey0",
+        "iv": base64.b64encode(vector).decode(),
+        "format": "base64",
+    }

@@ -46,9 +46,10 @@ def is_empty(source: Source | None) -> bool:
     return source is None or (isinstance(source, FileSource | BlockSource) and disk_path(source) is None)
 
 
-def prepare_disks(domain: Domain) -> dict[int, int]:
+def prepare_disks(domain: Domain) -> tuple[dict[int, int], int]:
     """Settle what a start settles: the cache of shared disks, and the number of every image, by which its nodes are
-    named (disks first, the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``."""
+    named (disks first, the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``, and the last
+    number."""
     assert domain.devices is not None
     number, nodes = 0, {}
     for disk in reversed(domain.devices.disks):
@@ -69,7 +70,7 @@ def prepare_disks(domain: Domain) -> dict[int, int]:
         if isinstance(hostdev, SCSIHostdev):
             number += 1
             nodes[id(hostdev)] = number
-    return nodes
+    return nodes, number
 
 
 def _number_data_file(source: Source, number: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.layers import image_layers
-from virt_qemu.block.storage import cookie_text
+from virt_qemu.block.objects import image_objects
 from virt_qemu.command.line import NULL, Builder, unsupported
 from virtcore.model.storage.source import FileSource, NetworkSource, VhostVDPASource
 
@@ -21,7 +21,8 @@ def add_image(builder: Builder, image: Image) -> None:
     if image.data_file is not None:
         add_image(builder, image.data_file)
     _refuse_unsupported(image.source)
-    _add_objects(builder, image)
+    for each in image_objects(image, builder.secret_value, builder.sealed_object):
+        builder.object(each)
     for layer in image_layers(image):
         builder.json("-blockdev", {key: NULL if value is None else value for key, value in layer.items()})
 
@@ -34,18 +35,3 @@ def _refuse_unsupported(source: Source) -> None:
         raise unsupported("an image on a vDPA device")
     if isinstance(source, NetworkSource) and source.tls:
         raise unsupported("TLS of an image on the network")
-
-
-def _add_objects(builder: Builder, image: Image) -> None:
-    """The helper that makes reservations, and what an image's server, its site and its encryption want to know."""
-    wanted = image.source.reservations
-    if wanted is not None and not wanted.managed:
-        path = wanted.source.path if wanted.source is not None else None
-        builder.object({"qom-type": "pr-manager-helper", "id": image.reservations, "path": path})
-    if image.auth is not None and image.auth_secret is not None:
-        builder.auth_secret(image.auth_secret, image.auth)
-    if isinstance(image.source, NetworkSource) and image.cookie_secret is not None:
-        builder.sealed(image.cookie_secret, cookie_text(image.source).encode())
-    if image.encryption is not None:
-        for name, reference in zip(image.encryption_secrets, image.encryption.secrets, strict=True):
-            builder.secret(name, reference)

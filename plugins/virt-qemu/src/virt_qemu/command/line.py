@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import posixpath
@@ -12,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from virt_qemu.block.storage import present
-from virt_qemu.sealing import BLOCK, seal
+from virt_qemu.sealing import secret_object
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.storage.secret import SecretReference
 
@@ -151,6 +150,7 @@ class Builder:
     :ivar now: the time, in the host's zone.
     :ivar overrides: alias of a device -> properties the user gives it; None takes one away.
     :ivar hostdev_nodes: number of the node of every SCSI device of the host, by ``id()``.
+    :ivar node_index: number of the last image that was given one.
     :ivar master_key: whether the state folder holds a key for secrets.
     """
 
@@ -170,6 +170,7 @@ class Builder:
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     overrides: dict[str, dict[str, object]] = field(default_factory=dict)
     hostdev_nodes: dict[int, int] = field(default_factory=dict)
+    node_index: int = 0
     _sets: int = 0
 
     @property
@@ -219,24 +220,18 @@ class Builder:
 
     def secret(self, name: str, reference: SecretReference) -> str:
         """Add a secret that the host keeps; returns its id."""
-        return self.sealed(name, self.resources.secret(reference))
+        self.object(self.sealed_object(name, self.secret_value(reference)))
+        return name
 
-    def sealed(self, name: str, value: bytes) -> str:
-        """Add a secret of this value; returns its id."""
+    def secret_value(self, reference: SecretReference) -> bytes:
+        """The value of a secret that the host keeps."""
+        return self.resources.secret(reference)
+
+    def sealed_object(self, name: str, value: bytes) -> dict[str, object]:
+        """The secret object of this id and value."""
         if self.key is None:
             raise unsupported("a secret")
-        vector = self.random(BLOCK)
-        self.object(
-            {
-                "qom-type": "secret",
-                "id": name,
-                "data": seal(self.key, vector, value),
-                "keyid": "masterKey0",
-                "iv": base64.b64encode(vector).decode(),
-                "format": "base64",
-            }
-        )
-        return name
+        return secret_object(self.key, name, value, self.random)
 
     def add(self, *words: str) -> None:
         """Add words as they are."""
