@@ -14,6 +14,7 @@ from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.threads import in_thread
+from virt_qemu.tuning.operations import TuningOperations
 from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import DomainObject, StateFolders
 from virtcore.driver.toolkit.job_driver import JobDriver
@@ -44,7 +45,7 @@ __all__ = ["QemuDriver"]
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
-class QemuDriver(LinuxHostDriver, JobDriver[QemuState], MomentDriver[QemuState]):
+class QemuDriver(LinuxHostDriver, TuningOperations, JobDriver[QemuState], MomentDriver[QemuState]):
     """A connection to the guests of one root."""
 
     name = "QEMU"

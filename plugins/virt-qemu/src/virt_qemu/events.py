@@ -159,8 +159,8 @@ class GuestEvents(DriverState):
         actual = data.get("actual")
         if isinstance(actual, int):
             guest.balloon = actual >> 10
-            if obj.live is not None:
-                obj.live.current_memory = guest.balloon
+            for domain in guest.configurations(obj):
+                domain.current_memory = guest.balloon
             obj.touch()
 
     def _on_pm_suspend(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
@@ -176,12 +176,11 @@ class GuestEvents(DriverState):
             self.state_changed(obj, guest)
 
     def _on_port(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        if obj.live is None or obj.live.devices is None:
-            return
-        for channel in obj.live.devices.channels:
-            if channel.alias == data.get("id") and channel.target is not None and hasattr(channel.target, "state"):
-                channel.target.state = ChannelState.CONNECTED if data.get("open") else ChannelState.DISCONNECTED
-                obj.touch()
+        for domain in guest.configurations(obj):
+            for channel in domain.devices.channels if domain.devices is not None else ():
+                if channel.alias == data.get("id") and channel.target is not None and hasattr(channel.target, "state"):
+                    channel.target.state = ChannelState.CONNECTED if data.get("open") else ChannelState.DISCONNECTED
+        obj.touch()
 
 
 _HANDLERS = {

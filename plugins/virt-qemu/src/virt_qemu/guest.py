@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from virt_qemu.log import GuestLog
     from virt_qemu.monitor import Monitor
     from virtcore.enums.domain import DomainShutoffReason
+    from virtcore.model.domain import Domain
     from virtcore.operations.stream import ByteStream
     from virtcore.runtime.launcher import Process
 
@@ -43,6 +44,7 @@ class Guest:
     :ivar balloon: memory the guest has, in KiB.
     :ivar threads: host threads of its virtual CPUs, by number.
     :ivar last: last values of statistics by question, for when QEMU does not answer.
+    :ivar becoming: what its configuration is being changed to, while it is.
     :ivar consoles: open streams by alias of the device.
     :ivar node_index: number of the last image that was given one; its nodes are named by it.
     """
@@ -59,6 +61,7 @@ class Guest:
     balloon: int | None = None
     threads: dict[int, int] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
+    becoming: Domain | None = None
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     node_index: int = 0
@@ -80,6 +83,10 @@ class Guest:
     def master_key(self) -> bytes:
         """The key by which secrets are sealed for this guest's QEMU."""
         return (self.folder / "master-key.aes").read_bytes()
+
+    def configurations(self, obj: DomainObject) -> list[Domain]:
+        """What the guest is, and what it is becoming: what QEMU tells goes into both."""
+        return [domain for domain in (obj.live, self.becoming) if domain is not None]
 
 
 def guest_of(obj: DomainObject) -> Guest:

@@ -27,6 +27,8 @@ from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.resources import HostResources, connect_socket
 from virt_qemu.threads import in_thread
+from virt_qemu.tuning.balloon import set_stats_period
+from virt_qemu.tuning.state import TuningState
 from virtcore.driver.toolkit import DomainObject, IndexEntry, StateFolders
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
@@ -85,7 +87,7 @@ def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-class QemuState(GuestEvents, MomentState):
+class QemuState(TuningState, GuestEvents, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -282,12 +284,7 @@ class QemuState(GuestEvents, MomentState):
             commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
         balloon = domain.devices.memballoon if domain.devices is not None else None
         if balloon is not None and balloon.stats_period and balloon.alias is not None:
-            arguments: dict[str, JSON] = {
-                "path": f"/machine/peripheral/{balloon.alias}",
-                "property": "guest-stats-polling-interval",
-                "value": balloon.stats_period,
-            }
-            commands.append(monitor.execute("qom-set", arguments, limit=limit))
+            commands.append(set_stats_period(monitor, balloon, limit))
         current = domain.current_memory
         if balloon is not None and balloon.model != "none" and current is not None and current < domain.memory_total:
             commands.append(monitor.execute("balloon", {"value": current << 10}, limit=limit))
@@ -523,7 +520,7 @@ class QemuState(GuestEvents, MomentState):
                 await self.stopped(obj, reason, _DETAILS[reason])
 
 
-async def _all(*questions: Coroutine[None, None, JSON]) -> list[JSON]:
+async def _all(*questions: Coroutine[None, None, JSON | None]) -> list[JSON]:
     """The answers to questions that are asked together.
 
     :raises VirtError: what the first one that failed says, once all have ended.

@@ -1,0 +1,56 @@
+"""The part of the driver's state that changes running guests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virt_host.description.cpuinfo import online_cpus
+from virt_host.description.tree import HostTree
+from virt_qemu.guest import Guest, guest_of
+from virt_qemu.tuning.live import GuestChange, LiveChange, apply_changes
+from virtcore.driver.toolkit.reconfigure import ReconfigurableState
+from virtcore.types import CpuMap
+
+if TYPE_CHECKING:
+    from virtcore.driver.toolkit import DomainObject
+    from virtcore.model.domain import Domain
+
+__all__ = ["TuningState"]
+
+
+def _kinds() -> tuple[LiveChange, ...]:
+    """What can be changed while a guest runs, in the order in which it is."""
+    from virt_qemu.tuning import balloon
+
+    return (
+        LiveChange(("/domain/currentMemory",), balloon.apply_size),
+        LiveChange(("/domain/devices/memballoon/stats",), balloon.apply_stats_period),
+    )
+
+
+class TuningState(ReconfigurableState):
+    """Settings of running guests."""
+
+    tree = HostTree()
+
+    @property
+    def host_cpus(self) -> CpuMap:
+        return CpuMap(online_cpus(self.tree))
+
+    async def save(self, obj: DomainObject, guest: Guest) -> None:
+        """Write down what is needed to find a guest again."""
+        raise NotImplementedError
+
+    async def change_guest(self, obj: DomainObject, changed: Domain) -> None:
+        guest = guest_of(obj)
+        assert obj.live is not None
+        # What QEMU tells meanwhile holds for what the guest is becoming, too (see `configurations`).
+        guest.becoming = changed
+        try:
+            await apply_changes(GuestChange(state=self, obj=obj, guest=guest, old=obj.live, new=changed), _kinds())
+        finally:
+            guest.becoming = None
+
+    async def live_changed(self, obj: DomainObject) -> None:
+        if obj.active:
+            await self.save(obj, guest_of(obj))
