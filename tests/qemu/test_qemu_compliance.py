@@ -31,6 +31,7 @@ class Qemu(Target):
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._images = 0
 
     def uri(self) -> str:
         return f"qemu:///embed?root={self.root}"
@@ -40,6 +41,15 @@ class Qemu(Target):
         return (
             f"<domain type='qemu'><name>{name}</name>{identity}<memory unit='MiB'>32</memory>"
             "<os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>"
+        )
+
+    def disk(self, device: str) -> str:
+        self._images += 1
+        image = self.root / f"disk-{self._images}.qcow2"
+        guest_image.write_qcow2(image, 1)
+        return (
+            f"<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='{image}'/>"
+            f"<target dev='{device}' bus='virtio'/></disk>"
         )
 
 

@@ -20,11 +20,12 @@ __all__ = ["TuningState"]
 
 def _kinds() -> tuple[LiveChange, ...]:
     """What can be changed while a guest runs, in the order in which it is."""
-    from virt_qemu.tuning import balloon
+    from virt_qemu.tuning import balloon, pins
 
     return (
         LiveChange(("/domain/currentMemory",), balloon.apply_size),
         LiveChange(("/domain/devices/memballoon/stats",), balloon.apply_stats_period),
+        LiveChange(("/domain/cputune/vcpupin", "/domain/cputune/emulatorpin"), pins.apply_pins),
     )
 
 
