@@ -31,10 +31,21 @@ from virtcore.model.domain.chardev import (
 )
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.chardev import Channel, ChardevSource, Console
+    from virtcore.model.domain.chardev import Channel, ChardevSource, Console, Parallel, Serial
     from virtcore.model.storage.source import Reconnect
 
-__all__ = ["add_channels", "add_chardev", "add_consoles", "add_parallels", "add_serials", "is_serial_console"]
+__all__ = [
+    "add_channel",
+    "add_channels",
+    "add_chardev",
+    "add_console",
+    "add_consoles",
+    "add_parallel",
+    "add_parallels",
+    "add_serial",
+    "add_serials",
+    "is_serial_console",
+]
 
 #: Serial ports that are devices; others the machine has built in.
 _SERIALS = (
@@ -179,15 +190,20 @@ def add_serials(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for serial in devices.serials:
-        target, alias = serial.target, serial.alias or ""
-        chardev = add_chardev(builder, serial, alias)
-        if target is None or target.model not in _SERIALS:
-            builder.add("-serial", f"chardev:{chardev}")
-            continue
-        index = target.port if target.model is SerialModel.ISA_SERIAL else None
-        builder.device(
-            {"driver": str(target.model), "chardev": chardev, "id": alias, "index": index} | place(builder, serial)
-        )
+        add_serial(builder, serial)
+
+
+def add_serial(builder: Builder, serial: Serial) -> None:
+    """A serial port."""
+    target, alias = serial.target, serial.alias or ""
+    chardev = add_chardev(builder, serial, alias)
+    if target is None or target.model not in _SERIALS:
+        builder.add("-serial", f"chardev:{chardev}")
+        return
+    index = target.port if target.model is SerialModel.ISA_SERIAL else None
+    builder.device(
+        {"driver": str(target.model), "chardev": chardev, "id": alias, "index": index} | place(builder, serial)
+    )
 
 
 def add_parallels(builder: Builder) -> None:
@@ -195,9 +211,14 @@ def add_parallels(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for parallel in devices.parallels:
-        alias = parallel.alias or ""
-        chardev = add_chardev(builder, parallel, alias)
-        builder.device({"driver": "isa-parallel", "chardev": chardev, "id": alias})
+        add_parallel(builder, parallel)
+
+
+def add_parallel(builder: Builder, parallel: Parallel) -> None:
+    """A parallel port."""
+    alias = parallel.alias or ""
+    chardev = add_chardev(builder, parallel, alias)
+    builder.device({"driver": "isa-parallel", "chardev": chardev, "id": alias})
 
 
 def is_serial_console(console: Console) -> bool:
@@ -210,18 +231,21 @@ def add_consoles(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for console in devices.consoles:
-        if is_serial_console(console):
-            continue
-        if console.target is not None and console.target.type in _SCLP:
-            alias = console.alias or ""
-            chardev = add_chardev(builder, console, alias)
-            builder.device({"driver": f"{console.target.type}console", "chardev": chardev, "id": alias})
-            continue
-        if console.target is None or console.target.type is not ConsoleTargetType.VIRTIO:
-            raise unsupported(f"a console of type '{console.target.type if console.target else None}'")
-        alias = console.alias or ""
+        if not is_serial_console(console):
+            add_console(builder, console)
+
+
+def add_console(builder: Builder, console: Console) -> None:
+    """A console that is a device of its own."""
+    alias = console.alias or ""
+    if console.target is not None and console.target.type in _SCLP:
         chardev = add_chardev(builder, console, alias)
-        builder.device({"driver": "virtconsole"} | place(builder, console) | {"chardev": chardev, "id": alias})
+        builder.device({"driver": f"{console.target.type}console", "chardev": chardev, "id": alias})
+        return
+    if console.target is None or console.target.type is not ConsoleTargetType.VIRTIO:
+        raise unsupported(f"a console of type '{console.target.type if console.target else None}'")
+    chardev = add_chardev(builder, console, alias)
+    builder.device({"driver": "virtconsole"} | place(builder, console) | {"chardev": chardev, "id": alias})
 
 
 def add_channels(builder: Builder) -> None:
@@ -229,19 +253,24 @@ def add_channels(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for channel in devices.channels:
-        if isinstance(channel.target, GuestForwardTarget):
-            _add_forward(builder, channel, channel.target)
-            continue
-        if not isinstance(channel.target, VirtioTarget):
-            raise unsupported("a channel that is no virtio port")
-        alias = channel.alias or ""
-        chardev = add_chardev(builder, channel, alias)
-        default = "com.redhat.spice.0" if isinstance(channel.source, SpiceVMCChardev | VDAgentChardev) else None
-        builder.device(
-            {"driver": "virtserialport"}
-            | place(builder, channel)
-            | {"chardev": chardev, "id": alias, "name": channel.target.name or default}
-        )
+        add_channel(builder, channel)
+
+
+def add_channel(builder: Builder, channel: Channel) -> None:
+    """A channel between host and guest."""
+    if isinstance(channel.target, GuestForwardTarget):
+        _add_forward(builder, channel, channel.target)
+        return
+    if not isinstance(channel.target, VirtioTarget):
+        raise unsupported("a channel that is no virtio port")
+    alias = channel.alias or ""
+    chardev = add_chardev(builder, channel, alias)
+    default = "com.redhat.spice.0" if isinstance(channel.source, SpiceVMCChardev | VDAgentChardev) else None
+    builder.device(
+        {"driver": "virtserialport"}
+        | place(builder, channel)
+        | {"chardev": chardev, "id": alias, "name": channel.target.name or default}
+    )
 
 
 def _add_forward(builder: Builder, channel: Channel, target: GuestForwardTarget) -> None:

@@ -28,7 +28,7 @@ from virtcore.model.domain.controller import (
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
-__all__ = ["add_bridge_settings", "add_ccid_controllers", "add_controllers", "has_builtin_ide"]
+__all__ = ["add_bridge_settings", "add_ccid_controllers", "add_controller", "add_controllers", "has_builtin_ide"]
 
 #: The order of kinds on the command line; the others are built in, or added with what sits on them.
 _ORDER = (PCIController, USBController, SCSIController, IDEController, SATAController, VirtioSerialController)
@@ -113,7 +113,15 @@ def add_controllers(builder: Builder) -> None:
     for kind in _ORDER:
         for controller in devices.controllers:
             if isinstance(controller, kind) and not _built_in(builder, controller):
-                builder.device(_properties(builder, controller) | place(builder, controller))
+                add_controller(builder, controller)
+
+
+def add_controller(builder: Builder, controller: Controller) -> None:
+    """A controller that the machine has not got built in.
+
+    :raises ConfigUnsupported: QEMU has none of its model.
+    """
+    builder.device(_properties(builder, controller) | place(builder, controller))
 
 
 def add_ccid_controllers(builder: Builder) -> None:

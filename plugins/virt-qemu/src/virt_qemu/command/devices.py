@@ -16,15 +16,22 @@ from virtcore.model.domain.video import VideoType
 from virtcore.model.domain.watchdog import WatchdogAction, WatchdogModel
 
 if TYPE_CHECKING:
+    from virtcore.model.domain.input import Input
+    from virtcore.model.domain.rng import RNG
     from virtcore.model.domain.video import Video
+    from virtcore.model.domain.watchdog import Watchdog
 
 __all__ = [
     "add_balloon",
+    "add_input",
     "add_inputs",
     "add_panics",
+    "add_rng",
     "add_rngs",
     "add_videos",
+    "add_watchdog",
     "add_watchdogs",
+    "watchdog_action",
 ]
 
 
@@ -32,36 +39,41 @@ def add_inputs(builder: Builder) -> None:
     """Mice, tablets, keyboards; those of PS/2 are built in."""
     devices = builder.domain.devices
     assert devices is not None
-    names = {InputType.MOUSE: "mouse", InputType.TABLET: "tablet"}
     for device in devices.inputs:
-        if device.bus is InputBus.PS2:
-            continue
-        if device.bus is InputBus.USB:
-            name = names.get(device.type, "kbd")
-            builder.device({"driver": f"usb-{name}", "id": device.alias} | place(builder, device))
-        elif device.bus is InputBus.VIRTIO:
-            kinds = names | {InputType.KEYBOARD: "keyboard", InputType.PASSTHROUGH: "input-host"}
-            name = kinds[device.type]
-            evdev = device.source.evdev if isinstance(device.source, PassthroughInputSource) else None
-            builder.device(
-                virtio(f"virtio-{name}", device, device.model, device.driver)
-                | {"id": device.alias, "evdev": evdev}
-                | place(builder, device)
-            )
-        elif isinstance(device.source, EvdevInputSource):
-            source = device.source
-            builder.object(
-                {
-                    "qom-type": "input-linux",
-                    "id": device.alias,
-                    "evdev": source.dev,
-                    "repeat": source.repeat,
-                    "grab_all": True if source.grab == "all" else None,
-                    "grab-toggle": str(source.grab_toggle) if source.grab_toggle is not None else None,
-                }
-            )
-        else:
-            raise unsupported(f"an input device on bus '{device.bus}'")
+        add_input(builder, device)
+
+
+def add_input(builder: Builder, device: Input) -> None:
+    """A mouse, tablet, keyboard, or a device of the host that is one."""
+    if device.bus is InputBus.PS2:
+        return
+    names = {InputType.MOUSE: "mouse", InputType.TABLET: "tablet"}
+    if device.bus is InputBus.USB:
+        name = names.get(device.type, "kbd")
+        builder.device({"driver": f"usb-{name}", "id": device.alias} | place(builder, device))
+    elif device.bus is InputBus.VIRTIO:
+        kinds = names | {InputType.KEYBOARD: "keyboard", InputType.PASSTHROUGH: "input-host"}
+        name = kinds[device.type]
+        evdev = device.source.evdev if isinstance(device.source, PassthroughInputSource) else None
+        builder.device(
+            virtio(f"virtio-{name}", device, device.model, device.driver)
+            | {"id": device.alias, "evdev": evdev}
+            | place(builder, device)
+        )
+    elif isinstance(device.source, EvdevInputSource):
+        source = device.source
+        builder.object(
+            {
+                "qom-type": "input-linux",
+                "id": device.alias,
+                "evdev": source.dev,
+                "repeat": source.repeat,
+                "grab_all": True if source.grab == "all" else None,
+                "grab-toggle": str(source.grab_toggle) if source.grab_toggle is not None else None,
+            }
+        )
+    else:
+        raise unsupported(f"an input device on bus '{device.bus}'")
 
 
 _VGA_CARDS = {
@@ -145,12 +157,21 @@ def add_watchdogs(builder: Builder) -> None:
         return
     for watchdog in devices.watchdogs:
         if watchdog.model is not WatchdogModel.ITCO:
-            builder.device({"driver": str(watchdog.model), "id": watchdog.alias} | place(builder, watchdog))
+            add_watchdog(builder, watchdog)
     if any(watchdog.model is WatchdogModel.ITCO for watchdog in devices.watchdogs):
         builder.add("-global", "ICH9-LPC.noreboot=off")
-    action = devices.watchdogs[0].action or WatchdogAction.RESET
-    # QEMU cannot dump: it pauses, and the driver does the rest.
-    builder.add("-watchdog-action", str(WatchdogAction.PAUSE if action is WatchdogAction.DUMP else action))
+    builder.add("-watchdog-action", watchdog_action(devices.watchdogs[0]))
+
+
+def add_watchdog(builder: Builder, watchdog: Watchdog) -> None:
+    """A watchdog that is a device."""
+    builder.device({"driver": str(watchdog.model), "id": watchdog.alias} | place(builder, watchdog))
+
+
+def watchdog_action(watchdog: Watchdog) -> str:
+    """What QEMU does when a watchdog expires. It cannot dump: it pauses, and the driver does the rest."""
+    action = watchdog.action or WatchdogAction.RESET
+    return str(WatchdogAction.PAUSE if action is WatchdogAction.DUMP else action)
 
 
 def add_balloon(builder: Builder) -> None:
@@ -176,22 +197,27 @@ def add_rngs(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for rng in devices.rngs:
-        name = f"obj{rng.alias}"
-        if isinstance(rng.backend, RandomBackend):
-            builder.object({"qom-type": "rng-random", "id": name, "filename": rng.backend.path})
-        elif isinstance(rng.backend, BuiltinBackend):
-            builder.object({"qom-type": "rng-builtin", "id": name})
-        else:
-            assert isinstance(rng.backend, EGDBackend)
-            chardev = add_chardev(builder, rng.backend, rng.alias or "")
-            builder.object({"qom-type": "rng-egd", "id": name, "chardev": chardev})
-        rate = rng.rate.bytes if rng.rate is not None else None
-        period = (rng.rate.period or 1000) if rng.rate is not None and rate else None
-        builder.device(
-            virtio("virtio-rng", rng, rng.model, rng.driver)
-            | {"rng": name, "id": rng.alias, "max-bytes": rate or None, "period": period}
-            | place(builder, rng)
-        )
+        add_rng(builder, rng)
+
+
+def add_rng(builder: Builder, rng: RNG) -> None:
+    """A random number generator."""
+    name = f"obj{rng.alias}"
+    if isinstance(rng.backend, RandomBackend):
+        builder.object({"qom-type": "rng-random", "id": name, "filename": rng.backend.path})
+    elif isinstance(rng.backend, BuiltinBackend):
+        builder.object({"qom-type": "rng-builtin", "id": name})
+    else:
+        assert isinstance(rng.backend, EGDBackend)
+        chardev = add_chardev(builder, rng.backend, rng.alias or "")
+        builder.object({"qom-type": "rng-egd", "id": name, "chardev": chardev})
+    rate = rng.rate.bytes if rng.rate is not None else None
+    period = (rng.rate.period or 1000) if rng.rate is not None and rate else None
+    builder.device(
+        virtio("virtio-rng", rng, rng.model, rng.driver)
+        | {"rng": name, "id": rng.alias, "max-bytes": rate or None, "period": period}
+        | place(builder, rng)
+    )
 
 
 def add_panics(builder: Builder) -> None:

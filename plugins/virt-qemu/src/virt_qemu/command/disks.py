@@ -29,7 +29,17 @@ if TYPE_CHECKING:
     from virtcore.model.domain.disk import Disk, DiskDriver
     from virtcore.model.storage.source import Source
 
-__all__ = ["add_disks", "add_reservations_helper", "disk_path", "prepare_disks"]
+__all__ = [
+    "add_disk",
+    "add_disks",
+    "add_drive",
+    "add_reservations_helper",
+    "disk_path",
+    "is_empty",
+    "number_images",
+    "prepare_disks",
+    "settle_cache",
+]
 
 
 def disk_path(source: Source | None) -> str | None:
@@ -53,24 +63,38 @@ def prepare_disks(domain: Domain) -> tuple[dict[int, int], int]:
     assert domain.devices is not None
     number, nodes = 0, {}
     for disk in reversed(domain.devices.disks):
-        number += 1
-        driver = disk.driver
-        if disk.shareable and not disk.readonly and driver is not None and driver.cache in (None, DiskCache.DEFAULT):
-            driver.cache = DiskCache.NONE  # several guests must not see each other's writes late
-        if disk.source is not None and not is_empty(disk.source):
-            disk.source.index = number
-            number = _number_data_file(disk.source, number)
-        backing = disk.backing_store
-        while backing is not None and backing.source is not None:
-            number += 1
-            backing.index = number
-            number = _number_data_file(backing.source, number)
-            backing = backing.backing_store
+        settle_cache(disk)
+        number = number_images(disk, number)
     for hostdev in domain.devices.hostdevs:
         if isinstance(hostdev, SCSIHostdev):
             number += 1
             nodes[id(hostdev)] = number
     return nodes, number
+
+
+def settle_cache(disk: Disk) -> None:
+    """Let guests that share a disk not see each other's writes late."""
+    driver = disk.driver
+    if disk.shareable and not disk.readonly and driver is not None and driver.cache in (None, DiskCache.DEFAULT):
+        driver.cache = DiskCache.NONE
+
+
+def number_images(disk: Disk, number: int) -> int:
+    """Number the images in a drive, the top one first; an empty drive takes a number, too.
+
+    :param number: the last one that is taken; returned is the last one taken then.
+    """
+    number += 1
+    if disk.source is not None and not is_empty(disk.source):
+        disk.source.index = number
+        number = _number_data_file(disk.source, number)
+    backing = disk.backing_store
+    while backing is not None and backing.source is not None:
+        number += 1
+        backing.index = number
+        number = _number_data_file(backing.source, number)
+        backing = backing.backing_store
+    return number
 
 
 def _number_data_file(source: Source, number: int) -> int:
@@ -103,8 +127,16 @@ def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
     for disk in devices.disks:
         if disk.transient is not None and disk.transient.share_backing:
             continue  # plugged in before the guest runs, once it has an overlay of its own
-        top = _add_image(builder, disk)
-        builder.device(_device(builder, disk, top, boot))
+        add_disk(builder, disk, boot)
+
+
+def add_disk(builder: Builder, disk: Disk, boot: Mapping[int, int]) -> None:
+    """A disk: its images and the device the guest sees.
+
+    :param boot: id of a device -> its place in the boot order.
+    """
+    top = add_drive(builder, disk)
+    builder.device(_device(builder, disk, top, boot))
 
 
 def _add_floppy_controller(builder: Builder, boot: Mapping[int, int]) -> None:
@@ -125,7 +157,7 @@ def _add_floppy_controller(builder: Builder, boot: Mapping[int, int]) -> None:
         builder.add("-global", f"isa-fdc.{name}={rank}")
 
 
-def _add_image(builder: Builder, disk: Disk) -> str | None:
+def add_drive(builder: Builder, disk: Disk) -> str | None:
     """The image's layers, lowest first; returns the node the device uses, None for an empty drive."""
     if disk.source is None or is_empty(disk.source):
         if disk.device not in (DiskDevice.CDROM, DiskDevice.FLOPPY):

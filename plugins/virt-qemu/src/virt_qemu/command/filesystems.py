@@ -12,7 +12,7 @@ from virtcore.model.domain.filesystem import AccessMode, DirectorySource, Filesy
 if TYPE_CHECKING:
     from virtcore.model.domain.filesystem import Filesystem
 
-__all__ = ["add_filesystems", "virtiofs_socket"]
+__all__ = ["add_filesystem", "add_filesystems", "virtiofs_socket"]
 
 _SECURITY = {AccessMode.PASSTHROUGH: "passthrough", AccessMode.MAPPED: "mapped", AccessMode.SQUASH: "none"}
 
@@ -32,36 +32,39 @@ def add_filesystems(builder: Builder, boot: Mapping[int, int]) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for share in devices.filesystems:
-        kind = share.driver.type if share.driver is not None else None
-        folder = share.source.dir if isinstance(share.source, DirectorySource) else None
-        if kind is FilesystemDriverType.VIRTIOFS:
-            builder.options(
-                "-chardev", "socket", {"id": f"chr-vu-{share.alias}", "path": virtiofs_socket(builder, share)}
-            )
-            builder.device(
-                virtio("vhost-user-fs", share, None, share.driver)
-                | {
-                    "id": share.alias,
-                    "chardev": f"chr-vu-{share.alias}",
-                    "queue-size": share.driver.queue or None if share.driver is not None else None,
-                    "tag": share.target,
-                    "bootindex": boot.get(id(share)),
-                }
-                | place(builder, share)
-            )
-        elif kind is FilesystemDriverType.MTP:
-            builder.device(
-                {
-                    "driver": "usb-mtp",
-                    "id": share.alias,
-                    "rootdir": folder,
-                    "desc": share.target,
-                    "readonly": share.readonly,
-                }
-                | place(builder, share)
-            )
-        else:
-            _add_9p(builder, share, folder)
+        add_filesystem(builder, share, boot)
+
+
+def add_filesystem(builder: Builder, share: Filesystem, boot: Mapping[int, int]) -> None:
+    """A shared folder; see :func:`add_filesystems`."""
+    kind = share.driver.type if share.driver is not None else None
+    folder = share.source.dir if isinstance(share.source, DirectorySource) else None
+    if kind is FilesystemDriverType.VIRTIOFS:
+        builder.options("-chardev", "socket", {"id": f"chr-vu-{share.alias}", "path": virtiofs_socket(builder, share)})
+        builder.device(
+            virtio("vhost-user-fs", share, None, share.driver)
+            | {
+                "id": share.alias,
+                "chardev": f"chr-vu-{share.alias}",
+                "queue-size": share.driver.queue or None if share.driver is not None else None,
+                "tag": share.target,
+                "bootindex": boot.get(id(share)),
+            }
+            | place(builder, share)
+        )
+    elif kind is FilesystemDriverType.MTP:
+        builder.device(
+            {
+                "driver": "usb-mtp",
+                "id": share.alias,
+                "rootdir": folder,
+                "desc": share.target,
+                "readonly": share.readonly,
+            }
+            | place(builder, share)
+        )
+    else:
+        _add_9p(builder, share, folder)
 
 
 def _add_9p(builder: Builder, share: Filesystem, folder: str | None) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.hostdev import Hostdev
     from virtcore.model.domain.interface import Interface
 
-__all__ = ["add_hostdevs", "rom"]
+__all__ = ["add_hostdev", "add_hostdevs", "rom"]
 
 
 def rom(device: Hostdev | Interface) -> dict[str, object]:
@@ -45,30 +45,35 @@ def add_hostdevs(builder: Builder, boot: Mapping[int, int]) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for device in devices.hostdevs:
-        place_ = boot.get(id(device))
-        if isinstance(device.address, UnassignedAddress):
-            continue
-        if isinstance(device, PCIHostdev):
-            builder.device(_pci(builder, device, place_))
-        elif isinstance(device, USBHostdev):
-            builder.device(_usb(device, place_) | place(builder, device))
-        elif isinstance(device, SCSIHostdev):
-            _add_scsi(builder, device, place_)
-        elif isinstance(device, VHostSCSIHostdev):
-            model = str(device.model) if device.model not in (None, "default") else None
-            builder.device(
-                virtio("vhost-scsi", device, model)
-                | {
-                    "wwpn": device.source.wwpn if device.source is not None else None,
-                    "vhostfd": str(builder.resources.vhost_scsi()),
-                    "id": device.alias,
-                }
-                | place(builder, device)
-            )
-        elif isinstance(device, MdevHostdev):
-            builder.device(_mdev(builder, device, place_) | place(builder, device))
-        else:
-            raise ConfigUnsupported("hostdev mode 'capabilities' is not supported in QEMU")
+        add_hostdev(builder, device, boot)
+
+
+def add_hostdev(builder: Builder, device: Hostdev, boot: Mapping[int, int]) -> None:
+    """A device of the host; see :func:`add_hostdevs`."""
+    place_ = boot.get(id(device))
+    if isinstance(device.address, UnassignedAddress):
+        return
+    if isinstance(device, PCIHostdev):
+        builder.device(_pci(builder, device, place_))
+    elif isinstance(device, USBHostdev):
+        builder.device(_usb(device, place_) | place(builder, device))
+    elif isinstance(device, SCSIHostdev):
+        _add_scsi(builder, device, place_)
+    elif isinstance(device, VHostSCSIHostdev):
+        model = str(device.model) if device.model not in (None, "default") else None
+        builder.device(
+            virtio("vhost-scsi", device, model)
+            | {
+                "wwpn": device.source.wwpn if device.source is not None else None,
+                "vhostfd": str(builder.resources.vhost_scsi()),
+                "id": device.alias,
+            }
+            | place(builder, device)
+        )
+    elif isinstance(device, MdevHostdev):
+        builder.device(_mdev(builder, device, place_) | place(builder, device))
+    else:
+        raise ConfigUnsupported("hostdev mode 'capabilities' is not supported in QEMU")
 
 
 def _pci(builder: Builder, device: PCIHostdev, boot: int | None) -> dict[str, object]:

@@ -22,6 +22,7 @@ __all__ = [
     "Module",
     "add_backend",
     "add_memory",
+    "add_module",
     "add_modules",
     "align_memory",
     "cell_backend",
@@ -315,18 +316,23 @@ def add_backend(builder: Builder, props: dict[str, object]) -> None:
 def add_modules(builder: Builder) -> None:
     """Modules of memory."""
     for module in _modules(builder.domain):
-        if module.alias is None or module.target is None:
-            raise InternalError("missing alias for memory device")
-        part = _Part(
-            id=f"mem{module.alias}",
-            name=module.alias,
-            size=module.target.size or 0,
-            cell=getattr(module.target, "node", None),
-            module=module,
-        )
-        _add_object(builder, part)
-        if not isinstance(module, SGXEPC):
-            builder.device(_module(builder, module, part))
+        add_module(builder, module)
+
+
+def add_module(builder: Builder, module: Module) -> None:
+    """A module of memory: the object it is made of, and the device."""
+    if module.alias is None or module.target is None:
+        raise InternalError("missing alias for memory device")
+    part = _Part(
+        id=f"mem{module.alias}",
+        name=module.alias,
+        size=module.target.size or 0,
+        cell=getattr(module.target, "node", None),
+        module=module,
+    )
+    _add_object(builder, part)
+    if not isinstance(module, SGXEPC):
+        builder.device(_module(builder, module, part))
 
 
 def _module(builder: Builder, module: DIMM | NVDIMM | VirtioMEM | VirtioPMEM, part: _Part) -> dict[str, object]:

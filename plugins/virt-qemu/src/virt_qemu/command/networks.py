@@ -29,7 +29,7 @@ from virtcore.model.domain.interface import (
 if TYPE_CHECKING:
     from virtcore.model.domain.interface import Interface
 
-__all__ = ["actual_type", "add_host_functions", "add_interfaces", "is_virtio_net"]
+__all__ = ["actual_type", "add_host_function", "add_host_functions", "add_interface", "add_interfaces", "is_virtio_net"]
 
 _VIRTIO_NETS = ("virtio", "virtio-transitional", "virtio-non-transitional")
 #: Types whose device of the host is a tap.
@@ -59,8 +59,16 @@ def add_interfaces(builder: Builder, boot: Mapping[int, int]) -> None:
     for interface in devices.interfaces:
         if actual_type(interface) is InterfaceType.HOSTDEV:
             continue  # comes with the devices of the host
-        _add_host_side(builder, interface, f"host{interface.alias}")
-        builder.device(_card(builder, interface, boot))
+        add_interface(builder, interface, boot)
+
+
+def add_interface(builder: Builder, interface: Interface, boot: Mapping[int, int]) -> None:
+    """A network interface: its side of the host, and the card.
+
+    :param boot: id of a device -> its place in the boot order.
+    """
+    _add_host_side(builder, interface, f"host{interface.alias}")
+    builder.device(_card(builder, interface, boot))
 
 
 def add_host_functions(builder: Builder, boot: Mapping[int, int]) -> None:
@@ -72,14 +80,15 @@ def add_host_functions(builder: Builder, boot: Mapping[int, int]) -> None:
     assert devices is not None
     for interface in devices.interfaces:
         if actual_type(interface) is InterfaceType.HOSTDEV:
-            builder.device(_host_function(builder, interface, boot))
+            add_host_function(builder, interface, boot)
 
 
-def _host_function(builder: Builder, interface: Interface, boot: Mapping[int, int]) -> dict[str, object]:
+def add_host_function(builder: Builder, interface: Interface, boot: Mapping[int, int]) -> None:
+    """A network interface that is a device of the host; see :func:`add_host_functions`."""
     source = interface.actual.source if interface.actual is not None else interface.source
     if not isinstance(source, HostdevInterfaceSource) or not isinstance(source.address, InterfacePCIAddress):
         raise unsupported("a network interface that is a USB device of the host")
-    return (
+    builder.device(
         {
             "driver": "vfio-pci",
             "host": spell(source.address),

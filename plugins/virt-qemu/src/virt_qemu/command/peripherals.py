@@ -18,7 +18,7 @@ from virtcore.model.domain.smartcard import HostCertificatesSmartcard, HostSmart
 from virtcore.model.domain.tpm import EmulatorTPM, ExternalTPM, PassthroughTPM, TPMModel
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.redirdev import RedirFilterUSB
+    from virtcore.model.domain.redirdev import Redirdev, RedirFilterUSB
     from virtcore.model.domain.shmem import Shmem
     from virtcore.model.domain.tpm import TPM
 
@@ -29,7 +29,9 @@ __all__ = [
     "add_iommu",
     "add_nvram",
     "add_pstore",
+    "add_redirdev",
     "add_redirdevs",
+    "add_shmem",
     "add_shmems",
     "add_smartcards",
     "add_tpms",
@@ -88,19 +90,26 @@ def add_redirdevs(builder: Builder, boot: Mapping[int, int]) -> None:
     """
     devices = builder.domain.devices
     assert devices is not None
-    rules = devices.redirfilter.usbdevs if devices.redirfilter is not None else []
     for device in devices.redirdevs:
-        chardev = add_chardev(builder, device, device.alias or "")
-        builder.device(
-            {
-                "driver": "usb-redir",
-                "chardev": chardev,
-                "id": device.alias,
-                "filter": "|".join(map(_rule, rules)) or None,
-                "bootindex": boot.get(id(device)),
-            }
-            | place(builder, device)
-        )
+        add_redirdev(builder, device, boot)
+
+
+def add_redirdev(builder: Builder, device: Redirdev, boot: Mapping[int, int]) -> None:
+    """A USB device of whoever looks at the guest; see :func:`add_redirdevs`."""
+    devices = builder.domain.devices
+    assert devices is not None
+    rules = devices.redirfilter.usbdevs if devices.redirfilter is not None else []
+    chardev = add_chardev(builder, device, device.alias or "")
+    builder.device(
+        {
+            "driver": "usb-redir",
+            "chardev": chardev,
+            "id": device.alias,
+            "filter": "|".join(map(_rule, rules)) or None,
+            "bootindex": boot.get(id(device)),
+        }
+        | place(builder, device)
+    )
 
 
 def add_tpms(builder: Builder) -> None:
@@ -171,25 +180,30 @@ def add_shmems(builder: Builder) -> None:
     devices = builder.domain.devices
     assert devices is not None
     for shmem in devices.shmems:
-        if shmem.model is ShmemModel.IVSHMEM_PLAIN:
-            name = f"shmmem-{shmem.alias}"
-            builder.object(
-                {
-                    "qom-type": "memory-backend-file",
-                    "id": name,
-                    "mem-path": f"/dev/shm/{shmem.name}",
-                    "size": (shmem.size or 4) * _MIB,
-                    "share": True,
-                }
-            )
-            builder.device(
-                {"driver": "ivshmem-plain", "id": shmem.alias, "memdev": name, "master": _master(shmem)}
-                | place(builder, shmem)
-            )
-        elif shmem.model is ShmemModel.IVSHMEM_DOORBELL:
-            _add_doorbell(builder, shmem)
-        else:
-            raise ConfigUnsupported("ivshmem device is not supported with this QEMU binary")
+        add_shmem(builder, shmem)
+
+
+def add_shmem(builder: Builder, shmem: Shmem) -> None:
+    """Memory shared with other guests, or by a server."""
+    if shmem.model is ShmemModel.IVSHMEM_PLAIN:
+        name = f"shmmem-{shmem.alias}"
+        builder.object(
+            {
+                "qom-type": "memory-backend-file",
+                "id": name,
+                "mem-path": f"/dev/shm/{shmem.name}",
+                "size": (shmem.size or 4) * _MIB,
+                "share": True,
+            }
+        )
+        builder.device(
+            {"driver": "ivshmem-plain", "id": shmem.alias, "memdev": name, "master": _master(shmem)}
+            | place(builder, shmem)
+        )
+    elif shmem.model is ShmemModel.IVSHMEM_DOORBELL:
+        _add_doorbell(builder, shmem)
+    else:
+        raise ConfigUnsupported("ivshmem device is not supported with this QEMU binary")
 
 
 def _master(shmem: Shmem) -> str | None:
