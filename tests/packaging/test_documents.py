@@ -219,6 +219,15 @@ def test_every_setting_of_the_daemon_is_documented() -> None:
     assert Settings.parse(example(), "example") == Settings(), "it says everything and changes nothing"
 
 
+def test_every_setting_of_qemu_is_documented() -> None:
+    from virt_qemu.settings import QemuSettings, example, parse, rows
+
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for name, default, meaning in rows():
+        assert f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" in text
+    assert parse(example(), "example", privileged=True) == QemuSettings(), "it says everything and changes nothing"
+
+
 def test_every_benchmark_is_listed() -> None:
     benchmarks = {path.stem.removeprefix("bench_") for path in (ROOT / "bench").glob("bench_*.py")}
     text = (ROOT / "bench" / "README.md").read_text(encoding="utf-8")

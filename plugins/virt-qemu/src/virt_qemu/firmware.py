@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.descriptors import descriptor_files, descriptor_folders
+from virt_qemu.settings.table import FIRMWARE_PAIRS
 from virtcore.errors import OperationFailed
 from virtcore.model.arch import Arch
 from virtcore.model.domain.features import SMM, Features
@@ -35,13 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Descriptor", "FirmwareCatalog", "SupportedFirmware"]
 
-#: libvirt's pairs of an image and the template of its variables, for hosts without descriptors.
-LEGACY_PAIRS = {
-    "/usr/share/OVMF/OVMF_CODE.fd": "/usr/share/OVMF/OVMF_VARS.fd",
-    "/usr/share/OVMF/OVMF_CODE.secboot.fd": "/usr/share/OVMF/OVMF_VARS.fd",
-    "/usr/share/AAVMF/AAVMF_CODE.fd": "/usr/share/AAVMF/AAVMF_VARS.fd",
-    "/usr/share/AAVMF/AAVMF32_CODE.fd": "/usr/share/AAVMF/AAVMF32_VARS.fd",
-}
 _FORMATS = (StorageFormat.RAW, StorageFormat.QCOW2)
 _LOCAL = (None, StorageType.FILE, StorageType.BLOCK, StorageType.DIR)
 _INTERFACES = {Firmware.BIOS: "bios", Firmware.EFI: "uefi"}
@@ -219,20 +213,29 @@ class FirmwareCatalog:
 
     :param folders: folders of descriptors, those that mask others last.
     :param nvram: folder of the guests' variables.
+    :param pairs: images known by their path, each with the template of its variables (``nvram`` of ``qemu.conf``).
     """
 
-    def __init__(self, folders: Sequence[Path], nvram: str) -> None:
+    def __init__(self, folders: Sequence[Path], nvram: str, pairs: Sequence[str] = FIRMWARE_PAIRS) -> None:
         self._folders = list(folders)
         self._nvram = nvram
+        self._pairs = dict(pair.split(":", 1) for pair in pairs)
         self._read: tuple[list[int], list[Descriptor]] | None = None
 
     @classmethod
-    def of_host(cls, nvram: str, *, root: Path = Path("/"), config: Path | None = None) -> FirmwareCatalog:
+    def of_host(
+        cls,
+        nvram: str,
+        *,
+        root: Path = Path("/"),
+        config: Path | None = None,
+        pairs: Sequence[str] = FIRMWARE_PAIRS,
+    ) -> FirmwareCatalog:
         """The images below a root folder.
 
         :param config: the user's configuration folder, where descriptors for a session are.
         """
-        return cls(descriptor_folders("firmware", root=root, config=config), nvram)
+        return cls(descriptor_folders("firmware", root=root, config=config), nvram, pairs)
 
     def descriptors(self) -> list[Descriptor]:
         """Every usable descriptor, in the order they are tried. Read again when a folder has changed."""
@@ -278,9 +281,26 @@ class FirmwareCatalog:
             raise OperationFailed(
                 f"Unable to find '{os_.firmware}' firmware that is compatible with the current configuration"
             )
-        elif loader is not None and not _apply_legacy(os_, loader) and loader.format is None:
+        elif loader is not None and not self._apply_pair(os_, loader) and loader.format is None:
             loader.format = StorageFormat.RAW  # an image of the user's own
         self._add_variables(domain, abi_update=abi_update)
+
+    def _apply_pair(self, os_: OS, loader: Loader) -> bool:
+        """Complete an image that is known by its path alone."""
+        if (
+            loader.type is not LoaderType.PFLASH
+            or loader.readonly is False
+            or loader.stateless is True
+            or loader.format not in (None, StorageFormat.RAW)
+            or loader.path not in self._pairs
+        ):
+            return False
+        loader.readonly, loader.format = True, StorageFormat.RAW
+        nvram = os_.nvram = os_.nvram if os_.nvram is not None else NVRAMStore()
+        if nvram.template is None:
+            nvram.template, nvram.template_format = self._pairs[loader.path], StorageFormat.RAW
+        nvram.template_format = nvram.template_format or StorageFormat.RAW
+        return True
 
     def _add_variables(self, domain: Domain, *, abi_update: bool) -> None:
         """Say where the firmware keeps its variables."""
@@ -369,21 +389,3 @@ def _features(os_: OS, chosen: Descriptor) -> Iterator[FirmwareFeature]:
         yield FirmwareFeature(name=name, enabled=name in chosen.features)
     name = FirmwareFeatureName.SECURE_BOOT
     yield FirmwareFeature(name=name, enabled=name in chosen.features)
-
-
-def _apply_legacy(os_: OS, loader: Loader) -> bool:
-    """Complete an image that is known by its path alone."""
-    if (
-        loader.type is not LoaderType.PFLASH
-        or loader.readonly is False
-        or loader.stateless is True
-        or loader.format not in (None, StorageFormat.RAW)
-        or loader.path not in LEGACY_PAIRS
-    ):
-        return False
-    loader.readonly, loader.format = True, StorageFormat.RAW
-    nvram = os_.nvram = os_.nvram if os_.nvram is not None else NVRAMStore()
-    if nvram.template is None:
-        nvram.template, nvram.template_format = LEGACY_PAIRS[loader.path], StorageFormat.RAW
-    nvram.template_format = nvram.template_format or StorageFormat.RAW
-    return True

@@ -26,6 +26,7 @@ from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.resources import HostResources, connect_socket
+from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
@@ -59,6 +60,7 @@ from virtcore.runtime.launcher import attach, launcher
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
@@ -106,6 +108,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
     def __init__(self, folders: StateFolders, privileged: bool = False) -> None:
         super().__init__(folders)
         self.privileged = privileged
+        self.settings = QemuSettings()
         self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
         self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
@@ -118,7 +121,14 @@ class QemuState(TuningState, GuestEvents, MomentState):
         from virt_qemu.firmware import FirmwareCatalog
 
         config = None if self.privileged else user_configuration()
-        return FirmwareCatalog.of_host(str(self.folders.lib / "nvram"), config=config)
+        return FirmwareCatalog.of_host(str(self.folders.lib / "nvram"), config=config, pairs=self.settings.nvram)
+
+    @cached_property
+    def host_settings(self) -> HostSettings:
+        """How the host is arranged for guests."""
+        from virt_qemu.settings.host import host_settings
+
+        return host_settings(self.settings, self.folders, self.privileged)
 
     # -- documents
 
@@ -130,6 +140,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
         return QemuRules(
             find_emulator,
             self._known_capabilities,
+            firmware=self.firmware,
             sockets=str(self.folders.run),
             audio=HostAudio.of_environment(os.environ),
         )
@@ -158,6 +169,11 @@ class QemuState(TuningState, GuestEvents, MomentState):
     # -- life of the state
 
     async def open(self) -> None:
+        path = self.folders.config.with_name("qemu.conf")
+        if path.exists():
+            from virt_qemu.settings import load
+
+            self.settings = load(path, privileged=self.privileged)
         launcher().open()  # ready when the first guest is started
         await super().open()
         self._spawn(self._autostart_domains())
@@ -214,7 +230,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
-                command = processes.command_for(guest, domain, resources, self.privileged)
+                command = processes.command_for(guest, domain, resources, self.privileged, self.host_settings)
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 await processes.launch(guest, command)

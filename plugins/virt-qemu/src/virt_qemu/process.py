@@ -18,6 +18,7 @@ from virtcore.errors import InternalError, ResourceBusy, SystemError
 from virtcore.runtime.launcher import Command, Process, attach, launcher
 
 if TYPE_CHECKING:
+    from virt_qemu.command.line import HostSettings
     from virt_qemu.guest import Guest
     from virtcore.model.domain import Domain
 
@@ -29,9 +30,12 @@ _KILLED = 30.0
 """Seconds a killed QEMU has to be gone."""
 
 
-def command_for(guest: Guest, domain: Domain, resources: HostResources, privileged: bool) -> Command:
+def command_for(
+    guest: Guest, domain: Domain, resources: HostResources, privileged: bool, host: HostSettings
+) -> Command:
     """The command that starts a guest; opens what it needs of the host.
 
+    :param host: how the host is arranged for guests.
     :raises VirtError: the guest has something that cannot be given to it.
     """
     assert guest.capabilities is not None
@@ -43,6 +47,7 @@ def command_for(guest: Guest, domain: Domain, resources: HostResources, privileg
         monitor=resources.listen(str(guest.folder / "monitor.sock")),
         privileged=privileged,
         key=guest.master_key(),
+        host=host,
     )
     argv = build(builder, os.environ)
     guest.node_index = builder.node_index
