@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from guest_image import guest_xml
 from waiting import eventually
 
 import virtcore
-from virtcore.enums import DomainEventType, DomainShutoffReason, DomainState
+from virtcore.enums import DomainEventType, DomainRunningReason, DomainShutoffReason, DomainState
 from virtcore.errors import ResourceBusy
 from virtcore.operations.events import DomainLifecycleEvent
 
@@ -187,3 +190,78 @@ def test_a_stopped_guest_does_not_keep_others_from_being_found(root, boot, tmp_p
         domain.destroy()
         assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)
     assert guests_of() == []
+
+
+def _status_of(root: Path) -> Path:
+    [status] = (root / "run" / "qemu" / "status").glob("*.xml")
+    return status
+
+
+def test_the_status_is_libvirts_and_read_back(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("told", *boot, devices="<serial type='pty'/>"))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    [pid] = guests_of()
+    text = _status_of(root).read_text().partition("\n")[2]
+    assert text.startswith(f"<domstatus state='running' reason='booted' pid='{pid}'>\n  <monitor path='{root}/run/")
+    for part in ("<vcpu id='0' pid='", "<flag name='", "<job type='none' async='none'/>", "<device alias='balloon0'/>"):
+        assert part in text
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = connection.lookup_domain(name="told")
+        domain.suspend()
+        eventually(lambda: "state='paused' reason='user'" in _status_of(root).read_text())
+        again = _status_of(root).read_text().partition("\n")[2]
+        # As libvirt does not, the reader takes no notice of what a controller that there is not has.
+        text = text.replace(">\n        <alias name='usb'/>\n      </controller>", "/>")
+        assert again == text.replace("state='running' reason='booted'", "state='paused' reason='user'")
+        domain.destroy()
+
+
+def test_a_status_that_somebody_edited_is_used(root, boot, tmp_path, guests_of):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("edited", *boot))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    status = _status_of(root)
+    status.write_text(status.read_text().replace("reason='booted'", "reason='unpaused'"))
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = connection.lookup_domain(name="edited")
+        assert domain.state() == (DomainState.RUNNING, DomainRunningReason.UNPAUSED)
+        domain.suspend()
+        domain.destroy()
+    assert guests_of() == []
+
+
+def test_a_status_of_an_older_version_is_read(root, boot, tmp_path, guests_of):
+    """Which was the bare domain, below the same index entry."""
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("older", *boot))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    status = _status_of(root)
+    head, _, body = status.read_text().partition("\n")
+    domain = textwrap.dedent("  <domain" + body.partition("  <domain")[2].partition("</domstatus>")[0])
+    index = json.loads(head.removeprefix("<!-- virtcore ").removesuffix(" -->"))
+    index["crc"] = zlib.crc32(domain.encode())
+    status.write_text(f"<!-- virtcore {json.dumps(index)} -->\n{domain}")
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        found = connection.lookup_domain(name="older")
+        assert found.state().state == DomainState.RUNNING
+        found.suspend()
+        eventually(lambda: "<domstatus state='paused'" in status.read_text())
+        found.destroy()
+    assert guests_of() == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("state='running'", "state='flying'"), ("reason='booted'", "reason='bored'"), ("</domstatus>", "")],
+)
+def test_a_status_that_says_what_cannot_be_is_left_alone(root, boot, tmp_path, guests_of, old, new):
+    xml = tmp_path / "guest.xml"
+    xml.write_text(guest_xml("spoilt", *boot))
+    run_starter(root, xml, "os.kill(os.getpid(), 9)")
+    status = _status_of(root)
+    status.write_text(status.read_text().replace(old, new))
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        assert not connection.lookup_domain(name="spoilt").is_active()
+    assert len(guests_of()) == 1
+    assert status.exists()

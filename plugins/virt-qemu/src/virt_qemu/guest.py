@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.log import GuestLog
     from virt_qemu.monitor import Monitor
+    from virt_qemu.status import DomainStatus
     from virtcore.enums.domain import DomainShutoffReason
     from virtcore.model.domain import Domain
     from virtcore.operations.stream import ByteStream
@@ -35,6 +36,8 @@ class Guest:
     """A running guest.
 
     :ivar folder: its folder (see :func:`state_folder`).
+    :ivar status: what its status file tells beside what is kept elsewhere: jobs, jobs of the block layer, counters, ...
+        Whoever changes something there tells the state (``state_changed``, or ``save`` to know that it is on disk).
     :ivar process: its QEMU, once started.
     :ivar monitor: the channel to it; None while it is not connected.
     :ivar watch: the task that waits for its end.
@@ -51,6 +54,7 @@ class Guest:
 
     folder: Path
     log: GuestLog
+    status: DomainStatus
     capabilities: EmulatorCapabilities | None = None
     process: Process | None = None
     monitor: Monitor | None = None

@@ -7,10 +7,9 @@ import dataclasses
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
 from virt_qemu.capabilities.cache import CapabilitiesCache
@@ -19,25 +18,23 @@ from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
-from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest, guest_of, state_folder
+from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
-from virt_qemu.resources import HostResources, connect_socket
+from virt_qemu.recovery import GuestRecovery, boot_id, threads_of
+from virt_qemu.resources import HostResources
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
-from virtcore.driver.toolkit import DomainObject, IndexEntry, StateFolders
+from virtcore.driver.toolkit import DomainObject, StateFolders
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
-    DomainCrashedReason,
     DomainCreateFlags,
     DomainPausedReason,
-    DomainPMSuspendedReason,
-    DomainRunningReason,
     DomainShutoffReason,
     DomainState,
     DomainXMLFlags,
@@ -45,7 +42,7 @@ from virtcore.enums.domain import (
 from virtcore.enums.domain_events import (
     DomainEventStoppedDetailType,
 )
-from virtcore.errors import InternalError, OperationFailed, VirtError, XMLError
+from virtcore.errors import InternalError, OperationFailed, VirtError
 from virtcore.model.domain.chardev import (
     Channel,
     Console,
@@ -56,7 +53,7 @@ from virtcore.model.domain.chardev import (
     Serial,
     UnixChardev,
 )
-from virtcore.runtime.launcher import attach, launcher
+from virtcore.runtime.launcher import launcher
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -84,12 +81,7 @@ _DETAILS = {
 }
 
 
-def _boot_id() -> str:
-    """Names the host's current uptime: process numbers mean nothing beyond it."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-class QemuState(TuningState, GuestEvents, MomentState):
+class QemuState(TuningState, GuestRecovery, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -97,11 +89,6 @@ class QemuState(TuningState, GuestEvents, MomentState):
     """
 
     driver_name = "QEMU"
-
-    #: Seconds a starting QEMU has until its monitor answers, and for each further question of the start.
-    start_limit: ClassVar[float] = 30.0
-    #: Seconds that opening waits for the monitors of running guests; the rest are connected later.
-    reattach_wait: ClassVar[float] = 2.0
 
     folders: StateFolders
 
@@ -176,7 +163,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
             self.settings = load(path, privileged=self.privileged)
         launcher().open()  # ready when the first guest is started
         await super().open()
-        self._spawn(self._autostart_domains())
+        self.spawn(self._autostart_domains())
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -188,15 +175,16 @@ class QemuState(TuningState, GuestEvents, MomentState):
                 await self._release(guest)
         await super().close()
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _autostart_domains(self) -> None:
         """Start what is marked so, once per uptime of the host."""
         marker = self.folders.run / "autostarted"
-        boot = _boot_id()
+        boot = boot_id()
         try:
             if marker.read_text() == boot:
                 return
@@ -221,10 +209,12 @@ class QemuState(TuningState, GuestEvents, MomentState):
         assert domain is not None
         assert domain.devices is not None
         assert domain.devices.emulator is not None
-        guest = Guest(folder=state_folder(self.folders.run, obj.id, obj.name), log=GuestLog(self.folders.log, obj.name))
+        folder = state_folder(self.folders.run, obj.id, obj.name)
+        guest = Guest(folder=folder, log=GuestLog(self.folders.log, obj.name), status=new_status(domain, folder, None))
         obj.private = guest
         try:
             guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
+            guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
             prepare_domain(domain, guest.folder, guest.capabilities)
             await self._tell_hooks(obj, "prepare", "begin")
@@ -235,7 +225,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
                 await self.save(obj, guest)
                 await processes.launch(guest, command)
             await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
-            monitor = self._monitor(obj, guest)
+            monitor = self.monitor_of(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
             await self._set_up(obj, guest, domain)
             if not flags & DomainCreateFlags.START_PAUSED:
@@ -248,7 +238,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
             await self._roll_back(obj, guest)
             raise
         assert guest.process is not None
-        guest.watch = asyncio.create_task(self._watch(obj, guest))
+        guest.watch = asyncio.create_task(self.watch(obj, guest))
         await self._tell_hooks(obj, "started", "begin", quietly=True)
 
     async def _tell_hooks(self, obj: DomainObject, operation: str, step: str, *, quietly: bool = False) -> None:
@@ -288,13 +278,16 @@ class QemuState(TuningState, GuestEvents, MomentState):
         """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
         monitor = guest.channel()
         limit = self.start_limit
-        chardevs, cpus = await _all(
-            monitor.execute("query-chardev", limit=limit), monitor.execute("query-cpus-fast", limit=limit)
+        chardevs, cpus, devices = await _all(
+            monitor.execute("query-chardev", limit=limit),
+            monitor.execute("query-cpus-fast", limit=limit),
+            monitor.execute("qom-list", {"path": "/machine/peripheral"}, limit=limit),
         )
+        take_devices(guest.status, devices)
         assert guest.capabilities is not None
         await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
-        guest.threads = _threads(cpus)
+        guest.threads = threads_of(cpus)
         commands = []
         if domain.on_reboot == "destroy":
             commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
@@ -311,7 +304,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
         guest.balloon = current
         obj.touch()
 
-    def _monitor(self, obj: DomainObject, guest: Guest) -> Monitor:
+    def monitor_of(self, obj: DomainObject, guest: Guest) -> Monitor:
         return Monitor(obj.name, on_event=lambda event: self._on_event(obj, guest, event))
 
     # -- consoles
@@ -353,133 +346,6 @@ class QemuState(TuningState, GuestEvents, MomentState):
         guest.consoles[alias] = stream
         return stream
 
-    # -- status
-
-    async def save(self, obj: DomainObject, guest: Guest) -> None:
-        """Write down what is needed to find the guest again."""
-        from virtcore.model.domain.document import format_domain
-        from virtcore.xml import Mode
-
-        assert obj.live is not None
-        process = guest.process
-        facts: dict[str, int | str | bool | None] = {
-            **self.facts_of(obj.live),
-            "id": obj.id,
-            "boot": _boot_id(),
-            "state": int(obj.state),
-            "reason": int(obj.reason),
-            "folder": guest.folder.name,
-            # Without a process the start was not finished: there is nothing to be kept.
-            "pid": process.pid if process is not None and guest.monitor is not None else None,
-            "start_time": process.start_time if process is not None else None,
-        }
-        await self.save_status(obj, format_domain(obj.live, Mode.SECURE | Mode.STATUS), facts)
-
-    def describe_status(self, text: str) -> IndexEntry:
-        raise XMLError("a status file that somebody has edited")
-
-    def state_changed(self, obj: DomainObject, guest: Guest) -> None:
-        """Write the status again; a crash before it is written is made good by asking QEMU."""
-        if obj.active and guest.ending is None:
-            self._spawn(self._save_quietly(obj, guest))
-
-    async def _save_quietly(self, obj: DomainObject, guest: Guest) -> None:
-        try:
-            if obj.active and guest.ending is None:
-                await self.save(obj, guest)
-        except VirtError as error:
-            log.error("cannot write the status of domain '%s': %s", obj.name, error)
-
-    # -- finding guests again
-
-    async def reattach(self) -> None:
-        assert self.status is not None
-        boot = _boot_id()
-        waiting: list[asyncio.Task[None]] = []
-        entries = await self.status.open()
-        known = {entry.facts.get("folder") for entry in entries}
-        for left in self.folders.run.glob("domain-*"):
-            if left.name not in known:
-                # Made for a start that did not get as far as its status, or left by an end that got past it.
-                if await processes.claim_left_over(left, kill=False):
-                    processes.remove_folder(left)
-                else:
-                    log.error("a guest runs in %s, but its status is missing or damaged: it is left alone", left)
-        for entry in entries:
-            facts = entry.facts
-            folder = self.folders.run / str(facts.get("folder") or "")
-            pid, started = facts.get("pid"), facts.get("start_time")
-            process = None
-            if facts.get("boot") == boot and isinstance(pid, int) and isinstance(started, int):
-                process = attach(pid, started)
-            obj = self.domains.claim(entry.name, entry.uuid)
-            guest = Guest(folder=folder, log=GuestLog(self.folders.log, entry.name), process=process)
-            number = facts.get("id")
-            if process is None:
-                if facts.get("boot") == boot and facts.get("folder"):
-                    await processes.claim_left_over(folder)
-                    processes.remove_folder(folder)
-                await self.status.remove(entry.uuid)
-                obj.published = obj.published or obj.persistent
-                if pid is not None:
-                    # It ended while nobody looked; QEMU stays when its guest powers off, so it crashed.
-                    self.set_state(obj, DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
-                if not obj.persistent:
-                    self.domains.remove(obj)
-                continue
-            text = self.status.read(entry.uuid)
-            self.activate(obj, self._lazy_live(text), int(number or 0), facts)
-            self.set_state(obj, DomainState(int(facts.get("state") or 0)), int(facts.get("reason") or 0))
-            self.domains.publish(obj)
-            obj.private = guest
-            guest.watch = asyncio.create_task(self._watch(obj, guest))
-            task = asyncio.create_task(self._connect_again(obj, guest))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            waiting.append(task)
-        if waiting:
-            await asyncio.wait(waiting, timeout=self.reattach_wait)
-
-    def _lazy_live(self, text: str) -> Callable[[], Domain]:
-        from virtcore.model.domain.rules.context import ParseFlag
-
-        flags = ParseFlag.STATUS | ParseFlag.ACTUAL_NET | ParseFlag.PCI_ORIG_STATES | ParseFlag.SKIP_VALIDATE
-        return lambda: self.load(text, flags)
-
-    async def _connect_again(self, obj: DomainObject, guest: Guest) -> None:
-        """Reach the monitor of a guest that was found; goes on until it answers or has ended."""
-        monitor = self._monitor(obj, guest)
-        while guest.ending is None and guest.process is not None and guest.process.running:
-            try:
-                await monitor.connect(connect_socket(str(guest.folder / "monitor.sock")), self.start_limit)
-                status = await monitor.execute("query-status", limit=self.start_limit)
-                cpus = await monitor.execute("query-cpus-fast", limit=self.start_limit)
-            except (VirtError, OSError) as error:
-                log.warning("monitor of domain '%s' does not answer: %s", obj.name, error)
-                await monitor.close()
-                monitor = self._monitor(obj, guest)
-                await asyncio.sleep(1.0)
-                continue
-            guest.monitor = monitor
-            guest.threads = _threads(cpus)
-            self._take_status(obj, guest, status)
-            return
-
-    def _take_status(self, obj: DomainObject, guest: Guest, status: object) -> None:
-        """Follow what happened while nobody listened."""
-        state = status.get("status") if isinstance(status, dict) else None
-        if state == "running":
-            if obj.state != DomainState.RUNNING:
-                self.running(obj, DomainRunningReason.UNKNOWN)
-        elif state == "shutdown":
-            self._on_shutdown(obj, guest, {})
-        elif state in ("guest-panicked",):
-            self.set_state(obj, DomainState.CRASHED, DomainCrashedReason.PANICKED)
-        elif state == "suspended":
-            self.set_state(obj, DomainState.PMSUSPENDED, DomainPMSuspendedReason.UNKNOWN)
-        elif obj.state == DomainState.RUNNING:
-            self.set_state(obj, DomainState.PAUSED, DomainPausedReason.UNKNOWN)
-
     # -- ending
 
     async def stop_domain(self, obj: DomainObject, graceful: bool) -> None:
@@ -518,7 +384,7 @@ class QemuState(TuningState, GuestEvents, MomentState):
         if guest.process is not None:
             guest.process.close()
 
-    async def _watch(self, obj: DomainObject, guest: Guest) -> None:
+    async def watch(self, obj: DomainObject, guest: Guest) -> None:
         """Wait for the end of a guest's QEMU and record it, unless whoever ends it does."""
         assert guest.process is not None
         await guest.process.wait()
@@ -558,11 +424,6 @@ def _corrected(capabilities: EmulatorCapabilities, domain: Domain) -> EmulatorCa
         if flag not in FLAGS:
             raise InternalError(f"invalid qemu namespace capability '{flag}'")
     return dataclasses.replace(capabilities, flags=(capabilities.flags | added) - removed)
-
-
-def _threads(cpus: object) -> dict[int, int]:
-    rows = [row for row in cpus if isinstance(row, dict)] if isinstance(cpus, list) else []
-    return {row["cpu-index"]: row["thread-id"] for row in rows if "thread-id" in row}
 
 
 def _take_terminals(domain: Domain, chardevs: object) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from virt_qemu.guest import Guest
     from virtcore.model.domain import Domain
 
-__all__ = ["claim_left_over", "command_for", "connect", "end", "launch", "remove_folder"]
+__all__ = ["claim_left_over", "command_for", "connect", "end", "launch", "noted_start", "remove_folder"]
 
 _GRACE = 10.0
 """Seconds QEMU has to end when asked, before it is killed."""
@@ -182,6 +182,15 @@ async def claim_left_over(folder: Path, *, kill: bool = True) -> bool:
         await process.wait()
         process.close()
     return True
+
+
+def noted_start(folder: Path, pid: int | None) -> int | None:
+    """When the QEMU of a guest's folder was started, as its starter noted; None unless its number is ``pid``."""
+    try:
+        content = (folder / "pid").read_text().split()
+    except OSError:
+        return None
+    return int(content[1]) if len(content) == 2 and content[0] == str(pid) and content[1].isdecimal() else None
 
 
 def remove_folder(folder: Path) -> None:

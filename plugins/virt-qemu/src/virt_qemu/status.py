@@ -31,7 +31,7 @@ from virtcore.xml import (
 )
 
 if TYPE_CHECKING:
-    from virt_qemu.rules import QemuRules
+    from virtcore.model.domain.rules import DomainRules
     from virtcore.model.domain.rules.context import DomainContext, ParseFlag
 
 __all__ = ["DomainStatus", "GuestJob", "StatusFolders", "format_status", "load_status", "status_flags"]
@@ -182,7 +182,9 @@ def status_flags() -> ParseFlag:
     )
 
 
-def load_status(source: str | bytes, rules: QemuRules, context: DomainContext, folders: StatusFolders) -> DomainStatus:
+def load_status(
+    source: str | bytes, rules: DomainRules, context: DomainContext, folders: StatusFolders
+) -> DomainStatus:
     """Read a status file: the domain is completed, and what older files lack is filled in.
 
     :param context: with :func:`status_flags`.
