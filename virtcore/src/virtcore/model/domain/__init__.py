@@ -111,6 +111,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "SEVSNP",
     ),
     "memory": (
+        "MEMORY_UNLIMITED",
         "Allocation",
         "AllocationMode",
         "HugePage",

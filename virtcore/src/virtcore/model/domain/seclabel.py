@@ -17,17 +17,24 @@ class SecurityLabelType(StrEnum):
     STATIC = "static"
 
 
+def _labelled(label: SecurityLabel) -> bool:
+    """Where there is no labelling nothing more is said."""
+    return label.type is not SecurityLabelType.NONE
+
+
 @element("seclabel", doc="Label under which the guest runs, for one security model.")
 class SecurityLabel:
     type: SecurityLabelType | None = attribute(doc="Who chooses the label; dynamic by default.")
     model: str | None = attribute(doc="Security model, as ``selinux`` or ``dac``.")
     relabel: bool | None = attribute(
         codec=YES_NO,
-        shown=lambda self: self.type is not SecurityLabelType.NONE,
+        shown=_labelled,
         doc="Whether the guest's files are labelled for it.",
     )
-    label: str | None = leaf(doc="The label.")
-    imagelabel: str | None = leaf(shown=lambda self: self.relabel, doc="Label of the guest's files.")
+    label: str | None = leaf(shown=_labelled, doc="The label.")
+    imagelabel: str | None = leaf(
+        shown=lambda self: self.relabel and _labelled(self), doc="Label of the guest's files."
+    )
     baselabel: str | None = leaf(
         shown=lambda self: self.type is SecurityLabelType.DYNAMIC, doc="What a dynamic label is derived from."
     )
