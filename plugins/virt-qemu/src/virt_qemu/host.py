@@ -81,7 +81,7 @@ _DETAILS = {
 }
 
 
-class QemuState(TuningState, GuestRecovery, MomentState):
+class QemuState(GuestRecovery, TuningState, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
