@@ -19,6 +19,8 @@ SHARED = Path(os.environ.get("VIRTCORE_SHARED") or ROOT.parent / "shared").resol
 CONFORMANCE = SHARED / "conformance" / "run.py"
 MINIMUM = ROOT / "tests" / "conformance" / "minimum.txt"
 BIN = ROOT / ".venv" / "bin"
+#: The extensions of the documentation are checked against Sphinx.
+TYPES = ("--group", "docs")
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "none"
@@ -81,7 +83,7 @@ def check_conformance(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """Everything a change must pass: lint, types, tests, conformance; all of them run, whichever fails."""
-    workspace(session)
+    workspace(session, *TYPES)
     failed = []
     for check in (check_lint, check_types, check_tests, check_conformance):
         try:
@@ -109,7 +111,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy: strict for what is shipped, relaxed for tests, documentation and benchmarks."""
-    workspace(session)
+    workspace(session, *TYPES)
     check_types(session)
 
 
