@@ -10,7 +10,8 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.errors import InternalError, OperationFailed, OperationTimeout
@@ -18,7 +19,7 @@ from virtcore.errors import InternalError, OperationFailed, OperationTimeout
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient
 
-__all__ = ["CommandError", "Event", "JSON", "Monitor", "MonitorClosed", "MonitorTimeout"]
+__all__ = ["CommandError", "Event", "EventQueue", "JSON", "Monitor", "MonitorClosed", "MonitorTimeout"]
 
 JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
@@ -58,6 +59,34 @@ class MonitorTimeout(OperationTimeout):
     """QEMU did not answer within a command's limit."""
 
 
+class EventQueue:
+    """Events that somebody waits for (:meth:`Monitor.events`)."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    def put(self, event: Event | None) -> None:
+        """An event has come; None: none will come any more."""
+        if event is None or event.name in self._names:
+            self._events.put_nowait(event)
+
+    async def next(self, limit: float | None = None) -> Event | None:
+        """The next one; None when none came within ``limit`` seconds.
+
+        :raises MonitorClosed: the channel has ended.
+        """
+        try:
+            async with asyncio.timeout(limit):
+                event = await self._events.get()
+        except TimeoutError:
+            return None
+        if event is None:
+            self._events.put_nowait(None)
+            raise MonitorClosed("domain is not running")
+        return event
+
+
 class Monitor:
     """The control channel to one QEMU.
 
@@ -80,6 +109,7 @@ class Monitor:
         self._closing = asyncio.Event()
         self._waiting: dict[int, float] = {}
         self._sequence = 0
+        self._queues: list[EventQueue] = []
 
     async def connect(self, address: str | socket.socket, limit: float = COMMAND_LIMIT) -> None:
         """Connect to a socket's path, or take over a connected socket, and negotiate.
@@ -130,18 +160,34 @@ class Monitor:
             pass  # the reason why it ended; whoever waited for an answer was told
         for message in listener.clear():  # what came before the end counts
             self._deliver(message)
+        for queue in self._queues:
+            queue.put(None)
         if self._on_close is not None:
             self._on_close()
 
     def _deliver(self, message: Mapping[str, object]) -> None:
-        if self._on_event is None:
-            return
         stamp = message.get("timestamp")
         when = time.time()
         if isinstance(stamp, Mapping):
             when = stamp["seconds"] + stamp["microseconds"] / 1e6
         data = message.get("data")
-        self._on_event(Event(str(message["event"]), data if isinstance(data, dict) else {}, when))
+        event = Event(str(message["event"]), data if isinstance(data, dict) else {}, when)
+        for queue in self._queues:
+            queue.put(event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    @contextmanager
+    def events(self, *names: str) -> Iterator[EventQueue]:
+        """Collect events of these names from now on, for whoever waits for what a command brings about."""
+        queue = EventQueue(frozenset(names))
+        if not self.connected:
+            queue.put(None)
+        self._queues.append(queue)
+        try:
+            yield queue
+        finally:
+            self._queues.remove(queue)
 
     @property
     def connected(self) -> bool:
@@ -181,6 +227,19 @@ class Monitor:
             raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
         finally:
             del self._waiting[number]
+
+    async def give(self, name: str, descriptor: int, *, limit: float = COMMAND_LIMIT) -> None:
+        """Hand QEMU a copy of a descriptor, by which ``fd:NAME`` then stands (``getfd``). As :meth:`execute`."""
+        from qemu.qmp import QMPError
+
+        client = self._client
+        if client is None:
+            raise MonitorClosed("domain is not running")
+        try:
+            client.send_fd_scm(descriptor)
+        except (QMPError, OSError) as error:
+            raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
+        await self.execute("getfd", {"fdname": name}, limit=limit)
 
     async def close(self) -> None:
         """Close the channel, whose end is then told like any other. QEMU goes on."""
