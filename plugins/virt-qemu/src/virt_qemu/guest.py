@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virtcore.driver.toolkit import DomainObject, file_name
+from virtcore.enums.domain import DomainPausedReason, DomainRunningReason
 from virtcore.errors import OperationFailed
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from virtcore.operations.stream import ByteStream
     from virtcore.runtime.launcher import Process
 
-__all__ = ["Guest", "guest_of", "state_folder"]
+__all__ = ["Boot", "Guest", "guest_of", "state_folder"]
 
 _SHORT_NAME = 20
 
@@ -29,6 +31,26 @@ def state_folder(run: Path, number: int, name: str) -> Path:
     """The folder of one running guest: sockets, keys, pid file."""
     short = file_name(name)[:_SHORT_NAME].rstrip("%")
     return run / f"domain-{number}-{short}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boot:
+    """How a guest comes to run.
+
+    :ivar paused: its virtual CPUs stand still at first.
+    :ivar incoming: what QEMU is told with ``-incoming``: its state comes from elsewhere; None where it boots.
+    :ivar load: brings a state in that is not its first; called when QEMU answers, before virtual CPUs run.
+    :ivar reset_nvram: the firmware's variables are made afresh.
+    :ivar running: why it runs then.
+    :ivar stands: why it stands still, if it does.
+    """
+
+    paused: bool = False
+    incoming: str | None = None
+    load: Callable[[Guest], Awaitable[None]] | None = None
+    reset_nvram: bool = False
+    running: DomainRunningReason = DomainRunningReason.BOOTED
+    stands: DomainPausedReason = DomainPausedReason.USER
 
 
 @dataclass(slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
-from virt_qemu.guest import Guest, guest_of, state_folder
+from virt_qemu.guest import Boot, Guest, guest_of, state_folder
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
@@ -205,6 +205,11 @@ class QemuState(GuestRecovery, TuningState, MomentState):
     # -- starting
 
     async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
+        paused, reset = flags & DomainCreateFlags.START_PAUSED, flags & DomainCreateFlags.START_RESET_NVRAM
+        await self.boot(obj, Boot(paused=bool(paused), reset_nvram=bool(reset)))
+
+    async def boot(self, obj: DomainObject, how: Boot) -> None:
+        """Start the guest of ``obj.live``, or bring it in from elsewhere. Raising means that there is none."""
         domain = obj.live
         assert domain is not None
         assert domain.devices is not None
@@ -216,23 +221,27 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
             guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
-            prepare_domain(domain, guest.folder, guest.capabilities)
+            prepare_domain(domain, guest.folder, guest.capabilities, reset_nvram=how.reset_nvram)
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
-                command = processes.command_for(guest, domain, resources, self.privileged, self.host_settings)
+                command = processes.command_for(
+                    guest, domain, resources, self.privileged, self.host_settings, incoming=how.incoming
+                )
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 await processes.launch(guest, command)
             await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
             monitor = self.monitor_of(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
-            await self._set_up(obj, guest, domain)
-            if not flags & DomainCreateFlags.START_PAUSED:
+            await self._set_up(obj, guest, domain, incoming=how.incoming is not None)
+            if how.load is not None:
+                await how.load(guest)
+            if not how.paused:
                 await monitor.execute("cont", limit=self.start_limit)
-                self.running(obj)
+                self.running(obj, how.running)
             else:
-                self.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
+                self.set_state(obj, DomainState.PAUSED, how.stands)
             await self.save(obj, guest)
         except BaseException:
             await self._roll_back(obj, guest)
@@ -274,7 +283,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         await self.remove_status(obj)
         obj.private = None
 
-    async def _set_up(self, obj: DomainObject, guest: Guest, domain: Domain) -> None:
+    async def _set_up(self, obj: DomainObject, guest: Guest, domain: Domain, *, incoming: bool) -> None:
         """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
         monitor = guest.channel()
         limit = self.start_limit
@@ -295,7 +304,8 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         if balloon is not None and balloon.stats_period and balloon.alias is not None:
             commands.append(set_stats_period(monitor, balloon, limit))
         current = domain.current_memory
-        if balloon is not None and balloon.model != "none" and current is not None and current < domain.memory_total:
+        has_balloon = balloon is not None and balloon.model != "none" and not incoming
+        if has_balloon and current is not None and current < domain.memory_total:
             commands.append(monitor.execute("balloon", {"value": current << 10}, limit=limit))
         for interface in domain.devices.interfaces if domain.devices is not None else ():
             if interface.link == "down":

@@ -55,10 +55,13 @@ def prepare_folder(folder: Path) -> None:
         raise SystemError(f"Unable to create directory {folder}: {error.strerror}") from None
 
 
-def prepare_domain(domain: Domain, folder: Path, capabilities: EmulatorCapabilities) -> None:
+def prepare_domain(
+    domain: Domain, folder: Path, capabilities: EmulatorCapabilities, *, reset_nvram: bool = False
+) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
+    :param reset_nvram: make the firmware's variables afresh.
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
@@ -66,7 +69,7 @@ def prepare_domain(domain: Domain, folder: Path, capabilities: EmulatorCapabilit
     decide(domain, folder, free_port, capabilities)
     for disk in domain.devices.disks:
         _check_disk(disk)
-    prepare_variables(domain)
+    prepare_variables(domain, reset=reset_nvram)
 
 
 def decide(

@@ -31,11 +31,18 @@ _KILLED = 30.0
 
 
 def command_for(
-    guest: Guest, domain: Domain, resources: HostResources, privileged: bool, host: HostSettings
+    guest: Guest,
+    domain: Domain,
+    resources: HostResources,
+    privileged: bool,
+    host: HostSettings,
+    *,
+    incoming: str | None = None,
 ) -> Command:
     """The command that starts a guest; opens what it needs of the host.
 
     :param host: how the host is arranged for guests.
+    :param incoming: where QEMU takes its state from instead of booting.
     :raises VirtError: the guest has something that cannot be given to it.
     """
     assert guest.capabilities is not None
@@ -48,6 +55,7 @@ def command_for(
         privileged=privileged,
         key=guest.master_key(),
         host=host,
+        incoming=incoming,
     )
     argv = build(builder, os.environ)
     guest.node_index = builder.node_index

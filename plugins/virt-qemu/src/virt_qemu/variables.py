@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["prepare_variables"]
 
 
-def prepare_variables(domain: Domain) -> None:
+def prepare_variables(domain: Domain, *, reset: bool = False) -> None:
     """Make the file of variables, if the firmware keeps any and there is none yet.
 
+    :param reset: make it afresh though there is one.
     :raises OperationFailed: there is nothing to make it from.
     :raises SystemError: it cannot be written.
     """
@@ -27,7 +28,7 @@ def prepare_variables(domain: Domain) -> None:
         return
     nvram = os_.nvram
     path = nvram.source.file if isinstance(nvram.source, FileSource) else nvram.path
-    if path is None or os.path.exists(path):
+    if path is None or (os.path.exists(path) and not reset):
         return
     if nvram.template is None:
         raise OperationFailed(f"unable to find any master var store for loader: {os_.loader.path}")
