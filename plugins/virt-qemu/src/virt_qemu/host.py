@@ -34,7 +34,6 @@ from virtcore.driver.toolkit import DomainObject, StateFolders
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
     DomainCreateFlags,
-    DomainPausedReason,
     DomainShutoffReason,
     DomainState,
     DomainXMLFlags,
