@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import struct
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.chain import complete_chain
 from virt_qemu.command.disks import disk_path
 from virt_qemu.cpu_start import decide_cpu
 from virt_qemu.rules.addresses import assign_addresses
@@ -18,9 +18,9 @@ from virt_qemu.start_limits import refuse_unstartable
 from virt_qemu.variables import prepare_variables
 from virtcore.errors import InternalError, OperationFailed, SystemError
 from virtcore.model.domain.chardev import SocketMode, UnixChardev, UnixSource
-from virtcore.model.domain.disk import BackingStore, DiskDevice
+from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGraphics, VNCGraphics
-from virtcore.model.storage.source import StartupPolicy, StorageFormat
+from virtcore.model.storage.source import StartupPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["decide", "free_port", "prepare_domain", "prepare_folder"]
 
 _VNC_PORTS = range(5900, 65536)
-_QCOW2 = b"QFI\xfb"
 
 
 def prepare_folder(folder: Path) -> None:
@@ -125,9 +124,10 @@ def _require_firmware(domain: Domain) -> None:
 
 
 def _check_disk(disk: Disk) -> None:
-    """Look whether a disk's image is there, and where its chain ends."""
+    """Look whether a disk's image is there, and what is below it."""
     path = disk_path(disk.source)
     if path is None:
+        complete_chain(disk)
         return
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -140,25 +140,8 @@ def _check_disk(disk: Disk) -> None:
             disk.source = None
             return
         raise SystemError(f"Cannot access storage file '{path}': {error.strerror}") from None
-    try:
-        if disk.backing_store is None and _is_last(disk, descriptor):
-            disk.backing_store = BackingStore()
-    finally:
-        os.close(descriptor)
-
-
-def _is_last(disk: Disk, descriptor: int) -> bool:
-    """Whether nothing is below an image."""
-    kind = disk.driver.type if disk.driver is not None else None
-    if kind in (None, StorageFormat.RAW):
-        return True
-    if kind is not StorageFormat.QCOW2:
-        return False
-    head = os.pread(descriptor, 20, 0)
-    if len(head) < 20 or head[:4] != _QCOW2:
-        return False
-    offset: int = struct.unpack(">Q", head[8:16])[0]
-    return offset == 0
+    os.close(descriptor)
+    complete_chain(disk)
 
 
 def _prefer_socket(listens: list[Listen], wanted: bool) -> None:

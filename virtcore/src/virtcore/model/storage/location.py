@@ -10,13 +10,15 @@ from virtcore.model.storage.source import (
     FileSource,
     NetProtocol,
     NetworkSource,
+    StorageType,
     VhostUserSource,
 )
+from virtcore.xml.declare import declaration
 
 if TYPE_CHECKING:
     from virtcore.model.storage.source import Source
 
-__all__ = ["is_empty", "source_path"]
+__all__ = ["is_empty", "source_path", "source_type"]
 
 
 def source_path(source: Source | None) -> str | None:
@@ -41,3 +43,9 @@ def is_empty(source: Source | None) -> bool:
     if isinstance(source, NetworkSource):
         return source.protocol is NetProtocol.NONE
     return isinstance(source, (FileSource, BlockSource, DirSource)) and source_path(source) is None
+
+
+def source_type(source: Source) -> StorageType:
+    """The kind of a source, as ``type`` of the element around it says it."""
+    (tag,) = declaration(type(source)).tags
+    return StorageType(str(tag))

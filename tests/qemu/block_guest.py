@@ -1,0 +1,111 @@
+"""Guests without a system for tests of disks: images made and read by ``qemu-img``, written to through QEMU itself."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from virt_qemu.guest import guest_of
+from virt_qemu.host import QemuState
+from virtcore.driver.toolkit import shared
+from virtcore.runtime.loop import core_loop
+
+KIB, MIB = 1 << 10, 1 << 20
+
+
+def needs_tools() -> None:
+    """Skip the test where QEMU or its tools are not installed."""
+    for program in ("qemu-system-x86_64", "qemu-img", "qemu-io"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def run(*argv: object) -> str:
+    """Run a program; what it prints."""
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def make_image(path: Path, size: int = 4 * MIB, *, base: Path | str | None = None, format: str = "qcow2") -> Path:
+    """An image; an overlay of another one where there is a base."""
+    options = ["-b", base, "-F", "qcow2"] if base is not None else []
+    run("qemu-img", "create", "-q", "-f", format, *options, path, *([size] if base is None else []))
+    return path
+
+
+def write(path: Path, pattern: int, offset: int, length: int, format: str = "qcow2") -> None:
+    """Write a pattern into an image nobody uses."""
+    run("qemu-io", "-f", format, "-c", f"write -P {pattern} {offset} {length}", path)
+
+
+def content(path: Path | str, format: str = "qcow2") -> str:
+    """Hash of what a guest sees of an image."""
+    raw = Path(str(path) + ".raw-content")
+    run("qemu-img", "convert", "-U", "-f", format, "-O", "raw", path, raw)
+    try:
+        return hashlib.sha256(raw.read_bytes()).hexdigest()
+    finally:
+        raw.unlink()
+
+
+def expected(size: int, *writes: tuple[int, int, int]) -> str:
+    """Hash of a disk that patterns (pattern, offset, length) were written to in this order."""
+    data = bytearray(size)
+    for pattern, offset, length in writes:
+        data[offset : offset + length] = bytes([pattern]) * length
+    return hashlib.sha256(data).hexdigest()
+
+
+def check(path: Path, format: str = "qcow2") -> None:
+    """The image is whole."""
+    run("qemu-img", "check", "-f", format, path)
+
+
+def chain(path: Path) -> list[str]:
+    """Names of the images of a chain, the top one first, as their headers tell."""
+    return [
+        each["filename"] for each in json.loads(run("qemu-img", "info", "-U", "--backing-chain", "--output=json", path))
+    ]
+
+
+def disk_xml(path: Path | str, target: str = "vda", *, format: str = "qcow2", more: str = "") -> str:
+    return (
+        f"<disk type='file' device='disk'><driver name='qemu' type='{format}'/><source file='{path}'/>"
+        f"<target dev='{target}' bus='virtio'/>{more}</disk>"
+    )
+
+
+def idle_xml(name: str, *devices: str, more: str = "") -> str:
+    """A guest whose firmware finds nothing to boot."""
+    return (
+        f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>{more}"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        f"<devices><controller type='usb' model='none'/>{''.join(devices)}</devices></domain>"
+    )
+
+
+def state() -> QemuState:
+    """The driver's state in this process; there has to be one."""
+    (found,) = [slot.state for slot in shared._slots.values() if isinstance(slot.state, QemuState)]
+    return found
+
+
+def execute(domain: Any, command: str, arguments: dict[str, Any] | None = None) -> Any:
+    """Run a QMP command behind the driver's back."""
+    monitor = guest_of(state().domains.by_uuid(domain.uuid)).channel()
+    return asyncio.run_coroutine_threadsafe(monitor.execute(command, arguments), core_loop().loop).result(30)
+
+
+def guest_writes(domain: Any, node: str, pattern: int, offset: int, length: int) -> None:
+    """Write to a disk as the guest does: through its top node."""
+    line = f'qemu-io {node} "write -P {pattern} {offset} {length}"'
+    told = execute(domain, "human-monitor-command", {"command-line": line})
+    assert "wrote" in told, told
