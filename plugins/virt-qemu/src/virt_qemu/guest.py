@@ -64,6 +64,7 @@ class Guest:
     :ivar monitor: the channel to it; None while it is not connected.
     :ivar watch: the task that waits for its end.
     :ivar ending: why it is ended, from the moment that this is decided; None while it is to run.
+    :ivar pausing: why its virtual CPUs stand still when QEMU says that they do; likewise ``resuming``.
     :ivar got_shutdown: the guest has powered off; QEMU still stays.
     :ivar reboot: powering off means to boot again (a reboot that was asked for).
     :ivar balloon: memory the guest has, in KiB.
@@ -82,6 +83,8 @@ class Guest:
     monitor: Monitor | None = None
     watch: asyncio.Task[None] | None = None
     ending: DomainShutoffReason | None = None
+    pausing: DomainPausedReason = DomainPausedReason.USER
+    resuming: DomainRunningReason = DomainRunningReason.UNPAUSED
     got_shutdown: bool = False
     reboot: bool = False
     balloon: int | None = None

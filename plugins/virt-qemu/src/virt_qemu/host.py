@@ -72,6 +72,9 @@ _REASONS = {
     DomainShutoffReason.DESTROYED: "destroyed",
     DomainShutoffReason.CRASHED: "crashed",
     DomainShutoffReason.FAILED: "failed",
+    DomainShutoffReason.MIGRATED: "migrated",
+    DomainShutoffReason.SAVED: "saved",
+    DomainShutoffReason.FROM_SNAPSHOT: "from-snapshot",
 }
 _DETAILS = {
     DomainShutoffReason.SHUTDOWN: DomainEventStoppedDetailType.SHUTDOWN,
@@ -368,8 +371,16 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         except VirtError:
             guest.ending = None
             raise
-        guest.log.ended(_REASONS[DomainShutoffReason.DESTROYED])
+        guest.log.ended(_REASONS[guest.ending])
         await self._clean_up(obj, guest)
+
+    async def end_guest(
+        self, obj: DomainObject, reason: DomainShutoffReason, detail: DomainEventStoppedDetailType
+    ) -> None:
+        """End a guest that is in a file, on another host or of no more use now. For the holder of its job."""
+        guest_of(obj).ending = reason
+        await self.stop_domain(obj, False)
+        await self.stopped(obj, reason, detail)
 
     async def _clean_up(self, obj: DomainObject, guest: Guest) -> None:
         """Forget a guest whose QEMU has ended."""
@@ -397,7 +408,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         """Wait for the end of a guest's QEMU and record it, unless whoever ends it does."""
         assert guest.process is not None
         await guest.process.wait()
-        if guest.ending is DomainShutoffReason.DESTROYED:
+        if guest.ending is not None:
             return
         if guest.monitor is not None:
             await guest.monitor.close()  # delivers what QEMU had to say last

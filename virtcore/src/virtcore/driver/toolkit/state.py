@@ -6,7 +6,7 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -398,16 +398,31 @@ class DriverState:
                 return obj.ref
 
     async def _start(self, obj: DomainObject, domain: Domain, flags: DomainCreateFlags) -> None:
+        await self.bring_up(obj, domain, lambda: self.start_domain(obj, flags), DomainEventStartedDetailType.BOOTED)
+
+    async def bring_up(
+        self,
+        obj: DomainObject,
+        domain: Domain,
+        start: Callable[[], Awaitable[None]],
+        detail: DomainEventStartedDetailType,
+        suspended: DomainEventSuspendedDetailType = DomainEventSuspendedDetailType.PAUSED,
+    ) -> None:
+        """A domain begins to run ``domain``; subscribers are told. For the holder of its job.
+
+        :param start: does it, as :meth:`start_domain` does.
+        :param suspended: why it stands still, if it does.
+        """
         self.activate(obj, domain)
         self.domains.publish(obj)
         try:
-            await self.start_domain(obj, flags)
+            await start()
         except BaseException:
             self.deactivate(obj, DomainShutoffReason.FAILED)
             raise
-        self.emit(obj, DomainEventType.STARTED, DomainEventStartedDetailType.BOOTED)
+        self.emit(obj, DomainEventType.STARTED, detail)
         if obj.state == DomainState.PAUSED:
-            self.emit(obj, DomainEventType.SUSPENDED, DomainEventSuspendedDetailType.PAUSED)
+            self.emit(obj, DomainEventType.SUSPENDED, suspended)
 
     async def destroy(self, obj: DomainObject, flags: int = 0) -> None:
         """End a running domain at once, and whatever job holds it.
