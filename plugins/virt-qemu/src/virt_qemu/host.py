@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
+    from virt_qemu.rules.audio import HostAudio
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
     from virtcore.operations.stream import ByteStream
@@ -119,11 +120,22 @@ class QemuState(GuestRecovery, TuningState, MomentState):
 
         return host_settings(self.settings, self.folders, self.privileged)
 
+    @cached_property
+    def host_audio(self) -> HostAudio:
+        """What guests may have of the host's sound."""
+        from virt_qemu.rules.audio import HostAudio
+
+        return HostAudio.of_environment(os.environ)
+
     # -- documents
+
+    def make_migratable(self, domain: Domain) -> None:
+        from virt_qemu.migration.migratable import make_migratable
+
+        make_migratable(domain, self.host_audio)
 
     def make_rules(self) -> DomainRules:
         from virt_qemu.rules import QemuRules
-        from virt_qemu.rules.audio import HostAudio
 
         register()  # also where this distribution's entry points are not installed
         return QemuRules(
@@ -131,7 +143,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             self._known_capabilities,
             firmware=self.firmware,
             sockets=str(self.folders.run),
-            audio=HostAudio.of_environment(os.environ),
+            audio=self.host_audio,
         )
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:

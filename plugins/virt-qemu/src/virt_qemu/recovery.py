@@ -227,6 +227,7 @@ class GuestRecovery(GuestEvents):
             process=process,
             reboot=status.fake_reboot,
             threads={vcpu.id: vcpu.pid for vcpu in status.vcpus},
+            node_index=status.node_index or 0,
         )
         self.activate(obj, status.domain, int(facts.get("id") or 0), facts)
         self.set_state(obj, DomainState(int(facts.get("state") or 0)), int(facts.get("reason") or 0))

@@ -135,6 +135,10 @@ class DriverState:
     def update_cpu(self, domain: Domain) -> None:
         """Hook: put the host's CPU into a copy of a definition (``VIR_DOMAIN_XML_UPDATE_CPU``)."""
 
+    def make_migratable(self, domain: Domain) -> None:
+        """Hook: take out of a copy of a configuration what older peers add by themselves
+        (``VIR_DOMAIN_XML_MIGRATABLE``)."""
+
     # -- life of the state
 
     @cached_property
@@ -277,7 +281,7 @@ class DriverState:
         if obj.active and not (flags & DomainXMLFlags.INACTIVE and (obj.persistent or obj.text is not None)):
             assert obj.live is not None
             domain = obj.live
-            if update_cpu:
+            if update_cpu or flags & DomainXMLFlags.MIGRATABLE:
                 from copy import deepcopy
 
                 domain = deepcopy(domain)
@@ -289,6 +293,8 @@ class DriverState:
             domain = self.definition(obj)
         if update_cpu:
             self.update_cpu(domain)
+        if flags & DomainXMLFlags.MIGRATABLE:
+            self.make_migratable(domain)
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
