@@ -24,7 +24,7 @@ from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
-from virt_qemu.recovery import GuestRecovery, boot_id, threads_of
+from virt_qemu.recovery import GuestRecovery, boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
@@ -216,6 +216,10 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         except OSError as error:
             log.error("cannot write %s: %s", marker, error.strerror)
 
+    async def recover(self, obj: DomainObject, guest: Guest) -> None:
+        await super().recover(obj, guest)
+        self.watch_again(obj, guest)
+
     # -- starting
 
     async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
@@ -245,6 +249,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 await processes.launch(guest, command)
+            self.limit_process(guest, domain)
             await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
             monitor = self.monitor_of(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
@@ -301,16 +306,18 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
         monitor = guest.channel()
         limit = self.start_limit
-        chardevs, cpus, devices = await _all(
+        chardevs, cpus, iothreads, devices = await _all(
             monitor.execute("query-chardev", limit=limit),
             monitor.execute("query-cpus-fast", limit=limit),
+            monitor.execute("query-iothreads", limit=limit),
             monitor.execute("qom-list", {"path": "/machine/peripheral"}, limit=limit),
         )
         take_devices(guest.status, devices)
         assert guest.capabilities is not None
         await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
-        guest.threads = threads_of(cpus)
+        guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
+        self.limit_threads(guest, domain)
         commands = []
         if domain.on_reboot == "destroy":
             commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
@@ -413,6 +420,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             await monitor.close()
         for stream in list(guest.consoles.values()):
             await stream.finish()
+        guest.perf.close()
         if guest.process is not None:
             guest.process.close()
 

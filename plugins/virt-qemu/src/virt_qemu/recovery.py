@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from virt_qemu.monitor import Monitor
     from virtcore.driver.toolkit import StateFolders
 
-__all__ = ["GuestRecovery", "boot_id", "threads_of"]
+__all__ = ["GuestRecovery", "boot_id", "iothreads_of", "threads_of"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,13 @@ def threads_of(cpus: object) -> dict[int, int]:
     """Host threads by virtual CPU, from what ``query-cpus-fast`` says."""
     rows = [row for row in cpus if isinstance(row, dict)] if isinstance(cpus, list) else []
     return {row["cpu-index"]: row["thread-id"] for row in rows if "thread-id" in row}
+
+
+def iothreads_of(answer: object) -> dict[int, int]:
+    """Host threads by I/O thread, from what ``query-iothreads`` says, in its order."""
+    rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
+    numbered = [(str(row.get("id", "")).removeprefix("iothread"), row.get("thread-id")) for row in rows]
+    return {int(name): int(thread) for name, thread in numbered if name.isdecimal() and isinstance(thread, int)}
 
 
 class GuestRecovery(GuestEvents):
@@ -226,6 +233,7 @@ class GuestRecovery(GuestEvents):
             capabilities=capabilities,
             process=process,
             reboot=status.fake_reboot,
+            dirty_rate=True,
             threads={vcpu.id: vcpu.pid for vcpu in status.vcpus},
             node_index=status.node_index or 0,
         )
@@ -244,6 +252,7 @@ class GuestRecovery(GuestEvents):
                 await monitor.connect(connect_socket(str(guest.folder / MONITOR)), self.start_limit)
                 status = await monitor.execute("query-status", limit=self.start_limit)
                 cpus = await monitor.execute("query-cpus-fast", limit=self.start_limit)
+                iothreads = await monitor.execute("query-iothreads", limit=self.start_limit)
             except (VirtError, OSError) as error:
                 log.warning("monitor of domain '%s' does not answer: %s", obj.name, error)
                 await monitor.close()
@@ -251,7 +260,7 @@ class GuestRecovery(GuestEvents):
                 await asyncio.sleep(1.0)
                 continue
             guest.monitor = monitor
-            guest.threads = threads_of(cpus)
+            guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
             self._take_state(obj, guest, status)
             await self.recover(obj, guest)
             return
