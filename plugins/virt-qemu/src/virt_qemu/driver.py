@@ -94,8 +94,9 @@ class QemuDriver(
         else:
             wanted = "system" if privileged else "session"
             raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
-        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, privileged))
-        driver.place = Place(privileged, root)
+        place = Place(privileged, root)
+        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, place))
+        driver.place = place
         return driver
 
     # -- the connection and its host

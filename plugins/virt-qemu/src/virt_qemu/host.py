@@ -19,6 +19,7 @@ from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
+from virt_qemu.host_side.owner import owner_of
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
@@ -30,6 +31,7 @@ from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
+from virtcore.driver.base import Place
 from virtcore.driver.toolkit import DomainObject, StateFolders
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
+    from virt_qemu.host_side import HostSide
     from virt_qemu.rules.audio import HostAudio
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
@@ -88,17 +91,19 @@ class QemuState(GuestRecovery, TuningState, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
-    :param privileged: whether it is the host's, not a user's.
+    :param place: with which rights, below which root; a user's by default.
     """
 
     driver_name = "QEMU"
 
     folders: StateFolders
 
-    def __init__(self, folders: StateFolders, privileged: bool = False) -> None:
+    def __init__(self, folders: StateFolders, place: Place | None = None) -> None:
         super().__init__(folders)
-        self.privileged = privileged
+        self.place = place if place is not None else Place(privileged=False)
+        self.privileged = self.place.privileged
         self.settings = QemuSettings()
+        self._host_side: HostSide | None = None
         self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
         self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
@@ -119,6 +124,15 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         from virt_qemu.settings.host import host_settings
 
         return host_settings(self.settings, self.folders, self.privileged)
+
+    @property
+    def host_side(self) -> HostSide:
+        """What guests have on the host beside their QEMU."""
+        if self._host_side is None:
+            from virt_qemu.host_side import HostSide
+
+            self._host_side = HostSide(self.settings, self.folders, self.host_settings, self.place)
+        return self._host_side
 
     @cached_property
     def host_audio(self) -> HostAudio:
@@ -187,6 +201,8 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             guest = obj.private
             if obj.active and isinstance(guest, Guest):
                 await self._release(guest)
+        if self._host_side is not None:
+            await self._host_side.close()
         await super().close()
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -243,6 +259,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
+                await self.host_side.prepare(owner_of(obj, guest.folder), domain, resources)
                 command = processes.command_for(
                     guest, domain, resources, self.privileged, self.host_settings, incoming=how.incoming
                 )
@@ -298,7 +315,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             # The launcher may have been at it when we were broken off.
             await processes.claim_left_over(guest.folder)
         await self._release(guest)
-        processes.remove_folder(guest.folder)
+        await self._leave_host(obj, guest)
         await self.remove_status(obj)
         obj.private = None
 
@@ -406,8 +423,14 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         await self._tell_hooks(obj, "stopped", "end", quietly=True)
         await self._tell_hooks(obj, "release", "end", quietly=True)
         await self._release(guest)
-        processes.remove_folder(guest.folder)
+        await self._leave_host(obj, guest)
         obj.private = None
+
+    async def _leave_host(self, obj: DomainObject, guest: Guest) -> None:
+        """Undo what was made on the host for a guest that does not run any more."""
+        if obj.live is not None:
+            await self.host_side.release(owner_of(obj, guest.folder), obj.live)
+        processes.remove_folder(guest.folder)
 
     async def _release(self, guest: Guest) -> None:
         """Let go of a guest, running or not."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virt_qemu import process as processes
 from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest
+from virt_qemu.host_side.owner import owner_of
 from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
@@ -31,6 +32,7 @@ from virtcore.runtime.launcher import Process, attach
 if TYPE_CHECKING:
     from virt_qemu.capabilities.cache import CapabilitiesCache
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.host_side import HostSide
     from virt_qemu.monitor import Monitor
     from virtcore.driver.toolkit import StateFolders
 
@@ -77,6 +79,11 @@ class GuestRecovery(GuestEvents):
 
     def monitor_of(self, obj: DomainObject, guest: Guest) -> Monitor:
         """Hook: a channel to the guest's QEMU, not connected yet."""
+        raise NotImplementedError
+
+    @property
+    def host_side(self) -> HostSide:
+        """Hook: what guests have on the host beside their QEMU."""
         raise NotImplementedError
 
     async def watch(self, obj: DomainObject, guest: Guest) -> None:
@@ -202,11 +209,18 @@ class GuestRecovery(GuestEvents):
         assert self.status is not None
         facts = entry.facts
         folder = str(facts.get("folder") or "")
-        if facts.get("boot") == boot and folder:
-            await processes.claim_left_over(self.folders.run / folder)
-            processes.remove_folder(self.folders.run / folder)
-        await self.status.remove(entry.uuid)
         obj = self.domains.claim(entry.name, entry.uuid)
+        if folder:
+            place = self.folders.run / folder
+            if facts.get("boot") == boot:
+                await processes.claim_left_over(place)
+            try:
+                status, _ = await self._read(entry.uuid, place)
+                await self.host_side.release(owner_of(obj, place), status.domain)
+            except VirtError as error:
+                log.warning("what domain '%s' had of the host is left behind: %s", entry.name, error)
+            processes.remove_folder(place)
+        await self.status.remove(entry.uuid)
         obj.published = obj.published or obj.persistent
         if facts.get("pid") is not None:
             # It ended while nobody looked; QEMU stays when its guest powers off, so it crashed.
