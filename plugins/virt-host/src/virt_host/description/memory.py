@@ -47,12 +47,17 @@ class HostMemory:
         self.tree = tree
 
     def total(self) -> int:
-        """The host's memory in KiB."""
-        return _meminfo(self.tree.text(self.tree.meminfo), "MemTotal") or 0
+        """The host's memory in KiB, which is that of its nodes."""
+        return self._in_all("MemTotal")
 
     def free(self) -> int:
-        """The host's free memory in KiB."""
-        return _meminfo(self.tree.text(self.tree.meminfo), "MemFree") or 0
+        """The host's free memory in KiB, which is that of its nodes."""
+        return self._in_all("MemFree")
+
+    def _in_all(self, name: str) -> int:
+        nodes = [_meminfo(self.tree.text(path), name) for path in self.tree.nodes.glob("node[0-9]*/meminfo")]
+        known = [value for value in nodes if value is not None]
+        return sum(known) if known else _meminfo(self.tree.text(self.tree.meminfo), name) or 0
 
     def memory(self, node: int) -> int:
         """A node's memory in KiB; the host's where the kernel knows no nodes."""
