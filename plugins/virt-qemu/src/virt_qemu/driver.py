@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Self
 
 from virt_host.description.driver import LinuxHostDriver
-from virt_qemu import host_capabilities
+from virt_qemu import host_capabilities, stats
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
-from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
 from virtcore.driver.base import OpenRequest, Place
-from virtcore.driver.toolkit import StateFolders
+from virtcore.driver.toolkit import DomainObject, StateFolders
 from virtcore.driver.toolkit.job_driver import JobDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.domain import (
     ConnectGetDomainCapabilitiesFlags,
     DomainConsoleFlags,
+    DomainControlState,
     DomainCreateFlags,
     DomainPausedReason,
     DomainRebootFlags,
@@ -32,8 +33,8 @@ from virtcore.enums.domain import (
 from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, OperationInvalid
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
-from virtcore.operations.values import SecurityLabel, SecurityModel
-from virtcore.types import DomainRef
+from virtcore.operations.values import ControlInfo, DomainInfo, SecurityLabel, SecurityModel
+from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.enums.domain import DomainMessageType
@@ -44,9 +45,7 @@ __all__ = ["QemuDriver"]
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
-class QemuDriver(
-    LinuxHostDriver, StatisticsOperations, TuningOperations, JobDriver[QemuState], MomentDriver[QemuState]
-):
+class QemuDriver(LinuxHostDriver, TuningOperations, JobDriver[QemuState], MomentDriver[QemuState]):
     """A connection to the guests of one root."""
 
     name = "QEMU"
@@ -62,6 +61,7 @@ class QemuDriver(
         | DomainUndefineFlags.CHECKPOINTS_METADATA
     )
     create_flags = DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE
+    stats_groups = int(stats.GROUPS)
 
     @classmethod
     def probe(cls) -> str | None:
@@ -94,9 +94,8 @@ class QemuDriver(
         else:
             wanted = "system" if privileged else "session"
             raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
-        place = Place(privileged, root)
-        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, place))
-        driver.place = place
+        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, privileged))
+        driver.place = Place(privileged, root)
         return driver
 
     # -- the connection and its host
@@ -123,7 +122,7 @@ class QemuDriver(
 
     @inline
     def connection_security_model(self) -> SecurityModel:
-        return SecurityModel("", "")
+        return SecurityModel("none", "0")
 
     async def connection_capabilities(self) -> str:
         emulators = installed_emulators()
@@ -187,7 +186,7 @@ class QemuDriver(
             if obj.state == DomainState.PMSUSPENDED:
                 raise OperationInvalid("domain is pmsuspended")
             if obj.state == DomainState.RUNNING:
-                return
+                raise OperationInvalid("domain is already running")
             if obj.state == DomainState.CRASHED:
                 raise OperationInvalid("domain is crashed and cannot be resumed; reset or destroy it")
             await guest.channel().execute("cont")
@@ -230,6 +229,39 @@ class QemuDriver(
                 self.state.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
 
     # -- what they are
+
+    @inline
+    def domain_info(self, domain: DomainRef) -> DomainInfo:
+        obj = self.domain(domain)
+        return self.live_info(obj) if obj.active else self.info_of(obj, 0)
+
+    def live_info(self, obj: DomainObject) -> DomainInfo:
+        guest = guest_of(obj)
+        facts = self.state.facts(obj, True)
+        user, system = stats.cpu_times(guest.process.pid) if guest.process is not None else (0, 0)
+        memory = guest.balloon if guest.balloon is not None else int(facts["memory"] or 0)
+        return DomainInfo(obj.state, int(facts["max_memory"] or 0), memory, int(facts["vcpus"] or 0), user + system)
+
+    async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
+        guest = guest_of(obj)
+        rows = self.stats_of(obj, groups, self.live_info(obj))
+        await stats.add_live(obj, guest, groups, rows)
+        return rows
+
+    @inline
+    def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
+        self.check_flags(flags, 0, "domain_control_info")
+        obj = self.domain(domain)
+        guest = guest_of(obj)
+        now = time.monotonic()
+        if guest.monitor is None or not guest.monitor.connected:
+            return ControlInfo(DomainControlState.ERROR, 0, 0)
+        if obj.job.holder is not None:
+            return ControlInfo(DomainControlState.JOB, 0, int(obj.job.holder.age * 1000))
+        since = guest.monitor.waiting_since
+        if since is not None:
+            return ControlInfo(DomainControlState.OCCUPIED, 0, int((now - since) * 1000))
+        return ControlInfo(DomainControlState.OK, 0, 0)
 
     @inline
     def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:

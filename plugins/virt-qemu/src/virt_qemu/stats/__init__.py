@@ -1,1 +1,0 @@
-"""Information and statistics of guests: few questions, asked together, never waiting for a stuck guest."""
