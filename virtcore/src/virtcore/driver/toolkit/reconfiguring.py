@@ -10,12 +10,11 @@ Their state is a :class:`~virtcore.driver.toolkit.reconfigure.ReconfigurableStat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.driver.toolkit.stateful import StatefulDriver
-from virtcore.operations.declare import Result, inline
+from virtcore.operations.declare import inline
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:
@@ -200,9 +199,7 @@ class SettingIOThreads(Reconfiguring[R]):
     """I/O threads."""
 
     @inline
-    def domain_iothreads(
-        self, domain: DomainRef, flags: DomainModificationImpact | int = 0
-    ) -> Result[Sequence[IOThreadInfo]]:
+    def domain_iothreads(self, domain: DomainRef, flags: DomainModificationImpact | int = 0) -> list[IOThreadInfo]:
         from virtcore.driver.toolkit.configuration.iothreads import iothreads
 
         return iothreads(self._one_config(domain, "domain_iothreads", flags))
@@ -381,9 +378,11 @@ class SettingLimits(Reconfiguring[R]):
         from virtcore.errors import InvalidArg
 
         config = self._one_config(domain, "domain_block_iotune", flags)
-        found = find_disk(config, disk or "", ambiguous=True)
+        if disk is None:  # how many limits there are is asked before they are asked for
+            return iotune(None)
+        found = find_disk(config, disk, ambiguous=True)
         if found is None:
-            raise InvalidArg(f"disk '{disk or ''}' was not found in the domain config")
+            raise InvalidArg(f"disk '{disk}' was not found in the domain config")
         return iotune(found)
 
     async def domain_set_block_iotune(

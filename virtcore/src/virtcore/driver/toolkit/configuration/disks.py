@@ -46,11 +46,12 @@ _REPORTED = [*_LIMITS[:12], "size_iops_sec", "group_name", *_LIMITS[12:]]
 _MOST = 1000000000000000
 
 
-def iotune(disk: Disk) -> TypedParameters:
-    """Limits of a disk's I/O."""
+def iotune(disk: Disk | None) -> TypedParameters:
+    """Limits of a disk's I/O; of no disk, that there are such limits."""
+    tune = None if disk is None else disk.iotune
     rows = TypedParameters()
     for name in _REPORTED:
-        value = getattr(disk.iotune, name, None)
+        value = getattr(tune, name, None)
         if name == "group_name":
             rows.add(name, TypedParameterType.STRING, value or "")
         else:

@@ -20,14 +20,11 @@ def _numbers(domain: Domain) -> list[int]:
     return list(range(1, (domain.iothreads or 0) + 1))
 
 
-def iothreads(domain: Domain, host: CpuMap | None = None) -> list[IOThreadInfo]:
-    """The threads, and the host CPUs they may be on.
-
-    :param host: where those may be of which nothing is said; None: as many as there are virtual CPUs.
-    """
+def iothreads(domain: Domain) -> list[IOThreadInfo]:
+    """The threads, and the host CPUs they may be on; where nothing is said, as many as there are virtual CPUs."""
     tune = domain.cputune
     pinned = {} if tune is None else {entry.iothread: entry.cpuset for entry in tune.iothreadpins}
-    unpinned = CpuMap(range(domain.vcpu_count)) if host is None else host
+    unpinned = CpuMap(range(domain.vcpu_count))
     if domain.vcpu is not None and domain.vcpu.cpuset is not None:
         unpinned = CpuMap(domain.vcpu.cpuset)
     return [IOThreadInfo(number, CpuMap(pinned.get(number, unpinned))) for number in _numbers(domain)]
@@ -49,15 +46,14 @@ def add(domain: Domain, number: int) -> None:
 
 def remove(domain: Domain, number: int) -> None:
     """Remove a thread that nothing uses, and what is said of it."""
+    from virtcore.model.domain.resources import IOThread
+
     numbers = _numbers(domain)
     if number not in numbers:
         raise InvalidArg(f"cannot find IOThread '{number}' in iothreadids list")
     _check_unused(domain, number)
     numbers.remove(number)
-    if domain.iothread_ids or numbers != list(range(1, len(numbers) + 1)):
-        _list(domain, numbers)
-    else:
-        domain.iothreads = len(numbers)
+    _list(domain, numbers)
     tune = domain.cputune
     if tune is not None:
         from virtcore.xml import CpuSet
@@ -66,6 +62,10 @@ def remove(domain: Domain, number: int) -> None:
         for entry in tune.iothreadscheds:
             entry.iothreads = CpuSet(entry.iothreads - {number})
         tune.iothreadscheds = [entry for entry in tune.iothreadscheds if entry.iothreads]
+    # A list that says no more than the count goes with the thread that it was made for.
+    plain = [IOThread(id=place) for place in range(1, len(numbers) + 1)]
+    if domain.iothread_ids == plain and not (tune is not None and tune.iothreadpins):
+        domain.iothread_ids = []
 
 
 def pin(domain: Domain, number: int, cpus: CpuMap) -> None:
