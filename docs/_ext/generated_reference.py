@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
+import virsh_beside
+
 from virt_shell.command import GROUPS, Option, all_commands
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.base import Driver
@@ -320,6 +322,7 @@ PAGES = {
     "hooks": hooks,
     **document_pages(),
     "virtsh": commands,
+    "virsh-beside": lambda: virsh_beside.page(heading, table),
 }
 
 
