@@ -199,11 +199,9 @@ def test_what_is_missing_is_refused_not_left_out():
 @pytest.mark.parametrize(
     "devices",
     [
-        "<tpm model='tpm-crb'><backend type='emulator'/></tpm>",
         "<hostdev mode='subsystem' type='pci'><source><address bus='6' slot='18'/></source></hostdev>",
         "<vsock><cid auto='yes'/></vsock>",
         "<disk type='file'><source file='/x'/><target dev='vda'/><transient/></disk>",
-        "<interface type='bridge'><source bridge='br0'/></interface>",
         "<graphics type='vnc' passwd='x'/>",
     ],
 )

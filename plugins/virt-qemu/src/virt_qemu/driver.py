@@ -5,24 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from typing import TYPE_CHECKING, Self
 
 from virt_host.description.driver import LinuxHostDriver
-from virt_qemu import host_capabilities, stats
+from virt_qemu import host_capabilities
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
+from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
 from virtcore.driver.base import OpenRequest, Place
-from virtcore.driver.toolkit import DomainObject, StateFolders
+from virtcore.driver.toolkit import StateFolders
 from virtcore.driver.toolkit.job_driver import JobDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.domain import (
     ConnectGetDomainCapabilitiesFlags,
     DomainConsoleFlags,
-    DomainControlState,
     DomainCreateFlags,
     DomainPausedReason,
     DomainRebootFlags,
@@ -33,8 +32,8 @@ from virtcore.enums.domain import (
 from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, OperationInvalid
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
-from virtcore.operations.values import ControlInfo, DomainInfo, SecurityLabel, SecurityModel
-from virtcore.types import DomainRef, TypedParameters
+from virtcore.operations.values import SecurityLabel, SecurityModel
+from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
     from virtcore.enums.domain import DomainMessageType
@@ -45,7 +44,9 @@ __all__ = ["QemuDriver"]
 _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
-class QemuDriver(LinuxHostDriver, TuningOperations, JobDriver[QemuState], MomentDriver[QemuState]):
+class QemuDriver(
+    LinuxHostDriver, StatisticsOperations, TuningOperations, JobDriver[QemuState], MomentDriver[QemuState]
+):
     """A connection to the guests of one root."""
 
     name = "QEMU"
@@ -61,7 +62,6 @@ class QemuDriver(LinuxHostDriver, TuningOperations, JobDriver[QemuState], Moment
         | DomainUndefineFlags.CHECKPOINTS_METADATA
     )
     create_flags = DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE
-    stats_groups = int(stats.GROUPS)
 
     @classmethod
     def probe(cls) -> str | None:
@@ -94,8 +94,9 @@ class QemuDriver(LinuxHostDriver, TuningOperations, JobDriver[QemuState], Moment
         else:
             wanted = "system" if privileged else "session"
             raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
-        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, privileged))
-        driver.place = Place(privileged, root)
+        place = Place(privileged, root)
+        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, place))
+        driver.place = place
         return driver
 
     # -- the connection and its host
@@ -229,39 +230,6 @@ class QemuDriver(LinuxHostDriver, TuningOperations, JobDriver[QemuState], Moment
                 self.state.set_state(obj, DomainState.PAUSED, DomainPausedReason.USER)
 
     # -- what they are
-
-    @inline
-    def domain_info(self, domain: DomainRef) -> DomainInfo:
-        obj = self.domain(domain)
-        return self.live_info(obj) if obj.active else self.info_of(obj, 0)
-
-    def live_info(self, obj: DomainObject) -> DomainInfo:
-        guest = guest_of(obj)
-        facts = self.state.facts(obj, True)
-        user, system = stats.cpu_times(guest.process.pid) if guest.process is not None else (0, 0)
-        memory = guest.balloon if guest.balloon is not None else int(facts["memory"] or 0)
-        return DomainInfo(obj.state, int(facts["max_memory"] or 0), memory, int(facts["vcpus"] or 0), user + system)
-
-    async def live_stats(self, obj: DomainObject, groups: int, flags: int) -> TypedParameters:
-        guest = guest_of(obj)
-        rows = self.stats_of(obj, groups, self.live_info(obj))
-        await stats.add_live(obj, guest, groups, rows)
-        return rows
-
-    @inline
-    def domain_control_info(self, domain: DomainRef, flags: int = 0) -> ControlInfo:
-        self.check_flags(flags, 0, "domain_control_info")
-        obj = self.domain(domain)
-        guest = guest_of(obj)
-        now = time.monotonic()
-        if guest.monitor is None or not guest.monitor.connected:
-            return ControlInfo(DomainControlState.ERROR, 0, 0)
-        if obj.job.holder is not None:
-            return ControlInfo(DomainControlState.JOB, 0, int(obj.job.holder.age * 1000))
-        since = guest.monitor.waiting_since
-        if since is not None:
-            return ControlInfo(DomainControlState.OCCUPIED, 0, int((now - since) * 1000))
-        return ControlInfo(DomainControlState.OK, 0, 0)
 
     @inline
     def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:

@@ -16,7 +16,6 @@ from virtcore.enums.domain import (
     DomainPMSuspendedReason,
     DomainRunningReason,
     DomainShutdownReason,
-    DomainShutoffReason,
     DomainState,
 )
 from virtcore.enums.domain_events import (
@@ -44,7 +43,7 @@ class GuestEvents(DriverState):
         """Hook: state or configuration of a running guest has changed and is to be written down."""
 
     def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
-        if obj.private is not guest or guest.ending is DomainShutoffReason.DESTROYED:
+        if obj.private is not guest or guest.ending is not None:
             return
         handler = _HANDLERS.get(event.name)
         if handler is not None:
@@ -73,14 +72,42 @@ class GuestEvents(DriverState):
         self.running(obj, reason)
         self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.UNPAUSED)
 
+    async def stop_cpus(self, obj: DomainObject, guest: Guest, reason: DomainPausedReason) -> None:
+        """Let the guest's virtual CPUs stand still, if they run. For the holder of its job.
+
+        :raises VirtError: QEMU refused it.
+        """
+        if obj.state != DomainState.RUNNING:
+            return
+        guest.pausing = reason
+        try:
+            await guest.channel().execute("stop")
+        finally:
+            guest.pausing = DomainPausedReason.USER
+        self.paused(obj, reason)
+        self.state_changed(obj, guest)
+
+    async def start_cpus(self, obj: DomainObject, guest: Guest, reason: DomainRunningReason) -> None:
+        """Let the guest's virtual CPUs run. For the holder of its job.
+
+        :raises VirtError: QEMU refused it.
+        """
+        guest.resuming = reason
+        try:
+            await guest.channel().execute("cont")
+        finally:
+            guest.resuming = DomainRunningReason.UNPAUSED
+        self.resumed(obj, reason)
+        self.state_changed(obj, guest)
+
     def _on_stop(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         if obj.state == DomainState.RUNNING:
-            self.paused(obj, DomainPausedReason.USER)
+            self.paused(obj, guest.pausing)
             self.state_changed(obj, guest)
 
     def _on_resume(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         if obj.state in (DomainState.PAUSED, DomainState.SHUTDOWN):
-            self.resumed(obj)
+            self.resumed(obj, guest.resuming)
             self.state_changed(obj, guest)
 
     def _on_reset(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:

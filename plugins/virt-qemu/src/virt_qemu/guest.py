@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from virt_qemu.perf import PerfCounters
 from virtcore.driver.toolkit import DomainObject, file_name
 from virtcore.enums.domain import DomainPausedReason, DomainRunningReason
 from virtcore.errors import OperationFailed
@@ -64,12 +65,16 @@ class Guest:
     :ivar monitor: the channel to it; None while it is not connected.
     :ivar watch: the task that waits for its end.
     :ivar ending: why it is ended, from the moment that this is decided; None while it is to run.
+    :ivar pausing: why its virtual CPUs stand still when QEMU says that they do; likewise ``resuming``.
     :ivar got_shutdown: the guest has powered off; QEMU still stays.
     :ivar reboot: powering off means to boot again (a reboot that was asked for).
     :ivar balloon: memory the guest has, in KiB.
     :ivar threads: host threads of its virtual CPUs, by number.
+    :ivar iothreads: host threads of its I/O threads, by number.
     :ivar last: last values of statistics by question, for when QEMU does not answer.
     :ivar becoming: what its configuration is being changed to, while it is.
+    :ivar dirty_rate: how fast it changes memory may have been measured; until then nobody asks.
+    :ivar perf: what is counted of its process.
     :ivar consoles: open streams by alias of the device.
     :ivar node_index: number of the last image that was given one; its nodes are named by it.
     """
@@ -82,12 +87,17 @@ class Guest:
     monitor: Monitor | None = None
     watch: asyncio.Task[None] | None = None
     ending: DomainShutoffReason | None = None
+    pausing: DomainPausedReason = DomainPausedReason.USER
+    resuming: DomainRunningReason = DomainRunningReason.UNPAUSED
     got_shutdown: bool = False
     reboot: bool = False
     balloon: int | None = None
     threads: dict[int, int] = field(default_factory=dict)
+    iothreads: dict[int, int] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
     becoming: Domain | None = None
+    dirty_rate: bool = False
+    perf: PerfCounters = field(default_factory=PerfCounters)
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     node_index: int = 0

@@ -19,17 +19,19 @@ from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
+from virt_qemu.host_side.owner import owner_of
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
-from virt_qemu.recovery import GuestRecovery, boot_id, threads_of
+from virt_qemu.recovery import GuestRecovery, boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
+from virtcore.driver.base import Place
 from virtcore.driver.toolkit import DomainObject, StateFolders
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
+    from virt_qemu.host_side import HostSide
+    from virt_qemu.rules.audio import HostAudio
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
     from virtcore.operations.stream import ByteStream
@@ -72,6 +76,9 @@ _REASONS = {
     DomainShutoffReason.DESTROYED: "destroyed",
     DomainShutoffReason.CRASHED: "crashed",
     DomainShutoffReason.FAILED: "failed",
+    DomainShutoffReason.MIGRATED: "migrated",
+    DomainShutoffReason.SAVED: "saved",
+    DomainShutoffReason.FROM_SNAPSHOT: "from-snapshot",
 }
 _DETAILS = {
     DomainShutoffReason.SHUTDOWN: DomainEventStoppedDetailType.SHUTDOWN,
@@ -84,17 +91,19 @@ class QemuState(GuestRecovery, TuningState, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
-    :param privileged: whether it is the host's, not a user's.
+    :param place: with which rights, below which root; a user's by default.
     """
 
     driver_name = "QEMU"
 
     folders: StateFolders
 
-    def __init__(self, folders: StateFolders, privileged: bool = False) -> None:
+    def __init__(self, folders: StateFolders, place: Place | None = None) -> None:
         super().__init__(folders)
-        self.privileged = privileged
+        self.place = place if place is not None else Place(privileged=False)
+        self.privileged = self.place.privileged
         self.settings = QemuSettings()
+        self._host_side: HostSide | None = None
         self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
         self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
@@ -116,11 +125,31 @@ class QemuState(GuestRecovery, TuningState, MomentState):
 
         return host_settings(self.settings, self.folders, self.privileged)
 
+    @property
+    def host_side(self) -> HostSide:
+        """What guests have on the host beside their QEMU."""
+        if self._host_side is None:
+            from virt_qemu.host_side import HostSide
+
+            self._host_side = HostSide(self.settings, self.folders, self.host_settings, self.place)
+        return self._host_side
+
+    @cached_property
+    def host_audio(self) -> HostAudio:
+        """What guests may have of the host's sound."""
+        from virt_qemu.rules.audio import HostAudio
+
+        return HostAudio.of_environment(os.environ)
+
     # -- documents
+
+    def make_migratable(self, domain: Domain) -> None:
+        from virt_qemu.migration.migratable import make_migratable
+
+        make_migratable(domain, self.host_audio)
 
     def make_rules(self) -> DomainRules:
         from virt_qemu.rules import QemuRules
-        from virt_qemu.rules.audio import HostAudio
 
         register()  # also where this distribution's entry points are not installed
         return QemuRules(
@@ -128,7 +157,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             self._known_capabilities,
             firmware=self.firmware,
             sockets=str(self.folders.run),
-            audio=HostAudio.of_environment(os.environ),
+            audio=self.host_audio,
         )
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
@@ -172,6 +201,8 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             guest = obj.private
             if obj.active and isinstance(guest, Guest):
                 await self._release(guest)
+        if self._host_side is not None:
+            await self._host_side.close()
         await super().close()
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
@@ -201,6 +232,10 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         except OSError as error:
             log.error("cannot write %s: %s", marker, error.strerror)
 
+    async def recover(self, obj: DomainObject, guest: Guest) -> None:
+        await super().recover(obj, guest)
+        self.watch_again(obj, guest)
+
     # -- starting
 
     async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
@@ -224,12 +259,14 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
+                await self.host_side.prepare(owner_of(obj, guest.folder), domain, resources)
                 command = processes.command_for(
                     guest, domain, resources, self.privileged, self.host_settings, incoming=how.incoming
                 )
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 await processes.launch(guest, command)
+            self.limit_process(guest, domain)
             await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
             monitor = self.monitor_of(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
@@ -278,7 +315,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             # The launcher may have been at it when we were broken off.
             await processes.claim_left_over(guest.folder)
         await self._release(guest)
-        processes.remove_folder(guest.folder)
+        await self._leave_host(obj, guest)
         await self.remove_status(obj)
         obj.private = None
 
@@ -286,16 +323,18 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
         monitor = guest.channel()
         limit = self.start_limit
-        chardevs, cpus, devices = await _all(
+        chardevs, cpus, iothreads, devices = await _all(
             monitor.execute("query-chardev", limit=limit),
             monitor.execute("query-cpus-fast", limit=limit),
+            monitor.execute("query-iothreads", limit=limit),
             monitor.execute("qom-list", {"path": "/machine/peripheral"}, limit=limit),
         )
         take_devices(guest.status, devices)
         assert guest.capabilities is not None
         await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
-        guest.threads = threads_of(cpus)
+        guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
+        self.limit_threads(guest, domain)
         commands = []
         if domain.on_reboot == "destroy":
             commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
@@ -368,16 +407,30 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         except VirtError:
             guest.ending = None
             raise
-        guest.log.ended(_REASONS[DomainShutoffReason.DESTROYED])
+        guest.log.ended(_REASONS[guest.ending])
         await self._clean_up(obj, guest)
+
+    async def end_guest(
+        self, obj: DomainObject, reason: DomainShutoffReason, detail: DomainEventStoppedDetailType
+    ) -> None:
+        """End a guest that is in a file, on another host or of no more use now. For the holder of its job."""
+        guest_of(obj).ending = reason
+        await self.stop_domain(obj, False)
+        await self.stopped(obj, reason, detail)
 
     async def _clean_up(self, obj: DomainObject, guest: Guest) -> None:
         """Forget a guest whose QEMU has ended."""
         await self._tell_hooks(obj, "stopped", "end", quietly=True)
         await self._tell_hooks(obj, "release", "end", quietly=True)
         await self._release(guest)
-        processes.remove_folder(guest.folder)
+        await self._leave_host(obj, guest)
         obj.private = None
+
+    async def _leave_host(self, obj: DomainObject, guest: Guest) -> None:
+        """Undo what was made on the host for a guest that does not run any more."""
+        if obj.live is not None:
+            await self.host_side.release(owner_of(obj, guest.folder), obj.live)
+        processes.remove_folder(guest.folder)
 
     async def _release(self, guest: Guest) -> None:
         """Let go of a guest, running or not."""
@@ -390,6 +443,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
             await monitor.close()
         for stream in list(guest.consoles.values()):
             await stream.finish()
+        guest.perf.close()
         if guest.process is not None:
             guest.process.close()
 
@@ -397,7 +451,7 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         """Wait for the end of a guest's QEMU and record it, unless whoever ends it does."""
         assert guest.process is not None
         await guest.process.wait()
-        if guest.ending is DomainShutoffReason.DESTROYED:
+        if guest.ending is not None:
             return
         if guest.monitor is not None:
             await guest.monitor.close()  # delivers what QEMU had to say last

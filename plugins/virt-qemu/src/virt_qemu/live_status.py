@@ -72,7 +72,6 @@ def new_status(domain: Domain, folder: Path, capabilities: EmulatorCapabilities 
         lib_folder=str(folder),
         channel_folder=str(folder),
         memory_folder=str(folder),
-        node_index=0,
         fdset_index=0,
         block_jobs=BlockJobs(active=False),
         agent_timeout=DEFAULT_AGENT_TIMEOUT,
@@ -104,6 +103,7 @@ def refresh(obj: DomainObject, guest: Guest) -> DomainStatus:
     status.pid = guest.process.pid if guest.process is not None and guest.monitor is not None else None
     status.vcpus = [VCPUThread(id=number, pid=thread) for number, thread in sorted(guest.threads.items())]
     status.fake_reboot = guest.reboot
+    status.node_index = guest.node_index
     status.domain = obj.live
     return status
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import copy, deepcopy
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from virt_qemu.rules import QemuRules
+    from virt_qemu.rules.audio import HostAudio
     from virt_qemu.status import DomainStatus
     from virtcore.model.domain.rules.context import DomainContext
 
@@ -336,11 +337,19 @@ def load_cookie(
     return cookie
 
 
-def format_cookie(cookie: MigrationCookie) -> str:
-    """The cookie as libvirt writes it."""
+def format_cookie(cookie: MigrationCookie, audio: HostAudio | None = None) -> str:
+    """The cookie as libvirt writes it.
+
+    :param audio: what guests may have of this host's sound; None for nothing.
+    """
+    from virt_qemu.migration.migratable import make_migratable
     from virtcore.xml import format
 
     register()
+    if cookie.domain is not None:
+        told, cookie = deepcopy(cookie.domain), copy(cookie)
+        make_migratable(told, audio)
+        cookie.domain = told
     return format(cookie, _MODE)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from virt_qemu import process as processes
 from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest
+from virt_qemu.host_side.owner import owner_of
 from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
@@ -31,10 +32,11 @@ from virtcore.runtime.launcher import Process, attach
 if TYPE_CHECKING:
     from virt_qemu.capabilities.cache import CapabilitiesCache
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.host_side import HostSide
     from virt_qemu.monitor import Monitor
     from virtcore.driver.toolkit import StateFolders
 
-__all__ = ["GuestRecovery", "boot_id", "threads_of"]
+__all__ = ["GuestRecovery", "boot_id", "iothreads_of", "threads_of"]
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,13 @@ def threads_of(cpus: object) -> dict[int, int]:
     """Host threads by virtual CPU, from what ``query-cpus-fast`` says."""
     rows = [row for row in cpus if isinstance(row, dict)] if isinstance(cpus, list) else []
     return {row["cpu-index"]: row["thread-id"] for row in rows if "thread-id" in row}
+
+
+def iothreads_of(answer: object) -> dict[int, int]:
+    """Host threads by I/O thread, from what ``query-iothreads`` says, in its order."""
+    rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
+    numbered = [(str(row.get("id", "")).removeprefix("iothread"), row.get("thread-id")) for row in rows]
+    return {int(name): int(thread) for name, thread in numbered if name.isdecimal() and isinstance(thread, int)}
 
 
 class GuestRecovery(GuestEvents):
@@ -70,6 +79,11 @@ class GuestRecovery(GuestEvents):
 
     def monitor_of(self, obj: DomainObject, guest: Guest) -> Monitor:
         """Hook: a channel to the guest's QEMU, not connected yet."""
+        raise NotImplementedError
+
+    @property
+    def host_side(self) -> HostSide:
+        """Hook: what guests have on the host beside their QEMU."""
         raise NotImplementedError
 
     async def watch(self, obj: DomainObject, guest: Guest) -> None:
@@ -195,11 +209,18 @@ class GuestRecovery(GuestEvents):
         assert self.status is not None
         facts = entry.facts
         folder = str(facts.get("folder") or "")
-        if facts.get("boot") == boot and folder:
-            await processes.claim_left_over(self.folders.run / folder)
-            processes.remove_folder(self.folders.run / folder)
-        await self.status.remove(entry.uuid)
         obj = self.domains.claim(entry.name, entry.uuid)
+        if folder:
+            place = self.folders.run / folder
+            if facts.get("boot") == boot:
+                await processes.claim_left_over(place)
+            try:
+                status, _ = await self._read(entry.uuid, place)
+                await self.host_side.release(owner_of(obj, place), status.domain)
+            except VirtError as error:
+                log.warning("what domain '%s' had of the host is left behind: %s", entry.name, error)
+            processes.remove_folder(place)
+        await self.status.remove(entry.uuid)
         obj.published = obj.published or obj.persistent
         if facts.get("pid") is not None:
             # It ended while nobody looked; QEMU stays when its guest powers off, so it crashed.
@@ -226,7 +247,9 @@ class GuestRecovery(GuestEvents):
             capabilities=capabilities,
             process=process,
             reboot=status.fake_reboot,
+            dirty_rate=True,
             threads={vcpu.id: vcpu.pid for vcpu in status.vcpus},
+            node_index=status.node_index or 0,
         )
         self.activate(obj, status.domain, int(facts.get("id") or 0), facts)
         self.set_state(obj, DomainState(int(facts.get("state") or 0)), int(facts.get("reason") or 0))
@@ -243,6 +266,7 @@ class GuestRecovery(GuestEvents):
                 await monitor.connect(connect_socket(str(guest.folder / MONITOR)), self.start_limit)
                 status = await monitor.execute("query-status", limit=self.start_limit)
                 cpus = await monitor.execute("query-cpus-fast", limit=self.start_limit)
+                iothreads = await monitor.execute("query-iothreads", limit=self.start_limit)
             except (VirtError, OSError) as error:
                 log.warning("monitor of domain '%s' does not answer: %s", obj.name, error)
                 await monitor.close()
@@ -250,7 +274,7 @@ class GuestRecovery(GuestEvents):
                 await asyncio.sleep(1.0)
                 continue
             guest.monitor = monitor
-            guest.threads = threads_of(cpus)
+            guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
             self._take_state(obj, guest, status)
             await self.recover(obj, guest)
             return

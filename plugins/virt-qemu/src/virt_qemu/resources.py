@@ -14,6 +14,8 @@ from virt_qemu.command.line import unsupported
 from virtcore.errors import InternalError, SystemError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtcore.model.domain.hostdev import SCSIAdapterSource
     from virtcore.model.domain.interface import Interface
     from virtcore.model.storage.secret import SecretReference
@@ -84,6 +86,9 @@ class HostResources:
     def __init__(self) -> None:
         self.fds: dict[int, int] = {}
         self._stack = ExitStack()
+        self._taps: dict[int, list[int]] = {}
+        self._vhosts: dict[int, list[int]] = {}
+        self._tpm_sockets: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -126,24 +131,57 @@ class HostResources:
         raise unsupported("a SCSI device of the host")
 
     def tpm(self, path: str) -> tuple[int, int]:
-        """Open a TPM of the host; not done yet."""
-        raise unsupported("a TPM of the host")
+        """Open a TPM of the host; returns the numbers of it and of what cancels its commands.
+
+        :raises SystemError: it cannot be opened.
+        """
+        cancel = f"/sys/class/tpm/{os.path.basename(path)}/device/cancel"
+        return self.device(path, "TPM device"), self.device(cancel, "TPM device's cancel path", os.O_WRONLY)
+
+    def device(self, path: str, what: str, mode: int = os.O_RDWR) -> int:
+        """Open a device file; returns the descriptor's number.
+
+        :param what: the device, as errors call it.
+        :raises SystemError: it cannot be opened.
+        """
+        try:
+            return self.add(os.open(path, mode | os.O_CLOEXEC))
+        except OSError as error:
+            raise SystemError(f"Could not open {what} {path}: {error.strerror}") from None
+
+    def provide_tpm(self, alias: str, path: str) -> None:
+        """Say where the emulator of a TPM listens."""
+        self._tpm_sockets[alias] = path
 
     def tpm_socket(self, alias: str) -> str:
-        """Where the emulator of a TPM listens; none is started yet."""
-        raise unsupported("starting a TPM")
+        """Where the emulator of a TPM listens."""
+        return self._tpm_sockets[alias]
+
+    def provide_taps(self, interface: Interface, descriptors: Sequence[int]) -> None:
+        """Take over the descriptors of an interface's tap, one a queue."""
+        self._taps[id(interface)] = [self.add(descriptor) for descriptor in descriptors]
+
+    def provide_vhosts(self, interface: Interface, descriptors: Sequence[int]) -> None:
+        """Take over the descriptors of the kernel's mover of packets, one a queue; none without it."""
+        self._vhosts[id(interface)] = [self.add(descriptor) for descriptor in descriptors]
 
     def taps(self, interface: Interface, count: int) -> list[int]:
-        """Open the tap device of an interface; not done yet."""
-        raise unsupported(f"a network interface of type '{interface.type}'")
+        """The tap of an interface, once a queue."""
+        return self._taps[id(interface)]
 
     def vhost_net(self, interface: Interface, count: int) -> list[int]:
-        """Open the kernel's mover of packets; not done yet."""
-        raise unsupported("vhost-net")
+        """The kernel's mover of packets, once a queue; none without it."""
+        return self._vhosts[id(interface)]
 
     def vdpa(self, path: str) -> int:
-        """Open a vDPA device; not done yet."""
-        raise unsupported("a vDPA device")
+        """Open a vDPA device.
+
+        :raises SystemError: it cannot be opened.
+        """
+        try:
+            return self.add(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            raise SystemError(f"Unable to open '{path}' for vdpa device: {error.strerror}") from None
 
     def vhost_user_gpu(self, alias: str) -> int:
         """Start the program that serves a graphics card; not done yet."""

@@ -5,28 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import unsupported
-from virtcore.model.domain.filesystem import DirectorySource, FilesystemDriverType
+from virt_qemu.command.networks import actual_type
 from virtcore.model.domain.graphics import GraphicsAuth
-from virtcore.model.domain.interface import InterfaceBackendType, InterfaceType
+from virtcore.model.domain.interface import InterfaceType
 from virtcore.model.domain.memory import MemorySource, NUMAPlacement
-from virtcore.model.domain.tpm import ExternalTPM
 from virtcore.model.storage.source import NVMeSource
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
 __all__ = ["refuse_unstartable"]
-
-
-#: Types of interfaces that need nothing made on the host.
-_READY = (
-    InterfaceType.USER,
-    InterfaceType.VHOSTUSER,
-    InterfaceType.SERVER,
-    InterfaceType.CLIENT,
-    InterfaceType.MCAST,
-    InterfaceType.UDP,
-)
 
 
 def refuse_unstartable(domain: Domain) -> None:
@@ -55,20 +43,12 @@ def refuse_unstartable(domain: Domain) -> None:
             raise unsupported("throttling of a disk")
         if isinstance(disk.source, NVMeSource):
             raise unsupported("handing an NVMe disk over to a guest")
-    for tpm in devices.tpms:
-        if not isinstance(tpm.backend, ExternalTPM):
-            raise unsupported("starting a TPM")
-    for share in devices.filesystems:
-        external = isinstance(share.source, DirectorySource) and share.source.socket is not None
-        if share.driver is not None and share.driver.type is FilesystemDriverType.VIRTIOFS and not external:
-            raise unsupported("starting virtiofsd for a shared folder")
     for graphics in devices.graphics:
         if isinstance(graphics, GraphicsAuth) and graphics.passwd is not None:
             raise unsupported("a display's password")
     for interface in devices.interfaces:
-        passt = interface.backend is not None and interface.backend.type is InterfaceBackendType.PASST
-        if interface.type not in _READY or passt:
-            raise unsupported(f"a network interface of type '{interface.type}'{' with passt' if passt else ''}")
+        if actual_type(interface) is InterfaceType.HOSTDEV:
+            raise unsupported(f"a network interface of type '{interface.type}'")
     _refuse_memory(domain)
 
 

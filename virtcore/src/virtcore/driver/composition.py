@@ -12,7 +12,7 @@ from virtcore.driver.toolkit import shared
 from virtcore.errors import InvalidConn
 from virtcore.operations.declare import Operation, services
 
-__all__ = ["HostServices", "brought"]
+__all__ = ["HostServices", "brought", "service_key"]
 
 
 _brought: WeakKeyDictionary[type[Driver], frozenset[str]] = WeakKeyDictionary()
@@ -29,6 +29,11 @@ def brought(driver: type[Driver]) -> frozenset[str]:
         if name in driver.own_services or any(implements(driver, record) for record in declared.operations.values())
     )
     return found
+
+
+def service_key(cls: type[ServiceDriver], place: Place) -> tuple[str, ...]:
+    """By what a place's one instance of a service is shared (see :mod:`virtcore.driver.toolkit.shared`)."""
+    return "service", cls.__module__, cls.__qualname__, str(place.privileged), place.root or ""
 
 
 class HostServices:
@@ -85,11 +90,7 @@ class HostServices:
             return instance
         assert self._place is not None  # names has only the driver's own without
         place = self._place
-        return await shared.acquire(self._key(cls, place), lambda: cls(place))
-
-    @staticmethod
-    def _key(cls: type[ServiceDriver], place: Place) -> tuple[str, ...]:
-        return "service", cls.__module__, cls.__qualname__, str(place.privileged), place.root or ""
+        return await shared.acquire(service_key(cls, place), lambda: cls(place))
 
     async def close(self) -> None:
         """The connection ends: what it had opened is given back."""
@@ -102,5 +103,5 @@ class HostServices:
             if isinstance(instance, DriverService):
                 await instance.close()
             elif instance is not None:
-                await shared.release(self._key(type(instance), instance.place))
+                await shared.release(service_key(type(instance), instance.place))
         self._opening.clear()

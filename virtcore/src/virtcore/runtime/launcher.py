@@ -19,15 +19,58 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from virtcore.errors import InternalError, SystemError
 
-__all__ = ["Command", "Launcher", "Process", "attach", "launcher", "start_time"]
+__all__ = ["Command", "Devices", "Identity", "Launcher", "Node", "Process", "attach", "launcher", "start_time"]
 
 _HEADER = 8
 _START_LIMIT = 30.0
 """Seconds the helper has to start a program (exec from a slow disk included)."""
+_STATUS_LIMIT = 1.0
+"""Seconds after a process's end in which the helper tells its exit status."""
+
+
+class Identity(NamedTuple):
+    """Who a program runs as.
+
+    :ivar groups: supplementary groups.
+    """
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+
+
+class Node(NamedTuple):
+    """A device file.
+
+    :ivar mode: its type and permissions.
+    :ivar device: its numbers, as ``st_rdev``.
+    """
+
+    path: str
+    mode: int
+    device: int
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """A ``/dev`` of the program's own (Linux, with the administrator's rights).
+
+    :ivar folder: an empty folder that becomes it; outside the program it stays empty.
+    :ivar nodes: the device files that are there, all below ``/dev``.
+    :ivar links: path below ``/dev`` -> target of a symbolic link.
+    :ivar mounts: mount points below ``/dev`` that stay.
+    """
+
+    folder: str
+    nodes: Sequence[Node]
+    links: Mapping[str, str] = field(default_factory=dict)
+    mounts: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +85,10 @@ class Command:
     :param pid_file: an existing, empty file that gets ``pid start-time`` before the program runs. Whoever
         unlinks it under its lock (``flock``) first prevents the start.
     :param outlives: whether it goes on when the core ends, however that ends; else it is killed then.
+    :param identity: who it runs as; as we do by default.
+    :param capabilities: whether it keeps ours.
+    :param limits: number of a limit (``resource.RLIMIT_...``) -> its value, soft and hard; -1 for none.
+    :param devices: a ``/dev`` of its own.
     """
 
     argv: Sequence[str]
@@ -51,6 +98,26 @@ class Command:
     fds: Mapping[int, int] = field(default_factory=dict)
     pid_file: str | None = None
     outlives: bool = True
+    identity: Identity | None = None
+    capabilities: bool = True
+    limits: Mapping[int, int] = field(default_factory=dict)
+    devices: Devices | None = None
+
+    def confinement(self) -> Any:
+        """What it gives up, as the helper is told it; None: nothing."""
+        devices = self.devices
+        if self.identity is None and self.capabilities and not self.limits and devices is None:
+            return None
+        hidden = None
+        if devices is not None:
+            hidden = (
+                os.fsencode(devices.folder),
+                tuple((os.fsencode(node.path), *node[1:]) for node in devices.nodes),
+                tuple((os.fsencode(path), os.fsencode(target)) for path, target in devices.links.items()),
+                tuple(map(os.fsencode, devices.mounts)),
+            )
+        identity = None if self.identity is None else tuple(self.identity)
+        return identity, self.capabilities, tuple(self.limits.items()), hidden
 
 
 class Process:
@@ -67,6 +134,7 @@ class Process:
         self.status: int | None = None
         self._pidfd = pidfd
         self._ended = asyncio.Event()
+        self._told = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(pidfd, self._on_end)
         self._close = weakref.finalize(self, os.close, pidfd)
@@ -85,6 +153,21 @@ class Process:
     async def wait(self) -> None:
         """Wait for its end."""
         await self._ended.wait()
+
+    def tell_status(self, status: int) -> None:
+        """Its parent has got to know how it ended."""
+        self.status = status
+        self._told.set()
+
+    async def exit_status(self) -> int | None:
+        """Wait for its end and how it ended: exit status, negative for a signal; None when its parent does not tell."""
+        await self.wait()
+        try:
+            async with asyncio.timeout(_STATUS_LIMIT):
+                await self._told.wait()
+        except TimeoutError:
+            return None
+        return self.status
 
     def signal(self, number: signal.Signals) -> bool:
         """Send a signal; returns False when the process has ended. Never reaches another process."""
@@ -192,6 +275,7 @@ class Launcher:
                 command.umask,
                 tuple(fds),
                 None if command.pid_file is None else os.fsencode(command.pid_file),
+                command.confinement(),
                 command.outlives,
             )
             try:
@@ -248,7 +332,7 @@ class Launcher:
             _, pid, status = message  # type: ignore[misc]
             process = self._processes.pop(pid, None)
             if process is not None:
-                process.status = int(status)
+                process.tell_status(int(status))
             return
         waiting = self._waiting.get(message[1])
         if message[0] == "started":

@@ -3,8 +3,9 @@
 Run by :mod:`virtcore.runtime.launcher` with one end of a socket pair as descriptor 3. A message is eight bytes (its
 length, little endian) and a marshalled value; descriptors that a request passes come with its first byte. Requests are
 
-    (number, argv, environment, cwd, umask, child descriptors, pid file, outlives the core)
+    (number, argv, environment, cwd, umask, child descriptors, pid file, confinement, outlives the core)
 
+where a confinement is None or what :mod:`virtcore.runtime.launcher_confine` takes,
 and answers ``("started", number, pid)`` with the pidfd, ``("failed", number, what, errno)`` or
 ``("exited", pid, status)``. When the socket ends the helper ends; of the processes it started those that are to
 outlive the core go on without it, the others are killed.
@@ -26,10 +27,18 @@ MAX_FDS = 64
 
 TYPE_CHECKING = False  # typing itself would cost milliseconds
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Any, TypeAlias
 
     _Request: TypeAlias = tuple[
-        int, list[bytes], dict[bytes, bytes], bytes, int | None, tuple[int, ...], bytes | None, bool
+        int,
+        list[bytes],
+        dict[bytes, bytes],
+        bytes,
+        int | None,
+        tuple[int, ...],
+        bytes | None,
+        tuple[Any, ...] | None,
+        bool,
     ]
 
 
@@ -90,7 +99,7 @@ def _become(request: _Request, fds: list[int], report: int) -> None:
     """In the new process: turn into the program. Tells ``report`` what failed, as ``errno what``."""
     step = b"start"
     try:
-        _number, argv, environment, cwd, umask, places, pid_file, _outlives = request
+        _number, argv, environment, cwd, umask, places, pid_file, confinement, _outlives = request
         posix.setsid()
         if umask is not None:
             posix.umask(umask)
@@ -105,6 +114,11 @@ def _become(request: _Request, fds: list[int], report: int) -> None:
         if pid_file is not None:
             step = b"write pid file " + pid_file
             _claim(pid_file)
+        if confinement is not None:
+            step = b"confine " + argv[0]
+            import launcher_confine  # type: ignore[import-not-found]  # loaded already: see _launch
+
+            launcher_confine.confine(confinement)
         # Python ignores these; the program must not inherit that.
         for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
             _signal.signal(number, _signal.SIG_DFL)
@@ -119,6 +133,8 @@ def _become(request: _Request, fds: list[int], report: int) -> None:
 def _launch(control: _socket.socket, request: _Request, fds: list[int], bound: set[int]) -> tuple[int, int] | None:
     """Start one program; returns its pidfd and pid. One that is not to outlive the core is added to ``bound``."""
     number = request[0]
+    if request[-2] is not None:
+        import launcher_confine  # noqa: F401  # type: ignore[import-not-found]  # once, for all processes to come
     told, report = posix.pipe2(posix.O_CLOEXEC)
     pid = posix.fork()
     if not pid:

@@ -1,17 +1,80 @@
-"""Asking a program of the host something."""
+"""Running a program of the host to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.errors import InternalError
 
-__all__ = ["run_program"]
+if TYPE_CHECKING:
+    from virtcore.runtime.launcher import Identity
+
+__all__ = ["Finished", "finish_program", "run_program"]
 
 _LIMIT = 10.0
 """Seconds a program has to answer."""
+
+
+class Finished(NamedTuple):
+    """What a program has written, and its exit status: negative for a signal."""
+
+    output: str
+    errors: str
+    status: int
+
+
+async def finish_program(
+    argv: list[str],
+    *,
+    fds: Mapping[int, int] | None = None,
+    environment: Mapping[str, str] | None = None,
+    identity: Identity | None = None,
+    limit: float = _LIMIT,
+) -> Finished:
+    """Run a program to its end.
+
+    :param fds: number in the program -> descriptor of ours, beside those for what it writes.
+    :param environment: beside the locale; nothing is inherited.
+    :param identity: who it runs as; as we do by default.
+    :param limit: seconds it may take.
+    :raises InternalError: it does not end.
+    :raises SystemError: it cannot be started.
+    """
+    from virtcore.runtime.launcher import Command, launcher
+
+    output, errors = os.memfd_create("output"), os.memfd_create("errors")
+    try:
+        process = await launcher().start(
+            Command(
+                argv=argv,
+                environment={"LC_ALL": "C", **(environment or {})},
+                fds={1: output, 2: errors, **(fds or {})},
+                identity=identity,
+                outlives=False,
+            )
+        )
+        try:
+            async with asyncio.timeout(limit):
+                status = await process.exit_status()
+        except BaseException as error:
+            process.signal(signal.SIGKILL)
+            await process.wait()
+            if isinstance(error, TimeoutError):
+                raise InternalError(f"{argv[0]} did not end within {limit:g} s") from None
+            raise
+        finally:
+            process.close()
+        if status is None:
+            raise InternalError(f"nobody knows how {argv[0]} ended")
+        said = [os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace") for file in (output, errors)]
+        return Finished(said[0], said[1], status)
+    finally:
+        os.close(output)
+        os.close(errors)
 
 
 async def run_program(argv: list[str]) -> tuple[str, str]:
@@ -19,23 +82,5 @@ async def run_program(argv: list[str]) -> tuple[str, str]:
 
     :raises InternalError: it does not end, or cannot be started.
     """
-    from virtcore.runtime.launcher import Command, launcher
-
-    output, errors = os.memfd_create("output"), os.memfd_create("errors")
-    try:
-        process = await launcher().start(
-            Command(argv=argv, environment={"LC_ALL": "C"}, fds={1: output, 2: errors}, outlives=False)
-        )
-        try:
-            async with asyncio.timeout(_LIMIT):
-                await process.wait()
-        except TimeoutError:
-            process.signal(signal.SIGKILL)
-            await process.wait()
-            raise InternalError(f"{argv[0]} did not end within {_LIMIT:g} s") from None
-        return tuple(  # type: ignore[return-value]
-            os.pread(file, os.fstat(file).st_size, 0).decode(errors="replace") for file in (output, errors)
-        )
-    finally:
-        os.close(output)
-        os.close(errors)
+    finished = await finish_program(argv)
+    return finished.output, finished.errors

@@ -17,11 +17,14 @@ __all__ = ["add_filesystem", "add_filesystems", "virtiofs_socket"]
 _SECURITY = {AccessMode.PASSTHROUGH: "passthrough", AccessMode.MAPPED: "mapped", AccessMode.SQUASH: "none"}
 
 
-def virtiofs_socket(builder: Builder, share: Filesystem) -> str:
-    """Where the program that serves a share listens."""
+def virtiofs_socket(state_folder: str, share: Filesystem) -> str:
+    """Where the program that serves a share listens.
+
+    :param state_folder: the guest's own folder.
+    """
     if isinstance(share.source, DirectorySource) and share.source.socket is not None:
         return share.source.socket
-    return f"{builder.state_folder}/{share.alias}-fs.sock"
+    return f"{state_folder}/{share.alias}-fs.sock"
 
 
 def add_filesystems(builder: Builder, boot: Mapping[int, int]) -> None:
@@ -40,7 +43,8 @@ def add_filesystem(builder: Builder, share: Filesystem, boot: Mapping[int, int])
     kind = share.driver.type if share.driver is not None else None
     folder = share.source.dir if isinstance(share.source, DirectorySource) else None
     if kind is FilesystemDriverType.VIRTIOFS:
-        builder.options("-chardev", "socket", {"id": f"chr-vu-{share.alias}", "path": virtiofs_socket(builder, share)})
+        path = virtiofs_socket(builder.state_folder, share)
+        builder.options("-chardev", "socket", {"id": f"chr-vu-{share.alias}", "path": path})
         builder.device(
             virtio("vhost-user-fs", share, None, share.driver)
             | {

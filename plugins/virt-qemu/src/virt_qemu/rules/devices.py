@@ -253,7 +253,7 @@ def _shmem(device: Shmem, domain: Domain, context: DomainContext, capabilities: 
 
 
 #: Folders in which sockets of channels are made.
-_MADE_FOLDER = re.compile(r".*/domain-[^/]+").fullmatch
+MADE_FOLDER = re.compile(r".*/domain-[^/]+").fullmatch
 
 _SERIAL_MODEL = {
     SerialTargetType.ISA_SERIAL: SerialModel.ISA_SERIAL,
@@ -302,7 +302,7 @@ def _character_device(device: Any, domain: Domain, context: DomainContext, capab
     target = device.target
     if isinstance(target, VirtioTarget) and source.path is not None:
         folder, _, name = source.path.rpartition("/")
-        if name == target.name and _MADE_FOLDER(folder):
+        if name == target.name and MADE_FOLDER(folder):
             source.path = None
     if source.path is None:
         source.mode = SocketMode.BIND

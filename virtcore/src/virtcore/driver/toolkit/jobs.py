@@ -27,6 +27,21 @@ if TYPE_CHECKING:  # needed by long jobs only
 __all__ = ["Job", "JobKind", "JobLock"]
 
 
+def _names() -> dict[int, str]:
+    """What libvirt's messages call long jobs, by what they do."""
+    from virtcore.enums.domain_more import DomainJobOperation
+
+    return {
+        DomainJobOperation.START: "start job",
+        DomainJobOperation.SAVE: "domain save job",
+        DomainJobOperation.MIGRATION_IN: "migration in job",
+        DomainJobOperation.MIGRATION_OUT: "migration out job",
+        DomainJobOperation.SNAPSHOT: "snapshot job",
+        DomainJobOperation.DUMP: "domain core dump job",
+        DomainJobOperation.BACKUP: "backup job",
+    }
+
+
 class JobKind(enum.Flag):
     """What a job is for; libvirt's ``virDomainJob``."""
 
@@ -214,7 +229,8 @@ class JobLock:
             raise OperationInvalid("no job is active on the domain")
         if not job.endable:
             raise OperationInvalid(f"'{job.operation}' cannot be aborted")
-        job._end(OperationAborted(f"'{job.operation}' was aborted"))
+        name = _names().get(job.does)
+        job._end(OperationAborted(f"{name}: canceled by client" if name else f"'{job.operation}' was aborted"))
 
     def _complete(self, job: Job, error: BaseException | None) -> None:
         """An asynchronous job ends."""

@@ -10,11 +10,12 @@ Their state is a :class:`~virtcore.driver.toolkit.reconfigure.ReconfigurableStat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.driver.toolkit.stateful import StatefulDriver
-from virtcore.operations.declare import inline
+from virtcore.operations.declare import Result, inline
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:
@@ -199,7 +200,9 @@ class SettingIOThreads(Reconfiguring[R]):
     """I/O threads."""
 
     @inline
-    def domain_iothreads(self, domain: DomainRef, flags: DomainModificationImpact | int = 0) -> list[IOThreadInfo]:
+    def domain_iothreads(
+        self, domain: DomainRef, flags: DomainModificationImpact | int = 0
+    ) -> Result[Sequence[IOThreadInfo]]:
         from virtcore.driver.toolkit.configuration.iothreads import iothreads
 
         return iothreads(self._one_config(domain, "domain_iothreads", flags))

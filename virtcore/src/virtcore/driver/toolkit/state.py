@@ -6,7 +6,7 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -134,6 +134,10 @@ class DriverState:
 
     def update_cpu(self, domain: Domain) -> None:
         """Hook: put the host's CPU into a copy of a definition (``VIR_DOMAIN_XML_UPDATE_CPU``)."""
+
+    def make_migratable(self, domain: Domain) -> None:
+        """Hook: take out of a copy of a configuration what older peers add by themselves
+        (``VIR_DOMAIN_XML_MIGRATABLE``)."""
 
     # -- life of the state
 
@@ -277,7 +281,7 @@ class DriverState:
         if obj.active and not (flags & DomainXMLFlags.INACTIVE and (obj.persistent or obj.text is not None)):
             assert obj.live is not None
             domain = obj.live
-            if update_cpu:
+            if update_cpu or flags & DomainXMLFlags.MIGRATABLE:
                 from copy import deepcopy
 
                 domain = deepcopy(domain)
@@ -289,6 +293,8 @@ class DriverState:
             domain = self.definition(obj)
         if update_cpu:
             self.update_cpu(domain)
+        if flags & DomainXMLFlags.MIGRATABLE:
+            self.make_migratable(domain)
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
@@ -398,16 +404,31 @@ class DriverState:
                 return obj.ref
 
     async def _start(self, obj: DomainObject, domain: Domain, flags: DomainCreateFlags) -> None:
+        await self.bring_up(obj, domain, lambda: self.start_domain(obj, flags), DomainEventStartedDetailType.BOOTED)
+
+    async def bring_up(
+        self,
+        obj: DomainObject,
+        domain: Domain,
+        start: Callable[[], Awaitable[None]],
+        detail: DomainEventStartedDetailType,
+        suspended: DomainEventSuspendedDetailType = DomainEventSuspendedDetailType.PAUSED,
+    ) -> None:
+        """A domain begins to run ``domain``; subscribers are told. For the holder of its job.
+
+        :param start: does it, as :meth:`start_domain` does.
+        :param suspended: why it stands still, if it does.
+        """
         self.activate(obj, domain)
         self.domains.publish(obj)
         try:
-            await self.start_domain(obj, flags)
+            await start()
         except BaseException:
             self.deactivate(obj, DomainShutoffReason.FAILED)
             raise
-        self.emit(obj, DomainEventType.STARTED, DomainEventStartedDetailType.BOOTED)
+        self.emit(obj, DomainEventType.STARTED, detail)
         if obj.state == DomainState.PAUSED:
-            self.emit(obj, DomainEventType.SUSPENDED, DomainEventSuspendedDetailType.PAUSED)
+            self.emit(obj, DomainEventType.SUSPENDED, suspended)
 
     async def destroy(self, obj: DomainObject, flags: int = 0) -> None:
         """End a running domain at once, and whatever job holds it.

@@ -147,7 +147,11 @@ class TestNetworkDevices:
         with pytest.raises(errors.OperationInvalid):
             domain.interface_stats(MAC)
         domain.create()
-        before, after = domain.interface_stats(MAC), domain.interface_stats(MAC)
+        try:
+            before = domain.interface_stats(MAC)
+        except errors.InvalidArg:
+            pytest.skip("the target's network device has nothing on the host that counts its traffic")
+        after = domain.interface_stats(MAC)
         assert all(-1 <= early <= late for early, late in zip(before, after, strict=True))
         with pytest.raises(errors.VirtError):
             domain.interface_stats("compliance-none")

@@ -20,11 +20,14 @@ def _numbers(domain: Domain) -> list[int]:
     return list(range(1, (domain.iothreads or 0) + 1))
 
 
-def iothreads(domain: Domain) -> list[IOThreadInfo]:
-    """The threads, and the host CPUs they may be on; where nothing is said, as many as there are virtual CPUs."""
+def iothreads(domain: Domain, host: CpuMap | None = None) -> list[IOThreadInfo]:
+    """The threads, and the host CPUs they may be on.
+
+    :param host: where those may be of which nothing is said; None: as many as there are virtual CPUs.
+    """
     tune = domain.cputune
     pinned = {} if tune is None else {entry.iothread: entry.cpuset for entry in tune.iothreadpins}
-    unpinned = CpuMap(range(domain.vcpu_count))
+    unpinned = CpuMap(range(domain.vcpu_count)) if host is None else host
     if domain.vcpu is not None and domain.vcpu.cpuset is not None:
         unpinned = CpuMap(domain.vcpu.cpuset)
     return [IOThreadInfo(number, CpuMap(pinned.get(number, unpinned))) for number in _numbers(domain)]

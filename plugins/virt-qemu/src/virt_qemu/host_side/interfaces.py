@@ -1,0 +1,395 @@
+"""Network interfaces: taps and macvtaps, ports of networks, passt."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from typing import TYPE_CHECKING
+
+from virt_host.description.program import finish_program
+from virt_host.links import devices as links, taps
+from virt_qemu.command.line import unsupported
+from virt_qemu.command.networks import actual_type, is_virtio_net
+from virt_qemu.host_side.passt import start_passt, stop_passt
+from virt_qemu.host_side.tools import tool
+from virt_qemu.threads import in_thread
+from virtcore.errors import (
+    ConfigUnsupported,
+    InternalError,
+    NoNetwork,
+    NoNetworkPort,
+    OperationFailed,
+    OperationInvalid,
+    VirtError,
+)
+from virtcore.model.domain.interface import (
+    ActualBridgeSource,
+    ActualInterface,
+    ActualNetworkSource,
+    BridgeInterfaceSource,
+    DirectInterfaceSource,
+    HostdevInterfaceSource,
+    InterfaceBackendType,
+    InterfaceDriverName,
+    InterfacePCIAddress,
+    InterfaceTarget,
+    InterfaceType,
+    MacvtapMode,
+    NetworkInterfaceSource,
+)
+
+if TYPE_CHECKING:
+    from virt_qemu.host_side.host import HostSide
+    from virt_qemu.host_side.owner import Owner
+    from virt_qemu.resources import HostResources
+    from virtcore.model.domain.interface import Interface
+    from virtcore.model.network.networkport import NetworkPort
+    from virtcore.model.network.port import Bandwidth, PortOptions
+
+__all__ = ["prepare", "release"]
+
+log = logging.getLogger(__name__)
+
+_VHOST_NET = "/dev/vhost-net"
+_SCRIPTED = (InterfaceType.ETHERNET,)
+
+
+async def prepare(side: HostSide, owner: Owner, interface: Interface, resources: HostResources) -> None:
+    """Make what an interface is connected to, and hand its descriptors over.
+
+    :raises VirtError: it cannot be made; nothing is left of it.
+    """
+    try:
+        if interface.type is InterfaceType.NETWORK:
+            await _allocate(side, owner, interface)
+        kind = actual_type(interface)
+        if interface.filterref is not None:
+            raise unsupported("a network filter")
+        queues = _queues(interface)
+        if kind is InterfaceType.ETHERNET:
+            fds = await _ethernet(interface, queues, side.privileged)
+        elif kind in (InterfaceType.BRIDGE, InterfaceType.NETWORK):
+            fds = await _bridge(side, owner, interface, queues)
+        elif kind is InterfaceType.DIRECT:
+            fds = await in_thread(_direct, interface, queues)
+        elif kind is InterfaceType.VDPA:
+            return  # opened with the command line
+        elif _uses_passt(interface):
+            await start_passt(side, owner, interface)
+            return
+        else:
+            return
+        resources.provide_taps(interface, fds)
+        resources.provide_vhosts(interface, _vhosts(interface, queues))
+        await _limit(interface)
+    except BaseException:
+        await release(side, owner, interface)
+        raise
+
+
+async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
+    """Undo what was made for an interface; what is not there (any more) is no failure."""
+    kind, name = actual_type(interface), interface.target.dev if interface.target is not None else None
+    if _uses_passt(interface):
+        await stop_passt(side, owner, interface)
+    if name is not None:
+        try:
+            if kind is InterfaceType.DIRECT:
+                await in_thread(taps.delete_macvtap, name)
+            if interface.downscript is not None and kind in _SCRIPTED:
+                await _run_script(interface.downscript, name)
+        except VirtError as error:
+            log.warning("cannot remove network device '%s': %s", name, error)
+    source = interface.source
+    if interface.type is InterfaceType.NETWORK and isinstance(source, NetworkInterfaceSource) and source.portid:
+        await _give_back(side, interface, source)
+
+
+def _uses_passt(interface: Interface) -> bool:
+    return interface.backend is not None and interface.backend.type is InterfaceBackendType.PASST
+
+
+def _queues(interface: Interface) -> int:
+    return max(1, interface.driver.queues or 0) if interface.driver is not None and is_virtio_net(interface) else 1
+
+
+def _device(interface: Interface) -> str:
+    backend = interface.backend
+    return backend.tap if backend is not None and backend.tap is not None else "/dev/net/tun"
+
+
+def _wanted(interface: Interface, beginning: str) -> str | None:
+    """The name that the user wants for the host's device; those generated are given anew."""
+    name = interface.target.dev if interface.target is not None else None
+    if name is None or name.startswith(beginning) or "%" in name:
+        return name if name is not None and "%" in name else None
+    return name
+
+
+def _name(interface: Interface, name: str) -> None:
+    if interface.target is None:
+        interface.target = InterfaceTarget()
+    interface.target.dev = name
+
+
+def _mac(interface: Interface) -> str:
+    if interface.mac is None or interface.mac.address is None:
+        raise InternalError("a network interface was not completed")
+    return interface.mac.address
+
+
+# ---------------------------------------------------------------------------------------------------- taps
+
+
+async def _ethernet(interface: Interface, queues: int, privileged: bool) -> list[int]:
+    """A tap that is connected to nothing: who wants it to be does that by a script."""
+    target = interface.target
+    if target is not None and target.managed is False:
+        if target.dev is None:
+            raise ConfigUnsupported("target dev must be supplied when managed='no'")
+        if not links.exists(target.dev):
+            raise ConfigUnsupported("target managed='no' but specified dev doesn't exist")
+        if links.is_macvtap(target.dev):
+            return await in_thread(taps.open_macvtap, target.dev, queues, header=is_virtio_net(interface))
+        return taps.open_tap(target.dev, queues, header=is_virtio_net(interface), device=_device(interface))[1]
+    wanted = _wanted(interface, taps.NEW_TAP)
+    if wanted is not None and links.exists(wanted):
+        raise OperationInvalid(f"The {wanted} interface already exists")
+    name, fds = taps.open_tap(wanted, queues, header=is_virtio_net(interface), device=_device(interface))
+    _name(interface, name)
+    try:
+        if privileged:
+            links.set_mac(name, taps.tap_mac(_mac(interface)))
+            if interface.mtu:
+                links.set_mtu(name, interface.mtu)
+            links.set_up(name, True)
+        if interface.script is not None:
+            await _run_script(interface.script, name)
+    except BaseException:
+        _close(fds)
+        raise
+    return fds
+
+
+async def _run_script(script: str, name: str) -> None:
+    _, errors, status = await finish_program([script, name])
+    if status:
+        raise InternalError(f"Child process ({script} {name}) unexpected exit status {status}: {errors.strip()}")
+
+
+async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: int) -> list[int]:
+    """A tap in a bridge."""
+    source = interface.actual.source if interface.actual is not None else interface.source
+    if not isinstance(source, BridgeInterfaceSource | ActualNetworkSource | ActualBridgeSource) or not source.bridge:
+        raise InternalError("Missing bridge name")
+    bridge = source.bridge
+    if not side.privileged:
+        return [await _ask_helper(side.settings.bridge_helper, bridge, interface)]
+    if not links.exists(bridge):
+        raise OperationInvalid(f"Unable to add bridge {bridge} port {taps.NEW_TAP}: No such device")
+    header = is_virtio_net(interface)
+    name, fds = taps.open_tap(_wanted(interface, taps.NEW_TAP), queues, header=header, device=_device(interface))
+    _name(interface, name)
+    try:
+        links.set_mac(name, taps.tap_mac(_mac(interface)))
+        mtu = interface.mtu or links.mtu_of(bridge)
+        if mtu:
+            links.set_mtu(name, mtu)
+        links.add_to_bridge(name, bridge)
+        port = _port(interface)
+        if port is not None and port.isolated:
+            links.set_isolated(name, True)
+        links.set_up(name, True)
+    except BaseException:
+        _close(fds)
+        raise
+    return fds
+
+
+def _bridge_helper(name: str) -> str:
+    try:
+        return tool(name)
+    except OperationFailed:
+        raise OperationFailed(f"'{name}' is not a suitable bridge helper") from None
+
+
+async def _ask_helper(program: str, bridge: str, interface: Interface) -> int:
+    """A tap in a bridge, from the program that may make one where its caller may not."""
+    path = _bridge_helper(program)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        number = 3
+        argv = [path, f"--br={bridge}", f"--fd={number}"]
+        if is_virtio_net(interface):
+            argv.insert(1, "--use-vnet")
+        _, errors, _status = await finish_program(argv, fds={number: theirs.fileno()})
+        theirs.close()
+        ours.setblocking(False)
+        try:
+            descriptor = taps.receive_tap(ours)
+        except BlockingIOError:
+            descriptor = None
+    if descriptor is None:
+        detail = f": stderr={errors.strip()}" if errors.strip() else ""
+        raise InternalError(f"{' '.join(argv)}: failed to communicate with bridge helper{detail}: End of file")
+    _name(interface, taps.name_of(descriptor))
+    return descriptor
+
+
+def _close(fds: list[int]) -> None:
+    for descriptor in fds:
+        os.close(descriptor)
+
+
+def _direct(interface: Interface, queues: int) -> list[int]:
+    """A macvtap on a device of the host."""
+    source = interface.actual.source if interface.actual is not None else interface.source
+    if not isinstance(source, DirectInterfaceSource):
+        raise InternalError("Missing device name")
+    mode = str(source.mode or MacvtapMode.VEPA)
+    name = taps.create_macvtap(_wanted(interface, taps.NEW_MACVTAP), source.dev, mode, _mac(interface))
+    _name(interface, name)
+    if interface.mtu:
+        links.set_mtu(name, interface.mtu)
+    links.set_up(name, True)
+    return taps.open_macvtap(name, queues, header=is_virtio_net(interface))
+
+
+def _vhosts(interface: Interface, queues: int) -> list[int]:
+    """The kernel's mover of packets, once a queue; none where the kernel has none and nobody insists."""
+    wanted = interface.driver.name if interface.driver is not None else None
+    if not is_virtio_net(interface) or wanted is InterfaceDriverName.QEMU:
+        return []
+    backend = interface.backend
+    path = backend.vhost if backend is not None and backend.vhost is not None else _VHOST_NET
+    found: list[int] = []
+    try:
+        for _ in range(queues):
+            found.append(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        _close(found)
+        if wanted is InterfaceDriverName.VHOST:
+            raise ConfigUnsupported("vhost-net was requested for an interface, but is unavailable") from None
+        return []
+    return found
+
+
+def _port(interface: Interface) -> PortOptions | None:
+    return interface.actual.port if interface.actual is not None and interface.actual.port else interface.port
+
+
+async def _limit(interface: Interface) -> None:
+    """Limit throughput as wanted."""
+    from virt_host.network.bandwidth import tc_commands
+
+    bandwidth: Bandwidth | None = interface.bandwidth
+    if interface.actual is not None and interface.actual.bandwidth is not None:
+        bandwidth = interface.actual.bandwidth
+    if bandwidth is None:
+        return
+    assert interface.target is not None
+    assert interface.target.dev is not None
+    # What the guest receives is what the host's end of a tap sends; a macvtap is the guest's own.
+    swapped = actual_type(interface) is not InterfaceType.DIRECT
+    await apply_limits(tc_commands(interface.target.dev, bandwidth, swapped=swapped))
+
+
+async def apply_limits(commands: list[list[str]]) -> None:
+    """Run commands of ``tc``: those that remove what was there may fail.
+
+    :raises InternalError: another one does.
+    """
+    there = False
+    for argv in commands:
+        if "add" in argv and "root" in argv and there:
+            continue
+        output, errors, status = await finish_program([tool(argv[0]), *argv[1:]])
+        if "show" in argv:
+            there = bool(output.strip())
+        elif status and "del" not in argv:
+            raise InternalError(f"Child process ({' '.join(argv)}) unexpected exit status {status}: {errors.strip()}")
+
+
+# ------------------------------------------------------------------------------------------ virtual networks
+
+
+async def _allocate(side: HostSide, owner: Owner, interface: Interface) -> None:
+    """Get a port of the network, and with it what the interface really is."""
+    from virtcore.model.network.networkport import (
+        NetworkPort,
+        NoPlug,
+        format_network_port,
+        load_network_port,
+    )
+
+    source = interface.source
+    assert isinstance(source, NetworkInterfaceSource)
+    network = await side.services.call("network", "connection_lookup_network", source.network, None)
+    port = NetworkPort(
+        uuid=str(uuid.uuid4()),
+        owner_name=owner.name,
+        owner_uuid=owner.uuid,
+        group=source.portgroup,
+        mac=_mac(interface),
+        virtualport=interface.virtualport,
+        bandwidth=interface.bandwidth,
+        vlan=interface.vlan,
+        port=interface.port,
+        trust_guest_rx_filters=interface.trust_guest_rx_filters,
+        plug=NoPlug(),
+    )
+    made = await side.services.call("network", "network_create_port", network, format_network_port(port), 0)
+    text = await side.services.call("network", "network_port_xml", made, 0)
+    found = load_network_port(text)
+    source.portid = found.uuid
+    interface.actual = _actual(found)
+    if isinstance(interface.actual.source, ActualNetworkSource):
+        source.bridge = interface.actual.source.bridge
+
+
+def _actual(port: NetworkPort) -> ActualInterface:
+    """What a port says the interface is."""
+    from virtcore.model.network.networkport import BridgePlug, DirectPlug, HostdevPlug, NetworkPlug
+
+    plug = port.plug
+    actual: ActualInterface
+    if isinstance(plug, NetworkPlug):
+        network = ActualNetworkSource(bridge=plug.bridge, mac_table_manager=plug.mac_table_manager)
+        actual = ActualInterface(type=InterfaceType.NETWORK, source=network)
+    elif isinstance(plug, BridgePlug):
+        bridge = ActualBridgeSource(bridge=plug.bridge, mac_table_manager=plug.mac_table_manager)
+        actual = ActualInterface(type=InterfaceType.BRIDGE, source=bridge)
+    elif isinstance(plug, DirectPlug):
+        actual = ActualInterface(type=InterfaceType.DIRECT, source=DirectInterfaceSource(dev=plug.dev, mode=plug.mode))
+    elif isinstance(plug, HostdevPlug):
+        address = plug.address
+        function = HostdevInterfaceSource(
+            address=InterfacePCIAddress(
+                domain=address.domain, bus=address.bus, slot=address.slot, function=address.function
+            )
+        )
+        actual = ActualInterface(type=InterfaceType.HOSTDEV, source=function)
+        actual.managed = plug.managed
+        actual.driver = plug.driver
+    else:
+        raise InternalError("unexpected network port without a plug")
+    actual.virtualport, actual.bandwidth = port.virtualport, port.bandwidth
+    actual.vlan, actual.port = port.vlan, port.port
+    actual.trust_guest_rx_filters = port.trust_guest_rx_filters
+    actual.class_id = port.bandwidth.class_id if port.bandwidth is not None else None
+    return actual
+
+
+async def _give_back(side: HostSide, interface: Interface, source: NetworkInterfaceSource) -> None:
+    try:
+        network = await side.services.call("network", "connection_lookup_network", source.network, None)
+        port = await side.services.call("network", "network_lookup_port", network, source.portid)
+        await side.services.call("network", "network_port_delete", port, 0)
+    except (NoNetwork, NoNetworkPort):
+        pass  # it has gone with its network
+    except VirtError as error:
+        log.warning("cannot give back the port of network '%s': %s", source.network, error)
+    source.portid = None
+    interface.actual = None

@@ -1,0 +1,174 @@
+"""Programs that run beside a guest's QEMU and serve its devices: started before it, ended after it.
+
+Each has a pid file in the guest's folder, by which it is found again, and a log beside the guest's. They outlive us as
+their guest does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virtcore.driver.toolkit import file_name
+from virtcore.errors import InternalError, OperationFailed, SystemError
+from virtcore.runtime.launcher import Command, Identity, Process, attach, launcher
+
+if TYPE_CHECKING:
+    from virt_qemu.host_side.owner import Owner
+
+__all__ = ["Programs"]
+
+log = logging.getLogger(__name__)
+
+_READY = 10.0
+"""Seconds a program has until it listens."""
+_GRACE = 5.0
+"""Seconds a program has to end when asked, before it is killed."""
+_TAIL = 4096
+"""Bytes of a program's output that an error shows at most."""
+
+
+class Programs:
+    """The programs beside guests.
+
+    :param logs: folder of the guests' logs.
+    """
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+
+    def log_path(self, owner: Owner, name: str) -> Path:
+        """Where a program's output goes."""
+        return self._logs / file_name(owner.name, f"-{name}.log")
+
+    def write(self, path: Path, text: str) -> None:
+        """Append to a log. One that cannot be written is no reason to fail."""
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.write(descriptor, text.encode())
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log.warning("cannot write %s: %s", path, error.strerror)
+
+    async def start(
+        self,
+        owner: Owner,
+        name: str,
+        argv: Sequence[str],
+        *,
+        socket: str | None = None,
+        fds: Mapping[int, int] | None = None,
+        identity: Identity | None = None,
+        limits: Mapping[int, int] | None = None,
+        log_file: Path | None = None,
+    ) -> Process:
+        """Start a program.
+
+        :param name: what it is called among the guest's programs.
+        :param socket: where it listens: returns when it does.
+        :param fds: number in the program -> descriptor of ours.
+        :param log_file: where its output goes, if not beside the guest's log.
+        :raises VirtError: it does not run, or does not come to listen; it is ended then.
+        """
+        pid_file = owner.folder / f"{name}.pid"
+        path = log_file if log_file is not None else self.log_path(owner, name)
+        try:
+            pid_file.touch(mode=0o600, exist_ok=False)
+            output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise SystemError(f"cannot start {argv[0]}: {error.filename}: {error.strerror}") from None
+        try:
+            begin = os.fstat(output).st_size
+            process = await launcher().start(
+                Command(
+                    argv=argv,
+                    environment={"PATH": os.defpath, "LC_ALL": "C"},
+                    fds={1: output, 2: output, **(fds or {})},
+                    pid_file=str(pid_file),
+                    identity=identity,
+                    limits=limits or {},
+                )
+            )
+        except BaseException:
+            await self.stop(owner, name)
+            raise
+        finally:
+            os.close(output)
+        if socket is not None:
+            try:
+                await self._until_listening(process, argv[0], socket, path, begin)
+            except BaseException:
+                await self.stop(owner, name)
+                raise
+        return process
+
+    async def _until_listening(self, process: Process, program: str, socket: str, log: Path, begin: int) -> None:
+        try:
+            async with asyncio.timeout(_READY):
+                while not os.path.exists(socket):
+                    if not process.running:
+                        raise InternalError(f"Could not start '{os.path.basename(program)}': {_written(log, begin)}")
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            raise OperationFailed(f"{program} does not listen on {socket}: {_written(log, begin)}") from None
+
+    async def stop(self, owner: Owner, name: str) -> None:
+        """End a program and wait for its end; without one nothing happens."""
+        path = owner.folder / f"{name}.pid"
+        process = _claim(path)
+        if process is None:
+            return
+        try:
+            if process.signal(signal.SIGTERM):
+                async with asyncio.timeout(_GRACE):
+                    await process.wait()
+        except TimeoutError:
+            process.signal(signal.SIGKILL)
+            await process.wait()
+        finally:
+            process.close()
+
+    def find(self, owner: Owner, name: str) -> int | None:
+        """Process number of a program; None when it does not run."""
+        try:
+            words = (owner.folder / f"{name}.pid").read_bytes().split()
+        except OSError:
+            return None
+        process = attach(int(words[0]), int(words[1])) if len(words) == 2 else None
+        if process is None:
+            return None
+        process.close()
+        return process.pid
+
+
+def _claim(path: Path) -> Process | None:
+    """Take away a pid file, so that a program that is only being started does not start; the one that runs."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # held for an instant only
+        words = os.pread(descriptor, 100, 0).split()
+        path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+    return attach(int(words[0]), int(words[1])) if len(words) == 2 else None
+
+
+def _written(log: Path, begin: int) -> str:
+    """What a program has written since it was started."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(begin, file.seek(0, os.SEEK_END) - _TAIL))
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""

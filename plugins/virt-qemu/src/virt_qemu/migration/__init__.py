@@ -1,0 +1,1 @@
+"""Migration of QEMU's guests: what either side does in each phase, and what goes wrong between them."""

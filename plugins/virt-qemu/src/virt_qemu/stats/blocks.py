@@ -1,0 +1,179 @@
+"""Counters and sizes of disks."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from virt_qemu.command.disks import disk_path
+from virtcore.enums.common import TypedParameterType as Kind
+from virtcore.model.storage.image_header import HEADER_SIZE, read_header
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.disk import BackingStore, Disk
+    from virtcore.model.storage.source import Source, StorageFormat
+    from virtcore.types import TypedParameters
+
+__all__ = ["Sizes", "add_blocks", "add_idle_blocks", "sizes_of_file"]
+
+#: Our names of a disk's counters, QEMU's.
+_COUNTERS = (
+    ("rd.reqs", "rd_operations"),
+    ("rd.bytes", "rd_bytes"),
+    ("rd.times", "rd_total_time_ns"),
+    ("wr.reqs", "wr_operations"),
+    ("wr.bytes", "wr_bytes"),
+    ("wr.times", "wr_total_time_ns"),
+    ("fl.reqs", "flush_operations"),
+    ("fl.times", "flush_total_time_ns"),
+)
+
+
+class Sizes(NamedTuple):
+    """Sizes of an image in bytes: what the guest sees, what it takes, how large the file or device is."""
+
+    capacity: int
+    allocation: int
+    physical: int
+
+
+def sizes_of_file(path: str, format: StorageFormat | None) -> Sizes | None:
+    """Sizes of an image that nobody has open; None where it cannot be looked at."""
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno())
+            if stat.S_ISBLK(found.st_mode):
+                physical = allocation = file.seek(0, os.SEEK_END)
+                file.seek(0)
+            else:
+                physical, allocation = found.st_size, found.st_blocks * 512
+            header = read_header(file.read(HEADER_SIZE), format)
+    except OSError:
+        return None
+    capacity = physical if header is None or header.capacity is None else header.capacity
+    return Sizes(capacity, allocation, physical)
+
+
+def _target(disk: Disk) -> str:
+    return disk.target.dev or "" if disk.target is not None else ""
+
+
+def _disks(domain: Domain) -> list[Disk]:
+    return domain.devices.disks if domain.devices is not None else []
+
+
+def _add_header(rows: TypedParameters, prefix: str, disk: Disk, source: Source | None, index: int | None) -> None:
+    rows.add(prefix + "name", Kind.STRING, _target(disk))
+    path = disk_path(source)
+    if path is not None:
+        rows.add(prefix + "path", Kind.STRING, path)
+    if index:
+        rows.add(prefix + "backingIndex", Kind.UINT, index)
+
+
+def _backing(disk: Disk) -> Iterator[BackingStore]:
+    below = disk.backing_store
+    while below is not None and below.source is not None:
+        yield below
+        below = below.backing_store
+
+
+def add_blocks(domain: Domain, counters: object, nodes: object, backing: bool, rows: TypedParameters) -> None:
+    """Add the group of a running guest's disks.
+
+    :param counters: what ``query-blockstats`` says.
+    :param nodes: what ``query-named-block-nodes`` says.
+    :param backing: each disk's backing images, too.
+    """
+    by_device: dict[str, Mapping[str, object]] = {}
+    by_node: dict[str, Mapping[str, object]] = {}
+    for row in counters if isinstance(counters, list) else ():
+        # The device's path in QEMU's tree ends in its id, or in a part of it.
+        by_device[str(row.get("qdev", "")).removeprefix("/machine/peripheral/").split("/")[0]] = row
+        below: object = row
+        while isinstance(below, dict):
+            by_node[str(below.get("node-name", ""))] = below
+            below = below.get("backing")
+    images = (
+        {str(row.get("node-name")): row for row in nodes if isinstance(row, dict)} if isinstance(nodes, list) else {}
+    )
+    found: list[tuple[Disk, Source | None, int | None, bool]] = []
+    for disk in _disks(domain):
+        found.append((disk, disk.source, disk.source.index if disk.source is not None else None, True))
+        if backing:
+            found.extend((disk, below.source, below.index, False) for below in _backing(disk))
+    rows.add("block.count", Kind.UINT, len(found))
+    for number, (disk, source, index, front) in enumerate(found):
+        prefix = f"block.{number}."
+        _add_header(rows, prefix, disk, source, index)
+        if front:
+            _add_counters(rows, prefix, by_device.get(disk.alias or ""))
+        _add_sizes(rows, prefix, index, by_node, images)
+
+
+def _add_counters(rows: TypedParameters, prefix: str, row: Mapping[str, object] | None) -> None:
+    counted = row.get("stats") if row is not None else None
+    for name, counter in _COUNTERS if isinstance(counted, dict) else ():
+        assert isinstance(counted, dict)
+        value = counted.get(counter)
+        if isinstance(value, int):
+            rows.add(prefix + name, Kind.ULLONG, value)
+
+
+def _add_sizes(
+    rows: TypedParameters,
+    prefix: str,
+    index: int | None,
+    by_node: Mapping[str, Mapping[str, object]],
+    images: Mapping[str, Mapping[str, object]],
+) -> None:
+    """Add what QEMU says of an image: nothing where it does not, since asking the storage ourselves might not end."""
+    if not index:
+        return
+    format_node, storage_node = f"libvirt-{index}-format", f"libvirt-{index}-storage"
+    top = images.get(format_node) or images.get(storage_node)
+    counted = by_node.get(format_node) or by_node.get(storage_node)
+    highest = _highest_offset(counted)
+    if highest is not None:
+        rows.add(prefix + "allocation", Kind.ULLONG, highest)
+    image = top.get("image") if top is not None else None
+    if isinstance(image, dict):
+        for name, size in (("capacity", "virtual-size"), ("physical", "actual-size")):
+            value = image.get(size)
+            if isinstance(value, int) and value:
+                rows.add(prefix + name, Kind.ULLONG, value)
+    storage = images.get(storage_node) or top
+    threshold = storage.get("write_threshold") if storage is not None else None
+    if isinstance(threshold, int) and threshold:
+        rows.add(prefix + "threshold", Kind.ULLONG, threshold)
+
+
+def _highest_offset(row: Mapping[str, object] | None) -> int | None:
+    """Where the last byte was written: in the storage, if a format is above it."""
+    if row is None:
+        return None
+    parent = row.get("parent")
+    for stats in (parent.get("stats") if isinstance(parent, dict) else None, row.get("stats")):
+        value = stats.get("wr_highest_offset") if isinstance(stats, dict) else None
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def add_idle_blocks(domain: Domain, rows: TypedParameters) -> None:
+    """Add the group of the disks of a guest that does not run: sizes as the host's files tell them."""
+    disks = _disks(domain)
+    rows.add("block.count", Kind.UINT, len(disks))
+    for number, disk in enumerate(disks):
+        prefix = f"block.{number}."
+        _add_header(rows, prefix, disk, disk.source, None)
+        path = disk_path(disk.source)
+        sizes = sizes_of_file(path, disk.driver.type if disk.driver is not None else None) if path is not None else None
+        if sizes is not None:
+            for name in ("allocation", "capacity", "physical"):
+                value = getattr(sizes, name)
+                if value:
+                    rows.add(prefix + name, Kind.ULLONG, value)

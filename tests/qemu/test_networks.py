@@ -1,0 +1,251 @@
+"""Network interfaces of guests: taps, bridges, macvtaps, virtual networks, passt."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from guest_image import guest_xml
+from waiting import eventually
+
+import virtcore
+from virt_host.links import devices as links, taps
+from virtcore.driver import loader
+from virtcore.driver.service import ServiceDriver
+from virtcore.enums import DomainCreateFlags
+from virtcore.errors import ConfigUnsupported, InternalError, NoConnect, NoNetwork, OperationInvalid, VirtError
+from virtcore.operations.declare import inline
+from virtcore.operations.network import NetworkService
+from virtcore.types import NetworkPortRef, NetworkRef
+
+PAUSED = DomainCreateFlags.START_PAUSED
+MAC = "52:54:00:12:34:56"
+
+administrator = pytest.mark.skipif(
+    os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="needs root and /dev/net/tun"
+)
+
+
+def run(*words: str) -> str:
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def bridge() -> Iterator[str]:
+    """A bridge of our own."""
+    name = f"vc{os.getpid()}"[:12]
+    run("ip", "link", "add", name, "type", "bridge")
+    run("ip", "link", "set", name, "mtu", "1400", "up")
+    yield name
+    run("ip", "link", "del", name)
+
+
+@pytest.fixture
+def lower() -> Iterator[str]:
+    """A network card of our own: one end of a pair."""
+    name = f"ve{os.getpid()}"[:12]
+    run("ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p")
+    yield name
+    run("ip", "link", "del", name)
+
+
+def interface(kind: str, rest: str = "") -> str:
+    return f"<interface type='{kind}'><mac address='{MAC}'/>{rest}<model type='virtio'/></interface>"
+
+
+def start(connection: virtcore.Connection, boot: tuple[Path, Path], device: str) -> virtcore.Domain:
+    return connection.create_domain(guest_xml("net", *boot, devices=device), PAUSED)
+
+
+def target(domain: virtcore.Domain) -> str:
+    return domain.xml().partition("<target dev='")[2].partition("'")[0]
+
+
+@administrator
+def test_a_port_of_a_bridge(connection, boot, bridge):
+    domain = start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/><port isolated='yes'/>"))
+    name = target(domain)
+    assert name.startswith("vnet")
+    assert links.bridge_of(name) == bridge
+    assert links.mtu_of(name) == 1400, "as the bridge's"
+    assert Path(f"/sys/class/net/{name}/address").read_text().strip() == "fe:54:00:12:34:56"
+    assert Path(f"/sys/class/net/{name}/brport/isolated").read_text().strip() == "1"
+    assert int(Path(f"/sys/class/net/{name}/flags").read_text(), 16) & 1, "it is up"
+    domain.destroy()
+    eventually(lambda: not links.exists(name))
+
+
+@administrator
+def test_queues_and_a_name_of_ones_own(connection, boot, root):
+    device = interface("ethernet", "<target dev='tapown'/><mtu size='1300'/>").replace(
+        "<model type='virtio'/>", "<model type='virtio'/><driver queues='2'/>"
+    )
+    domain = start(connection, boot, device)
+    assert target(domain) == "tapown"
+    assert links.mtu_of("tapown") == 1300
+    assert re.search(r'"type":"tap","fds":"\d+:\d+"', (root / "log" / "qemu" / "net.log").read_text())
+    with pytest.raises(OperationInvalid, match="The tapown interface already exists"):
+        connection.create_domain(guest_xml("other", *boot, devices=device), PAUSED)
+    domain.destroy()
+
+
+@administrator
+def test_taps_that_somebody_else_keeps(connection, boot):
+    device = interface("ethernet", "<target dev='tapkept' managed='no'/>")
+    with pytest.raises(ConfigUnsupported, match="target managed='no' but specified dev doesn't exist"):
+        start(connection, boot, device)
+    run("ip", "tuntap", "add", "tapkept", "mode", "tap", "vnet_hdr")
+    try:
+        domain = start(connection, boot, device)
+        domain.destroy()
+        assert links.exists("tapkept"), "it is not ours to remove"
+    finally:
+        run("ip", "link", "del", "tapkept")
+
+
+@administrator
+def test_scripts(connection, boot, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(f"#!/bin/sh\necho $1 >> {tmp_path}/told\n")
+    script.chmod(0o755)
+    domain = start(connection, boot, interface("ethernet", f"<script path='{script}'/><downscript path='{script}'/>"))
+    name = target(domain)
+    domain.destroy()
+    assert (tmp_path / "told").read_text().split() == [name, name]
+    script.write_text("#!/bin/sh\necho no >&2; exit 3\n")
+    with pytest.raises(InternalError, match=r"unexpected exit status 3: no"):
+        start(connection, boot, interface("ethernet", f"<script path='{script}'/>"))
+
+
+@administrator
+@pytest.mark.parametrize("mode", ["bridge", "private", "passthrough"])
+def test_macvtap(connection, boot, lower, mode):
+    domain = start(connection, boot, interface("direct", f"<source dev='{lower}' mode='{mode}'/>"))
+    name = target(domain)
+    assert name.startswith("macvtap")
+    assert links.is_macvtap(name)
+    assert Path(f"/sys/class/net/{name}/address").read_text().strip() == MAC
+    domain.destroy()
+    assert not links.exists(name)
+
+
+@administrator
+def test_what_a_failed_start_made_is_gone(connection, boot, lower, bridge):
+    before = set(os.listdir("/sys/class/net"))
+    two = interface("direct", f"<source dev='{lower}' mode='bridge'/>") + interface(
+        "bridge", "<source bridge='none0'/>"
+    )
+    with pytest.raises(OperationInvalid, match="Unable to add bridge none0 port vnet"):
+        start(connection, boot, two)
+    assert set(os.listdir("/sys/class/net")) == before
+    with pytest.raises(InternalError, match="reserved value 0xFE"):
+        start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>").replace(MAC, "fe:54:00:12:34:56"))
+    asked = interface("bridge", f"<source bridge='{bridge}'/><backend vhost='/dev/none'/><driver name='vhost'/>")
+    with pytest.raises(ConfigUnsupported, match="vhost-net was requested"):
+        start(connection, boot, asked)
+    with pytest.raises(ConfigUnsupported, match="a network filter"):
+        start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/><filterref filter='clean-traffic'/>"))
+    assert set(os.listdir("/sys/class/net")) == before
+
+
+@administrator
+def test_throughput_is_limited(connection, boot, bridge, tmp_path, monkeypatch):
+    fake = tmp_path / "tc"  # the kernel here may not have what limits
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n[ "$4 $5" != "add badnet" ]\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    limits = "<bandwidth><inbound average='200'/><outbound average='100' burst='64'/></bandwidth>"
+    domain = start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>{limits}"))
+    told = (tmp_path / "told").read_text()
+    assert f"class add dev {target(domain)} parent 1: classid 1:1 htb rate 200kbps" in told, "what it receives"
+    assert "police rate 100kbps burst 64kb" in told
+    domain.destroy()
+    fake.write_text("#!/bin/sh\necho no such luck >&2\n[ $2 != add ]\n")
+    with pytest.raises(InternalError, match="unexpected exit status 1: no such luck"):
+        start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>{limits}"))
+
+
+def test_the_host_needs_a_service_of_networks(connection, boot):
+    with pytest.raises((NoConnect, NoNetwork)):
+        start(connection, boot, interface("network", "<source network='default'/>"))
+
+
+class FakeNetworks(ServiceDriver, NetworkService):
+    """One network on a bridge."""
+
+    name = "network"
+    bridge = "none"
+    ports: dict[str, str]
+
+    async def open(self) -> None:
+        type(self).ports = self.ports = {}
+
+    @inline
+    def connection_lookup_network(self, name: str | None = None, uuid: str | None = None) -> NetworkRef:
+        if name != "default":
+            raise NoNetwork(f"no network with matching name '{name}'")
+        return NetworkRef("default", "11111111-1111-1111-1111-111111111111")
+
+    def network_create_port(self, network: NetworkRef, xml: str, flags: int = 0) -> NetworkPortRef:
+        plug = f"<plug type='network' bridge='{self.bridge}'/>"
+        uuid = xml.partition("<uuid>")[2].partition("<")[0]
+        self.ports[uuid] = xml.replace("</networkport>", f"{plug}</networkport>")
+        return NetworkPortRef(network, uuid)
+
+    async def network_lookup_port(self, network: NetworkRef, uuid: str) -> NetworkPortRef:
+        return NetworkPortRef(network, uuid)
+
+    async def network_port_xml(self, port: NetworkPortRef, flags: int = 0) -> str:
+        return self.ports[port.uuid]
+
+    async def network_port_delete(self, port: NetworkPortRef, flags: int = 0) -> None:
+        del self.ports[port.uuid]
+
+
+@administrator
+def test_a_virtual_network_gives_a_port(connection, boot, bridge, monkeypatch):
+    monkeypatch.setitem(loader._registered_services, "network", FakeNetworks)
+    monkeypatch.setattr(FakeNetworks, "bridge", bridge)
+    domain = start(connection, boot, interface("network", "<source network='default'/>"))
+    [uuid] = FakeNetworks.ports
+    assert "<owner>" in FakeNetworks.ports[uuid]
+    assert f"<source network='default' portid='{uuid}' bridge='{bridge}'/>" in domain.xml()
+    assert links.bridge_of(target(domain)) == bridge
+    domain.destroy()
+    assert FakeNetworks.ports == {}
+    monkeypatch.setattr(FakeNetworks, "bridge", "none1")
+    with pytest.raises(VirtError, match="none1"):
+        start(connection, boot, interface("network", "<source network='default'/>"))
+    assert FakeNetworks.ports == {}, "a failed start gives it back"
+
+
+@administrator
+def test_names_are_not_used_again_at_once():
+    first, fds = taps.open_tap(None)
+    os.close(fds[0])
+    second, fds = taps.open_tap(None)
+    os.close(fds[0])
+    assert first != second
+
+
+def test_passt(connection, boot, root):
+    from shutil import which
+
+    if which("passt") is None:
+        pytest.skip("passt is not installed")
+    device = interface(
+        "user", "<backend type='passt'/><portForward proto='tcp'><range start='22' to='2222'/></portForward>"
+    )
+    domain = start(connection, boot, device.replace("start='22' to='2222'", "start='42022' to='22'"))
+    sockets = list((root / "run" / "qemu" / "passt").glob("*.socket"))
+    assert len(sockets) == 1
+    [pid_file] = (root / "run" / "qemu").glob("domain-*/net0-passt.pid")
+    pid = int(pid_file.read_text().split()[0])
+    assert b"--one-off" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    domain.destroy()
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+    assert not sockets[0].exists()
