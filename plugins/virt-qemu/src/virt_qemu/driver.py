@@ -59,6 +59,8 @@ class QemuDriver(
         | DomainUndefineFlags.SNAPSHOTS_METADATA
         | DomainUndefineFlags.NVRAM
         | DomainUndefineFlags.KEEP_NVRAM
+        | DomainUndefineFlags.TPM
+        | DomainUndefineFlags.KEEP_TPM
         | DomainUndefineFlags.CHECKPOINTS_METADATA
     )
     create_flags = DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE

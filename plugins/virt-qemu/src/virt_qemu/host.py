@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
+from virt_qemu.belongings import BelongingsState
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
@@ -87,7 +88,7 @@ _DETAILS = {
 }
 
 
-class QemuState(GuestRecovery, TuningState, MomentState):
+class QemuState(BelongingsState, GuestRecovery, TuningState, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -424,6 +425,8 @@ class QemuState(GuestRecovery, TuningState, MomentState):
         await self._tell_hooks(obj, "release", "end", quietly=True)
         await self._release(guest)
         await self._leave_host(obj, guest)
+        if not obj.persistent and obj.live is not None:
+            self.remove_tpms(obj.live)
         obj.private = None
 
     async def _leave_host(self, obj: DomainObject, guest: Guest) -> None:

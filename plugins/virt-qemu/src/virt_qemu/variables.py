@@ -13,7 +13,16 @@ from virtcore.model.storage.source import FileSource
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
-__all__ = ["prepare_variables"]
+__all__ = ["prepare_variables", "variables_path"]
+
+
+def variables_path(domain: Domain) -> str | None:
+    """Where on the host a guest's firmware keeps its variables; None where it keeps none, or keeps them elsewhere."""
+    os_ = domain.os
+    if os_ is None or os_.loader is None or os_.loader.type is not LoaderType.PFLASH or os_.nvram is None:
+        return None
+    nvram = os_.nvram
+    return nvram.source.file if isinstance(nvram.source, FileSource) else nvram.path
 
 
 def prepare_variables(domain: Domain, *, reset: bool = False) -> None:
@@ -23,15 +32,15 @@ def prepare_variables(domain: Domain, *, reset: bool = False) -> None:
     :raises OperationFailed: there is nothing to make it from.
     :raises SystemError: it cannot be written.
     """
-    os_ = domain.os
-    if os_ is None or os_.loader is None or os_.loader.type is not LoaderType.PFLASH or os_.nvram is None:
-        return
-    nvram = os_.nvram
-    path = nvram.source.file if isinstance(nvram.source, FileSource) else nvram.path
+    path = variables_path(domain)
     if path is None or (os.path.exists(path) and not reset):
         return
+    assert domain.os is not None
+    assert domain.os.loader is not None
+    assert domain.os.nvram is not None
+    nvram = domain.os.nvram
     if nvram.template is None:
-        raise OperationFailed(f"unable to find any master var store for loader: {os_.loader.path}")
+        raise OperationFailed(f"unable to find any master var store for loader: {domain.os.loader.path}")
     if nvram.template_format != nvram.format:
         raise OperationFailed("conversion of the nvram template to another target format is not supported")
     temporary = f"{path}.new"

@@ -47,10 +47,17 @@ class Programs:
         """Where a program's output goes."""
         return self._logs / file_name(owner.name, f"-{name}.log")
 
+    def open_log(self, path: Path) -> int:
+        """Open a log for appending and return the descriptor, to be closed by the caller.
+
+        :raises OSError: it cannot be written.
+        """
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
     def write(self, path: Path, text: str) -> None:
         """Append to a log. One that cannot be written is no reason to fail."""
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            descriptor = self.open_log(path)
             try:
                 os.write(descriptor, text.encode())
             finally:
@@ -82,7 +89,7 @@ class Programs:
         path = log_file if log_file is not None else self.log_path(owner, name)
         try:
             pid_file.touch(mode=0o600, exist_ok=False)
-            output = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            output = self.open_log(path)
         except OSError as error:
             raise SystemError(f"cannot start {argv[0]}: {error.filename}: {error.strerror}") from None
         try:

@@ -26,6 +26,7 @@ _CONTROL = 3
 _KEY = 4
 """Number of the descriptor from which a program reads its key."""
 _MIGRATION_KEY = 5
+_LOG = 6
 _SETUP_LIMIT = 60.0
 """Seconds that making a TPM may take: keys are found by chance."""
 
@@ -211,10 +212,9 @@ async def _run(side: HostSide, owner: Owner, tpm: TPM, backend: EmulatorTPM, sta
     if state.is_file and not _is_v2(backend):
         raise ConfigUnsupported("TPM 1.2 state cannot be a file")
     where = f"backend-uri=file://{state.path}" if state.is_file else f"dir={state.path}"
-    level = f",level={backend.debug}" if backend.debug else ""
     argv = [
         *(tool("swtpm"), "socket", "--ctrl", f"type=unixio,fd={_CONTROL}"),
-        *("--tpmstate", f"{where},mode=0600", "--log", f"fd=2{level}", "--terminate"),
+        *("--tpmstate", f"{where},mode=0600", "--terminate"),
     ]
     if _is_v2(backend):
         argv.append("--tpm2")
@@ -225,6 +225,9 @@ async def _run(side: HostSide, owner: Owner, tpm: TPM, backend: EmulatorTPM, sta
         argv += ["--migration-key", f"pwdfd={_MIGRATION_KEY},mode=aes-256-cbc"]
     path, name = _socket(owner, tpm), f"{tpm.alias}-swtpm"
     log = side.programs.log_path(owner, "swtpm")
+    if backend.debug:
+        fds[_LOG] = side.programs.open_log(log)
+        argv += ["--log", f"fd={_LOG},level={backend.debug}"]
     try:
         with bind_socket(path) as listening:
             fds[_CONTROL] = listening.detach()
