@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from virt_host.description.driver import LinuxHostDriver
 from virt_qemu import host_capabilities
+from virt_qemu.blockjobs.operations import BlockJobOperations
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
@@ -45,7 +46,12 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
 class QemuDriver(
-    LinuxHostDriver, StatisticsOperations, TuningOperations, JobDriver[QemuState], MomentDriver[QemuState]
+    LinuxHostDriver,
+    StatisticsOperations,
+    TuningOperations,
+    BlockJobOperations,
+    JobDriver[QemuState],
+    MomentDriver[QemuState],
 ):
     """A connection to the guests of one root."""
 

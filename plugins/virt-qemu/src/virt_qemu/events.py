@@ -42,6 +42,12 @@ class GuestEvents(DriverState):
     def state_changed(self, obj: DomainObject, guest: Guest) -> None:
         """Hook: state or configuration of a running guest has changed and is to be written down."""
 
+    def block_job_changed(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
+        """Hook: QEMU tells that a job has another status (``JOB_STATUS_CHANGE``)."""
+
+    def _on_job(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
+        self.block_job_changed(obj, guest, data)
+
     def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
         if obj.private is not guest or guest.ending is not None:
             return
@@ -211,6 +217,7 @@ class GuestEvents(DriverState):
 
 
 _HANDLERS = {
+    "JOB_STATUS_CHANGE": GuestEvents._on_job,
     "STOP": GuestEvents._on_stop,
     "RESUME": GuestEvents._on_resume,
     "RESET": GuestEvents._on_reset,

@@ -76,7 +76,7 @@ class Guest:
     :ivar dirty_rate: how fast it changes memory may have been measured; until then nobody asks.
     :ivar perf: what is counted of its process.
     :ivar consoles: open streams by alias of the device.
-    :ivar node_index: number of the last image that was given one; its nodes are named by it.
+    :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
     """
 
     folder: Path
@@ -100,7 +100,16 @@ class Guest:
     perf: PerfCounters = field(default_factory=PerfCounters)
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    node_index: int = 0
+    awaited_jobs: dict[str, asyncio.Event] = field(default_factory=dict)
+
+    @property
+    def node_index(self) -> int:
+        """Number of the last image that was given one; its nodes are named by it."""
+        return self.status.node_index or 0
+
+    @node_index.setter
+    def node_index(self, number: int) -> None:
+        self.status.node_index = number
 
     def channel(self) -> Monitor:
         """The channel to QEMU.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
 from virt_qemu.belongings import BelongingsState
+from virt_qemu.blockjobs.state import BlockJobState
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
@@ -26,7 +27,7 @@ from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
-from virt_qemu.recovery import GuestRecovery, boot_id, iothreads_of, threads_of
+from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
@@ -55,6 +56,7 @@ from virtcore.model.domain.chardev import (
     Serial,
     UnixChardev,
 )
+from virtcore.model.storage.secret import SecretReference
 from virtcore.runtime.launcher import launcher
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from virt_qemu.firmware import FirmwareCatalog
     from virt_qemu.host_side import HostSide
     from virt_qemu.rules.audio import HostAudio
+    from virtcore.driver.base import Place
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
     from virtcore.operations.stream import ByteStream
@@ -88,7 +91,7 @@ _DETAILS = {
 }
 
 
-class QemuState(BelongingsState, GuestRecovery, TuningState, MomentState):
+class QemuState(BelongingsState, BlockJobState, TuningState, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -261,6 +264,9 @@ class QemuState(BelongingsState, GuestRecovery, TuningState, MomentState):
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
                 await self.host_side.prepare(owner_of(obj, guest.folder), domain, resources)
+                resources.secret = await self.secrets_for(
+                    domain.devices.disks, domain.devices.hostdevs, *self._tls_secrets()
+                )
                 command = processes.command_for(
                     guest, domain, resources, self.privileged, self.host_settings, incoming=how.incoming
                 )
@@ -286,6 +292,13 @@ class QemuState(BelongingsState, GuestRecovery, TuningState, MomentState):
         assert guest.process is not None
         guest.watch = asyncio.create_task(self.watch(obj, guest))
         await self._tell_hooks(obj, "started", "begin", quietly=True)
+
+    def _tls_secrets(self) -> list[SecretReference]:
+        """The secrets that open the keys of the host's certificates."""
+        host = self.host_settings
+        return [
+            SecretReference(uuid=uuid) for uuid in (host.vnc_tls_secret, host.chardev_tls_secret) if uuid is not None
+        ]
 
     async def _tell_hooks(self, obj: DomainObject, operation: str, step: str, *, quietly: bool = False) -> None:
         """Tell plugins of a transition, from a thread since they may block.

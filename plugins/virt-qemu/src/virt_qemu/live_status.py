@@ -103,7 +103,6 @@ def refresh(obj: DomainObject, guest: Guest) -> DomainStatus:
     status.pid = guest.process.pid if guest.process is not None and guest.monitor is not None else None
     status.vcpus = [VCPUThread(id=number, pid=thread) for number, thread in sorted(guest.threads.items())]
     status.fake_reboot = guest.reboot
-    status.node_index = guest.node_index
     status.domain = obj.live
     return status
 

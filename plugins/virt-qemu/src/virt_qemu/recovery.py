@@ -249,7 +249,6 @@ class GuestRecovery(GuestEvents):
             reboot=status.fake_reboot,
             dirty_rate=True,
             threads={vcpu.id: vcpu.pid for vcpu in status.vcpus},
-            node_index=status.node_index or 0,
         )
         self.activate(obj, status.domain, int(facts.get("id") or 0), facts)
         self.set_state(obj, DomainState(int(facts.get("state") or 0)), int(facts.get("reason") or 0))

@@ -14,7 +14,7 @@ from virt_qemu.command.line import unsupported
 from virtcore.errors import InternalError, SystemError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from virtcore.model.domain.hostdev import SCSIAdapterSource
     from virtcore.model.domain.interface import Interface
@@ -80,11 +80,17 @@ def connect_socket(path: str) -> socket.socket:
     return connected
 
 
+def _unknown_secret(reference: SecretReference) -> bytes:
+    raise unsupported("a secret")
+
+
 class HostResources:
     """Descriptors for one QEMU, numbered as it will see them. Closed on leaving the context: QEMU has its own then."""
 
     def __init__(self) -> None:
         self.fds: dict[int, int] = {}
+        #: The value of a secret the host keeps; those that are needed have been asked for before.
+        self.secret: Callable[[SecretReference], bytes] = _unknown_secret
         self._stack = ExitStack()
         self._taps: dict[int, list[int]] = {}
         self._vhosts: dict[int, list[int]] = {}
@@ -199,10 +205,6 @@ class HostResources:
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
         """Take an address for a guest's socket; not done yet."""
         raise unsupported("opening a vsock device")
-
-    def secret(self, reference: SecretReference) -> bytes:
-        """The value of a secret the host keeps; not asked for yet."""
-        raise unsupported("a secret")
 
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""

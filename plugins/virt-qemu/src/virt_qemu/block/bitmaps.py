@@ -65,7 +65,9 @@ def read_bitmaps(nodes: object) -> dict[str, dict[str, Bitmap]]:
     found: dict[str, dict[str, Bitmap]] = {}
     for node in _objects(nodes):
         name = node.get("node-name")
-        bitmaps = {bitmap.name: bitmap for bitmap in map(_bitmap, _objects(node.get("dirty-bitmaps", [])))}
+        # Those without a name are what jobs keep for themselves.
+        named = (told for told in _objects(node.get("dirty-bitmaps", [])) if "name" in told)
+        bitmaps = {bitmap.name: bitmap for bitmap in map(_bitmap, named)}
         if isinstance(name, str) and bitmaps:
             found[name] = bitmaps
     return found

@@ -107,9 +107,11 @@ class HostSide:
 
         :raises VirtError: there is none, or it has no value.
         """
-        ref = await self.services.call("secret", "connection_lookup_secret", uuid, None, None)
-        value: bytes = await self.services.call("secret", "secret_value", ref, 0)
-        return value
+        from virt_qemu.host_secrets import secret_values
+        from virtcore.model.storage.secret import SecretReference
+
+        wanted = SecretReference(uuid=uuid)
+        return (await secret_values(self.services, [wanted]))(wanted)
 
     def make_folder(self, path: str, mode: int = 0o711) -> None:
         """Make a folder for what guests have, with its parents.

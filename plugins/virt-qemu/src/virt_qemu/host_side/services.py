@@ -33,14 +33,18 @@ class PlaceServices:
         """
         from virtcore.runtime.methods import Style, methods_of
 
-        instance = await self._open(service)
+        instance = await self.open(service)
         method = methods_of(type(instance))[operation]
         if method.style is Style.PLAIN:
             return await in_thread(method.function, instance, *arguments)
         answer = method.function(instance, *arguments)
         return await answer if method.style is Style.ASYNC else answer
 
-    async def _open(self, name: str) -> ServiceDriver:
+    async def open(self, name: str) -> ServiceDriver:
+        """The instance of a service.
+
+        :raises NoConnect: there is no such service.
+        """
         from virtcore.driver import loader
 
         if name not in loader.service_names():

@@ -1,0 +1,102 @@
+"""What the end of a block job makes of a disk's chain of images.
+
+Each function changes the disk of the live configuration, and returns the images that QEMU is to let go. A job that
+names images which are not in the chain any more has been dealt with: nothing changes then.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from virt_qemu.block.chain import Link, format_of, images_of, set_format
+from virt_qemu.block.running import disk_images
+from virtcore.model.domain.disk import BackingStore, DiskDriver
+from virtcore.model.storage.location import source_type
+
+if TYPE_CHECKING:
+    from virt_qemu.block.image import Image
+    from virt_qemu.block_jobs import BlockJob
+    from virt_qemu.guest import Guest
+    from virtcore.model.domain.disk import Disk
+    from virtcore.model.storage.source import Source
+
+__all__ = ["committed", "find_node", "mirrored", "pivot_to", "pulled", "without_indexes"]
+
+
+def find_node(images: list[Image], node: str | None) -> int | None:
+    """Place of an image in a chain by its top node; None where it is not there."""
+    return next((place for place, image in enumerate(images) if image.top() == node), None)
+
+
+def _as_backing(link: Link) -> BackingStore:
+    assert isinstance(link, BackingStore)
+    return link
+
+
+def pulled(guest: Guest, disk: Disk, job: BlockJob) -> list[Image]:
+    """All images between the top one and the base were copied into the top one."""
+    images, links = disk_images(guest, disk), list(images_of(disk))
+    base = len(images) if job.base is None else find_node(images, job.base)
+    if base is None:
+        return []
+    disk.backing_store = _as_backing(links[base]) if base < len(links) else BackingStore()
+    return images[1:base]
+
+
+def committed(guest: Guest, disk: Disk, job: BlockJob) -> list[Image]:
+    """The images from the top down to the base were merged into the base."""
+    images, links = disk_images(guest, disk), list(images_of(disk))
+    top, base = find_node(images, job.top), find_node(images, job.base)
+    if top is None or base is None:
+        return []
+    if top == 0:
+        _become(disk, links[base])
+    else:
+        links[top - 1].backing_store = _as_backing(links[base])
+    return images[top:base]
+
+
+def _become(disk: Disk, link: Link) -> None:
+    """The image at a place of the chain is the one in the drive now."""
+    source = link.source
+    assert source is not None
+    if isinstance(link, BackingStore) and link.index:
+        source.index = link.index
+    disk.source, disk.backing_store = source, link.backing_store
+    disk.type = source_type(source)
+    disk.auth = disk.encryption = None  # of the image that was there before
+    set_format(disk, format_of(link))
+
+
+def mirrored(disk: Disk) -> Disk:
+    """The disk as it would be with its mirror's images in the drive."""
+    assert disk.mirror is not None
+    other = copy.copy(disk)
+    other.driver = copy.copy(disk.driver) if disk.driver is not None else DiskDriver(name="qemu")
+    _become(other, disk.mirror)
+    return other
+
+
+def pivot_to(guest: Guest, disk: Disk, *, inherits: bool) -> list[Image]:
+    """The copy is the disk's image from now on.
+
+    :param inherits: what is below the old image is below the copy.
+    """
+    assert disk.mirror is not None
+    old = disk_images(guest, disk)
+    below = disk.backing_store
+    _become(disk, disk.mirror)
+    if inherits:
+        disk.backing_store = below
+    disk.mirror = None
+    return old[:1] if inherits else old
+
+
+def without_indexes(source: Source) -> Source:
+    """A copy of a source for a definition: without what belongs to the running guest."""
+    found = copy.deepcopy(source)
+    found.index = found.private_data = None
+    if found.data_store is not None and found.data_store.source is not None:
+        found.data_store.source.index = found.data_store.source.private_data = None
+    return found
