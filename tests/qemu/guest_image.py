@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 MARKER = "VIRTCORE-GUEST-UP"
@@ -36,6 +36,7 @@ while read -r line; do
   case "$line" in
     poweroff) /bin/busybox poweroff -f ;;
     reboot) /bin/busybox reboot -f ;;
+    "run "*) eval "${{line#run }}" ;;
     *) echo "guest says: $line" ;;
   esac
 done
@@ -90,20 +91,31 @@ def missing() -> str | None:
     return None
 
 
-def _modules(kernel: Path) -> Iterator[tuple[str, bytes]]:
-    """Modules the guest needs for its power button, where they are not built in, in the order of loading."""
+def _modules(kernel: Path, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Modules with what they depend on, where they are not built in, in the order of loading."""
     folder = Path("/lib/modules") / kernel.name.removeprefix("vmlinuz-")
-    for name in ("evdev", "button"):
-        for found in sorted(folder.rglob(f"{name}.ko")):
-            yield found.name, found.read_bytes()
+    table = folder / "modules.dep"
+    needs: dict[str, list[str]] = {}
+    for line in table.read_text().splitlines() if table.exists() else ():
+        path, _, rest = line.partition(":")
+        needs[Path(path).name.partition(".")[0]] = [*reversed(rest.split()), path]
+    done: set[str] = set()
+    for name in wanted:
+        for path in needs.get(name, ()):
+            if path not in done:
+                done.add(path)
+                yield Path(path).name, (folder / path).read_bytes()
 
 
-def write_initramfs(path: Path, kernel: Path | None = None) -> None:
-    """Write an initramfs that prints :data:`MARKER` on ``ttyS0``, answers lines, and powers off on ``poweroff``."""
+def write_initramfs(path: Path, kernel: Path | None = None, modules: Sequence[str] = ()) -> None:
+    """Write an initramfs that prints :data:`MARKER` on ``ttyS0``, answers lines, and powers off on ``poweroff``.
+
+    :param modules: names of modules to be loaded beside those for the power button.
+    """
     busybox = find_busybox()
     assert busybox is not None
     archive = _Cpio()
-    for folder in ("bin", "dev", "dev/input", "proc", "sys", "modules"):
+    for folder in ("bin", "mnt", "dev", "dev/input", "proc", "sys", "modules"):
         archive.add(folder, 0o40755)
     archive.add("dev/console", 0o20600, device=(5, 1))
     archive.add("dev/null", 0o20666, device=(1, 3))
@@ -111,8 +123,8 @@ def write_initramfs(path: Path, kernel: Path | None = None) -> None:
     for number in range(4):
         archive.add(f"dev/input/event{number}", 0o20600, device=(13, 64 + number))
     archive.add("bin/busybox", 0o100755, Path(busybox).read_bytes())
-    for number, (name, data) in enumerate(_modules(kernel) if kernel is not None else ()):
-        archive.add(f"modules/{number}-{name}", 0o100644, data)
+    for number, (name, data) in enumerate(_modules(kernel, ["evdev", "button", *modules]) if kernel else ()):
+        archive.add(f"modules/{number:02}-{name}", 0o100644, data)
     archive.add("init", 0o100755, _INIT.format(marker=MARKER).encode())
     path.write_bytes(gzip.compress(archive.finish(), 1))
 

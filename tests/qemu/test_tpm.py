@@ -87,10 +87,11 @@ class FakeSecrets(ServiceDriver, SecretService):
     """One secret."""
 
     name = "secret"
+    uuid = SECRET
 
     @inline
     def connection_lookup_secret(self, uuid=None, usage_type=None, usage_id=None) -> SecretRef:
-        if uuid != SECRET:
+        if uuid != self.uuid:
             raise NoSecret(f"no secret with matching uuid '{uuid}'")
         return SecretRef(SECRET, 0, "")
 
@@ -108,14 +109,10 @@ def test_state_is_encrypted(connection, boot, root, monkeypatch):
     domain.destroy()
     domain.create(PAUSED)  # with the same key
     domain.destroy()
-    monkeypatch.setattr(FakeSecrets, "connection_lookup_secret", inline(lambda self, *keys: lost(keys[0])))
+    monkeypatch.setattr(FakeSecrets, "uuid", "none")
     with pytest.raises(NoSecret):
         domain.create(PAUSED)
     assert not list((root / "run" / "qemu").glob("domain-*"))
-
-
-def lost(uuid: str) -> SecretRef:
-    raise NoSecret(f"no secret with matching uuid '{uuid}'")
 
 
 def test_it_outlives_us_with_the_guest(root, boot):
