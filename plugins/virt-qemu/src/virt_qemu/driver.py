@@ -69,7 +69,9 @@ class QemuDriver(
         | DomainUndefineFlags.KEEP_TPM
         | DomainUndefineFlags.CHECKPOINTS_METADATA
     )
-    create_flags = DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE
+    create_flags = (
+        DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE | DomainCreateFlags.START_RESET_NVRAM
+    )
 
     @classmethod
     def probe(cls) -> str | None:
