@@ -7,7 +7,9 @@ message.
 
 from __future__ import annotations
 
-from virtcore._error_table import MESSAGES, ErrorCode, ErrorDomain, ErrorLevel
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from virtcore._error_table import ErrorCode, ErrorDomain, ErrorLevel
 
 __all__ = [
     "AccessDenied",
@@ -128,6 +130,36 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> object:
+    # Two hundred members take longer to make than a call to a daemon: not before somebody looks at one.
+    if name in ("ErrorCode", "ErrorDomain", "ErrorLevel"):
+        from virtcore import _error_table
+
+        value: object = getattr(_error_table, name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Late:
+    """An attribute that is a member of one of these enumerations."""
+
+    __slots__ = ("_enumeration", "_member")
+
+    def __init__(self, enumeration: str, member: str) -> None:
+        self._enumeration = enumeration
+        self._member = member
+
+    def __get__(self, instance: object, owner: type) -> object:
+        from virtcore import _error_table
+
+        return getattr(getattr(_error_table, self._enumeration), self._member)
+
+
+def _code(name: str) -> ErrorCode:
+    return _Late("ErrorCode", name)  # type: ignore[return-value]  # what it is to those who look at it
+
+
 class VirtError(Exception):
     """Base of all errors virtcore raises.
 
@@ -140,9 +172,9 @@ class VirtError(Exception):
     :param advice: what to do next; becomes a note.
     """
 
-    code: ErrorCode = ErrorCode.INTERNAL_ERROR
-    domain: ErrorDomain = ErrorDomain.NONE
-    level: ErrorLevel = ErrorLevel.ERROR
+    code: ErrorCode = _code("INTERNAL_ERROR")
+    domain: ErrorDomain = _Late("ErrorDomain", "NONE")  # type: ignore[assignment]  # as above
+    level: ErrorLevel = _Late("ErrorLevel", "ERROR")  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -163,6 +195,8 @@ class VirtError(Exception):
         self.path = path
         self.value = value
         self.nearest = nearest
+        from virtcore._error_table import MESSAGES
+
         plain, with_detail = MESSAGES.get(self.code, ("", "%s"))
         self.message = plain if detail is None else with_detail.replace("%s", detail)
         super().__init__(self.message)
@@ -188,19 +222,27 @@ class VirtError(Exception):
     @classmethod
     def for_code(cls, code: int) -> type[VirtError]:
         """The class that stands for an error number; :class:`VirtError` itself for numbers newer than this version."""
-        return _BY_CODE.get(code, VirtError)
+        return _by_code().get(code, VirtError)
 
     @classmethod
     def from_message(
-        cls, code: int, message: str, *, domain: int = 0, level: int = ErrorLevel.ERROR, detail: str | None = None
+        cls, code: int, message: str, *, domain: int = 0, level: int = 2, detail: str | None = None
     ) -> VirtError:
         """An error whose message is already formatted (as a libvirt peer sends it)."""
+        from virtcore._error_table import ErrorCode, ErrorDomain, ErrorLevel
+
         error = cls.for_code(code)(detail)
         error.message = message
         error.args = (message,)
         # A newer peer may send numbers this version has no name for: they stay plain integers.
-        error.code = ErrorCode(code) if code in _CODES else code  # type: ignore[assignment]
-        error.domain = ErrorDomain(domain) if domain in _DOMAINS else domain  # type: ignore[assignment]
+        try:
+            error.code = ErrorCode(code)
+        except ValueError:
+            error.code = code  # type: ignore[assignment]
+        try:
+            error.domain = ErrorDomain(domain)
+        except ValueError:
+            error.domain = domain  # type: ignore[assignment]
         error.level = ErrorLevel(level)
         return error
 
@@ -224,655 +266,650 @@ class DeniedError(VirtError):
 class InternalError(VirtError):
     """``internal error: %s``"""
 
-    code = ErrorCode.INTERNAL_ERROR
+    code = _code("INTERNAL_ERROR")
 
 
 class NoMemory(VirtError):
     """``out of memory: %s``"""
 
-    code = ErrorCode.NO_MEMORY
+    code = _code("NO_MEMORY")
 
 
 class NoSupport(UnsupportedError):
     """``this function is not supported by the connection driver: %s``"""
 
-    code = ErrorCode.NO_SUPPORT
+    code = _code("NO_SUPPORT")
 
 
 class UnknownHost(VirtError):
     """``unknown host %s``"""
 
-    code = ErrorCode.UNKNOWN_HOST
+    code = _code("UNKNOWN_HOST")
 
 
 class NoConnect(VirtError):
     """``no connection driver available for %s``"""
 
-    code = ErrorCode.NO_CONNECT
+    code = _code("NO_CONNECT")
 
 
 class InvalidConn(VirtError):
     """``invalid connection pointer in %s``"""
 
-    code = ErrorCode.INVALID_CONN
+    code = _code("INVALID_CONN")
 
 
 class InvalidDomain(VirtError):
     """``invalid domain pointer in %s``"""
 
-    code = ErrorCode.INVALID_DOMAIN
+    code = _code("INVALID_DOMAIN")
 
 
 class InvalidArg(VirtError):
     """``invalid argument: %s``"""
 
-    code = ErrorCode.INVALID_ARG
+    code = _code("INVALID_ARG")
 
 
 class OperationFailed(VirtError):
     """``operation failed: %s``"""
 
-    code = ErrorCode.OPERATION_FAILED
+    code = _code("OPERATION_FAILED")
 
 
 class GetFailed(VirtError):
     """``GET operation failed: %s``"""
 
-    code = ErrorCode.GET_FAILED
+    code = _code("GET_FAILED")
 
 
 class PostFailed(VirtError):
     """``POST operation failed: %s``"""
 
-    code = ErrorCode.POST_FAILED
+    code = _code("POST_FAILED")
 
 
 class HTTPError(VirtError):
     """``got unknown HTTP error code %s``"""
 
-    code = ErrorCode.HTTP_ERROR
+    code = _code("HTTP_ERROR")
 
 
 class SexprSerial(VirtError):
     """``failed to serialize S-Expr: %s``"""
 
-    code = ErrorCode.SEXPR_SERIAL
+    code = _code("SEXPR_SERIAL")
 
 
 class NoXen(VirtError):
     """``could not use Xen hypervisor entry %s``"""
 
-    code = ErrorCode.NO_XEN
+    code = _code("NO_XEN")
 
 
 class XenCall(VirtError):
     """``failed Xen syscall %s``"""
 
-    code = ErrorCode.XEN_CALL
+    code = _code("XEN_CALL")
 
 
 class OSType(VirtError):
     """``unknown OS type %s``"""
 
-    code = ErrorCode.OS_TYPE
+    code = _code("OS_TYPE")
 
 
 class NoKernel(VirtError):
     """``missing kernel information: %s``"""
 
-    code = ErrorCode.NO_KERNEL
+    code = _code("NO_KERNEL")
 
 
 class NoRoot(VirtError):
     """``missing root device information in %s``"""
 
-    code = ErrorCode.NO_ROOT
+    code = _code("NO_ROOT")
 
 
 class NoSource(VirtError):
     """``missing source information for device %s``"""
 
-    code = ErrorCode.NO_SOURCE
+    code = _code("NO_SOURCE")
 
 
 class NoTarget(VirtError):
     """``missing target information for device %s``"""
 
-    code = ErrorCode.NO_TARGET
+    code = _code("NO_TARGET")
 
 
 class NoName(VirtError):
     """``missing name information in %s``"""
 
-    code = ErrorCode.NO_NAME
+    code = _code("NO_NAME")
 
 
 class NoOS(VirtError):
     """``missing operating system information for %s``"""
 
-    code = ErrorCode.NO_OS
+    code = _code("NO_OS")
 
 
 class NoDevice(VirtError):
     """``missing devices information for %s``"""
 
-    code = ErrorCode.NO_DEVICE
+    code = _code("NO_DEVICE")
 
 
 class NoXenstore(VirtError):
     """``could not connect to Xen Store %s``"""
 
-    code = ErrorCode.NO_XENSTORE
+    code = _code("NO_XENSTORE")
 
 
 class DriverFull(VirtError):
     """``too many drivers registered in %s``"""
 
-    code = ErrorCode.DRIVER_FULL
+    code = _code("DRIVER_FULL")
 
 
 class CallFailed(VirtError):
     """``library call failed: %s``"""
 
-    code = ErrorCode.CALL_FAILED
+    code = _code("CALL_FAILED")
 
 
 class XMLError(VirtError):
     """``XML error: %s``"""
 
-    code = ErrorCode.XML_ERROR
+    code = _code("XML_ERROR")
 
 
 class DomExist(ExistsError):
     """``domain %s exists already``"""
 
-    code = ErrorCode.DOM_EXIST
+    code = _code("DOM_EXIST")
 
 
 class OperationDenied(DeniedError):
     """``operation forbidden: %s``"""
 
-    code = ErrorCode.OPERATION_DENIED
+    code = _code("OPERATION_DENIED")
 
 
 class OpenFailed(VirtError):
     """``failed to open configuration file %s``"""
 
-    code = ErrorCode.OPEN_FAILED
+    code = _code("OPEN_FAILED")
 
 
 class ReadFailed(VirtError):
     """``failed to read configuration file %s``"""
 
-    code = ErrorCode.READ_FAILED
+    code = _code("READ_FAILED")
 
 
 class ParseFailed(VirtError):
     """``failed to parse configuration file %s``"""
 
-    code = ErrorCode.PARSE_FAILED
+    code = _code("PARSE_FAILED")
 
 
 class ConfSyntax(VirtError):
     """``configuration file syntax error: %s``"""
 
-    code = ErrorCode.CONF_SYNTAX
+    code = _code("CONF_SYNTAX")
 
 
 class WriteFailed(VirtError):
     """``failed to write configuration file: %s``"""
 
-    code = ErrorCode.WRITE_FAILED
+    code = _code("WRITE_FAILED")
 
 
 class XMLDetail(VirtError):
     """``%s``"""
 
-    code = ErrorCode.XML_DETAIL
+    code = _code("XML_DETAIL")
 
 
 class InvalidNetwork(VirtError):
     """``invalid network pointer in %s``"""
 
-    code = ErrorCode.INVALID_NETWORK
+    code = _code("INVALID_NETWORK")
 
 
 class NetworkExist(ExistsError):
     """``network %s exists already``"""
 
-    code = ErrorCode.NETWORK_EXIST
+    code = _code("NETWORK_EXIST")
 
 
 class SystemError(VirtError):
     """``%s``"""
 
-    code = ErrorCode.SYSTEM_ERROR
+    code = _code("SYSTEM_ERROR")
 
 
 class RPC(VirtError):
     """``%s``"""
 
-    code = ErrorCode.RPC
+    code = _code("RPC")
 
 
 class GnuTLSError(VirtError):
     """``%s``"""
 
-    code = ErrorCode.GNUTLS_ERROR
+    code = _code("GNUTLS_ERROR")
 
 
 class NoDomain(NotFoundError):
     """``Domain not found: %s``"""
 
-    code = ErrorCode.NO_DOMAIN
+    code = _code("NO_DOMAIN")
 
 
 class NoNetwork(NotFoundError):
     """``Network not found: %s``"""
 
-    code = ErrorCode.NO_NETWORK
+    code = _code("NO_NETWORK")
 
 
 class InvalidMAC(VirtError):
     """``invalid MAC address: %s``"""
 
-    code = ErrorCode.INVALID_MAC
+    code = _code("INVALID_MAC")
 
 
 class AuthFailed(DeniedError):
     """``authentication failed: %s``"""
 
-    code = ErrorCode.AUTH_FAILED
+    code = _code("AUTH_FAILED")
 
 
 class InvalidStoragePool(VirtError):
     """``invalid storage pool pointer in %s``"""
 
-    code = ErrorCode.INVALID_STORAGE_POOL
+    code = _code("INVALID_STORAGE_POOL")
 
 
 class InvalidStorageVol(VirtError):
     """``invalid storage volume pointer in %s``"""
 
-    code = ErrorCode.INVALID_STORAGE_VOL
+    code = _code("INVALID_STORAGE_VOL")
 
 
 class NoStoragePool(NotFoundError):
     """``Storage pool not found: %s``"""
 
-    code = ErrorCode.NO_STORAGE_POOL
+    code = _code("NO_STORAGE_POOL")
 
 
 class NoStorageVol(NotFoundError):
     """``Storage volume not found: %s``"""
 
-    code = ErrorCode.NO_STORAGE_VOL
+    code = _code("NO_STORAGE_VOL")
 
 
 class InvalidNodeDevice(VirtError):
     """``invalid node device pointer in %s``"""
 
-    code = ErrorCode.INVALID_NODE_DEVICE
+    code = _code("INVALID_NODE_DEVICE")
 
 
 class NoNodeDevice(NotFoundError):
     """``Node device not found: %s``"""
 
-    code = ErrorCode.NO_NODE_DEVICE
+    code = _code("NO_NODE_DEVICE")
 
 
 class NoSecurityModel(VirtError):
     """``Security model not found: %s``"""
 
-    code = ErrorCode.NO_SECURITY_MODEL
+    code = _code("NO_SECURITY_MODEL")
 
 
 class OperationInvalid(VirtError):
     """``Requested operation is not valid: %s``"""
 
-    code = ErrorCode.OPERATION_INVALID
+    code = _code("OPERATION_INVALID")
 
 
 class NoInterface(NotFoundError):
     """``Interface not found: %s``"""
 
-    code = ErrorCode.NO_INTERFACE
+    code = _code("NO_INTERFACE")
 
 
 class InvalidInterface(VirtError):
     """``invalid interface pointer in %s``"""
 
-    code = ErrorCode.INVALID_INTERFACE
+    code = _code("INVALID_INTERFACE")
 
 
 class MultipleInterfaces(VirtError):
     """``multiple matching interfaces found: %s``"""
 
-    code = ErrorCode.MULTIPLE_INTERFACES
+    code = _code("MULTIPLE_INTERFACES")
 
 
 class InvalidNWFilter(VirtError):
     """``Invalid network filter: %s``"""
 
-    code = ErrorCode.INVALID_NWFILTER
+    code = _code("INVALID_NWFILTER")
 
 
 class NoNWFilter(NotFoundError):
     """``Network filter not found: %s``"""
 
-    code = ErrorCode.NO_NWFILTER
+    code = _code("NO_NWFILTER")
 
 
 class BuildFirewall(VirtError):
     """``Error while building firewall: %s``"""
 
-    code = ErrorCode.BUILD_FIREWALL
+    code = _code("BUILD_FIREWALL")
 
 
 class InvalidSecret(VirtError):
     """``Invalid secret: %s``"""
 
-    code = ErrorCode.INVALID_SECRET
+    code = _code("INVALID_SECRET")
 
 
 class NoSecret(NotFoundError):
     """``Secret not found: %s``"""
 
-    code = ErrorCode.NO_SECRET
+    code = _code("NO_SECRET")
 
 
 class ConfigUnsupported(UnsupportedError):
     """``unsupported configuration: %s``"""
 
-    code = ErrorCode.CONFIG_UNSUPPORTED
+    code = _code("CONFIG_UNSUPPORTED")
 
 
 class OperationTimeout(VirtError):
     """``Timed out during operation: %s``"""
 
-    code = ErrorCode.OPERATION_TIMEOUT
+    code = _code("OPERATION_TIMEOUT")
 
 
 class MigratePersistFailed(VirtError):
     """``Failed to make domain persistent after migration: %s``"""
 
-    code = ErrorCode.MIGRATE_PERSIST_FAILED
+    code = _code("MIGRATE_PERSIST_FAILED")
 
 
 class HookScriptFailed(VirtError):
     """``Hook script execution failed: %s``"""
 
-    code = ErrorCode.HOOK_SCRIPT_FAILED
+    code = _code("HOOK_SCRIPT_FAILED")
 
 
 class InvalidDomainSnapshot(VirtError):
     """``Invalid domain snapshot: %s``"""
 
-    code = ErrorCode.INVALID_DOMAIN_SNAPSHOT
+    code = _code("INVALID_DOMAIN_SNAPSHOT")
 
 
 class NoDomainSnapshot(NotFoundError):
     """``Domain snapshot not found: %s``"""
 
-    code = ErrorCode.NO_DOMAIN_SNAPSHOT
+    code = _code("NO_DOMAIN_SNAPSHOT")
 
 
 class InvalidStream(VirtError):
     """``invalid stream pointer in %s``"""
 
-    code = ErrorCode.INVALID_STREAM
+    code = _code("INVALID_STREAM")
 
 
 class ArgumentUnsupported(UnsupportedError):
     """``argument unsupported: %s``"""
 
-    code = ErrorCode.ARGUMENT_UNSUPPORTED
+    code = _code("ARGUMENT_UNSUPPORTED")
 
 
 class StorageProbeFailed(VirtError):
     """``Storage pool probe failed: %s``"""
 
-    code = ErrorCode.STORAGE_PROBE_FAILED
+    code = _code("STORAGE_PROBE_FAILED")
 
 
 class StoragePoolBuilt(ExistsError):
     """``Storage pool already built: %s``"""
 
-    code = ErrorCode.STORAGE_POOL_BUILT
+    code = _code("STORAGE_POOL_BUILT")
 
 
 class SnapshotRevertRisky(VirtError):
     """``revert requires force: %s``"""
 
-    code = ErrorCode.SNAPSHOT_REVERT_RISKY
+    code = _code("SNAPSHOT_REVERT_RISKY")
 
 
 class OperationAborted(VirtError):
     """``operation aborted: %s``"""
 
-    code = ErrorCode.OPERATION_ABORTED
+    code = _code("OPERATION_ABORTED")
 
 
 class AuthCancelled(DeniedError):
     """``authentication cancelled: %s``"""
 
-    code = ErrorCode.AUTH_CANCELLED
+    code = _code("AUTH_CANCELLED")
 
 
 class NoDomainMetadata(NotFoundError):
     """``metadata not found: %s``"""
 
-    code = ErrorCode.NO_DOMAIN_METADATA
+    code = _code("NO_DOMAIN_METADATA")
 
 
 class MigrateUnsafe(VirtError):
     """``Unsafe migration: %s``"""
 
-    code = ErrorCode.MIGRATE_UNSAFE
+    code = _code("MIGRATE_UNSAFE")
 
 
 class OverflowDetected(VirtError):
     """``numerical overflow: %s``"""
 
-    code = ErrorCode.OVERFLOW
+    code = _code("OVERFLOW")
 
 
 class BlockCopyActive(VirtError):
     """``block copy still active: %s``"""
 
-    code = ErrorCode.BLOCK_COPY_ACTIVE
+    code = _code("BLOCK_COPY_ACTIVE")
 
 
 class OperationUnsupported(UnsupportedError):
     """``Operation not supported: %s``"""
 
-    code = ErrorCode.OPERATION_UNSUPPORTED
+    code = _code("OPERATION_UNSUPPORTED")
 
 
 class SSH(VirtError):
     """``SSH transport error: %s``"""
 
-    code = ErrorCode.SSH
+    code = _code("SSH")
 
 
 class AgentUnresponsive(VirtError):
     """``Guest agent is not responding: %s``"""
 
-    code = ErrorCode.AGENT_UNRESPONSIVE
+    code = _code("AGENT_UNRESPONSIVE")
 
 
 class ResourceBusy(VirtError):
     """``resource busy: %s``"""
 
-    code = ErrorCode.RESOURCE_BUSY
+    code = _code("RESOURCE_BUSY")
 
 
 class AccessDenied(DeniedError):
     """``access denied: %s``"""
 
-    code = ErrorCode.ACCESS_DENIED
+    code = _code("ACCESS_DENIED")
 
 
 class DBusService(VirtError):
     """``error from service: %s``"""
 
-    code = ErrorCode.DBUS_SERVICE
+    code = _code("DBUS_SERVICE")
 
 
 class StorageVolExist(ExistsError):
     """``storage volume %s exists already``"""
 
-    code = ErrorCode.STORAGE_VOL_EXIST
+    code = _code("STORAGE_VOL_EXIST")
 
 
 class CPUIncompatible(VirtError):
     """``the CPU is incompatible with host CPU: %s``"""
 
-    code = ErrorCode.CPU_INCOMPATIBLE
+    code = _code("CPU_INCOMPATIBLE")
 
 
 class XMLInvalidSchema(VirtError):
     """``XML document failed to validate against schema: %s``"""
 
-    code = ErrorCode.XML_INVALID_SCHEMA
+    code = _code("XML_INVALID_SCHEMA")
 
 
 class MigrateFinishOk(VirtError):
     """``migration successfully aborted: %s``"""
 
-    code = ErrorCode.MIGRATE_FINISH_OK
+    code = _code("MIGRATE_FINISH_OK")
 
 
 class AuthUnavailable(DeniedError):
     """``authentication unavailable: %s``"""
 
-    code = ErrorCode.AUTH_UNAVAILABLE
+    code = _code("AUTH_UNAVAILABLE")
 
 
 class NoServer(NotFoundError):
     """``Server not found: %s``"""
 
-    code = ErrorCode.NO_SERVER
+    code = _code("NO_SERVER")
 
 
 class NoClient(NotFoundError):
     """``Client not found: %s``"""
 
-    code = ErrorCode.NO_CLIENT
+    code = _code("NO_CLIENT")
 
 
 class AgentUnsynced(VirtError):
     """``guest agent replied with wrong id to guest-sync command: %s``"""
 
-    code = ErrorCode.AGENT_UNSYNCED
+    code = _code("AGENT_UNSYNCED")
 
 
 class LibSSH(VirtError):
     """``libssh transport error: %s``"""
 
-    code = ErrorCode.LIBSSH
+    code = _code("LIBSSH")
 
 
 class DeviceMissing(NotFoundError):
     """``device not found: %s``"""
 
-    code = ErrorCode.DEVICE_MISSING
+    code = _code("DEVICE_MISSING")
 
 
 class InvalidNWFilterBinding(VirtError):
     """``Invalid network filter binding: %s``"""
 
-    code = ErrorCode.INVALID_NWFILTER_BINDING
+    code = _code("INVALID_NWFILTER_BINDING")
 
 
 class NoNWFilterBinding(NotFoundError):
     """``Network filter binding not found: %s``"""
 
-    code = ErrorCode.NO_NWFILTER_BINDING
+    code = _code("NO_NWFILTER_BINDING")
 
 
 class InvalidDomainCheckpoint(VirtError):
     """``Invalid domain checkpoint: %s``"""
 
-    code = ErrorCode.INVALID_DOMAIN_CHECKPOINT
+    code = _code("INVALID_DOMAIN_CHECKPOINT")
 
 
 class NoDomainCheckpoint(NotFoundError):
     """``Domain checkpoint not found: %s``"""
 
-    code = ErrorCode.NO_DOMAIN_CHECKPOINT
+    code = _code("NO_DOMAIN_CHECKPOINT")
 
 
 class NoDomainBackup(NotFoundError):
     """``Domain backup job id not found: %s``"""
 
-    code = ErrorCode.NO_DOMAIN_BACKUP
+    code = _code("NO_DOMAIN_BACKUP")
 
 
 class InvalidNetworkPort(VirtError):
     """``Invalid network port pointer: %s``"""
 
-    code = ErrorCode.INVALID_NETWORK_PORT
+    code = _code("INVALID_NETWORK_PORT")
 
 
 class NetworkPortExist(ExistsError):
     """``network port %s exists already``"""
 
-    code = ErrorCode.NETWORK_PORT_EXIST
+    code = _code("NETWORK_PORT_EXIST")
 
 
 class NoNetworkPort(NotFoundError):
     """``network port not found: %s``"""
 
-    code = ErrorCode.NO_NETWORK_PORT
+    code = _code("NO_NETWORK_PORT")
 
 
 class NoHostname(VirtError):
     """``no hostname found: %s``"""
 
-    code = ErrorCode.NO_HOSTNAME
+    code = _code("NO_HOSTNAME")
 
 
 class CheckpointInconsistent(VirtError):
     """``checkpoint inconsistent: %s``"""
 
-    code = ErrorCode.CHECKPOINT_INCONSISTENT
+    code = _code("CHECKPOINT_INCONSISTENT")
 
 
 class MultipleDomains(VirtError):
     """``multiple matching domains found: %s``"""
 
-    code = ErrorCode.MULTIPLE_DOMAINS
+    code = _code("MULTIPLE_DOMAINS")
 
 
 class NoNetworkMetadata(NotFoundError):
     """``metadata not found: %s``"""
 
-    code = ErrorCode.NO_NETWORK_METADATA
+    code = _code("NO_NETWORK_METADATA")
 
 
 class AgentCommandTimeout(VirtError):
     """``guest agent command timed out: %s``"""
 
-    code = ErrorCode.AGENT_COMMAND_TIMEOUT
+    code = _code("AGENT_COMMAND_TIMEOUT")
 
 
 class AgentCommandFailed(VirtError):
     """``guest agent command failed: %s``"""
 
-    code = ErrorCode.AGENT_COMMAND_FAILED
+    code = _code("AGENT_COMMAND_FAILED")
 
 
-_CODES = frozenset(int(code) for code in ErrorCode)
-_DOMAINS = frozenset(int(domain) for domain in ErrorDomain)
-_BY_CODE: dict[int, type[VirtError]] = {}
+_codes: dict[int, type[VirtError]] = {}
 
 
-def _index(base: type[VirtError]) -> None:
-    for cls in base.__subclasses__():
-        if "code" in cls.__dict__:
-            _BY_CODE[int(cls.code)] = cls
-        _index(cls)
-
-
-_index(VirtError)
+def _by_code() -> dict[int, type[VirtError]]:
+    if not _codes:
+        own = [cls for cls in globals().values() if isinstance(cls, type) and issubclass(cls, VirtError)]
+        _codes.update({int(cls.code): cls for cls in own if "code" in vars(cls) and cls is not VirtError})
+    return _codes

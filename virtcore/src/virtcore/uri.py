@@ -6,9 +6,11 @@ connection reads out of it. Only the standard library's core is used: a one-shot
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Self
 
-from virtcore.errors import ErrorDomain, InternalError, InvalidArg, NoConnect
+from virtcore import errors
+from virtcore._tuples import NamedTuple
+from virtcore.errors import InternalError, InvalidArg, NoConnect
 
 __all__ = ["URI", "ConnectionURI", "format_params", "percent_decode", "percent_encode"]
 
@@ -175,7 +177,7 @@ def _host_and_port(text: str, uri: str) -> tuple[str, int]:
 
 
 def _unparsable(text: str) -> InternalError:
-    return InternalError(f"Unable to parse URI {text}", domain=ErrorDomain.URI)
+    return InternalError(f"Unable to parse URI {text}", domain=errors.ErrorDomain.URI)
 
 
 def format_params(params: tuple[tuple[str, str], ...]) -> str:
@@ -246,7 +248,7 @@ class ConnectionURI(NamedTuple):
         """
         value = self.get(name)
         if value is None:
-            raise InvalidArg(f"Missing URI parameter '{name}'", domain=ErrorDomain.URI)
+            raise InvalidArg(f"Missing URI parameter '{name}'", domain=errors.ErrorDomain.URI)
         return value
 
     def without(self, names: frozenset[str]) -> Self:

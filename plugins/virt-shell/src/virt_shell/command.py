@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from virtcore._tuples import NamedTuple
 
 if TYPE_CHECKING:
-    from enum import IntFlag
-
     from virt_shell.shell import Shell
 
 __all__ = [
@@ -42,7 +42,7 @@ __all__ = [
 
 #: Names that complete an option's value.
 Completer = Callable[["Shell", "Arguments"], Sequence[str]]
-F = TypeVar("F", bound="IntFlag")
+F = TypeVar("F", bound=int)
 Handler = Callable[["Shell", "Arguments"], bool]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 
 __all__ = ["Table"]
 
 
 def _encode(text: str) -> str:
+    if text.isprintable() and "\\x" not in text:
+        return text
     out = []
     for at, char in enumerate(text):
         if char == "\\" and text[at + 1 : at + 2] == "x":
@@ -23,6 +24,8 @@ def _encode(text: str) -> str:
 def _width(text: str) -> int:
     if text.isascii():
         return len(text)
+    import unicodedata
+
     width = 0
     for char in text:
         if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):

@@ -29,8 +29,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
+from virtcore._tuples import NamedTuple
 from virtcore.operations.declare import Operation, Result, inline
 from virtcore.operations.sets import AllOperations
 from virtcore.uri import ConnectionURI

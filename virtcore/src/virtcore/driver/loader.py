@@ -17,8 +17,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from virtcore._tuples import NamedTuple
 from virtcore.errors import InternalError, InvalidArg, NoConnect
 from virtcore.uri import ConnectionURI
 

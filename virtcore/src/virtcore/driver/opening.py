@@ -7,8 +7,9 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from virtcore._tuples import NamedTuple
 from virtcore.driver import loader
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
 from virtcore.operations.arguments import require

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import virtcore.types
-from virtcore.errors import ErrorCode, InvalidArg, VirtError
+from virtcore.errors import InvalidArg, VirtError
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ def _text(name: str) -> Check:
 
 def _uuid(operation: Operation) -> Check:
     def check(value: object) -> None:
+        from virtcore.errors import ErrorCode
         from virtcore.operations.spellings import canonical_function, spellings_of
         from virtcore.xml.scalars import Unreadable, read_uuid
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
@@ -29,6 +30,7 @@ __all__ = [
     "OperationSet",
     "Result",
     "all_operations",
+    "find_operation",
     "inline",
     "is_inline",
     "operation",
@@ -249,6 +251,20 @@ def all_operations() -> Mapping[str, Operation]:
     import virtcore.operations.sets  # noqa: F401  # registers every one
 
     return _ALL_OPERATIONS
+
+
+def find_operation(name: str) -> Operation | None:
+    """A declared operation; None when there is no such one. Loads no more than the module that declares it."""
+    found = _REGISTRY.get(name)
+    if found is None:
+        from virtcore.operations._index import DECLARED
+
+        home = DECLARED.get(name)
+        if home is None:
+            return all_operations().get(name)  # new, perhaps: the index is not written anew yet
+        import_module(f"virtcore.operations.{home}")
+        found = _REGISTRY[name]
+    return found
 
 
 def services() -> Mapping[str, type[OperationSet]]:

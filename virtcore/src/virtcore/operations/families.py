@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
+
+from virtcore._tuples import NamedTuple
 
 __all__ = ["FAMILIES", "Family", "family_of_reference"]
 

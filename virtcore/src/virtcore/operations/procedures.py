@@ -19,7 +19,13 @@ Nothing is read before a program is asked for, and a record is parsed when it is
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+import os
+from typing import TYPE_CHECKING, cast
+
+from virtcore._tuples import NamedTuple
+
+if TYPE_CHECKING:
+    from importlib.abc import ResourceLoader
 
 __all__ = ["PROGRAMS", "Permission", "Procedure", "Program", "procedure", "program", "type_record"]
 
@@ -75,21 +81,19 @@ class Program:
 
     def __init__(self, name: str, text: str) -> None:
         self.name = name
-        self.number = 0
-        self.version = 0
-        self.types: dict[str, str] = {}
-        self._by_name: dict[str, str] = {}
-        self._by_number: dict[int, str] = {}
-        for line in text.splitlines():
-            kind, key, rest = line.split(" ", 2) if line.count(" ") > 1 else (*line.split(" ", 1), "")
-            if kind in ("call", "event"):
-                self._by_number[int(key)] = line
-                self._by_name[rest.partition(" ")[0]] = line
-            elif kind == "program":
-                number, version = rest.split()
-                self.number, self.version = int(number, 16), int(version)
-            else:
-                self.types[key] = line
+        self._text = "\n" + text
+        _, _, number, version = (self._line(f"program {name} ") or "program rpc 0 0").split(" ")
+        self.number, self.version = int(number, 16), int(version)
+
+    def _line(self, beginning: str) -> str:
+        """The line that begins so; empty when there is none."""
+        at = self._text.find("\n" + beginning) + 1
+        return self._text[at : self._text.find("\n", at)] if at else ""
+
+    @functools.cached_property
+    def _by_number(self) -> dict[int, str]:
+        lines = self._text.splitlines()
+        return {int(line.split(" ", 2)[1]): line for line in lines if line.startswith(("call ", "event "))}
 
     def by_number(self, number: int) -> Procedure | None:
         """The procedure of a number; None when there is none."""
@@ -98,8 +102,21 @@ class Program:
 
     def by_name(self, name: str) -> Procedure | None:
         """The procedure of a name; None when there is none."""
-        line = self._by_name.get(name)
-        return None if line is None else _parse_procedure(self.name, line)
+        for end in (" ", "\n"):
+            at = self._text.find(f" {name}{end}")  # a word in capitals is nothing but the name of a call or an event
+            if at >= 0:
+                line = self._text[self._text.rindex("\n", 0, at) + 1 : self._text.index("\n", at + 1)]
+                if line.split(" ", 3)[2] == name and line.startswith(("call ", "event ")):
+                    return _parse_procedure(self.name, line)
+        return None
+
+    def type_line(self, name: str) -> str | None:
+        """The line that declares an XDR type; None when the program has none of that name."""
+        for kind in ("struct", "type", "union", "enum"):
+            line = self._line(f"{kind} {name} ")
+            if line:
+                return line
+        return None
 
     def procedures(self) -> list[Procedure]:
         """Every procedure in order of numbers."""
@@ -108,12 +125,16 @@ class Program:
 
 @functools.cache
 def program(name: str) -> Program:
-    """The program of a name (one of :data:`PROGRAMS`, or ``rpc`` for the types of the protocol itself)."""
-    import pkgutil
+    """The program of a name (one of :data:`PROGRAMS`, or ``rpc`` for the types of the protocol itself).
 
-    data = pkgutil.get_data("virtcore.operations.wire", f"{name}.wire")
-    if data is None:
-        raise KeyError(name)
+    :raises KeyError: there is none.
+    """
+    loader = cast("ResourceLoader", globals()["__loader__"])  # reads from zip files, too
+    path = os.path.join(os.path.dirname(__file__), "wire", f"{name}.wire")
+    try:
+        data = loader.get_data(path)
+    except OSError:
+        raise KeyError(name) from None
     return Program(name, data.decode("ascii"))
 
 
@@ -136,7 +157,7 @@ def type_record(owner: str, name: str) -> str:
     """
     where: str | None = owner
     while where is not None:
-        line = program(where).types.get(name)
+        line = program(where).type_line(name)
         if line is not None:
             return line
         where = _SHARED_TYPES.get(where)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
+
+from virtcore._tuples import NamedTuple
 
 __all__ = ["EMPTY", "Parameter", "parameters_of"]
 

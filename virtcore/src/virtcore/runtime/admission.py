@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from virtcore.errors import InvalidArg, OperationInvalid
-from virtcore.operations.declare import Operation, all_operations
+from virtcore.operations.declare import Operation, all_operations, find_operation
 from virtcore.operations.spellings import canonical, needs_write
 
 __all__ = [
@@ -33,7 +33,7 @@ def operation_named(name: str) -> Operation:
 
     :raises InvalidArg: there is no such operation.
     """
-    found = all_operations().get(name)
+    found = find_operation(name)
     if found is None:
         raise unknown_operation(name, all_operations())
     return found

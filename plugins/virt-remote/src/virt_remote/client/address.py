@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Final, NamedTuple
+from typing import Final
 
-from virtcore.errors import ErrorDomain, InvalidArg
+from virtcore import errors
+from virtcore._tuples import NamedTuple
+from virtcore.errors import InvalidArg
 from virtcore.uri import ConnectionURI
 
 __all__ = ["Address", "address_of", "is_session", "libvirt_sockets", "user_folder"]
@@ -73,7 +75,7 @@ class Address(NamedTuple):
             return int(text) != 0
         except ValueError:
             raise InvalidArg(
-                f"Failed to parse value of URI component {name}", value=text, domain=ErrorDomain.REMOTE
+                f"Failed to parse value of URI component {name}", value=text, domain=errors.ErrorDomain.REMOTE
             ) from None
 
     @property
@@ -85,7 +87,7 @@ class Address(NamedTuple):
                 return "netcat"
             return "native" if self.uri.path == "/session" else "auto"
         if proxy not in _PROXIES:
-            raise InvalidArg(f"Unknown remote proxy type {proxy}", domain=ErrorDomain.REMOTE)
+            raise InvalidArg(f"Unknown remote proxy type {proxy}", domain=errors.ErrorDomain.REMOTE)
         return proxy
 
     @property
@@ -103,23 +105,25 @@ def address_of(uri: ConnectionURI, readonly: bool) -> Address:
     name = _server_name(uri)
     mode = uri.get("mode") or "auto"
     if mode not in _MODES:
-        raise InvalidArg(f"Unknown remote mode '{mode}'", domain=ErrorDomain.REMOTE)
+        raise InvalidArg(f"Unknown remote mode '{mode}'", domain=errors.ErrorDomain.REMOTE)
     host = uri.host or "localhost"
     if transport == "unix":
         if uri.host is not None:
             raise InvalidArg(
-                f"using unix socket and remote server '{uri.host}' is not supported.", domain=ErrorDomain.REMOTE
+                f"using unix socket and remote server '{uri.host}' is not supported.", domain=errors.ErrorDomain.REMOTE
             )
         path = uri.get("socket") or _default_socket(uri, mode, readonly)
         return Address(uri, transport, path, "", 0, name, readonly)
     if transport in SSH:
         if mode == "direct":
-            raise InvalidArg(f"Cannot use direct socket mode for {transport} transport", domain=ErrorDomain.REMOTE)
+            raise InvalidArg(
+                f"Cannot use direct socket mode for {transport} transport", domain=errors.ErrorDomain.REMOTE
+            )
         path = uri.get("socket") or f"/run/libvirt/libvirt-sock{'-ro' if readonly else ''}"
         return Address(uri, transport, path, host, uri.port or (0 if transport == "ssh" else 22), name, readonly)
     if transport == "ext":
         if uri.get("command") is None:
-            raise InvalidArg("remote_open: for 'ext' transport, command is required", domain=ErrorDomain.REMOTE)
+            raise InvalidArg("remote_open: for 'ext' transport, command is required", domain=errors.ErrorDomain.REMOTE)
         return Address(uri, transport, None, host, 0, name, readonly)
     port = uri.port or (TLS_PORT if transport == "tls" else TCP_PORT)
     return Address(uri, transport, None, host, port, name, readonly)

@@ -71,7 +71,7 @@ class RemoteBackend:
         return self._client.link.encrypted
 
     def _is_alive(self, end: float | None) -> bool:
-        return self._client.lost is None
+        return self._client.alive
 
     def _is_secure(self, end: float | None) -> bool:
         return self._client.drive(is_secure(self._client.link), end)

@@ -17,7 +17,8 @@ from virt_remote.client.link import Expired, Link, Waker, Woken
 from virt_remote.client.reach import reach
 from virt_remote.client.steps import Flow, Request, Steps, ask, remote_error
 from virt_remote.protocol import ERROR, PING, REPLY_WITH_FDS, ClientState, ProtocolError
-from virtcore.errors import RPC, ErrorDomain, InternalError, VirtError
+from virtcore import errors
+from virtcore.errors import RPC, InternalError, VirtError
 from virtcore.operations.procedures import program
 
 __all__ = ["BlockingClient", "Opening", "Pending", "Successor"]
@@ -75,6 +76,7 @@ class BlockingClient:
         self.uri = ""
         self.state: ClientState[Any] = ClientState()
         self.lost: VirtError | None = None
+        self._closed = False
         #: Held while a thread uses the link.
         self._gate = threading.Lock()
         self._waker: Waker | None = None
@@ -136,7 +138,7 @@ class BlockingClient:
             return successor(request, end)
         if not pending.wait(end):
             self.state.forget(serial)
-            raise Expired("the daemon did not answer in time", domain=ErrorDomain.RPC)
+            raise Expired("the daemon did not answer in time", domain=errors.ErrorDomain.RPC)
         if pending.error is not None:
             raise pending.error
         assert pending.result is not None
@@ -157,17 +159,16 @@ class BlockingClient:
                 if asked < count:
                     self.link.send(PING)
         self.link.close()
-        raise InternalError("connection closed due to keepalive timeout", domain=ErrorDomain.RPC)
+        raise InternalError("connection closed due to keepalive timeout", domain=errors.ErrorDomain.RPC)
 
     def _send(self, request: Request, pending: Pending) -> int:
-        if self.lost is not None:
-            raise self.lost
+        self._check()
         row = request.row
         owner = program(row.program)
         try:
             serial, data = self.state.call(owner.number, owner.version, row.number, request.body, pending)
         except ProtocolError as error:
-            raise RPC(str(error), domain=ErrorDomain.RPC) from None
+            raise RPC(str(error), domain=errors.ErrorDomain.RPC) from None
         try:
             self.link.send(data)
         except VirtError as error:
@@ -188,7 +189,7 @@ class BlockingClient:
                     pending.set_result(message.data)
         except ProtocolError as error:
             self.link.close()
-            raise RPC(str(error), domain=ErrorDomain.RPC) from None
+            raise RPC(str(error), domain=errors.ErrorDomain.RPC) from None
         if self.state.outgoing:
             self.link.send(bytes(self.state.outgoing))
             self.state.outgoing.clear()
@@ -206,15 +207,14 @@ class BlockingClient:
         :param adopt: does it, and says how calls go on (:attr:`successor`).
         :raises VirtError: what that raises; then the connection is lost.
         """
-        if self.lost is not None:
-            raise self.lost
+        self._check()
         if self._waker is not None:
             self._waker.wake()
         with self._gate:
             try:
                 return adopt()
             except BaseException as error:
-                self.lost = error if isinstance(error, VirtError) else closed()
+                self.lost = error if isinstance(error, VirtError) else _closed_error()
                 self.link.close()
                 for pending in self.state.tokens():
                     if not pending.done():
@@ -225,14 +225,25 @@ class BlockingClient:
 
     def close(self, end: float | None = None) -> None:
         """Take leave and end the connection."""
-        if self.lost is None:
+        if self.alive:
             try:
                 self.drive(ask("CONNECT_CLOSE"), end)
             except VirtError:
                 pass  # it is closed all the same
-        self.lost = self.lost or closed()
+        self._closed = True
         self.link.close()
         self._unshare()
+
+    @property
+    def alive(self) -> bool:
+        """Whether calls may be made."""
+        return self.lost is None and not self._closed
+
+    def _check(self) -> None:
+        if self.lost is not None:
+            raise self.lost
+        if self._closed:
+            raise _closed_error()
 
     def _unshare(self) -> None:
         """Nobody takes over from now on."""
@@ -241,9 +252,8 @@ class BlockingClient:
             self._waker = None
 
 
-def closed() -> VirtError:
-    """The error of calls on a connection that was closed."""
-    return InternalError("client socket is closed", domain=ErrorDomain.RPC)
+def _closed_error() -> VirtError:
+    return InternalError("client socket is closed", domain=errors.ErrorDomain.RPC)
 
 
 class Opening:

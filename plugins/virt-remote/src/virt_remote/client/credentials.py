@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from virtcore.driver.base import Credential
+from virtcore import errors
 from virtcore.driver.opening import config_folder
-from virtcore.errors import AuthFailed, ConfSyntax, ErrorDomain, SystemError
+from virtcore.errors import AuthFailed, ConfSyntax, SystemError
 from virtcore.uri import ConnectionURI
+
+if TYPE_CHECKING:
+    from virtcore.driver.base import Credential  # with it every operation is loaded
 
 __all__ = ["Asker", "credentials", "look_up"]
 
 #: Answers credentials in order, and may block while the user types; None gives up.
-Asker = Callable[[list[Credential]], Sequence[str] | None]
+Asker = Callable[["list[Credential]"], Sequence[str] | None]
 
 #: What a kind of credential (``ConnectCredentialType``) is called in the files.
 _ITEMS: Final = {1: "username", 2: "authname", 5: "password", 8: "realm"}
@@ -41,7 +44,7 @@ def _groups(path: str) -> dict[str, dict[str, str]]:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().splitlines()
     except OSError as error:
-        raise SystemError(f"Failed to open file '{path}': {error.strerror}", domain=ErrorDomain.AUTH) from None
+        raise SystemError(f"Failed to open file '{path}': {error.strerror}", domain=errors.ErrorDomain.AUTH) from None
     groups: dict[str, dict[str, str]] = {}
     group: dict[str, str] | None = None
     for number, line in enumerate(lines, 1):
@@ -50,12 +53,12 @@ def _groups(path: str) -> dict[str, dict[str, str]]:
             continue
         if text.startswith("["):
             if not text.endswith("]"):
-                raise ConfSyntax(f"{path}:{number}: expecting a terminated group name", domain=ErrorDomain.AUTH)
+                raise ConfSyntax(f"{path}:{number}: expecting a terminated group name", domain=errors.ErrorDomain.AUTH)
             group = groups.setdefault(text[1:-1], {})
             continue
         name, equals, value = text.partition("=")
         if group is None or not equals:
-            raise ConfSyntax(f"{path}:{number}: expecting an assignment in a group", domain=ErrorDomain.AUTH)
+            raise ConfSyntax(f"{path}:{number}: expecting an assignment in a group", domain=errors.ErrorDomain.AUTH)
         group[name.strip()] = value.strip()
     return groups
 
@@ -74,13 +77,13 @@ def look_up(uri: ConnectionURI, service: str, host: str) -> Mapping[str, str]:
             name = groups[heading].get("credentials")
             if name is None:
                 raise ConfSyntax(
-                    f"Missing item 'credentials' in group '{heading}' in '{path}'", domain=ErrorDomain.AUTH
+                    f"Missing item 'credentials' in group '{heading}' in '{path}'", domain=errors.ErrorDomain.AUTH
                 )
             found = groups.get(f"credentials-{name}")
             if found is None:
                 raise ConfSyntax(
                     f"Missing group 'credentials-{name}' referenced from group '{heading}' in '{path}'",
-                    domain=ErrorDomain.AUTH,
+                    domain=errors.ErrorDomain.AUTH,
                 )
             return found
     return {}
@@ -95,10 +98,10 @@ def credentials(wanted: list[Credential], known: Mapping[str, str], ask: Asker |
     open_ones = [one for one, answer in zip(wanted, answers, strict=True) if answer is None]
     if open_ones:
         if ask is None:
-            raise AuthFailed("No authentication callback available", domain=ErrorDomain.REMOTE)
+            raise AuthFailed("No authentication callback available", domain=errors.ErrorDomain.REMOTE)
         given = ask(open_ones)
         if given is None or len(given) != len(open_ones):
-            raise AuthFailed("Failed to collect auth credentials", domain=ErrorDomain.REMOTE)
+            raise AuthFailed("Failed to collect auth credentials", domain=errors.ErrorDomain.REMOTE)
         rest = iter(given)
         return [next(rest) if answer is None else answer for answer in answers]
     return [answer for answer in answers if answer is not None]

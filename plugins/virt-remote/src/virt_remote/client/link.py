@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from virtcore.errors import RPC, ErrorDomain, OperationTimeout, SystemError
+from virtcore import errors
+from virtcore.errors import RPC, OperationTimeout, SystemError
 
 __all__ = ["Expired", "Layer", "Link", "Waker", "Woken", "await_start", "carry", "reason_of"]
 
@@ -112,7 +113,7 @@ class Link:
             for layer in self.layers:
                 data = layer.unwrap(data)
         except Exception as error:  # noqa: BLE001  # every layer has its own
-            raise RPC(f"Failed to decode SASL data or TLS record: {error}", domain=ErrorDomain.RPC) from None
+            raise RPC(f"Failed to decode SASL data or TLS record: {error}", domain=errors.ErrorDomain.RPC) from None
         return data
 
     def end_of_file(self, error: BaseException | None = None) -> SystemError:
@@ -121,7 +122,7 @@ class Link:
         if self._complaint is not None:  # how its sockets broke says nothing, the program itself perhaps more
             said, error = self._complaint(), None
         text = ": ".join(["End of file while reading data", *([said] if said else []), reason_of(error)])
-        return SystemError(text, domain=ErrorDomain.RPC)
+        return SystemError(text, domain=errors.ErrorDomain.RPC)
 
     # -- blocking
 
@@ -135,7 +136,7 @@ class Link:
         except OSError as error:
             if self._complaint is not None:
                 raise self.end_of_file() from None
-            raise SystemError(f"Cannot write data: {reason_of(error)}", domain=ErrorDomain.RPC) from None
+            raise SystemError(f"Cannot write data: {reason_of(error)}", domain=errors.ErrorDomain.RPC) from None
 
     def receive(self, end: float | None = None, waker: Waker | None = None) -> bytes:
         """What comes next, in the clear; empty when layers keep it all.
@@ -169,7 +170,7 @@ class Link:
         if waker is not None and waker.fileno() in ready:
             raise Woken
         if not ready:
-            raise Expired("the daemon did not answer in time", domain=ErrorDomain.RPC)
+            raise Expired("the daemon did not answer in time", domain=errors.ErrorDomain.RPC)
 
     def close(self) -> None:
         """End it; may be called twice."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, carry, reason_of
-from virtcore.errors import ErrorDomain, InvalidArg, SystemError
+from virtcore import errors
+from virtcore.errors import InvalidArg, SystemError
 
 if TYPE_CHECKING:
     import subprocess
@@ -54,7 +55,7 @@ def reach(address: Address, ask: Asker | None, end: float | None = None) -> Link
             return library_ssh(address, ask, end)
         case "ext":
             return program_link([address.get("command") or ""])
-    raise InvalidArg(f"transport '{address.transport}' is not served", domain=ErrorDomain.REMOTE)
+    raise InvalidArg(f"transport '{address.transport}' is not served", domain=errors.ErrorDomain.REMOTE)
 
 
 def unix_link(path: str) -> Link:
@@ -64,14 +65,16 @@ def unix_link(path: str) -> Link:
     """
     if not hasattr(socket, "AF_UNIX"):
         raise InvalidArg(
-            "transport methods unix, ssh and ext are not supported under Windows", domain=ErrorDomain.REMOTE
+            "transport methods unix, ssh and ext are not supported under Windows", domain=errors.ErrorDomain.REMOTE
         )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
     except OSError as error:
         sock.close()
-        raise SystemError(f"Failed to connect socket to '{path}': {reason_of(error)}", domain=ErrorDomain.RPC) from None
+        raise SystemError(
+            f"Failed to connect socket to '{path}': {reason_of(error)}", domain=errors.ErrorDomain.RPC
+        ) from None
     return Link(sock, secure=True)
 
 
@@ -82,7 +85,7 @@ def _host_link(address: Address, end: float | None) -> Link:
     except OSError as error:
         raise SystemError(
             f"unable to connect to server at '{address.host}:{address.port}': {reason_of(error)}",
-            domain=ErrorDomain.RPC,
+            domain=errors.ErrorDomain.RPC,
         ) from None
     sock.settimeout(None)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -140,7 +143,7 @@ def program_link(argv: Sequence[str], *, secure: bool = False, environment: dict
         if sock is not None:
             sock.close()
         raise SystemError(
-            f"Cannot run '{argv[0]}': {reason_of(error)}", domain=ErrorDomain.RPC, value=argv[0]
+            f"Cannot run '{argv[0]}': {reason_of(error)}", domain=errors.ErrorDomain.RPC, value=argv[0]
         ) from None
     complaints = _Complaints(process)
     return Link(sock, secure=secure, on_close=lambda: end_process(process), complaint=complaints)

@@ -11,14 +11,15 @@ a thread with a blocking socket and a coroutine in the core loop carry out the s
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
 from virt_remote.client.link import Link
 from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL, BODY, READONLY, decode_error
-from virtcore.driver.base import Credential
-from virtcore.errors import RPC, AuthFailed, AuthUnavailable, ErrorDomain, NoSupport, VirtError
+from virtcore import errors
+from virtcore._tuples import NamedTuple
+from virtcore.errors import RPC, AuthFailed, AuthUnavailable, NoSupport, VirtError
 from virtcore.operations.procedures import Procedure, procedure
 from virtcore.operations.spellings import canonical_function
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
@@ -65,7 +66,7 @@ def body_of(data: bytes, decode: Callable[[bytes, int], tuple[Any, int]] | None)
     try:
         return decode(data, BODY)[0]
     except WireError:
-        raise RPC("Unable to decode message payload", domain=ErrorDomain.RPC) from None
+        raise RPC("Unable to decode message payload", domain=errors.ErrorDomain.RPC) from None
 
 
 def ask(name: str, *arguments: object) -> Flow[Any]:
@@ -118,10 +119,10 @@ class Steps:
             kind, dot, mechanism_text = wanted.partition(".")
             kinds = {"sasl": AUTH_SASL, "polkit": AUTH_POLKIT}
             if kind.lower() not in kinds or (dot and kind.lower() != "sasl"):
-                raise AuthFailed(f"unknown authentication type {wanted}", domain=ErrorDomain.REMOTE)
+                raise AuthFailed(f"unknown authentication type {wanted}", domain=errors.ErrorDomain.REMOTE)
             chosen = kinds[kind.lower()]
             if chosen not in offers:
-                raise AuthFailed(f"requested authentication type {wanted} rejected", domain=ErrorDomain.REMOTE)
+                raise AuthFailed(f"requested authentication type {wanted} rejected", domain=errors.ErrorDomain.REMOTE)
             mechanism = mechanism_text if dot else None
         if chosen == AUTH_SASL:
             yield from self._sasl(link, asker, mechanism)
@@ -129,12 +130,13 @@ class Steps:
             # The daemon asks polkit; whoever has no agent to answer it is told so by the error.
             (done,) = (yield from ask("AUTH_POLKIT")) or (1,)
             if not done:
-                raise AuthFailed("authentication failed", domain=ErrorDomain.REMOTE)
+                raise AuthFailed("authentication failed", domain=errors.ErrorDomain.REMOTE)
         elif chosen != AUTH_NONE:
-            raise AuthUnavailable(f"unsupported authentication type {chosen}", domain=ErrorDomain.REMOTE)
+            raise AuthUnavailable(f"unsupported authentication type {chosen}", domain=errors.ErrorDomain.REMOTE)
 
     def _sasl(self, link: Link, asker: Asker | None, wanted: str | None) -> Flow[None]:
         from virt_remote import sasl
+        from virtcore.driver.base import Credential
 
         host = self.address.host or "localhost"
         protected = link.secure or link.encrypted
@@ -142,11 +144,13 @@ class Steps:
         (offered,) = yield from ask("AUTH_SASL_INIT")
         names = [name for name in offered.replace(" ", ",").split(",") if name]
         if wanted is not None and wanted.upper() not in (name.upper() for name in names):
-            raise AuthFailed(f"SASL mechanism {wanted} not supported by server", domain=ErrorDomain.REMOTE)
+            raise AuthFailed(f"SASL mechanism {wanted} not supported by server", domain=errors.ErrorDomain.REMOTE)
         try:
             name = sasl.best_mechanism(names, wanted, encrypted=protected, ssf=needed)
         except sasl.SaslError as error:
-            raise AuthFailed(f"Failed to start SASL negotiation: -4 ({error})", domain=ErrorDomain.REMOTE) from None
+            raise AuthFailed(
+                f"Failed to start SASL negotiation: -4 ({error})", domain=errors.ErrorDomain.REMOTE
+            ) from None
         user, password = credentials(
             [
                 Credential(_USERNAME, "Please enter your authentication name", None, None),
@@ -167,14 +171,16 @@ class Steps:
                     break
                 done, nil, data = yield from ask("AUTH_SASL_STEP", int(answer is None), answer or b"")
         except sasl.SaslError as error:
-            raise AuthFailed(f"Failed to step SASL negotiation: -1 ({error})", domain=ErrorDomain.REMOTE) from None
+            raise AuthFailed(
+                f"Failed to step SASL negotiation: -1 ({error})", domain=errors.ErrorDomain.REMOTE
+            ) from None
         if not client.complete:
-            raise AuthFailed("authentication failed", domain=ErrorDomain.REMOTE)
+            raise AuthFailed("authentication failed", domain=errors.ErrorDomain.REMOTE)
         if client.layer is not None and client.layer.ssf > 0:
             link.layers.append(client.layer)
         if needed and not link.encrypted:
             ssf = client.layer.ssf if client.layer is not None else 0
-            raise AuthFailed(f"negotiation SSF {ssf} was not strong enough", domain=ErrorDomain.REMOTE)
+            raise AuthFailed(f"negotiation SSF {ssf} was not strong enough", domain=errors.ErrorDomain.REMOTE)
 
     # -- operations
 
@@ -223,5 +229,5 @@ def _invoke(call: ClientCall, wire_arguments: tuple[Any, ...]) -> Flow[Any]:
             wire_arguments = more
             results = body_of((yield Request(row, call.encode(wire_arguments))), call.decode)
     except EncodingError as error:
-        raise RPC(f"Unable to encode message payload: {error}", domain=ErrorDomain.RPC) from None
+        raise RPC(f"Unable to encode message payload: {error}", domain=errors.ErrorDomain.RPC) from None
     return call.value(results) if call.decode is not None else None

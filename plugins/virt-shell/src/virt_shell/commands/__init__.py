@@ -5,7 +5,6 @@ After adding, renaming or removing one, ``./dev gen`` writes the index (``virt_s
 
 from __future__ import annotations
 
-import pkgutil
 from importlib import import_module
 
 __all__ = ["load"]
@@ -13,5 +12,7 @@ __all__ = ["load"]
 
 def load() -> None:
     """Import every module of commands."""
+    import pkgutil
+
     for module in pkgutil.iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")

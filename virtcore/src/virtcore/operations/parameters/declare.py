@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
+from virtcore._tuples import NamedTuple
 from virtcore.enums.common import TypedParameterType
 from virtcore.errors import ArgumentUnsupported, InvalidArg
 from virtcore.types import TypedParameters, TypedValue

@@ -10,7 +10,7 @@ The tables are modules of this package, one per part of the API. Of an operation
 one: it names the operation in errors. A client sends the first one that has an argument for each that was given, and
 that its peer has.
 
-This package is cheap to import: no codecs, no enumerations, no procedures; the tables are read at the first look-up.
+This package is cheap to import: no codecs, no enumerations, no procedures; a table is read at the first look-up in it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final
 
+from virtcore.operations._index import DECLARED, SPELLED
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings.declare import VIRTUAL_ARGUMENTS, Form, Row, Spelling
 
@@ -54,23 +55,19 @@ TABLES: Final = (
 )
 
 
-@functools.cache
-def _table() -> Mapping[str, Sequence[Row]]:
-    """Operation -> its spellings."""
-    joined: dict[str, Sequence[Row]] = {}
-    for name in TABLES:
-        rows: Mapping[str, Sequence[Row]] = import_module(f"{__name__}.{name}").SPELLINGS
-        for operation in rows:
-            if operation in joined:
-                raise TypeError(f"the spellings of {operation} are in two tables")
-        joined.update(rows)
-    return joined
+def _rows_of(table: str) -> Mapping[str, Sequence[Row]]:
+    """Operation -> its spellings, of one table."""
+    rows: Mapping[str, Sequence[Row]] = import_module(f"{__name__}.{table}").SPELLINGS
+    return rows
 
 
 @functools.cache
 def spellings_of(operation: str) -> tuple[Spelling, ...]:
     """Every spelling of an operation, the canonical one first; none for an operation that libvirt does not know."""
-    return tuple(_complete(operation, row) for row in _table().get(operation, ()))
+    known = SPELLED.get(operation)
+    # One that is in neither index is new, perhaps, and they are not written anew yet.
+    tables = () if known is None and operation in DECLARED else TABLES if known is None else (known,)
+    return tuple(_complete(operation, row) for table in tables for row in _rows_of(table).get(operation, ()))
 
 
 def _complete(operation: str, row: Row) -> Spelling:
@@ -120,7 +117,7 @@ def needs_write(operation: str, arguments: Mapping[str, object]) -> bool:
 
 def all_spellings() -> list[Spelling]:
     """Every spelling of every operation."""
-    return [spelling for operation in _table() for spelling in spellings_of(operation)]
+    return [spelling for table in TABLES for operation in _rows_of(table) for spelling in spellings_of(operation)]
 
 
 @functools.cache

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from virtcore._tuples import NamedTuple
 from virtcore.types import CpuMap
 
 __all__ = ["NodeCpuMap", "NodeInfo", "SecurityModel"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from virtcore._tuples import NamedTuple
 from virtcore.operations.stream import ByteStream
 from virtcore.types import DomainRef, TypedParameters
 

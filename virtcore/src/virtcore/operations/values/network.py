@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from virtcore._tuples import NamedTuple
 from virtcore.enums.network import IPAddrType
 
 __all__ = ["DHCPLease"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from virtcore._tuples import NamedTuple
 from virtcore.enums.storage import StoragePoolState, StorageVolType
 
 __all__ = ["StoragePoolInfo", "StorageVolInfo"]

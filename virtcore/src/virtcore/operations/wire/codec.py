@@ -1,7 +1,8 @@
 """XDR codecs, generated from the type records (RFC 4506 as libvirt uses it).
 
-A codec is two functions generated as source text, compiled when a type is first used and known to :mod:`linecache`:
-``decode(data, position)`` gives the value and the position after it, ``encode(value)`` gives bytes.
+A codec is two functions generated as source text, each compiled when it is first used (in most processes a type travels
+one way only) and known to :mod:`linecache`: ``decode(data, position)`` gives the value and the position after it,
+``encode(value)`` gives bytes.
 
 How values look in Python:
 
@@ -21,13 +22,13 @@ bytes can hold.
 from __future__ import annotations
 
 import functools
-import linecache
-import re
 from collections.abc import Callable
 from struct import Struct, error as struct_error
-from typing import Any, NamedTuple
+from types import FunctionType
+from typing import Any
 
 import virtcore.types
+from virtcore._tuples import NamedTuple
 from virtcore.enums.common import TypedParameterType
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.procedures import type_record
@@ -44,14 +45,58 @@ class EncodingError(WireError):
     """A value that the type cannot carry, found when it was encoded."""
 
 
-class Codec(NamedTuple):
-    """The two directions of one XDR type."""
+class Codec:
+    """The two directions of one XDR type.
 
-    name: str
-    #: Field names of a struct in order; empty for other types.
-    fields: tuple[str, ...]
-    decode: Callable[[bytes, int], tuple[Any, int]]
-    encode: Callable[[Any], bytes]
+    ``decode`` raises :class:`WireError` for bytes that are not of the type, ``encode`` its subclass
+    :class:`EncodingError` for values that do not fit.
+    """
+
+    def __init__(self, owner: str, name: str) -> None:
+        record = type_record(owner, name).split(" ") if name not in _UUID_TYPES else ["type"]
+        self.name = name
+        #: Field names of a struct in order; empty for other types.
+        self.fields = tuple(field.partition(":")[0] for field in record[2:]) if record[0] == "struct" else ()
+        self._owner = owner
+
+    @functools.cached_property
+    def decode(self) -> Callable[[bytes, int], tuple[Any, int]]:
+        """Bytes and where to begin -> the value and the position after it."""
+        maker = _Maker(self._owner)
+        node = maker.node(self.name)
+        made: Callable[[bytes, int], tuple[Any, int]] = maker.function(
+            self.name,
+            "decode",
+            [
+                "def decode(d, p):",
+                "    try:",
+                f"        value, p = {node.decode}",
+                "    except (struct_error, ValueError) as error:",
+                "        raise WireError(str(error)) from None",
+                "    if p > len(d):",
+                "        raise WireError('message ends inside its padding')",
+                "    return value, p",
+            ],
+        )
+        return made
+
+    @functools.cached_property
+    def encode(self) -> Callable[[Any], bytes]:
+        """The value -> bytes."""
+        maker = _Maker(self._owner)
+        node = maker.node(self.name)
+        made: Callable[[Any], bytes] = maker.function(
+            self.name,
+            "encode",
+            [
+                "def encode(v):",
+                "    try:",
+                f"        return {node.encode.format('v')}",
+                "    except (struct_error, ValueError, TypeError, AttributeError) as error:",
+                "        raise EncodingError(str(error)) from None",
+            ],
+        )
+        return made
 
 
 #: Scalars: their letter for :mod:`struct` and their size.
@@ -255,15 +300,24 @@ class _Node:
         self.letter = letter
 
 
-_SPELLED = re.compile(r"(\w+)(?:(\?)|\[(\d+)\]|<(\d*)>)?$")
+def _parts(spelled: str) -> tuple[str, bool, int | None, int | None]:
+    """What a record spells: the type, whether it is optional, how many there are exactly or at most."""
+    base, bracket, length = spelled.removesuffix(">").removesuffix("]").partition("<" if spelled[-1] == ">" else "[")
+    if base[-1] == "?":
+        return base[:-1], True, None, None
+    if not bracket:
+        return base, False, None, None
+    count = int(length) if length else 0xFFFFFFFF
+    return (base, False, count, None) if bracket == "[" else (base, False, None, count)
 
 
 class _Maker:
-    """Generates the codec of one type and of every type below it."""
+    """Generates the codec of one type and of every type below it, in one direction or the other."""
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
-        self.lines: list[str] = []
+        self._decode: list[str] = []
+        self._encode: list[str] = []
         self.names: dict[str, Any] = {
             **_HELPERS,
             "_refuse_discriminant": _refuse_discriminant,
@@ -271,7 +325,28 @@ class _Maker:
             "TypedParameters": TypedParameters,
         }
         self._nodes: dict[str, _Node] = {}
-        self._structs: dict[str, Struct] = {}
+
+    def function(self, name: str, direction: str, lines: list[str]) -> Any:
+        """Compile the function of a direction.
+
+        :param lines: its own; those that it calls were made with :meth:`node`.
+        """
+        made = self._decode if direction == "decode" else self._encode
+        source = "\n".join([*made, *lines]) + "\n"
+        file = f"virtcore/wire/{self.owner}/{name}/{direction}"
+        self.names.update(
+            __name__=file,
+            __loader__=_Source(source),  # where linecache finds it, which need not be loaded for that
+            struct_error=struct_error,
+            WireError=WireError,
+            EncodingError=EncodingError,
+        )
+        # Our own text, made from checked-in records; not by way of compile(), which makes the classes of syntax trees.
+        exec(source, self.names)
+        for value in self.names.values():
+            if isinstance(value, FunctionType) and value.__globals__ is self.names:
+                value.__code__ = value.__code__.replace(co_filename=file)
+        return self.names[direction]
 
     def struct(self, letters: str) -> str:
         """Name of the compiled :class:`struct.Struct` for a run of scalars."""
@@ -287,16 +362,13 @@ class _Maker:
         return known
 
     def _make(self, spelled: str) -> _Node:
-        match = _SPELLED.match(spelled)
-        if match is None:
-            raise ValueError(f"unreadable type {spelled!r}")
-        base, optional, fixed, most = match.groups()
+        base, optional, fixed, most = _parts(spelled)
         if optional:
             return self._optional(self.node(base))
         if fixed is not None:
-            return self._fixed(base, int(fixed))
+            return self._fixed(base, fixed)
         if most is not None:
-            return self._variable(base, int(most) if most else 0xFFFFFFFF)
+            return self._variable(base, most)
         if base in _SCALARS:
             letter, size = _SCALARS[base]
             packer = self.struct(letter)
@@ -315,12 +387,14 @@ class _Maker:
         return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", smallest)
 
     def _optional(self, inner: _Node) -> _Node:
-        name = f"optional_{len(self.lines)}"
+        name = f"optional_{len(self._encode)}"
         self.struct("I")
-        self.lines += [
+        self._decode += [
             f"def decode_{name}(d, p):",
             "    there, p = _decode_flag(d, p)",
             f"    return {inner.decode} if there else (None, p)",
+        ]
+        self._encode += [
             f"def encode_{name}(v):",
             f"    return S_I.pack(0) if v is None else S_I.pack(1) + {inner.encode.format('v')}",
         ]
@@ -338,11 +412,11 @@ class _Maker:
             if base == plain:
                 return _Node(f"_decode_{helper}(d, p, {most})", f"_encode_{helper}({{}}, {most})", 4)
         inner = self.node(base)
-        name = f"list_{len(self.lines)}"
+        name = f"list_{len(self._encode)}"
         parameters = base in _PARAMETER_TYPES
         values = "v.rows()" if parameters else "v"
         result = "TypedParameters(values)" if parameters else "values"
-        self.lines += [
+        self._decode += [
             f"def decode_{name}(d, p):",
             f"    count, p = _decode_count(d, p, {most}, {inner.smallest})",
             "    values = []",
@@ -350,6 +424,8 @@ class _Maker:
             f"        value, p = {inner.decode}",
             "        values.append(value)",
             f"    return {result}, p",
+        ]
+        self._encode += [
             f"def encode_{name}(v):",
             f"    values = {values}",
             f"    items = [{inner.encode.format('value')} for value in values]",
@@ -372,7 +448,8 @@ class _Maker:
                 "        return (kind, value), p",
             ]
             encode += [f"    if kind == {number}:", f"        return S_i.pack(kind) + {inner.encode.format('value')}"]
-        self.lines += [*decode, "    raise _refuse_discriminant(kind)", *encode, "    raise _refuse_discriminant(kind)"]
+        self._decode += [*decode, "    raise _refuse_discriminant(kind)"]
+        self._encode += [*encode, "    raise _refuse_discriminant(kind)"]
         return 4 + min(sizes)
 
     def _write_struct(self, name: str, fields: list[str]) -> int:
@@ -409,46 +486,26 @@ class _Maker:
             unpack = "".join(f"{values[i]}, " for i in order)
         elif name in _PARAMETER_TYPES:
             result = "_parameter(v0, *v1)"
-        self.lines += [*decode, f"    return {result}, p", f"def encode_{name}(v):"]
-        if name in _PARAMETER_TYPES:
-            self.lines.append("    v0, v1 = v[0], v[1:]")
-        else:
-            self.lines.append(f"    {unpack}= v")
-        self.lines.append(f"    return {' + '.join(pieces)}")
+        self._decode += [*decode, f"    return {result}, p"]
+        self._encode += [
+            f"def encode_{name}(v):",
+            "    v0, v1 = v[0], v[1:]" if name in _PARAMETER_TYPES else f"    {unpack}= v",
+            f"    return {' + '.join(pieces)}",
+        ]
         return sum(node.smallest for node in nodes)
+
+
+class _Source(NamedTuple):
+    """A module's loader as far as :mod:`linecache` asks it: for the text of what was generated."""
+
+    text: str
+
+    def get_source(self, name: str) -> str:
+        """The text."""
+        return self.text
 
 
 @functools.cache
 def codec(owner: str, name: str) -> Codec:
-    """The codec of an XDR type that a program (``remote``, ``rpc``, ...) uses.
-
-    ``decode`` raises :class:`WireError` for bytes that are not of the type, ``encode`` its subclass
-    :class:`EncodingError` for values that do not fit.
-    """
-    maker = _Maker(owner)
-    node = maker.node(name)
-    maker.lines += [
-        "def decode(d, p):",
-        "    try:",
-        f"        value, p = {node.decode}",
-        "    except (struct_error, ValueError) as error:",
-        "        raise WireError(str(error)) from None",
-        "    if p > len(d):",
-        "        raise WireError('message ends inside its padding')",
-        "    return value, p",
-        "def encode(v):",
-        "    try:",
-        f"        return {node.encode.format('v')}",
-        "    except (struct_error, ValueError, TypeError, AttributeError) as error:",
-        "        raise EncodingError(str(error)) from None",
-    ]
-    maker.names["struct_error"] = struct_error
-    maker.names["WireError"] = WireError
-    maker.names["EncodingError"] = EncodingError
-    source = "\n".join(maker.lines) + "\n"
-    file = f"<xdr {owner} {name}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
-    exec(compile(source, file, "exec"), maker.names)  # our own text, made from checked-in records
-    record = type_record(owner, name).split(" ") if name not in _UUID_TYPES else ["type"]
-    fields = tuple(field.partition(":")[0] for field in record[2:]) if record[0] == "struct" else ()
-    return Codec(name, fields, maker.names["decode"], maker.names["encode"])
+    """The codec of an XDR type that a program (``remote``, ``rpc``, ...) uses."""
+    return Codec(owner, name)

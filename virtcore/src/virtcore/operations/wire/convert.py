@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import enum
+import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
@@ -29,11 +30,11 @@ class _Names(dict[str, object]):
         if hasattr(builtins, name):
             raise KeyError(name)
         for home in (virtcore.types, values, virtcore.enums):
-            if name in dir(home):
+            if hasattr(home, name):
                 return getattr(home, name)
         from virtcore.operations import events  # few calls need one
 
-        if name in dir(events):
+        if hasattr(events, name):
             return getattr(events, name)
         raise KeyError(name)
 
@@ -44,6 +45,12 @@ _NAMES = _Names(Sequence=Sequence, Mapping=Mapping, ByteStream=ByteStream)
 def declared(annotation: str) -> object:
     """The type that an annotation's text means."""
     return eval(annotation, {}, _NAMES)  # our own declarations
+
+
+def _hints(kind: type) -> list[object]:
+    """Types of a named tuple's fields."""
+    home = vars(sys.modules[kind.__module__])
+    return [eval(text, home, _NAMES) for text in kind.__annotations__.values()]  # as above
 
 
 def result_type(operation: Operation) -> object:
@@ -80,8 +87,8 @@ def converter(annotation: object) -> Callable[[Any], Any] | None:
     fields = getattr(kind, "_fields", None)
     if fields is None or family_of_reference(kind.__name__) is not None:
         return None
-    hints = typing.get_type_hints(kind, None, _NAMES)
-    inner_converters = [_text if hints[field] is str else converter(hints[field]) for field in fields]
+    hints = _hints(kind)
+    inner_converters = [_text if hint is str else converter(hint) for hint in hints]
 
     def build(value: Tuple) -> Any:
         if len(value) != len(inner_converters):
@@ -106,8 +113,7 @@ def to_wire(annotation: object) -> Callable[[Any], Any] | None:
     fields = getattr(kind, "_fields", None)
     if not isinstance(kind, type) or fields is None or family_of_reference(kind.__name__) is not None:
         return None
-    hints = typing.get_type_hints(kind, None, _NAMES)
-    inner_converters = [to_wire(hints[field]) for field in fields]
+    inner_converters = [to_wire(hint) for hint in _hints(kind)]
     if not any(inner_converters):
         return None
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import virtcore.types
 from virtcore.errors import InvalidArg
-from virtcore.operations.declare import Operation, all_operations
-from virtcore.operations.parameters.declare import ParameterGroup
+from virtcore.operations.declare import Operation, find_operation
 from virtcore.operations.procedures import Procedure, procedure
 from virtcore.operations.signatures import EMPTY, Parameter
-from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling, by_procedure, of_function, spellings_of
+from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling, by_procedure, spellings_of
 from virtcore.operations.wire.codec import codec
 from virtcore.operations.wire.convert import converter, declared, result_type, to_wire
 from virtcore.operations.wire.forms import CPU_MAP_LENGTH, STRING_OKAY, Form, form_of
 from virtcore.types import TypedParameters
+
+if TYPE_CHECKING:
+    from virtcore.operations.parameters.declare import ParameterGroup
 
 __all__ = ["ClientCall", "ClientOperation", "ServerCall", "client_call", "client_operation", "crosses", "server_call"]
 
@@ -36,7 +39,7 @@ class ServerCall:
     def __init__(self, spelling: Spelling) -> None:
         self.procedure: Procedure = _procedure_of(spelling)
         self.spelling = spelling
-        self.operation: Operation = all_operations()[spelling.operation]
+        self.operation: Operation = _operation(spelling.operation)
         args, ret = self.procedure.args, self.procedure.ret
         #: Bytes and where the body begins -> wire arguments and the end; None when there are none.
         self.decode = codec(self.procedure.program, args).decode if args else None
@@ -266,30 +269,46 @@ def client_call(operation: str, function: str) -> ClientCall:
 
     :raises LookupError: there is no such spelling, it never crosses the wire, or it tells less than the operation.
     """
-    spelling = of_function(function)
-    if spelling is None or spelling.operation != operation:
-        raise LookupError(f"{function} is no spelling of {operation}")
-    return ClientCall(all_operations()[operation], spelling)
+    for spelling in spellings_of(operation):
+        if spelling.function == function:
+            return ClientCall(_operation(operation), spelling)
+    raise LookupError(f"{function} is no spelling of {operation}")
+
+
+def _operation(name: str) -> Operation:
+    found = find_operation(name)
+    if found is None:
+        raise LookupError(f"there is no operation {name}")
+    return found
 
 
 class ClientOperation:
     """How the asking end carries out an operation: under one of its spellings that can say the arguments."""
 
-    __slots__ = ("_calls", "_defaults", "_operation", "_required")
+    __slots__ = ("_defaults", "_known", "_left", "_operation", "_required")
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
-        calls = []
-        for spelling in spellings_of(operation.name):
-            try:
-                calls.append(client_call(operation.name, spelling.function))
-            except LookupError:
-                continue  # one that only a serving end knows
-        if not calls:
-            raise LookupError(f"{operation.name} never crosses the wire")
-        self._calls = tuple(calls)
+        #: Calls under spellings that a client can ask, the best one first, and spellings that nobody needed yet.
+        self._known: list[ClientCall] = []
+        self._left = list(spellings_of(operation.name))
         self._defaults = tuple(parameter.default for parameter in operation.parameters.values())
         self._required = self._defaults.count(EMPTY)
+        if next(self._calls(), None) is None:
+            raise LookupError(f"{operation.name} never crosses the wire")
+
+    def _calls(self) -> Iterator[ClientCall]:
+        """Calls that a client can ask; each is made when it is first wanted."""
+        at = 0
+        while True:
+            while at == len(self._known):
+                if not self._left:
+                    return
+                spelling = self._left.pop(0)
+                with suppress(LookupError):  # one that only a serving end knows
+                    self._known.append(client_call(self._operation.name, spelling.function))
+            yield self._known[at]
+            at += 1
 
     def calls(self, arguments: Tuple, named: Mapping[str, Any]) -> Iterator[tuple[ClientCall, Tuple]]:
         """The calls that can say arguments as a caller gives them, with their wire arguments; the best one first, the
@@ -305,12 +324,12 @@ class ClientOperation:
             bound.apply_defaults()
             given = bound.args[1:]
         served = False
-        for call in self._calls:
+        for call in self._calls():
             if call.serves(given):
                 served = True
                 yield call, call.wire(given)
         if not served:
-            raise InvalidArg(f"{self._calls[0].spelling.function} cannot have these arguments together")
+            raise InvalidArg(f"{self._known[0].spelling.function} cannot have these arguments together")
 
 
 @functools.cache
@@ -325,4 +344,4 @@ def client_operation(operation: str) -> ClientOperation:
 
     :raises LookupError: it never crosses the wire.
     """
-    return ClientOperation(all_operations()[operation])
+    return ClientOperation(_operation(operation))
