@@ -193,6 +193,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in ("-v", "--version", "--version=short"):
         print(VERSION)  # without loading anything
         return 0
+    if argv is not None:
+        return _main(words)
+    import gc
+
+    gc.set_threshold(50_000)  # what one command loads stays: nothing to be looked through again and again
+    status = _main(words)
+    if "virtcore.runtime.loop" not in sys.modules:  # at its end the core loop has something to do
+        import os
+
+        # Nothing is left but memory, which the system takes back as a whole.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            status = status or 1
+        os._exit(status)
+    return status
+
+
+def _main(words: list[str]) -> int:
     from virt_shell.shell import Shell
 
     _prepare_output()
