@@ -200,9 +200,16 @@ class Monitor:
         return min(self._waiting.values(), default=None)
 
     async def execute(
-        self, command: str, arguments: Mapping[str, JSON] | None = None, *, limit: float = COMMAND_LIMIT
+        self,
+        command: str,
+        arguments: Mapping[str, JSON] | None = None,
+        *,
+        limit: float = COMMAND_LIMIT,
+        descriptor: int | None = None,
     ) -> JSON:
         """Run a command and return its value.
+
+        :param descriptor: a descriptor that QEMU gets a copy of with it, as ``getfd`` and ``add-fd`` want one.
 
         :raises CommandError: QEMU refused it.
         :raises MonitorClosed: the channel ended before the answer.
@@ -218,6 +225,8 @@ class Monitor:
         self._waiting[number] = time.monotonic()
         try:
             async with asyncio.timeout(limit):
+                if descriptor is not None:
+                    client.send_fd_scm(descriptor)
                 return await client.execute(command, arguments)  # type: ignore[return-value]
         except ExecuteError as error:
             raise CommandError(command, error.error_class, str(error)) from None

@@ -32,7 +32,7 @@ from virtcore.model.domain import Domain
 from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.os import BootDevice
 
-__all__ = ["Builder", "HostSettings", "Resources", "boot_indexes", "build", "incoming_uri"]
+__all__ = ["Builder", "HostSettings", "Resources", "boot_indexes", "build", "incoming_uri", "overrides_of"]
 
 
 def boot_indexes(domain: Domain) -> dict[int, int]:
@@ -75,7 +75,7 @@ def _deprecation(builder: Builder) -> None:
         builder.json("-compat", {"deprecated-output": reaction[0], "deprecated-input": reaction[1]})
 
 
-def _overrides(domain: Domain) -> dict[str, dict[str, object]]:
+def overrides_of(domain: Domain) -> dict[str, dict[str, object]]:
     """Properties of devices that the user gives them, by alias; None for those taken away."""
     override = find(domain, QemuOverride)
     found: dict[str, dict[str, object]] = {}
@@ -171,7 +171,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     assert domain.devices is not None
     assert domain.devices.emulator is not None
     _refuse_missing(domain)
-    builder.overrides = _overrides(domain)
+    builder.overrides = overrides_of(domain)
     boot = boot_indexes(domain)
     if builder.incoming is None:
         # A guest that runs elsewhere has the memory it has.

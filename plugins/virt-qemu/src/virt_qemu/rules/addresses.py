@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.controllers import find_controller, insert_controller
-from virt_qemu.rules.pci import assign_pci_addresses
+from virt_qemu.rules.pci import assign_pci_address, assign_pci_addresses
 from virt_qemu.rules.virtio_bus import assign_ccw, assign_spapr_vio, assign_virtio_mmio
 from virt_qemu.rules.zpci import assign_zpci
 from virtcore.errors import ConfigUnsupported, InternalError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["assign_addresses"]
+__all__ = ["assign_address", "assign_addresses"]
 
 
 def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new: bool) -> None:
@@ -53,6 +53,63 @@ def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new:
     _assign_memory_slots(domain)
 
 
+def assign_address(domain: Domain, joined: Domain, device: Any, capabilities: EmulatorCapabilities) -> None:
+    """Give a device that joins a running guest its address. Buses stay as they are.
+
+    :param domain: the guest, without the device.
+    :param joined: the same with it.
+    :raises VirtError: an address is impossible or taken, or there is no room.
+    """
+    assign_ccw(joined, capabilities)
+    assign_pci_address(domain, capabilities, device)
+    if capabilities.has("zpci"):
+        assign_zpci(joined)
+    if _is_usb(device):
+        _assign_usb_port(domain, device)
+    _assign_virtio_serial_port(domain, device)
+    if isinstance(device, DIMM | NVDIMM):
+        _assign_memory_slots(joined)
+
+
+def _assign_usb_port(domain: Domain, device: Any) -> None:
+    ports = _usb_ports(domain)
+    for other in _all(domain):
+        if _is_usb(other) and _has_usb_port(other):
+            ports.reserve(other.address)
+    if _has_usb_port(device):
+        ports.reserve(device.address)
+    else:
+        device.address = ports.assign(device.address if isinstance(device.address, USBAddress) else None)
+
+
+def _assign_virtio_serial_port(domain: Domain, device: Any) -> None:
+    console = type(device).__name__ == "Console"
+    target = getattr(device, "target", None)
+    if console:
+        wanted = target is not None and target.type is ConsoleTargetType.VIRTIO
+    else:
+        wanted = isinstance(target, VirtioTarget)
+    if not wanted:
+        return
+    ports = _virtio_serial_ports(domain)
+    assert domain.devices is not None
+    for other in domain.devices.consoles:
+        taken = ports.free(zero=True)
+        if other.target is not None and other.target.type is ConsoleTargetType.VIRTIO and taken is not None:
+            if not _has_port(other):
+                ports.reserve(taken)
+    if _has_port(device):
+        ports.reserve(device.address)
+    elif isinstance(device.address, VirtioSerialAddress):
+        device.address = ports.free_on(device.address.controller or 0)
+    else:
+        found = ports.free(zero=console)
+        if found is None:
+            raise InternalError("no virtio-serial controllers are available")
+        if not console:  # consoles keep no address of their own
+            device.address = found
+
+
 def _all(domain: Domain) -> Iterator[Any]:
     """Every device that can have an address."""
     return iterate_devices(domain)
@@ -64,13 +121,7 @@ def _all(domain: Domain) -> Iterator[Any]:
 def _assign_virtio_serial(domain: Domain) -> None:
     assert domain.devices is not None
     devices = domain.devices
-    ports = VirtioSerialPorts()
-    for controller in devices.controllers:
-        if isinstance(controller, VirtioSerialController):
-            ports.add_controller(controller)
-    for device in _all(domain):
-        if isinstance(device.address, VirtioSerialAddress) and device.address.port:
-            ports.reserve(device.address)
+    ports = _virtio_serial_ports(domain)
     for console in devices.consoles:
         virtio = console.target is not None and console.target.type is ConsoleTargetType.VIRTIO
         if virtio and not _has_port(console):
@@ -79,6 +130,19 @@ def _assign_virtio_serial(domain: Domain) -> None:
     for channel in devices.channels:
         if isinstance(channel.target, VirtioTarget) and not _has_port(channel):
             channel.address = _take_port(domain, ports, channel, zero=False)
+
+
+def _virtio_serial_ports(domain: Domain) -> VirtioSerialPorts:
+    """The ports there are, with those that are taken."""
+    assert domain.devices is not None
+    ports = VirtioSerialPorts()
+    for controller in domain.devices.controllers:
+        if isinstance(controller, VirtioSerialController):
+            ports.add_controller(controller)
+    for device in _all(domain):
+        if isinstance(device.address, VirtioSerialAddress) and device.address.port:
+            ports.reserve(device.address)
+    return ports
 
 
 def _has_port(device: Any) -> bool:
@@ -145,14 +209,7 @@ def _assign_usb(domain: Domain, *, new: bool) -> None:
     if not new and not all(map(_has_usb_port, [*on_usb, *_usb_hubs(domain)])):
         return
     _add_hubs(domain, len(on_usb) + len(devices.hubs))
-    ports = USBPorts()
-    for controller in devices.controllers:
-        if isinstance(controller, USBController):
-            ports.add_controller(controller)
-    for hub in _usb_hubs(domain):
-        if _has_usb_port(hub):
-            assert isinstance(hub.address, USBAddress)
-            ports.add_hub(hub.address)
+    ports = _usb_ports(domain)
     for device in on_usb:
         if _has_usb_port(device):
             ports.reserve(device.address)
@@ -162,6 +219,20 @@ def _assign_usb(domain: Domain, *, new: bool) -> None:
     for device in on_usb:
         if device.address is None or (isinstance(device.address, USBAddress) and device.address.port is None):
             device.address = ports.assign(device.address)
+
+
+def _usb_ports(domain: Domain) -> USBPorts:
+    """The ports of controllers and of the hubs that have a place."""
+    assert domain.devices is not None
+    ports = USBPorts()
+    for controller in domain.devices.controllers:
+        if isinstance(controller, USBController):
+            ports.add_controller(controller)
+    for hub in _usb_hubs(domain):
+        if _has_usb_port(hub):
+            assert isinstance(hub.address, USBAddress)
+            ports.add_hub(hub.address)
+    return ports
 
 
 def _usb_hubs(domain: Domain) -> list[Hub]:

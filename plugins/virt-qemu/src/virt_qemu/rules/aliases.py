@@ -28,7 +28,7 @@ from virtcore.model.domain.os import OSType
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["assign_aliases", "disk_index"]
+__all__ = ["assign_alias", "assign_aliases", "disk_index"]
 
 _MEMORY_PREFIX = {
     "DIMM": "dimm",
@@ -51,6 +51,30 @@ _CONTROLLER_PREFIX = {
 }
 
 
+#: Families that a start numbers by their place, and how their members are called.
+_PREFIX = {
+    "sounds": "sound",
+    "redirdevs": "redir",
+    "videos": "video",
+    "inputs": "input",
+    "parallels": "parallel",
+    "serials": "serial",
+    "channels": "channel",
+    "consoles": "console",
+    "hubs": "hub",
+    "shmems": "shmem",
+    "smartcards": "smartcard",
+    "watchdogs": "watchdog",
+    "memballoon": "balloon",
+    "tpms": "tpm",
+    "vsock": "vsock",
+    "iommu": "iommu",
+    "pstore": "pstore",
+}
+#: Families whose members get the next number that is free.
+_COUNTED = {"interfaces": "net", "filesystems": "fs", "rngs": "rng", "cryptos": "crypto"}
+
+
 def assign_aliases(domain: Domain) -> None:
     """Name every device that has no name yet.
 
@@ -64,9 +88,9 @@ def assign_aliases(domain: Domain) -> None:
         if _is_hostdev(interface):
             _name_next([*devices.hostdevs, *devices.interfaces], "hostdev", interface)
         else:
-            _name_next(devices.interfaces, "net", interface)
+            _name_next(devices.interfaces, _COUNTED["interfaces"], interface)
     for share in devices.filesystems:
-        _name_next(devices.filesystems, "fs", share)
+        _name_next(devices.filesystems, _COUNTED["filesystems"], share)
     for hostdev in devices.hostdevs:
         _name_next([*devices.hostdevs, *devices.interfaces], "hostdev", hostdev)
     for controller in devices.controllers:
@@ -76,33 +100,36 @@ def assign_aliases(domain: Domain) -> None:
         if console.alias is None and _is_first_serial(domain):
             console.alias = serial.alias
     for rng in devices.rngs:
-        _name_next(devices.rngs, "rng", rng)
+        _name_next(devices.rngs, _COUNTED["rngs"], rng)
     for crypto in devices.cryptos:
-        _name_next(devices.cryptos, "crypto", crypto)
+        _name_next(devices.cryptos, _COUNTED["cryptos"], crypto)
     for module in devices.memory:
         _name_memory(devices.memory, module)
-    # The others are numbered by their place.
-    for prefix, family in (
-        ("sound", devices.sounds),
-        ("redir", devices.redirdevs),
-        ("video", devices.videos),
-        ("input", devices.inputs),
-        ("parallel", devices.parallels),
-        ("serial", devices.serials),
-        ("channel", devices.channels),
-        ("console", devices.consoles),
-        ("hub", devices.hubs),
-        ("shmem", devices.shmems),
-        ("smartcard", devices.smartcards),
-        ("watchdog", devices.watchdogs),
-        ("balloon", _present(devices.memballoon)),
-        ("tpm", devices.tpms),
-        ("vsock", _present(devices.vsock)),
-        ("iommu", _present(devices.iommu)),
-        ("pstore", _present(devices.pstore)),
-    ):
-        for position, device in enumerate(family):
+    for field, prefix in _PREFIX.items():
+        for position, device in enumerate(_family(domain, field)):
             device.alias = device.alias or f"{prefix}{position}"
+
+
+def assign_alias(domain: Domain, field: str, device: Any) -> None:
+    """Name a device that joins a running guest, unless it has a name.
+
+    :param field: where it will be among the guest's devices, of which it is none yet.
+    :raises InternalError: a disk's controller is missing.
+    """
+    if device.alias is not None:
+        return
+    assert domain.devices is not None
+    devices = domain.devices
+    if field == "disks":
+        device.alias = _disk_alias(domain, device)
+    elif field == "controllers":
+        device.alias = _controller_alias(device, Machine.of(domain))
+    elif field == "memory":
+        _name_memory(devices.memory, device)
+    elif field == "hostdevs" or (field == "interfaces" and _is_hostdev(device)):
+        _name_next([*devices.hostdevs, *devices.interfaces], "hostdev", device)
+    else:
+        _name_next(_family(domain, field), _PREFIX.get(field) or _COUNTED[field], device)
 
 
 def disk_index(name: str) -> int:
@@ -119,8 +146,11 @@ def disk_index(name: str) -> int:
     return index - 1
 
 
-def _present(device: Any) -> list[Any]:
-    return [device] if device is not None else []
+def _family(domain: Domain, field: str) -> list[Any]:
+    held = getattr(domain.devices, field)
+    if isinstance(held, list):
+        return held
+    return [held] if held is not None else []
 
 
 def _name_next(family: Iterable[Any], prefix: str, device: Any) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["assign_pci_addresses", "wants_pci"]
+__all__ = ["assign_pci_address", "assign_pci_addresses", "wants_pci"]
 
 _ROOTS = (PCIControllerModel.PCI_ROOT, PCIControllerModel.PCIE_ROOT)
 _NOT_PCI_SOUND = (SoundModel.SB16, SoundModel.PCSPK, SoundModel.USB)
@@ -80,6 +80,15 @@ def assign_pci_addresses(domain: Domain, capabilities: EmulatorCapabilities) -> 
     _Assignment(domain, capabilities).run()
 
 
+def assign_pci_address(domain: Domain, capabilities: EmulatorCapabilities, device: Device | Controller) -> None:
+    """Give a device that joins a running guest its PCI address, if it is a PCI device. No controllers are added.
+
+    :param domain: the guest, without the device.
+    :raises VirtError: the address the user chose is impossible, or there is no room.
+    """
+    _Assignment(domain, capabilities).place(device)
+
+
 class _Assignment:
     def __init__(self, domain: Domain, capabilities: EmulatorCapabilities) -> None:
         assert domain.devices is not None
@@ -104,6 +113,22 @@ class _Assignment:
         self._mark_multifunction()
         for controller in self._pci_controllers():
             self._complete_controller(controller)
+
+    def place(self, device: Device | Controller) -> None:
+        """Find room for a further device among those there are."""
+        needs = self.needs.of(device)
+        if not needs or not self.machine.supports_pci or not (wants_pci(device) or has_pci_address(device)):
+            return
+        buses = max((controller.index or 0 for controller in self._pci_controllers()), default=-1) + 1
+        self.addresses = self._collect(buses, dry_run=False)
+        self._place_chipset()
+        if not has_pci_address(device):
+            self._next(device)
+            return
+        assert isinstance(device.address, PCIAddress)
+        if device.address.function:
+            raise ConfigUnsupported("Only PCI device addresses with function=0 are supported")
+        self.addresses.reserve(device.address, needs)
 
     # -- the two passes
 

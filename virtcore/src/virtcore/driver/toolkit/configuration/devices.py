@@ -25,6 +25,7 @@ __all__ = [
     "check_boot_order",
     "detach",
     "devices_of",
+    "insert",
     "load_device",
     "matching",
     "remove",
@@ -186,10 +187,11 @@ def attach(domain: Domain, loaded: LoadedDevice) -> None:
             pass
         case _:
             raise OperationUnsupported(f"persistent attach of device '{loaded.kind}' is not supported")
-    _insert(domain, loaded)
+    insert(domain, loaded)
 
 
-def _insert(domain: Domain, loaded: LoadedDevice) -> None:
+def insert(domain: Domain, loaded: LoadedDevice) -> None:
+    """Put a device among those of a configuration, where it belongs."""
     from virtcore.model.domain.rules.device_list import devices_of as all_of, sort_controllers, sort_disks
 
     devices = all_of(domain)

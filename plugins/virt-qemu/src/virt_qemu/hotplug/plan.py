@@ -1,0 +1,75 @@
+"""Commands that QEMU is told one after the other, with what undoes each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from virtcore.errors import VirtError
+
+if TYPE_CHECKING:
+    from virt_qemu.monitor import JSON, Monitor
+
+__all__ = ["Plan", "Step", "undo"]
+
+log = logging.getLogger(__name__)
+
+Arguments = dict[str, "JSON"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A command.
+
+    :ivar undo: command and arguments that undo it; None where nothing is to be undone.
+    :ivar descriptor: a descriptor that is handed over with it.
+    """
+
+    command: str
+    arguments: Arguments = field(repr=False)  # which may hold secrets
+    undo: tuple[str, Arguments] | None = None
+    descriptor: int | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What makes a device, what is behind it first.
+
+    :ivar backend: what is behind the device on the host.
+    :ivar devices: what the guest sees.
+    """
+
+    backend: list[Step] = field(default_factory=list)
+    devices: list[Step] = field(default_factory=list)
+
+    async def run(self, monitor: Monitor) -> list[JSON]:
+        """Bring it about; returns QEMU's answers.
+
+        :raises VirtError: QEMU refused a step; those before it are undone.
+        """
+        answers: list[JSON] = []
+        done: list[Step] = []
+        try:
+            for step in (*self.backend, *self.devices):
+                answers.append(await monitor.execute(step.command, step.arguments, descriptor=step.descriptor))
+                done.append(step)
+        except BaseException:
+            await undo(monitor, done)
+            raise
+        return answers
+
+
+async def undo(monitor: Monitor, steps: Iterable[Step]) -> None:
+    """Undo steps that were done, the last one first. What QEMU does not have any more, or does not let go, is logged."""
+    for step in reversed(list(steps)):
+        if step.undo is None:
+            continue
+        if not monitor.connected:
+            return
+        command, arguments = step.undo
+        try:
+            await monitor.execute(command, arguments)
+        except VirtError as error:
+            log.warning("%s: %s", monitor.name, error)
