@@ -239,16 +239,7 @@ class Monitor:
 
     async def give(self, name: str, descriptor: int, *, limit: float = COMMAND_LIMIT) -> None:
         """Hand QEMU a copy of a descriptor, by which ``fd:NAME`` then stands (``getfd``). As :meth:`execute`."""
-        from qemu.qmp import QMPError
-
-        client = self._client
-        if client is None:
-            raise MonitorClosed("domain is not running")
-        try:
-            client.send_fd_scm(descriptor)
-        except (QMPError, OSError) as error:
-            raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
-        await self.execute("getfd", {"fdname": name}, limit=limit)
+        await self.execute("getfd", {"fdname": name}, limit=limit, descriptor=descriptor)
 
     async def close(self) -> None:
         """Close the channel, whose end is then told like any other. QEMU goes on."""
