@@ -44,6 +44,7 @@ ADAPTERS: dict[str, Adapter] = {
     "uri": lazy("suites_uri", "uri"),
     "virconf": lazy("suites_conf", "virconf"),
     "qemu-argv": lazy("suites_qemu_argv", "qemu_argv"),
+    "qemu-hotplug": lazy("suites_qemu_hotplug", "qemu_hotplug"),
     "qemu-blockdev": lazy("suites_qemu_block", "blockdev"),
     "qemu-memlock": lazy("suites_qemu_memory", "qemu_memlock"),
     "qemu-migparams": lazy("suites_qemu_migration", "qemu_migparams"),

@@ -77,6 +77,9 @@ class Guest:
     :ivar perf: what is counted of its process.
     :ivar consoles: open streams by alias of the device.
     :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
+    :ivar node_index: number of the last image that was given one; its nodes are named by it.
+    :ivar next_fdset: number of the next set of descriptors; None until somebody has asked QEMU which it has.
+    :ivar unplugging: by alias of a device that somebody waits for: whether the guest has let go of it.
     """
 
     folder: Path
@@ -110,6 +113,9 @@ class Guest:
     @node_index.setter
     def node_index(self, number: int) -> None:
         self.status.node_index = number
+    node_index: int = 0
+    next_fdset: int | None = None
+    unplugging: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
 
     def channel(self) -> Monitor:
         """The channel to QEMU.

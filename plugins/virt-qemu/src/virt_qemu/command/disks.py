@@ -35,6 +35,7 @@ __all__ = [
     "add_drive",
     "add_reservations_helper",
     "disk_path",
+    "image_numbers",
     "is_empty",
     "number_images",
     "prepare_disks",
@@ -95,6 +96,23 @@ def number_images(disk: Disk, number: int) -> int:
         number = _number_data_file(backing.source, number)
         backing = backing.backing_store
     return number
+
+
+def image_numbers(disk: Disk) -> list[int]:
+    """The numbers of the images in a drive."""
+    sources = [disk.source]
+    numbers = []
+    backing = disk.backing_store
+    while backing is not None:
+        numbers.append(backing.index)
+        sources.append(backing.source)
+        backing = backing.backing_store
+    for source in sources:
+        if source is not None:
+            numbers.append(source.index)
+            if source.data_store is not None and source.data_store.source is not None:
+                numbers.append(source.data_store.source.index)
+    return [number for number in numbers if number]
 
 
 def _number_data_file(source: Source, number: int) -> int:

@@ -25,6 +25,7 @@ __all__ = [
     "add_module",
     "add_modules",
     "align_memory",
+    "align_module",
     "cell_backend",
     "default_ram",
     "memory_at_boot",
@@ -64,7 +65,7 @@ def align_memory(domain: Domain) -> None:
     memory = domain.memory
     if memory is None or memory.size is None:
         return
-    block = 256 * _MIB if domain.arch in (Arch.PPC64, Arch.PPC64LE) else _MIB
+    block = _block(domain)
     whole = domain.current_memory == memory.size
     cells = _cells(domain)
     modules = _modules(domain)
@@ -78,18 +79,29 @@ def align_memory(domain: Domain) -> None:
     initial = _up(initial, block)
     if domain.max_memory is not None and domain.max_memory.size:
         domain.max_memory.size = _up(domain.max_memory.size, block)
-    align = 256 * _MIB if block > _MIB else (2 * _MIB if domain.arch in (Arch.I686, Arch.X86_64) else _MIB)
     for module in modules:
-        if module.target is None or not module.target.size:
-            continue
-        if isinstance(module, NVDIMM) and block > _MIB:
-            label = (module.target.label_size or 0) if isinstance(module.target, NVDIMMTarget) else 0
-            module.target.size = (module.target.size - label) // block * block + label
-        else:
-            module.target.size = _up(module.target.size, align)
+        align_module(domain, module)
     memory.size = initial + sum(_size(module) for module in modules)
     if whole:
         domain.current_memory = memory.size
+
+
+def _block(domain: Domain) -> int:
+    """What memory comes in, in KiB."""
+    return 256 * _MIB if domain.arch in (Arch.PPC64, Arch.PPC64LE) else _MIB
+
+
+def align_module(domain: Domain, module: Module) -> None:
+    """Round the size of a module as :func:`align_memory` does."""
+    if module.target is None or not module.target.size:
+        return
+    block = _block(domain)
+    align = block if block > _MIB else (2 * _MIB if domain.arch in (Arch.I686, Arch.X86_64) else _MIB)
+    if isinstance(module, NVDIMM) and block > _MIB:
+        label = (module.target.label_size or 0) if isinstance(module.target, NVDIMMTarget) else 0
+        module.target.size = (module.target.size - label) // block * block + label
+    else:
+        module.target.size = _up(module.target.size, align)
 
 
 def _modules(domain: Domain) -> list[Module]:

@@ -61,15 +61,21 @@ class Plan:
         return answers
 
 
-async def undo(monitor: Monitor, steps: Iterable[Step]) -> None:
-    """Undo steps that were done, the last one first. What QEMU does not have any more, or does not let go, is logged."""
+async def undo(monitor: Monitor, steps: Iterable[Step], *, strictly: bool = False) -> None:
+    """Undo steps that were done, the last one first. What QEMU does not have any more, or does not let go, is logged.
+
+    :param strictly: it is an error instead.
+    :raises VirtError: QEMU refused, and it matters.
+    """
     for step in reversed(list(steps)):
         if step.undo is None:
             continue
-        if not monitor.connected:
+        if not monitor.connected and not strictly:
             return
         command, arguments = step.undo
         try:
             await monitor.execute(command, arguments)
         except VirtError as error:
+            if strictly:
+                raise
             log.warning("%s: %s", monitor.name, error)

@@ -12,6 +12,7 @@ from virt_qemu.command import overrides_of
 from virt_qemu.command.line import HostSettings
 from virt_qemu.hotplug.builder import OpenedResources, PlanBuilder
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice, insert
+from virtcore.xml import declaration
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -20,10 +21,17 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
     from virtcore.model.domain.devices import Devices
+    from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.rules import DomainContext, DomainRules, ParseFlag
     from virtcore.operations.events import Event
 
-__all__ = ["HostSide", "Session"]
+__all__ = ["HostSide", "Session", "kind_of"]
+
+
+def kind_of(device: object) -> str:
+    """What tells elements of a name apart, as messages spell it: type of a controller, mode of a host device."""
+    tag = declaration(type(device)).tag
+    return str(tag[0] if isinstance(tag, tuple) else tag)
 
 
 class HostSide(Protocol):
@@ -47,6 +55,18 @@ class HostSide(Protocol):
 
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
         """Take away what was made for a device that has gone, or that QEMU refused."""
+
+    async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
+        """Put the threads of virtual CPUs that have joined where the guest's configuration wants them."""
+
+    async def change_interface(
+        self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]
+    ) -> None:
+        """Change what is on the host of an interface.
+
+        :param changes: of ``bandwidth``, ``bridge``, ``isolation``, ``filter``, ``coalesce`` and ``vlan``.
+        :raises VirtError: it cannot be changed so; it is as it was.
+        """
 
 
 @dataclass(slots=True, kw_only=True)

@@ -94,10 +94,10 @@ def _assign_virtio_serial_port(domain: Domain, device: Any) -> None:
     ports = _virtio_serial_ports(domain)
     assert domain.devices is not None
     for other in domain.devices.consoles:
+        virtio = other.target is not None and other.target.type is ConsoleTargetType.VIRTIO
         taken = ports.free(zero=True)
-        if other.target is not None and other.target.type is ConsoleTargetType.VIRTIO and taken is not None:
-            if not _has_port(other):
-                ports.reserve(taken)
+        if virtio and taken is not None and not _has_port(other):
+            ports.reserve(taken)
     if _has_port(device):
         ports.reserve(device.address)
     elif isinstance(device.address, VirtioSerialAddress):

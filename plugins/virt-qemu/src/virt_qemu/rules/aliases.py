@@ -128,6 +128,9 @@ def assign_alias(domain: Domain, field: str, device: Any) -> None:
         _name_memory(devices.memory, device)
     elif field == "hostdevs" or (field == "interfaces" and _is_hostdev(device)):
         _name_next([*devices.hostdevs, *devices.interfaces], "hostdev", device)
+    elif field == "consoles" and devices.consoles and _is_first_serial(domain):
+        # The one that stands for the first serial port bears its name, and counts.
+        _name_next([*devices.consoles, *devices.serials[:1]], "console", device, "serial")
     else:
         _name_next(_family(domain, field), _PREFIX.get(field) or _COUNTED[field], device)
 
@@ -153,10 +156,14 @@ def _family(domain: Domain, field: str) -> list[Any]:
     return [held] if held is not None else []
 
 
-def _name_next(family: Iterable[Any], prefix: str, device: Any) -> None:
-    """Name a device with the number behind the highest that its family uses."""
+def _name_next(family: Iterable[Any], prefix: str, device: Any, also: str | None = None) -> None:
+    """Name a device with the number behind the highest that its family uses.
+
+    :param also: another prefix that members of the family have.
+    """
     if device.alias is None:
-        numbers = (_number_of(known.alias, prefix) for known in family)
+        prefixes = [each for each in (prefix, also) if each is not None]
+        numbers = [_number_of(known.alias, each) for known in family for each in prefixes]
         device.alias = f"{prefix}{max((number for number in numbers if number is not None), default=-1) + 1}"
 
 

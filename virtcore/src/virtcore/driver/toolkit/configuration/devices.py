@@ -29,6 +29,7 @@ __all__ = [
     "load_device",
     "matching",
     "remove",
+    "same_device",
     "update_disk",
 ]
 
@@ -111,6 +112,7 @@ def load_device(xml: str, domain: Domain, rules: DomainRules, context: DomainCon
     field, kind = _KINDS[tag]
     device: Any = parse_part(xml, Devices, mode=reading_mode(context.flags), keep=False)
     has_mac = kind != "interface" or (device.mac is not None and device.mac.address is not None)
+    port = device.target.port if field == "consoles" and device.target is not None else None
     # Alone in a domain that is otherwise the same: what is looked at is the device and what it depends on.
     alone = copy.copy(domain)
     alone.devices = Devices()
@@ -120,6 +122,9 @@ def load_device(xml: str, domain: Domain, rules: DomainRules, context: DomainCon
     else:
         setattr(alone.devices, field, device)
     settle_devices(alone, context)
+    if field == "consoles" and device.target is not None:
+        # It is numbered as the last one of all, unless its document says otherwise.
+        device.target.port = port if port is not None else len(devices_of(domain, field))
     rules.complete_device(device, domain, context)
     if not context.has(ParseFlag.SKIP_VALIDATE):
         rules.check_device(device, domain, context)
@@ -171,7 +176,7 @@ def attach(domain: Domain, loaded: LoadedDevice) -> None:
             if any(one.target == device.target for one in present):
                 raise OperationInvalid("Target already exists")
         case "hostdev" | "shmem":
-            if any(_same(one, device) for one in present):
+            if any(same_device(one, device) for one in present):
                 raise OperationInvalid("device is already in the domain configuration")
         case "lease":
             for one in present:
@@ -283,14 +288,14 @@ def matching(domain: Domain, loaded: LoadedDevice) -> LoadedDevice:
             found = [one for one in present if (one.lockspace, one.key) == (device.lockspace, device.key)]
             missing = f"Lease {device.key} in lockspace {device.lockspace or ''} does not exist"
         case _:
-            found = [one for one in present if _same(one, device)]
+            found = [one for one in present if same_device(one, device)]
             missing = "device not present in domain configuration"
     if not found:
         raise DeviceMissing(missing)
     return loaded._replace(device=found[0])
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_device(one: Any, other: Any) -> bool:
     """Whether two devices differ in nothing but their names and addresses in the domain."""
     import copy
 

@@ -1,0 +1,103 @@
+"""Passwords of displays, and what of a display cannot change while a guest runs."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from typing import TYPE_CHECKING
+
+from virt_qemu.hotplug.session import kind_of
+from virtcore.errors import DeviceMissing, InternalError, OperationUnsupported
+from virtcore.model.domain.graphics import (
+    AddressListen,
+    ConnectedAction,
+    GraphicsAuth,
+    NetworkListen,
+    SocketListen,
+    SpiceGraphics,
+    VNCGraphics,
+)
+
+if TYPE_CHECKING:
+    from virt_qemu.hotplug.session import Session
+    from virt_qemu.monitor import JSON, Monitor
+    from virtcore.model.domain.graphics import Graphics, Listen
+
+__all__ = ["change_graphics", "find_graphics", "set_password"]
+
+
+async def set_password(monitor: Monitor, graphics: VNCGraphics | SpiceGraphics) -> None:
+    """Tell QEMU a display's password and how long it holds; nothing where there is none.
+
+    :raises VirtError: QEMU refused it.
+    """
+    password = graphics.passwd
+    if password is None:
+        return
+    protocol = kind_of(graphics)
+    arguments: dict[str, JSON] = {"protocol": protocol, "password": password}
+    if graphics.connected is not None:
+        arguments["connected"] = str(graphics.connected)
+    await monitor.execute("set_password", arguments)
+    await monitor.execute("expire_password", {"protocol": protocol, "time": _end(graphics)})
+
+
+def _end(graphics: GraphicsAuth) -> str:
+    """When a password ends, as QEMU is told."""
+    until = None
+    if graphics.passwd_valid_to is not None:
+        until = calendar.timegm(time.strptime(graphics.passwd_valid_to, "%Y-%m-%dT%H:%M:%S"))
+    if not graphics.passwd or (until is not None and until <= time.time()):
+        return "now"
+    return "never" if until is None else str(until)
+
+
+def find_graphics(present: list[Graphics], wanted: Graphics) -> Graphics | None:
+    """The display of the same kind."""
+    return next((one for one in present if type(one) is type(wanted)), None)
+
+
+async def change_graphics(session: Session, new: Graphics) -> None:
+    """Change a display (``qemuDomainChangeGraphics``): its password, and nothing else.
+
+    :raises VirtError: something else is to change, or QEMU refused.
+    """
+    kind = kind_of(new)
+    old = find_graphics(session.devices.graphics, new)
+    if old is None:
+        raise DeviceMissing(f"cannot find existing graphics device to modify of type '{kind}'")
+    _check_listens(kind, getattr(old, "listens", []), getattr(new, "listens", []))
+    if not isinstance(new, VNCGraphics | SpiceGraphics) or not isinstance(old, VNCGraphics | SpiceGraphics):
+        raise InternalError(f"unable to change config on '{kind}' graphics type")
+    ports = [("port", False)] + ([("tls_port", False)] if isinstance(new, SpiceGraphics) else [])
+    moved = any((getattr(old, name) or 0) != (getattr(new, name) or 0) for name, _ in ports)
+    if bool(old.autoport) != bool(new.autoport) or (not new.autoport and moved):
+        raise OperationUnsupported(f"cannot change port settings on {kind} graphics")
+    if old.keymap != new.keymap:
+        raise OperationUnsupported(f"cannot change keymap setting on {kind} graphics")
+    if (
+        old.passwd_valid_to is not None
+        or new.passwd_valid_to is not None
+        or old.connected != new.connected
+        or (isinstance(new, SpiceGraphics) and new.connected is ConnectedAction.DISCONNECT)
+        or old.passwd != new.passwd
+    ):
+        await set_password(session.monitor, new)
+        old.passwd, old.passwd_valid_to, old.connected = new.passwd, new.passwd_valid_to, new.connected
+        session.obj.touch()
+
+
+def _check_listens(kind: str, old: list[Listen], new: list[Listen]) -> None:
+    if len(old) != len(new):
+        raise OperationUnsupported(f"cannot change the number of listen addresses on '{kind}' graphics")
+    for ours, theirs in zip(old, new, strict=True):
+        if type(ours) is not type(theirs):
+            raise OperationUnsupported(f"cannot change the type of listen address on '{kind}' graphics")
+        if isinstance(ours, SocketListen) and isinstance(theirs, SocketListen):
+            if ours.socket != theirs.socket:
+                raise OperationUnsupported(f"cannot change listen socket setting on '{kind}' graphics")
+        else:
+            name = "network" if isinstance(ours, NetworkListen) else "address"
+            moved = getattr(ours, name, None) != getattr(theirs, name, None)
+            if isinstance(ours, AddressListen | NetworkListen) and moved:
+                raise OperationUnsupported(f"cannot change listen address setting on '{kind}' graphics")
