@@ -13,6 +13,7 @@ from virt_qemu.blockjobs.operations import BlockJobOperations
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
+from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
 from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
@@ -48,6 +49,9 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 class QemuDriver(
     LinuxHostDriver,
     StatisticsOperations,
+    DeviceOperations,
+    VcpuOperations,
+    IOThreadOperations,
     TuningOperations,
     BlockJobOperations,
     JobDriver[QemuState],

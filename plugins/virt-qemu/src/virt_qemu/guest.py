@@ -77,7 +77,6 @@ class Guest:
     :ivar perf: what is counted of its process.
     :ivar consoles: open streams by alias of the device.
     :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
-    :ivar node_index: number of the last image that was given one; its nodes are named by it.
     :ivar next_fdset: number of the next set of descriptors; None until somebody has asked QEMU which it has.
     :ivar unplugging: by alias of a device that somebody waits for: whether the guest has let go of it.
     """
@@ -104,6 +103,8 @@ class Guest:
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     awaited_jobs: dict[str, asyncio.Event] = field(default_factory=dict)
+    next_fdset: int | None = None
+    unplugging: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
 
     @property
     def node_index(self) -> int:
@@ -113,9 +114,6 @@ class Guest:
     @node_index.setter
     def node_index(self, number: int) -> None:
         self.status.node_index = number
-    node_index: int = 0
-    next_fdset: int | None = None
-    unplugging: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
 
     def channel(self) -> Monitor:
         """The channel to QEMU.

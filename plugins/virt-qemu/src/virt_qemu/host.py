@@ -22,6 +22,8 @@ from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
 from virt_qemu.host_side.owner import owner_of
+from virt_qemu.hotplug.state import HotplugState
+from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.monitor import JSON, Monitor
@@ -91,7 +93,7 @@ _DETAILS = {
 }
 
 
-class QemuState(BelongingsState, BlockJobState, TuningState, MomentState):
+class QemuState(BelongingsState, BlockJobState, HotplugState, TuningState, MomentState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -337,6 +339,7 @@ class QemuState(BelongingsState, BlockJobState, TuningState, MomentState):
         """Ask a new QEMU what only it knows, and tell it what the command line cannot."""
         monitor = guest.channel()
         limit = self.start_limit
+        await plug_at_boot(monitor, domain)
         chardevs, cpus, iothreads, devices = await _all(
             monitor.execute("query-chardev", limit=limit),
             monitor.execute("query-cpus-fast", limit=limit),
@@ -348,6 +351,11 @@ class QemuState(BelongingsState, BlockJobState, TuningState, MomentState):
         await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
         guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
+        if domain.vcpus:
+            # Their numbers are not those that QEMU counts them by.
+            found = await ask(monitor, domain.vcpu_maximum)
+            take_states(domain, found)
+            guest.threads = plugged_threads(found)
         self.limit_threads(guest, domain)
         commands = []
         if domain.on_reboot == "destroy":

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
     from virtcore.model.domain import Domain
+    from virtcore.model.domain.chardev import Channel
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.graphics import Listen
 
-__all__ = ["decide", "free_port", "prepare_domain", "prepare_folder"]
+__all__ = ["check_disk", "decide", "free_port", "prepare_domain", "prepare_folder", "settle_channel"]
 
 _VNC_PORTS = range(5900, 65536)
 
@@ -67,7 +68,7 @@ def prepare_domain(
     refuse_unstartable(domain)
     decide(domain, folder, free_port, capabilities)
     for disk in domain.devices.disks:
-        _check_disk(disk)
+        check_disk(disk)
     prepare_variables(domain, reset=reset_nvram)
 
 
@@ -97,19 +98,24 @@ def decide(
     if domain.genid is not None and domain.genid.uuid is None:
         domain.genid.uuid = str(uuid.uuid4())
     for channel in domain.devices.channels:
-        source = channel.source
-        if not isinstance(source, UnixChardev):
-            continue
-        if source.source is None:
-            source.source = UnixSource(mode=SocketMode.BIND)
-        if source.source.path is None:
-            name = getattr(channel.target, "name", None) or channel.alias or "channel"
-            source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
+        settle_channel(channel, folder)
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
             _place(graphics, folder / "vnc.sock", port, "vnc" in sockets_for)
         elif isinstance(graphics, SpiceGraphics):
             _place(graphics, folder / "spice.sock", spice_port or port, "spice" in sockets_for)
+
+
+def settle_channel(channel: Channel, folder: Path) -> None:
+    """Say where the host's end of a channel is, if that is left to us."""
+    source = channel.source
+    if not isinstance(source, UnixChardev):
+        return
+    if source.source is None:
+        source.source = UnixSource(mode=SocketMode.BIND)
+    if source.source.path is None:
+        name = getattr(channel.target, "name", None) or channel.alias or "channel"
+        source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
 
 
 def _require_firmware(domain: Domain) -> None:
@@ -123,7 +129,7 @@ def _require_firmware(domain: Domain) -> None:
         )
 
 
-def _check_disk(disk: Disk) -> None:
+def check_disk(disk: Disk) -> None:
     """Look whether a disk's image is there, and what is below it."""
     path = disk_path(disk.source)
     if path is None:

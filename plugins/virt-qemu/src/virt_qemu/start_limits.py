@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type
+from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.graphics import GraphicsAuth
-from virtcore.model.domain.interface import InterfaceType
+from virtcore.model.domain.hostdev import Hostdev
+from virtcore.model.domain.interface import Interface, InterfaceType
+from virtcore.model.domain.lease import Lease
 from virtcore.model.domain.memory import MemorySource, NUMAPlacement
+from virtcore.model.domain.vsock import Vsock
 from virtcore.model.storage.source import NVMeSource
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
-__all__ = ["refuse_unstartable"]
+__all__ = ["refuse_device", "refuse_unstartable"]
 
 
 def refuse_unstartable(domain: Domain) -> None:
@@ -24,32 +28,39 @@ def refuse_unstartable(domain: Domain) -> None:
     """
     devices = domain.devices
     assert devices is not None
-    if devices.hostdevs:
-        raise unsupported("handing a host device over to a guest")
-    if devices.leases:
-        raise unsupported("a lease")
-    if any(vcpu.enabled and vcpu.hotpluggable for vcpu in domain.vcpus):
-        raise unsupported("a hotpluggable vCPU that is on at boot")
     if domain.launch_security is not None:
         raise unsupported("launch security")
-    if devices.vsock is not None:
-        raise unsupported("opening a vsock device")
-    for disk in devices.disks:
-        if disk.transient is not None:
-            raise unsupported("a transient disk")
-        if disk.source is not None and disk.source.reservations is not None and disk.source.reservations.managed:
-            raise unsupported("starting the helper for persistent reservations")
-        if disk.iotune is not None:
-            raise unsupported("throttling of a disk")
-        if isinstance(disk.source, NVMeSource):
-            raise unsupported("handing an NVMe disk over to a guest")
+    present = [devices.vsock] if devices.vsock is not None else []
+    for device in (*devices.hostdevs, *devices.leases, *present, *devices.disks, *devices.interfaces):
+        refuse_device(device)
     for graphics in devices.graphics:
         if isinstance(graphics, GraphicsAuth) and graphics.passwd is not None:
             raise unsupported("a display's password")
-    for interface in devices.interfaces:
-        if actual_type(interface) is InterfaceType.HOSTDEV:
-            raise unsupported(f"a network interface of type '{interface.type}'")
     _refuse_memory(domain)
+
+
+def refuse_device(device: object) -> None:
+    """Refuse a device that needs more of the host than is prepared, at a start or while the guest runs.
+
+    :raises ConfigUnsupported: it names what is needed.
+    """
+    if isinstance(device, Hostdev):
+        raise unsupported("handing a host device over to a guest")
+    if isinstance(device, Lease):
+        raise unsupported("a lease")
+    if isinstance(device, Vsock):
+        raise unsupported("opening a vsock device")
+    if isinstance(device, Disk):
+        if device.transient is not None:
+            raise unsupported("a transient disk")
+        if device.source is not None and device.source.reservations is not None and device.source.reservations.managed:
+            raise unsupported("starting the helper for persistent reservations")
+        if device.iotune is not None:
+            raise unsupported("throttling of a disk")
+        if isinstance(device.source, NVMeSource):
+            raise unsupported("handing an NVMe disk over to a guest")
+    if isinstance(device, Interface) and actual_type(device) is InterfaceType.HOSTDEV:
+        raise unsupported(f"a network interface of type '{device.type}'")
 
 
 def _refuse_memory(domain: Domain) -> None:

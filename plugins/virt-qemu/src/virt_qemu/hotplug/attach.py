@@ -218,7 +218,8 @@ async def _filesystem(session: Session, loaded: LoadedDevice) -> str | None:
 
 
 async def _lease(session: Session, loaded: LoadedDevice) -> str | None:
-    await session.host.prepare(session.guest, session.joined(loaded), loaded.device)
+    with session.host.open() as opened:
+        await session.host.prepare(session.guest, session.joined(loaded), loaded.device, opened)
     session.devices.leases.append(loaded.device)
     session.obj.touch()
     return None

@@ -36,18 +36,18 @@ async def join(session: Session, loaded: LoadedDevice, add: Add) -> dict[str, JS
     assign_address(session.domain, joined, device, session.capabilities)
     assign_alias(session.domain, loaded.field, device)
     validate_aliases(joined, session.context(ParseFlag.NONE))
-    await session.host.prepare(guest, joined, device)
-    try:
-        if _hands_over_files(device):
-            await _count_fdsets(session)
-        with session.host.open() as opened:
+    if _hands_over_files(device):
+        await _count_fdsets(session)
+    with session.host.open() as opened:
+        await session.host.prepare(guest, joined, device, opened)
+        try:
             builder = session.builder(joined, opened)
             place = getattr(device, "boot_order", None)
             add(builder, device, {id(device): place} if place else {})
             answers = await builder.plan.run(session.monitor)
-    except BaseException:
-        await session.host.release(guest, joined, device)
-        raise
+        except BaseException:
+            await session.host.release(guest, joined, device)
+            raise
     if guest.next_fdset is not None:
         guest.next_fdset = guest.status.fdset_index = builder.next_set
     insert(session.domain, loaded)

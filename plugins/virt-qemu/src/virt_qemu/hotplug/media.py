@@ -13,6 +13,7 @@ from virtcore.errors import InternalError, OperationTimeout
 from virtcore.model.domain.disk import Disk, DiskDevice, DiskDriver, DiskTray
 
 if TYPE_CHECKING:
+    from virt_qemu.hotplug.builder import OpenedResources
     from virt_qemu.hotplug.session import Session
 
 __all__ = ["change_medium"]
@@ -36,9 +37,24 @@ async def change_medium(session: Session, drive: Disk, new: Disk, *, force: bool
     if drive.device not in (DiskDevice.CDROM, DiskDevice.FLOPPY):
         raise InternalError(f"Removable media not supported for {drive.device} device")
     medium = _in_drive(drive, new)
-    await session.host.prepare(session.guest, session.domain, medium)
+    with session.host.open() as opened:
+        await session.host.prepare(session.guest, session.domain, medium, opened)
+        try:
+            plan, node = _plan(session, medium, opened)
+        except BaseException:
+            await session.host.release(session.guest, session.domain, medium)
+            raise
+        await _exchange(session, drive, medium, plan, node, force=force)
+    await session.monitor.execute("blockdev-close-tray", {"id": alias})
+    if drive.target is not None:
+        drive.target.tray = None
+    session.obj.touch()
+
+
+async def _exchange(session: Session, drive: Disk, medium: Disk, plan: Plan, node: str | None, *, force: bool) -> None:
+    """Take out what is in a drive, and put a medium in."""
+    alias = drive.alias or ""
     try:
-        plan, node = _plan(session, medium)
         old = [] if is_empty(drive.source) else steps_behind(session, "disk", drive)
         await _open_tray(session, drive, alias, force)
         await session.monitor.execute("blockdev-remove-medium", {"id": alias})
@@ -59,10 +75,6 @@ async def change_medium(session: Session, drive: Disk, new: Disk, *, force: bool
         raise
     finally:
         session.obj.touch()
-    await session.monitor.execute("blockdev-close-tray", {"id": alias})
-    if drive.target is not None:
-        drive.target.tray = None
-    session.obj.touch()
 
 
 def _in_drive(drive: Disk, new: Disk) -> Disk:
@@ -87,15 +99,14 @@ def _take(drive: Disk, medium: Disk | None) -> None:
     drive.auth, drive.encryption, drive.driver = medium.auth, medium.encryption, medium.driver
 
 
-def _plan(session: Session, medium: Disk) -> tuple[Plan, str | None]:
+def _plan(session: Session, medium: Disk, opened: OpenedResources) -> tuple[Plan, str | None]:
     """What adds a medium, and the node that the drive gets; None for no medium."""
     if is_empty(medium.source):
         return Plan(), None
     number_disk(session, medium)
-    with session.host.open() as opened:
-        builder = session.builder(session.domain, opened)
-        node = add_drive(builder, medium)
-        return builder.plan, node
+    builder = session.builder(session.domain, opened)
+    node = add_drive(builder, medium)
+    return builder.plan, node
 
 
 async def _open_tray(session: Session, drive: Disk, alias: str, force: bool) -> None:

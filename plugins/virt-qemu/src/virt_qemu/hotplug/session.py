@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.rules import DomainContext, DomainRules, ParseFlag
     from virtcore.operations.events import Event
 
-__all__ = ["HostSide", "Session", "kind_of"]
+__all__ = ["GuestHost", "Session", "kind_of"]
 
 
 def kind_of(device: object) -> str:
@@ -34,7 +34,7 @@ def kind_of(device: object) -> str:
     return str(tag[0] if isinstance(tag, tuple) else tag)
 
 
-class HostSide(Protocol):
+class GuestHost(Protocol):
     """What a guest's devices need of the host."""
 
     settings: HostSettings
@@ -46,15 +46,16 @@ class HostSide(Protocol):
     def key(self, guest: Guest) -> bytes | None:
         """The guest's key for secrets."""
 
-    async def prepare(self, guest: Guest, domain: Domain, device: Any) -> None:
+    async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
         """Make what a device needs of the host, as a start does for all devices.
 
         :param domain: the guest with the device.
+        :param opened: gets what QEMU is to be handed.
         :raises VirtError: it cannot be had; nothing is left of it.
         """
 
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
-        """Take away what was made for a device that has gone, or that QEMU refused."""
+        """Take away what was made for a device that has gone, or that QEMU refused. Never raises."""
 
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
         """Put the threads of virtual CPUs that have joined where the guest's configuration wants them."""
@@ -81,7 +82,7 @@ class Session:
 
     obj: DomainObject
     guest: Guest
-    host: HostSide
+    host: GuestHost
     rules: DomainRules
     context: Callable[[ParseFlag], DomainContext]
     tell: Callable[[Event], None]

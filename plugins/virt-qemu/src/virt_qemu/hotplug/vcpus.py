@@ -25,6 +25,8 @@ __all__ = [
     "ask",
     "check_states",
     "choose",
+    "is_supported",
+    "note",
     "plug_at_boot",
     "set_count",
     "set_state",
@@ -218,14 +220,23 @@ async def set_state(session: Session, cpus: list[VirtualCPU], entity: int, state
     await (_add if state else _remove)(session, cpus, entity)
 
 
+def is_supported(session: Session) -> bool:
+    """Whether the guest's machine lets virtual CPUs join."""
+    domain = session.domain
+    machine = session.capabilities.machine(domain.machine or "", domain.type)
+    return machine is not None and bool(machine.hotplug_cpus)
+
+
 async def _add(session: Session, cpus: list[VirtualCPU], number: int) -> list[VirtualCPU]:
     cpu = cpus[number]
+    if not is_supported(session):
+        raise OperationUnsupported("cpu hotplug is not supported")
     await _plug(session.monitor, cpu)
     found = await ask(session.monitor, len(cpus))
     for one in found[number : number + cpu.entity]:
         if one.thread is None and any(other.thread is not None for other in found):
             raise InternalError(f"qemu didn't report thread id for vcpu '{one.number}'")
-    await _note(session, found, found[number : number + cpu.entity])
+    await note(session, found, found[number : number + cpu.entity])
     return found
 
 
@@ -251,11 +262,11 @@ async def _remove(session: Session, cpus: list[VirtualCPU], number: int) -> list
     for one in found[number : number + cpu.entity]:
         if one.thread is not None:
             raise InternalError(f"qemu reported thread id for inactive vcpu '{one.number}'")
-    await _note(session, found, [])
+    await note(session, found, [])
     return found
 
 
-async def _note(session: Session, cpus: list[VirtualCPU], joined: list[VirtualCPU]) -> None:
+async def note(session: Session, cpus: list[VirtualCPU], joined: list[VirtualCPU]) -> None:
     """Note what a guest has now.
 
     :param joined: what it has got.

@@ -25,11 +25,13 @@ log = logging.getLogger(__name__)
 def _kinds() -> tuple[LiveChange, ...]:
     """What can be changed while a guest runs, in the order in which it is."""
     from virt_qemu import perf
+    from virt_qemu.hotplug import iothreads
     from virt_qemu.tuning import balloon, pins
 
     return (
         LiveChange(("/domain/currentMemory",), balloon.apply_size),
         LiveChange(("/domain/devices/memballoon/stats",), balloon.apply_stats_period),
+        LiveChange(("/domain/iothreads", "/domain/iothreadids"), iothreads.apply_threads),
         LiveChange(
             ("/domain/cputune/vcpupin", "/domain/cputune/emulatorpin", "/domain/cputune/iothreadpin"), pins.apply_pins
         ),

@@ -114,6 +114,11 @@ class CPUTopology:
     cores: int = attribute(codec=UINT, required=True, nonzero=True, doc="Per cluster.")
     threads: int = attribute(codec=UINT, required=True, nonzero=True, doc="Per core.")
 
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return self.sockets * (self.dies or 1) * (self.clusters or 1) * self.cores * self.threads
+
 
 @element("cache", doc="What the guest sees of processor caches.", since="3.3.0")
 class CPUCache:

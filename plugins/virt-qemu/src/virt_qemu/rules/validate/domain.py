@@ -138,8 +138,7 @@ def _validate_topology(domain: Domain, capabilities: EmulatorCapabilities) -> No
     topology = domain.cpu.topology if domain.cpu is not None else None
     if topology is not None:
         threads = topology.threads
-        cpus = topology.sockets * (topology.dies or 1) * (topology.clusters or 1) * topology.cores * threads
-        if cpus != domain.vcpu_maximum:
+        if topology.total != domain.vcpu_maximum:
             raise _refuse("CPU topology doesn't match maximum vcpu count", "/domain/cpu/topology")
         # A PAPR guest plugs whole cores.
         if machine.pseries and domain.vcpu_count % threads:

@@ -182,13 +182,10 @@ def attach(domain: Domain, loaded: LoadedDevice) -> None:
             for one in present:
                 if (one.lockspace, one.key) == (device.lockspace, device.key):
                     raise OperationInvalid(f"Lease {device.key} in lockspace {device.lockspace or ''} already exists")
-        case "watchdog":
-            if present:
-                raise OperationInvalid("domain already has a watchdog")
         case "vsock":
             if present:
                 raise OperationInvalid("domain already has a vsock device")
-        case "interface" | "sound" | "chr" | "redirdev" | "rng" | "memory" | "input":
+        case "interface" | "sound" | "chr" | "redirdev" | "rng" | "memory" | "input" | "watchdog":
             pass
         case _:
             raise OperationUnsupported(f"persistent attach of device '{loaded.kind}' is not supported")

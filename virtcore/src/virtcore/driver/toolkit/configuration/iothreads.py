@@ -10,11 +10,13 @@ from virtcore.types import CpuMap
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
+    from virtcore.model.domain.resources import IOThread
 
-__all__ = ["add", "iothreads", "pin", "remove", "require"]
+__all__ = ["add", "iothreads", "listed", "numbers", "pin", "remove", "require"]
 
 
-def _numbers(domain: Domain) -> list[int]:
+def numbers(domain: Domain) -> list[int]:
+    """Numbers of the threads."""
     if domain.iothread_ids:
         return [thread.id for thread in domain.iothread_ids]
     return list(range(1, (domain.iothreads or 0) + 1))
@@ -30,33 +32,33 @@ def iothreads(domain: Domain, host: CpuMap | None = None) -> list[IOThreadInfo]:
     unpinned = CpuMap(range(domain.vcpu_count)) if host is None else host
     if domain.vcpu is not None and domain.vcpu.cpuset is not None:
         unpinned = CpuMap(domain.vcpu.cpuset)
-    return [IOThreadInfo(number, CpuMap(pinned.get(number, unpinned))) for number in _numbers(domain)]
+    return [IOThreadInfo(number, CpuMap(pinned.get(number, unpinned))) for number in numbers(domain)]
 
 
 def require(domain: Domain, number: int) -> None:
     """Refuse what is no I/O thread of a configuration."""
-    if number not in _numbers(domain):
+    if number not in numbers(domain):
         raise InvalidArg(f"cannot find IOThread '{number}' in iothreadids")
 
 
 def add(domain: Domain, number: int) -> None:
     """Add a thread."""
-    numbers = _numbers(domain)
-    if number in numbers:
+    known = numbers(domain)
+    if number in known:
         raise InvalidArg(f"an IOThread is already using iothread_id '{number}'")
-    _list(domain, [*numbers, number])
+    _list(domain, [*known, number])
 
 
 def remove(domain: Domain, number: int) -> None:
     """Remove a thread that nothing uses, and what is said of it."""
     from virtcore.model.domain.resources import IOThread
 
-    numbers = _numbers(domain)
-    if number not in numbers:
+    known = numbers(domain)
+    if number not in known:
         raise InvalidArg(f"cannot find IOThread '{number}' in iothreadids list")
     _check_unused(domain, number)
-    numbers.remove(number)
-    _list(domain, numbers)
+    known.remove(number)
+    _list(domain, known)
     tune = domain.cputune
     if tune is not None:
         from virtcore.xml import CpuSet
@@ -66,7 +68,7 @@ def remove(domain: Domain, number: int) -> None:
             entry.iothreads = CpuSet(entry.iothreads - {number})
         tune.iothreadscheds = [entry for entry in tune.iothreadscheds if entry.iothreads]
     # A list that says no more than the count goes with the thread that it was made for.
-    plain = [IOThread(id=place) for place in range(1, len(numbers) + 1)]
+    plain = [IOThread(id=place) for place in range(1, len(known) + 1)]
     if domain.iothread_ids == plain and not (tune is not None and tune.iothreadpins):
         domain.iothread_ids = []
 
@@ -78,22 +80,29 @@ def pin(domain: Domain, number: int, cpus: CpuMap) -> None:
 
     if not cpus:
         raise InvalidArg("Empty iothread cpumap list for pinning")
-    numbers = _numbers(domain)
-    if number not in numbers:
+    known = numbers(domain)
+    if number not in known:
         raise InvalidArg(f"iothreadid {number} not found")
-    _list(domain, numbers)  # one of which more is said than that it is there is listed
+    _list(domain, known)  # one of which more is said than that it is there is listed
     domain.cputune = domain.cputune or CPUTune()
     found = {entry.iothread: entry for entry in domain.cputune.iothreadpins}
     found[number] = IOThreadPin(iothread=number, cpuset=CpuSet(cpus))
-    domain.cputune.iothreadpins = [found[each] for each in numbers if each in found]
+    domain.cputune.iothreadpins = [found[each] for each in known if each in found]
 
 
-def _list(domain: Domain, numbers: list[int]) -> None:
+def listed(domain: Domain, number: int) -> IOThread:
+    """The element of a thread; made where so far they are only counted."""
+    require(domain, number)
+    _list(domain, numbers(domain))
+    return next(thread for thread in domain.iothread_ids if thread.id == number)
+
+
+def _list(domain: Domain, wanted: list[int]) -> None:
     from virtcore.model.domain.resources import IOThread
 
     known = {thread.id: thread for thread in domain.iothread_ids}
-    domain.iothread_ids = [known.get(number) or IOThread(id=number) for number in numbers]
-    domain.iothreads = len(numbers)
+    domain.iothread_ids = [known.get(number) or IOThread(id=number) for number in wanted]
+    domain.iothreads = len(wanted)
 
 
 def _check_unused(domain: Domain, number: int) -> None:

@@ -1,0 +1,62 @@
+"""The host of guests that really run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from virt_qemu.command.line import unsupported
+from virt_qemu.host_side.owner import owner_of
+from virt_qemu.prepare import check_disk, settle_channel
+from virt_qemu.resources import HostResources
+from virt_qemu.start_limits import refuse_device
+from virt_qemu.threads import in_thread
+from virt_qemu.tuning.pins import pin_threads
+from virtcore.model.domain.chardev import Channel
+from virtcore.model.domain.disk import Disk
+
+if TYPE_CHECKING:
+    from virt_qemu.guest import Guest
+    from virt_qemu.host import QemuState
+    from virt_qemu.hotplug.builder import OpenedResources
+    from virtcore.driver.toolkit import DomainObject
+    from virtcore.model.domain import Domain
+    from virtcore.model.domain.interface import Interface
+
+__all__ = ["RunningHost"]
+
+
+class RunningHost:
+    """What one guest's devices need of this host; see :class:`~virt_qemu.hotplug.session.GuestHost`."""
+
+    def __init__(self, state: QemuState, obj: DomainObject) -> None:
+        self.settings = state.host_settings
+        self.privileged = state.privileged
+        self._state = state
+        self._obj = obj
+
+    def open(self) -> HostResources:
+        return HostResources()
+
+    def key(self, guest: Guest) -> bytes | None:
+        return guest.master_key()
+
+    async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
+        assert isinstance(opened, HostResources)  # see open()
+        refuse_device(device)
+        if isinstance(device, Disk):
+            await in_thread(check_disk, device)
+        elif isinstance(device, Channel):
+            settle_channel(device, guest.folder)
+        await self._state.host_side.prepare_device(owner_of(self._obj, guest.folder), device, opened)
+
+    async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
+        await self._state.host_side.release_device(owner_of(self._obj, guest.folder), device)
+
+    async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
+        if vcpus:
+            pin_threads(guest, domain, self._state.host_cpus)
+
+    async def change_interface(
+        self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]
+    ) -> None:
+        raise unsupported(f"changing {', '.join(sorted(changes))} of a network interface")
