@@ -267,7 +267,7 @@ class QemuState(BelongingsState, BlockJobState, HotplugState, TuningState, Momen
             with HostResources() as resources:
                 await self.host_side.prepare(owner_of(obj, guest.folder), domain, resources)
                 resources.secret = await self.secrets_for(
-                    domain.devices.disks, domain.devices.hostdevs, *self._tls_secrets()
+                    domain.devices.disks, domain.devices.hostdevs, *self.tls_secrets()
                 )
                 command = processes.command_for(
                     guest, domain, resources, self.privileged, self.host_settings, incoming=how.incoming
@@ -295,7 +295,7 @@ class QemuState(BelongingsState, BlockJobState, HotplugState, TuningState, Momen
         guest.watch = asyncio.create_task(self.watch(obj, guest))
         await self._tell_hooks(obj, "started", "begin", quietly=True)
 
-    def _tls_secrets(self) -> list[SecretReference]:
+    def tls_secrets(self) -> list[SecretReference]:
         """The secrets that open the keys of the host's certificates."""
         host = self.host_settings
         return [

@@ -47,6 +47,7 @@ class RunningHost:
             await in_thread(check_disk, device)
         elif isinstance(device, Channel):
             settle_channel(device, guest.folder)
+        opened.secret = await self._state.secrets_for(device, *self._state.tls_secrets())
         await self._state.host_side.prepare_device(owner_of(self._obj, guest.folder), device, opened)
 
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
