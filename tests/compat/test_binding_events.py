@@ -1,0 +1,101 @@
+"""Programs over libvirt's Python binding that wait for events, in its own loop and in asyncio's."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compat.conftest import uri, wait_for_socket
+
+SCRIPT = Path(__file__).with_name("events_session.py")
+
+UNSUPPORTED = "3: this function is not supported by the connection driver"
+
+#: What both drivers have and answer otherwise, and why.
+EXPLAINED = {
+    "test": {
+        "pin": "virsh 9.0's test driver refuses the flag that says what it does",
+    },
+    "qemu": {},
+}
+
+
+def ran(binding: Any, loop: str, driver: str, where: str, folder: Path) -> dict[str, Any]:
+    folder.mkdir()
+    seen = json.loads(binding(SCRIPT, loop, driver, where, str(folder)))
+    return json.loads(json.dumps(seen).replace(str(folder), "FOLDER"))
+
+
+@pytest.mark.parametrize("loop", ["default", "asyncio"])
+def test_events_of_the_test_driver(binding: Any, virtcored: Path, libvirtd: Path, tmp_path: Path, loop: str) -> None:
+    theirs, ours = (
+        ran(binding, loop, "test", uri("test+unix:///default", socket), tmp_path / name)
+        for name, socket in (("theirs", libvirtd), ("ours", virtcored / "run" / "libvirt-sock"))
+    )
+    compare(theirs, ours, EXPLAINED["test"])
+    # What libvirt's test driver cannot do.
+    assert ours["same data"]
+    assert ours["holes"] == [True, 1 << 20]
+    assert ours["sparsely sent"]
+    assert ours["secret"] == "b'value'"
+    more = [event for event in ours["events"] if event not in theirs["events"]]
+    assert [event[:2] for event in more] == [
+        ["domain", "DEVICE_ADDED"],
+        ["domain", "DEVICE_REMOVED"],
+        ["secret", "LIFECYCLE"],
+        ["secret", "VALUE_CHANGED"],
+        ["secret", "LIFECYCLE"],
+    ]
+
+
+def compare(theirs: dict[str, Any], ours: dict[str, Any], explained: dict[str, str]) -> None:
+    """What libvirt's driver does, ours does, with the same answers and the same events in the same order."""
+    differ = {
+        name: (theirs[name], ours.get(name))
+        for name in theirs
+        if name not in ("events", "refused") and name not in explained
+        if not str(theirs[name]).startswith(UNSUPPORTED) and theirs[name] != ours.get(name)
+    }
+    assert not differ
+    assert set(ours["refused"]) <= set(theirs["refused"])
+    shared = [event for event in ours["events"] if event in theirs["events"]]
+    assert shared == theirs["events"]
+
+
+@contextmanager
+def daemon(root: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (root / "stderr").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root)], stderr=log)
+    try:
+        wait_for_socket(root / "run" / "libvirt-sock", process)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(("how", "reason"), [("SIGSTOP", "KEEPALIVE"), ("SIGKILL", "EOF"), ("SIGTERM", "EOF")])
+def test_a_connection_that_is_gone_is_told(
+    binding: Any, tmp_path_factory: pytest.TempPathFactory, how: str, reason: str
+) -> None:
+    root = tmp_path_factory.mktemp("c")
+    with daemon(root) as process:
+        where = uri("test+unix:///default", root / "run" / "libvirt-sock")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        command = ["/usr/bin/python3", str(SCRIPT), "closing", "test", where, str(root)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as client:
+            assert client.stdout is not None
+            assert client.stdout.readline() == "connected\n"
+            process.send_signal(getattr(signal, how))
+            told = client.stdout.read()
+    assert re.fullmatch(rf"{reason} 0\n", told)
