@@ -110,3 +110,10 @@ def guest_writes(domain: Any, pattern: int, offset: int, length: int, disk: str 
     line = f'qemu-io -d {device} "write -P {pattern} {offset} {length}"'
     told = execute(domain, "human-monitor-command", {"command-line": line})
     assert told == "", told  # what it has done, it prints elsewhere
+
+
+def bitmaps_in(path: Path) -> dict[str, list[str]]:
+    """The bitmaps that an image nobody uses holds, with what is wrong with them."""
+    told = json.loads(run("qemu-img", "info", "--output=json", path))
+    rows = told["format-specific"]["data"].get("bitmaps", [])
+    return {row["name"]: [flag for flag in row["flags"] if flag == "in-use"] for row in rows}

@@ -21,6 +21,7 @@ from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import StateFolders
 from virtcore.driver.toolkit.job_driver import JobDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
+from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
 from virtcore.enums.domain import (
     ConnectGetDomainCapabilitiesFlags,
     DomainConsoleFlags,
@@ -76,6 +77,7 @@ class QemuDriver(
     create_flags = (
         DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE | DomainCreateFlags.START_RESET_NVRAM
     )
+    checkpoint_create_flags = int(DomainCheckpointCreateFlags.REDEFINE | DomainCheckpointCreateFlags.REDEFINE_VALIDATE)
 
     @classmethod
     def probe(cls) -> str | None:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
 from virt_qemu.belongings import BelongingsState
-from virt_qemu.blockjobs.state import BlockJobState
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
+from virt_qemu.checkpoints import CheckpointState
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
@@ -37,7 +37,6 @@ from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
 from virtcore.driver.base import Place
 from virtcore.driver.toolkit import DomainObject, StateFolders
-from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainShutoffReason,
@@ -93,7 +92,7 @@ _DETAILS = {
 }
 
 
-class QemuState(BelongingsState, BlockJobState, HotplugState, TuningState, MomentState):
+class QemuState(BelongingsState, CheckpointState, HotplugState, TuningState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.

@@ -66,7 +66,7 @@ class TestMoments(MomentState):
     async def discard_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
         """There is nothing behind it."""
 
-    def measure_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
+    async def measure_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
         from virtcore.model.checkpoint import CheckpointType
 
         for disk in checkpoint.disks:

@@ -164,7 +164,7 @@ class MomentDriver(StatefulDriver[M]):
     ) -> str:
         known = DomainCheckpointXMLFlags
         self.check_flags(flags, sum(known), "domain_checkpoint_xml")
-        return self.state.checkpoint_text(
+        return await self.state.checkpoint_text(
             self.domain(checkpoint.domain),
             checkpoint.name,
             secure=bool(int(flags) & known.SECURE),

@@ -69,12 +69,16 @@ class MomentState(DriverState):
         """Hook: begin to record. Called with the job held; raising means there is none."""
         raise NoSupport("virDomainCheckpointCreateXML")
 
+    async def check_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
+        """Hook: refuse a checkpoint that is said anew and of which nothing is recorded."""
+        raise NoSupport("virDomainCheckpointCreateXML")
+
     async def discard_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
         """Hook: give up what was recorded; what comes after it must go on to make sense."""
         raise NoSupport("virDomainCheckpointDelete")
 
-    def measure_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
-        """Hook: put into its disks how much has changed since."""
+    async def measure_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint) -> None:
+        """Hook: put into its disks how much has changed since. Called with the job held."""
         raise NoSupport("virDomainCheckpointGetXMLDesc")
 
     # -- who has which
@@ -343,50 +347,67 @@ class MomentState(DriverState):
 
         :raises VirtError: the document is refused, or it cannot be made; nothing has changed.
         """
-        from virtcore.model.checkpoint import (
-            CheckpointContext,
-            align_checkpoint_disks,
-            check_redefined_checkpoint,
-            format_checkpoint,
-            load_checkpoint,
-        )
-        from virtcore.model.domain.rules import ParseFlag
-
         wanted = DomainCheckpointCreateFlags(flags)
         redefine = bool(wanted & DomainCheckpointCreateFlags.REDEFINE)
         async with obj.job.modify("domain_create_checkpoint"):
-            context = CheckpointContext(
-                redefine=redefine,
-                domains=self.rules,
-                domain_context=lambda: self.context(ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE),
-                now=lambda: int(time.time()),
-            )
-            checkpoint = load_checkpoint(xml, context=context)
+            checkpoint, current = self.settle_checkpoint(obj, xml, redefine=redefine)
             assert checkpoint.name is not None
-            keeper = self.checkpoints(obj)
-            now = keeper.tree.current
-            if redefine:
-                keeper.tree.check_parent(checkpoint.name, checkpoint.parent)
-                check_redefined_checkpoint(checkpoint, obj.uuid)
-                # The first one, and what follows the current one, is current.
-                current = now is None or checkpoint.parent == now.name
-            else:
-                keeper.tree.check_new(checkpoint.name)
-                checkpoint.domain = self.copy_of_config(obj)
-                align_checkpoint_disks(checkpoint)
-                checkpoint.parent = None if now is None else now.name
-                current = True
+            if not redefine:
                 await self.take_checkpoint(obj, checkpoint, wanted)
+            elif wanted & DomainCheckpointCreateFlags.REDEFINE_VALIDATE:
+                await self.check_checkpoint(obj, checkpoint)
             try:
-                text = format_checkpoint(checkpoint)
-                await keeper.save(checkpoint.name, checkpoint_facts(checkpoint), text, current=current)
+                await self.keep_checkpoint(obj, checkpoint, current=current)
             except BaseException:
                 if not redefine:  # nobody would know of it
                     await self.discard_checkpoint(obj, checkpoint)
                 raise
-            finally:
-                self._count(obj)
             return DomainCheckpointRef(obj.ref, checkpoint.name)
+
+    def settle_checkpoint(self, obj: DomainObject, xml: str, *, redefine: bool = False) -> tuple[Checkpoint, bool]:
+        """What a checkpoint comprises that is to be made, or said anew; and whether it is the current one then.
+
+        :raises VirtError: the document is refused.
+        """
+        from virtcore.model.checkpoint import (
+            CheckpointContext,
+            align_checkpoint_disks,
+            check_redefined_checkpoint,
+            load_checkpoint,
+        )
+        from virtcore.model.domain.rules import ParseFlag
+
+        context = CheckpointContext(
+            redefine=redefine,
+            domains=self.rules,
+            domain_context=lambda: self.context(ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE),
+            now=lambda: int(time.time()),
+        )
+        checkpoint = load_checkpoint(xml, context=context)
+        assert checkpoint.name is not None
+        tree = self.checkpoints(obj).tree
+        now = tree.current
+        if redefine:
+            tree.check_parent(checkpoint.name, checkpoint.parent)
+            check_redefined_checkpoint(checkpoint, obj.uuid)
+            # The first one, and what follows the current one, is current.
+            return checkpoint, now is None or checkpoint.parent == now.name
+        tree.check_new(checkpoint.name)
+        checkpoint.domain = self.copy_of_config(obj)
+        align_checkpoint_disks(checkpoint)
+        checkpoint.parent = None if now is None else now.name
+        return checkpoint, True
+
+    async def keep_checkpoint(self, obj: DomainObject, checkpoint: Checkpoint, *, current: bool = True) -> None:
+        """Write down a checkpoint that was made; returns when that is durable."""
+        from virtcore.model.checkpoint import format_checkpoint
+
+        assert checkpoint.name is not None
+        try:
+            text = format_checkpoint(checkpoint)
+            await self.checkpoints(obj).save(checkpoint.name, checkpoint_facts(checkpoint), text, current=current)
+        finally:
+            self._count(obj)
 
     async def delete_checkpoint(self, obj: DomainObject, name: str, flags: int = 0) -> None:
         """Remove a checkpoint, its descendants with it or alone; returns when that is durable."""
@@ -407,7 +428,7 @@ class MomentState(DriverState):
             finally:
                 self._count(obj)
 
-    def checkpoint_text(self, obj: DomainObject, name: str, secure: bool, domain: bool, size: bool) -> str:
+    async def checkpoint_text(self, obj: DomainObject, name: str, secure: bool, domain: bool, size: bool) -> str:
         """A checkpoint's document as a user gets it.
 
         :param secure: secrets included.
@@ -422,5 +443,6 @@ class MomentState(DriverState):
 
         obj.require_active()
         checkpoint = keeper.parsed(keeper.text(node))
-        self.measure_checkpoint(obj, checkpoint)
+        async with obj.job.modify("domain_checkpoint_xml"):
+            await self.measure_checkpoint(obj, checkpoint)
         return format_checkpoint(checkpoint, secure=secure, domain=domain, size=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import pytest
 
 from virtcore import errors
 from virtcore.enums import (
+    DomainBlockCommitFlags,
     DomainJobType,
     DomainSaveRestoreFlags,
     DomainState,
@@ -21,6 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["TestBlockJobs", "TestJobs", "TestManagedSave", "TestSaving"]
 
 _LIFE = ("connection_define_domain", "domain_create", "domain_destroy", "domain_undefine", "domain_state")
+
+
+def _until(holds: Callable[[], bool], limit: float) -> None:
+    """Wait for something that comes about by itself."""
+    end = time.monotonic() + limit
+    while not holds():
+        assert time.monotonic() < end, f"it did not come about within {limit:g} s"
+        time.sleep(0.02)
+
+
+def _has_backup(domain: Domain) -> bool:
+    try:
+        domain.backup_xml()
+    except errors.NoDomainBackup:
+        return False
+    return True
 
 
 class TestSaving:
@@ -214,28 +233,51 @@ class TestBlockJobs:
 
         domain = connection.create_domain(target.domain_with("compliance", target.disk("vda")))
         before = domain.xml()
-        domain.block_copy("vda", target.disk("vda"), TypedParameters())
+        domain.block_copy("vda", target.destination(), TypedParameters())
         try:
             assert domain.block_job_info("vda") is not None
             with pytest.raises(errors.VirtError):
-                domain.block_copy("vda", target.disk("vda"), TypedParameters())
+                domain.block_copy("vda", target.destination(), TypedParameters())
             domain.block_job_set_speed("vda", 1 << 20)
         finally:
             domain.block_job_abort("vda")
         assert domain.block_job_info("vda") is None
         assert domain.xml() == before
 
+    @covers("domain_block_commit")
+    @needs(*_LIFE, "domain_xml")
+    @asks("disk")
+    def test_there_is_nothing_to_merge_into(self, connection: Connection, target: Target) -> None:
+        domain = connection.create_domain(target.domain_with("compliance", target.disk("vda")))
+        before = domain.xml()
+        for flags in (0, DomainBlockCommitFlags.ACTIVE):
+            with pytest.raises(errors.VirtError):
+                domain.block_commit("vda", flags=flags)
+        assert domain.xml() == before
+
+    @covers("domain_block_rebase")
+    @needs(*_LIFE, "domain_block_job_info", "domain_xml")
+    @asks("disk")
+    def test_a_pull_of_all_there_is_ends(self, connection: Connection, target: Target) -> None:
+        domain = connection.create_domain(target.domain_with("compliance", target.disk("vda")))
+        before = domain.xml()
+        with pytest.raises(errors.VirtError):
+            domain.block_rebase("vda", "/nowhere/image")
+        domain.block_rebase("vda")
+        _until(lambda: domain.block_job_info("vda") is None, target.event_wait)
+        assert domain.xml() == before
+
     @covers("domain_backup_begin", "domain_backup_xml")
     @needs(*_LIFE, "domain_abort_job")
     @asks("disk")
-    def test_a_backup_is_a_job(self, connection: Connection, target: Target) -> None:
+    def test_a_backup_is_a_job(self, connection: Connection, target: Target, tmp_path: Path) -> None:
         domain = connection.create_domain(target.domain_with("compliance", target.disk("vda")))
         with pytest.raises(errors.VirtError):
             domain.backup_xml()
-        domain.backup_begin("<domainbackup mode='pull'><server name='localhost' port='0'/></domainbackup>")
+        server = f"<server transport='unix' socket='{tmp_path}/backup'/>"
+        domain.backup_begin(f"<domainbackup mode='pull'>{server}</domainbackup>")
         try:
             assert "<disk name='vda'" in domain.backup_xml()
         finally:
             domain.abort_job()
-        with pytest.raises(errors.VirtError):
-            domain.backup_xml()
+        _until(lambda: not _has_backup(domain), target.event_wait)

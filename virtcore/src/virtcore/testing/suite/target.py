@@ -99,6 +99,10 @@ class Target:
         """
         raise NotImplementedError
 
+    def destination(self) -> str:
+        """The XML of where a copy of such a disk goes, another place at each call; by default another disk."""
+        return self.disk("vda")
+
     def network_device(self) -> str:
         """The XML of a network interface with address :data:`MAC`; by default one that nothing else is needed for."""
         return f"<interface type='user'><mac address='{MAC}'/></interface>"
