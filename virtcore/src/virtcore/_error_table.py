@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from virtcore._quick_enum import IntEnum
 
 
 class ErrorLevel(IntEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from virtcore._quick_enum import IntEnum, IntFlag
 
 
 class ConnectListAllNodeDeviceFlags(IntFlag):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import IntFlag
+from virtcore._quick_enum import IntFlag
 
 
 class NWFilterDefineFlags(IntFlag):

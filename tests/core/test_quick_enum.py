@@ -1,0 +1,59 @@
+"""Enumerations that are made quickly are what :mod:`enum` makes."""
+
+from __future__ import annotations
+
+import enum
+import pickle
+
+import pytest
+
+from virtcore import _quick_enum
+from virtcore.enums import ConnectListAllDomainsFlags, DomainState
+
+
+class Quick(_quick_enum.IntEnum):
+    """Some numbers."""
+
+    ONE = 1
+    TWO = 2
+    ALSO_TWO = 2
+
+
+class Bits(_quick_enum.IntFlag):
+    """Some bits."""
+
+    A = 1
+    B = 2
+    BOTH = 3
+    D = 8
+
+
+def test_numbers() -> None:
+    plain = enum.IntEnum("Quick", {"ONE": 1, "TWO": 2, "ALSO_TWO": 2})  # type: ignore[misc]
+    assert isinstance(Quick, enum.EnumType)
+    assert issubclass(Quick, enum.IntEnum)
+    assert [(one.name, one.value, str(one), repr(one)) for one in Quick] == [
+        (one.name, one.value, str(one), repr(one)) for one in plain
+    ]
+    assert list(Quick.__members__) == list(plain.__members__)
+    assert Quick(2) is Quick.TWO is Quick["ALSO_TWO"]
+    assert Quick.__doc__ == "Some numbers."
+    with pytest.raises(ValueError, match="7 is not a valid Quick"):
+        Quick(7)
+
+
+def test_bits() -> None:
+    plain = enum.IntFlag("Bits", {"A": 1, "B": 2, "BOTH": 3, "D": 8})  # type: ignore[misc]
+    assert issubclass(Bits, enum.IntFlag)
+    for number in range(20):
+        assert repr(Bits(number)) == repr(plain(number))
+        assert [one.name for one in Bits(number)] == [one.name for one in plain(number)]
+    assert ~plain(1) == ~Bits.A
+    assert Bits.A | Bits.B is Bits.BOTH
+    assert Bits.A in Bits.BOTH
+
+
+def test_those_of_libvirt_are_made_so_and_survive_pickling() -> None:
+    for one in (DomainState.PAUSED, ConnectListAllDomainsFlags.ACTIVE | ConnectListAllDomainsFlags.PAUSED):
+        assert pickle.loads(pickle.dumps(one)) == one
+    assert issubclass(DomainState, enum.IntEnum)
