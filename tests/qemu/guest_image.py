@@ -31,6 +31,9 @@ for event in /sys/class/input/event*; do
         echo "power button pressed" && /bin/busybox poweroff -f ) & ;;
   esac
 done
+case "$(/bin/busybox cat /proc/cmdline)" in
+  *" count"*) ( n=0; while :; do n=$((n + 1)); echo "count $n"; /bin/busybox usleep 100000; done ) & ;;
+esac
 echo {marker}
 while read -r line; do
   case "$line" in
@@ -109,6 +112,7 @@ def _modules(kernel: Path, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]
 
 def write_initramfs(path: Path, kernel: Path | None = None, modules: Sequence[str] = ()) -> None:
     """Write an initramfs that prints :data:`MARKER` on ``ttyS0``, answers lines, and powers off on ``poweroff``.
+    With ``count`` on the kernel's command line it counts, from memory.
 
     :param modules: names of modules to be loaded beside those for the power button.
     """
@@ -140,7 +144,9 @@ def write_qcow2(path: Path, mebibytes: int) -> None:
     path.write_bytes(b"".join(part.ljust(cluster, b"\0") for part in clusters))
 
 
-def guest_xml(name: str, kernel: Path, initrd: Path, *, devices: str = "", domain_type: str = "qemu") -> str:
+def guest_xml(
+    name: str, kernel: Path, initrd: Path, *, devices: str = "", domain_type: str = "qemu", cmdline: str = CMDLINE
+) -> str:
     """A small guest that boots directly into the initramfs.
 
     :param devices: further elements of ``<devices>``.
@@ -153,7 +159,7 @@ def guest_xml(name: str, kernel: Path, initrd: Path, *, devices: str = "", domai
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{kernel}</kernel>
     <initrd>{initrd}</initrd>
-    <cmdline>{CMDLINE}</cmdline>
+    <cmdline>{cmdline}</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <devices>

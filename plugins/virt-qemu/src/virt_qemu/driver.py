@@ -14,6 +14,7 @@ from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
+from virt_qemu.saving.operations import SavingOperations
 from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
@@ -55,6 +56,7 @@ class QemuDriver(
     IOThreadOperations,
     TuningOperations,
     BlockJobOperations,
+    SavingOperations,
     JobDriver[QemuState],
     MomentDriver[QemuState],
 ):
@@ -75,7 +77,11 @@ class QemuDriver(
         | DomainUndefineFlags.CHECKPOINTS_METADATA
     )
     create_flags = (
-        DomainCreateFlags.START_PAUSED | DomainCreateFlags.START_VALIDATE | DomainCreateFlags.START_RESET_NVRAM
+        DomainCreateFlags.START_PAUSED
+        | DomainCreateFlags.START_BYPASS_CACHE
+        | DomainCreateFlags.START_FORCE_BOOT
+        | DomainCreateFlags.START_VALIDATE
+        | DomainCreateFlags.START_RESET_NVRAM
     )
     checkpoint_create_flags = int(DomainCheckpointCreateFlags.REDEFINE | DomainCheckpointCreateFlags.REDEFINE_VALIDATE)
 

@@ -29,11 +29,20 @@ from virtcore.enums.domain_events import (
 )
 from virtcore.errors import VirtError
 from virtcore.model.domain.chardev import ChannelState
-from virtcore.operations.events import DomainRebootEvent
+from virtcore.operations.events import DomainMigrationIterationEvent, DomainRebootEvent
 
 __all__ = ["GuestEvents"]
 
 log = logging.getLogger(__name__)
+
+
+#: What subscribers are told where virtual CPUs run for one of these reasons.
+_RESUMED = {
+    DomainRunningReason.MIGRATED: DomainEventResumedDetailType.MIGRATED,
+    DomainRunningReason.MIGRATION_CANCELED: DomainEventResumedDetailType.MIGRATED,
+    DomainRunningReason.RESTORED: DomainEventResumedDetailType.FROM_SNAPSHOT,
+    DomainRunningReason.FROM_SNAPSHOT: DomainEventResumedDetailType.FROM_SNAPSHOT,
+}
 
 
 class GuestEvents(DriverState):
@@ -76,7 +85,11 @@ class GuestEvents(DriverState):
         ):
             return
         self.running(obj, reason)
-        self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.UNPAUSED)
+        self.tell_resumed(obj, reason)
+
+    def tell_resumed(self, obj: DomainObject, reason: DomainRunningReason) -> None:
+        """Tell subscribers that the guest's virtual CPUs run."""
+        self.emit(obj, DomainEventType.RESUMED, _RESUMED.get(reason, DomainEventResumedDetailType.UNPAUSED))
 
     async def stop_cpus(self, obj: DomainObject, guest: Guest, reason: DomainPausedReason) -> None:
         """Let the guest's virtual CPUs stand still, if they run. For the holder of its job.
@@ -178,6 +191,11 @@ class GuestEvents(DriverState):
         else:
             self.state_changed(obj, guest)
 
+    def _on_pass(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
+        number = data.get("pass")
+        if isinstance(number, int):
+            self.events.emit(DomainMigrationIterationEvent(obj.ref, number))
+
     def _on_io_error(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         if data.get("action") == "stop" and obj.state == DomainState.RUNNING:
             self.paused(obj, DomainPausedReason.IOERROR, DomainEventSuspendedDetailType.IOERROR)
@@ -228,5 +246,6 @@ _HANDLERS = {
     "BALLOON_CHANGE": GuestEvents._on_balloon,
     "SUSPEND": GuestEvents._on_pm_suspend,
     "WAKEUP": GuestEvents._on_wakeup,
+    "MIGRATION_PASS": GuestEvents._on_pass,
     "VSERPORT_CHANGE": GuestEvents._on_port,
 }

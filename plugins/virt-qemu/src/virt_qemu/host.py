@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
 from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
+from virt_qemu.saving.state import SavingState
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
@@ -92,7 +93,7 @@ _DETAILS = {
 }
 
 
-class QemuState(BelongingsState, CheckpointState, HotplugState, TuningState):
+class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, TuningState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -172,10 +173,24 @@ class QemuState(BelongingsState, CheckpointState, HotplugState, TuningState):
         return found
 
     async def load_new(self, xml: str, validate: bool) -> Domain:
-        # Rules do not wait: where they miss an emulator's capabilities, it is probed and the document read again.
+        inherited = super().load_new
+        return await self._probing(lambda: inherited(xml, validate))
+
+    async def load_saved(self, xml: str) -> Domain:
+        """Read a document that the driver, or another one, wrote about a guest."""
+        from virtcore.model.domain.rules.context import ParseFlag
+
+        async def load() -> Domain:
+            return self.load(xml, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
+
+        return await self._probing(load)
+
+    async def _probing(self, load: Callable[[], Coroutine[None, None, Domain]]) -> Domain:
+        """Read a document. Rules do not wait: where they miss an emulator's capabilities, it is probed and the document
+        read again."""
         unknown = self._unknown = set()
         try:
-            domain = await super().load_new(xml, validate)
+            domain = await load()
         except VirtError:
             if not unknown:
                 raise
@@ -184,7 +199,7 @@ class QemuState(BelongingsState, CheckpointState, HotplugState, TuningState):
                 return domain
         for emulator in unknown:
             await self.capabilities.get(emulator)
-        return await super().load_new(xml, validate)
+        return await load()
 
     # -- life of the state
 
@@ -284,6 +299,8 @@ class QemuState(BelongingsState, CheckpointState, HotplugState, TuningState):
             if not how.paused:
                 await monitor.execute("cont", limit=self.start_limit)
                 self.running(obj, how.running)
+                if how.load is None:  # a guest that was brought in is told of first
+                    self.tell_resumed(obj, how.running)
             else:
                 self.set_state(obj, DomainState.PAUSED, how.stands)
             await self.save(obj, guest)

@@ -14,7 +14,7 @@ from typing import Self
 
 from virtcore.errors import OperationFailed, SystemError
 
-__all__ = ["SaveFormat", "SaveHeader", "SaveImage", "read_image", "rewrite_xml"]
+__all__ = ["SaveFormat", "SaveHeader", "SaveImage", "is_whole", "read_image", "rewrite_xml"]
 
 _COMPLETE = b"LibvirtQemudSave"
 _PARTIAL = b"LibvirtQemudPart"
@@ -152,6 +152,18 @@ class SaveImage:
 
 def _text(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape") + b"\0"
+
+
+def is_whole(path: str) -> bool | None:
+    """Whether a file says that a guest is in it, whole; None where there is no file. May block."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_FIELDS.size)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return False
+    return len(head) == _FIELDS.size and head.startswith(_COMPLETE)
 
 
 def read_image(path: str, descriptor: int) -> SaveImage:

@@ -1,0 +1,69 @@
+"""What a restore needs beside the guest's XML (``<cookie>``): of saved guests, and of snapshots of running ones."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+from virtcore.model.snapshot import SaveCookie
+
+if TYPE_CHECKING:
+    from virt_qemu.guest import Guest
+    from virtcore.model.cpu.element import GuestCPU
+    from virtcore.model.domain import Domain
+
+__all__ = ["cookie_of", "format_cookie", "read_cookie", "saved_xml", "use_cookie"]
+
+
+def cookie_of(guest: Guest, domain: Domain) -> SaveCookie:
+    """The cookie of a running guest.
+
+    :param domain: its live configuration.
+    """
+    # The processor that it sees, where the XML has the one that was asked for.
+    cpu = domain.cpu if guest.status.original_cpu is not None else None
+    return SaveCookie(cpu=cpu)
+
+
+def format_cookie(cookie: SaveCookie) -> str:
+    """The cookie's text."""
+    from virtcore.xml import Mode, format
+
+    return format(cookie, Mode.SECURE)
+
+
+def read_cookie(text: str) -> SaveCookie:
+    """A cookie from its text.
+
+    :raises VirtError: it is damaged.
+    """
+    from virtcore.model.cpu.document import complete_guest_cpu
+    from virtcore.xml import parse
+
+    cookie = parse(text, SaveCookie)
+    if cookie.cpu is not None:
+        complete_guest_cpu(cookie.cpu, "/cookie/cpu")
+    return cookie
+
+
+def use_cookie(domain: Domain, cookie: SaveCookie | None) -> GuestCPU | None:
+    """Give a domain that is to be restored the processor its guest saw; returns the one that was asked for, where that
+    is another."""
+    if cookie is None or cookie.cpu is None or domain.cpu is None or domain.cpu == cookie.cpu:
+        return None
+    original, domain.cpu = domain.cpu, cookie.cpu
+    return original
+
+
+def saved_xml(domain: Domain, original_cpu: GuestCPU | None = None) -> str:
+    """A live configuration as it is saved: its definition, secrets included, for peers of any age.
+
+    :param original_cpu: the processor that was asked for, where the guest got another.
+    """
+    from virtcore.model.domain.document import format_domain
+    from virtcore.xml import Mode
+
+    shown = copy(domain)
+    if original_cpu is not None:
+        shown.cpu = original_cpu
+    return format_domain(shown, Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE)

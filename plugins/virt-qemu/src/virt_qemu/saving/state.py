@@ -1,0 +1,416 @@
+"""Guests that go into files and come back."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virt_qemu.guest import Boot, Guest
+from virt_qemu.long_jobs import LongJobs
+from virt_qemu.saving.cookie import cookie_of, format_cookie, read_cookie, saved_xml, use_cookie
+from virt_qemu.saving.files import find_compressor, into_file, out_of_file
+from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image
+from virt_qemu.saving.stream import migrate_in, migrate_out, refuse_blocked
+from virt_qemu.threads import in_thread
+from virtcore.driver.toolkit import file_name
+from virtcore.driver.toolkit.state import check_name
+from virtcore.enums.domain import (
+    DomainCreateFlags,
+    DomainPausedReason,
+    DomainRunningReason,
+    DomainShutoffReason,
+    DomainState,
+    DomainUndefineFlags,
+)
+from virtcore.enums.domain_events import (
+    DomainEventStartedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventSuspendedDetailType,
+)
+from virtcore.enums.domain_more import DomainJobOperation
+from virtcore.errors import OperationFailed, OperationInvalid, SystemError, VirtError
+
+if TYPE_CHECKING:
+    from virt_qemu.settings.table import QemuSettings
+    from virtcore.driver.toolkit import DomainObject
+    from virtcore.driver.toolkit.jobs import Job
+    from virtcore.model.domain import Domain
+    from virtcore.types import DomainRef
+
+__all__ = ["SavingState"]
+
+log = logging.getLogger(__name__)
+
+
+class SavingState(LongJobs):
+    """The part of the driver's state that saves guests and restores them."""
+
+    settings: QemuSettings
+
+    async def load_saved(self, xml: str) -> Domain:
+        """Hook: read the XML of a saved guest, whose emulator may not have been asked yet what it can do."""
+        raise NotImplementedError
+
+    # -- where they are kept
+
+    def managed_path(self, obj: DomainObject) -> Path:
+        """The file that the next start of a domain restores, if it is there."""
+        return self.folders.lib / "save" / file_name(obj.name, ".save")
+
+    async def open(self) -> None:
+        await super().open()
+        folder = self.folders.lib / "save"
+        found = await self.disk.run(lambda: {path.name for path in folder.iterdir()} if folder.is_dir() else set())
+        for obj in self.domains:
+            obj.managed_save = self.managed_path(obj).name in found
+
+    async def remove_managed(self, obj: DomainObject, complaint: str) -> None:
+        """Remove a domain's managed save image.
+
+        :param complaint: what the error begins with where that fails.
+        """
+        path = self.managed_path(obj)
+        try:
+            await in_thread(path.unlink)
+        except OSError as error:
+            raise SystemError(f"{complaint}: {error.strerror}") from None
+        obj.managed_save = False
+
+    async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
+        await super().before_undefine(obj, flags)
+        if obj.managed_save:
+            await self.remove_managed(obj, "Failed to remove domain managed save image")
+
+    # -- saving
+
+    def save_format(self, name: str | None) -> tuple[SaveFormat, str | None]:
+        """The format that is asked for, or configured, and the program that compresses it."""
+        found = SaveFormat.named(name or self.settings.save_image_format)
+        if found is None:
+            raise OperationFailed(f"Invalid image_format '{name}'")
+        return found, find_compressor(found, "save")
+
+    async def save_guest(
+        self,
+        obj: DomainObject,
+        path: str,
+        operation: str,
+        *,
+        dxml: str | None = None,
+        format: str | None = None,
+        running: bool | None = None,
+        direct: bool = False,
+        managed: bool = False,
+        flags: int = 0,
+    ) -> None:
+        """Save a running guest into a file and end it; whatever fails, it runs on.
+
+        :param operation: the operation that holds the job meanwhile.
+        :param dxml: XML in place of its own.
+        :param running: whether it is to run when restored; None as it does now.
+        :param direct: do not go through the host's cache.
+        :param managed: the domain's next start restores it.
+        :raises VirtError: it cannot be saved; there is no file.
+        """
+        kind, program = self.save_format(format)
+        async with self.long_job(obj, operation, DomainJobOperation.SAVE, flags) as (job, guest):
+            await refuse_blocked(guest.channel())
+            _refuse_sparse(kind)
+            ran = obj.state == DomainState.RUNNING
+            try:
+                await self.stop_cpus(obj, guest, DomainPausedReason.SAVE)
+                xml = await self._saved_xml(obj, guest, dxml)
+                cookie = format_cookie(cookie_of(guest, guest.status.domain))
+                image = SaveImage.make(xml, cookie, running=ran if running is None else running, format=kind)
+                await self.write_image(guest, job, path, image, program, "domain save job", direct=direct)
+                self.tell_completed(obj, job)
+            except BaseException:
+                if ran:
+                    await self.resume_after_failure(obj, guest)
+                raise
+            job.endable = False  # the guest is in the file
+            obj.managed_save = obj.managed_save or managed
+            await self.end_guest(obj, DomainShutoffReason.SAVED, DomainEventStoppedDetailType.SAVED)
+
+    async def end_guest(
+        self, obj: DomainObject, reason: DomainShutoffReason, detail: DomainEventStoppedDetailType
+    ) -> None:
+        """Hook: end a guest."""
+        raise NotImplementedError
+
+    async def boot(self, obj: DomainObject, how: Boot) -> None:
+        """Hook: start a guest."""
+        raise NotImplementedError
+
+    async def _saved_xml(self, obj: DomainObject, guest: Guest, dxml: str | None) -> str:
+        assert obj.live is not None
+        if dxml is None:
+            return saved_xml(obj.live, guest.status.original_cpu)
+        changed = await self.load_saved(dxml)
+        check_same_guest(obj.live, changed)
+        return saved_xml(changed)
+
+    async def write_image(
+        self,
+        guest: Guest,
+        job: Job,
+        path: str,
+        image: SaveImage,
+        program: str | None,
+        name: str,
+        *,
+        direct: bool = False,
+    ) -> None:
+        """Write a guest's state behind its description into a file. Its virtual CPUs stand still then.
+
+        :param program: what compresses it.
+        :param name: what messages call the job.
+        :raises VirtError: it cannot be written; there is no file.
+        """
+        head = image.pack(complete=False)
+        descriptor = await in_thread(_create, path, head)
+        try:
+            target = await in_thread(_direct, path, len(head)) if direct else descriptor
+            try:
+                async with into_file(target, image.header.format, program, direct=direct) as end:
+                    await migrate_out(guest, job, end, name)
+            finally:
+                if target != descriptor:
+                    os.close(target)
+            await in_thread(_complete, path, descriptor, image.header)
+        except BaseException:
+            _remove_half(path, descriptor)
+            raise
+        finally:
+            os.close(descriptor)
+
+    async def finish_job(self, obj: DomainObject, guest: Guest, name: str) -> bool:
+        if name == "save" and obj.persistent:
+            complete = await in_thread(is_whole, str(self.managed_path(obj)))
+            if complete:
+                # All was in the file when we were cut off, and the guest has not run since: it would undo what it does.
+                status = await guest.channel().execute("query-status")
+                if isinstance(status, dict) and status.get("status") == "postmigrate":
+                    obj.managed_save = True
+                    await self.end_guest(obj, DomainShutoffReason.SAVED, DomainEventStoppedDetailType.SAVED)
+                    return True
+            elif complete is False:
+                await self.remove_managed(obj, "Failed to remove managed save file")
+        return await super().finish_job(obj, guest, name)
+
+    # -- restoring
+
+    async def open_image(self, path: str) -> tuple[SaveImage, Domain]:
+        """What a file says of its guest.
+
+        :raises VirtError: it cannot be read, is incomplete or damaged.
+        """
+        image = await in_thread(_read, path)
+        return image, await self.load_saved(image.xml)
+
+    async def restore(
+        self, path: str, *, dxml: str | None, running: bool | None, direct: bool, reset_nvram: bool
+    ) -> DomainRef:
+        """Start a guest from a file.
+
+        :param dxml: XML in place of the saved one.
+        :param running: whether it is to run; None as the file says.
+        :raises VirtError: it cannot be started from it; nothing has changed.
+        """
+        image, domain = await self.open_image(path)
+        if dxml is not None:
+            domain = await self._replaced(domain, dxml)
+        check_name(domain.name)
+        assert domain.uuid is not None
+        with self.domains.holding(domain.name, domain.uuid, running=True) as obj:
+            async with obj.job.asynchronous("connection_restore", DomainJobOperation.RESTORE):
+                if obj.active:
+                    raise OperationInvalid(f"domain '{obj.name}' is already active")
+                paused = not (image.header.running if running is None else running)
+                await self._restore(obj, domain, path, image, paused=paused, direct=direct, reset_nvram=reset_nvram)
+                return obj.ref
+
+    async def _replaced(self, saved: Domain, dxml: str) -> Domain:
+        changed = await self.load_saved(dxml)
+        check_same_guest(saved, changed)
+        return await self.load_saved(saved_xml(changed))
+
+    async def _restore(
+        self,
+        obj: DomainObject,
+        domain: Domain,
+        path: str,
+        image: SaveImage,
+        *,
+        paused: bool,
+        direct: bool,
+        reset_nvram: bool,
+        wanted_paused: bool = False,
+    ) -> None:
+        cookie = read_cookie(image.cookie) if image.cookie is not None else None
+        how = Boot(
+            paused=paused,
+            incoming="defer",
+            load=partial(self.read_state, path, image, direct=direct, original_cpu=use_cookie(domain, cookie)),
+            reset_nvram=reset_nvram,
+            running=DomainRunningReason.RESTORED,
+            stands=DomainPausedReason.MIGRATION,
+        )
+        suspended = DomainEventSuspendedDetailType
+        await self.bring_up(
+            obj,
+            domain,
+            lambda: self.boot(obj, how),
+            DomainEventStartedDetailType.RESTORED,
+            suspended.PAUSED if wanted_paused else suspended.RESTORED,
+        )
+        if not paused:
+            self.tell_resumed(obj, DomainRunningReason.RESTORED)
+
+    async def read_state(
+        self, path: str, image: SaveImage, guest: Guest, *, direct: bool = False, original_cpu: object = None
+    ) -> None:
+        """Give a QEMU that waits for it the state in a file."""
+        from virtcore.model.cpu.element import GuestCPU
+
+        if isinstance(original_cpu, GuestCPU):
+            guest.status.original_cpu = original_cpu
+        _refuse_sparse(image.header.format)
+        descriptor = await in_thread(_open_stream, path, image.stream_offset, direct)
+        try:
+            async with out_of_file(descriptor, image.header.format, direct=direct) as end:
+                await migrate_in(guest, end, self.start_limit)
+        finally:
+            os.close(descriptor)
+        if guest.balloon is not None:
+            guest.status.domain.current_memory = guest.balloon
+
+    async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
+        if not obj.managed_save:
+            return await super().create(obj, flags)
+        wanted = DomainCreateFlags(flags)
+        path = self.managed_path(obj)
+        async with obj.job.modify("domain_create"):
+            if obj.active:
+                raise OperationInvalid("domain is already running")
+            if wanted & DomainCreateFlags.START_FORCE_BOOT:
+                await self.remove_managed(obj, f"cannot remove managed save file {path}")
+            elif await in_thread(is_whole, str(path)) is False:
+                log.warning("Ignoring incomplete managed state %s", path)
+                await self.remove_managed(obj, f"cannot remove corrupt file: {path}")
+            elif obj.managed_save:
+                await self._restore_managed(obj, str(path), wanted)
+                return obj.ref
+        return await super().create(obj, flags)
+
+    async def _restore_managed(self, obj: DomainObject, path: str, flags: DomainCreateFlags) -> None:
+        image, domain = await self.open_image(path)
+        if (domain.name, domain.uuid) != (obj.name, obj.uuid):
+            raise OperationFailed(
+                f"cannot restore domain '{obj.name}' uuid {obj.uuid} from a file which belongs to domain "
+                f"'{domain.name}' uuid {domain.uuid}"
+            )
+        wanted_paused = bool(flags & DomainCreateFlags.START_PAUSED)
+        await self._restore(
+            obj,
+            domain,
+            path,
+            image,
+            paused=wanted_paused or not image.header.running,
+            direct=bool(flags & DomainCreateFlags.START_BYPASS_CACHE),
+            reset_nvram=bool(flags & DomainCreateFlags.START_RESET_NVRAM),
+            wanted_paused=wanted_paused,
+        )
+        try:
+            await self.remove_managed(obj, "Failed to remove the managed state")
+        except VirtError as error:
+            log.warning("%s", error)
+
+
+def check_same_guest(known: Domain, other: Domain) -> None:
+    """Refuse a configuration in which a guest would see another machine.
+
+    :raises ConfigUnsupported: it would.
+    """
+    from virtcore.model.domain.abi import check_abi
+
+    check_abi(known, other)
+
+
+def _refuse_sparse(format: SaveFormat) -> None:
+    if format is SaveFormat.SPARSE:
+        from virtcore.errors import ArgumentUnsupported
+
+        raise ArgumentUnsupported("save image format 'sparse' is not supported by this QEMU binary")
+
+
+# -- files; each of these may block
+
+
+def _create(path: str, head: bytes) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise SystemError(f"Failed to create file '{path}': {error.strerror}") from None
+    os.set_blocking(descriptor, True)
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(head)
+    except OSError as error:
+        _remove_half(path, descriptor)
+        os.close(descriptor)
+        raise SystemError(f"failed to write header to domain save file '{path}': {error.strerror}") from None
+    return descriptor
+
+
+def _direct(path: str, position: int) -> int:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
+    except OSError as error:
+        raise SystemError(f"Failed to open file '{path}': {error.strerror}") from None
+    os.lseek(descriptor, position, os.SEEK_SET)
+    return descriptor
+
+
+def _complete(path: str, descriptor: int, header: SaveHeader) -> None:
+    """Say that all is there, once it is on disk."""
+    try:
+        os.fdatasync(descriptor)
+        os.pwrite(descriptor, header.pack(complete=True), 0)
+        os.fsync(descriptor)
+    except OSError as error:
+        raise SystemError(f"failed to write header to domain save file '{path}': {error.strerror}") from None
+
+
+def _remove_half(path: str, descriptor: int) -> None:
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        try:
+            os.unlink(path)
+        except OSError as error:
+            log.warning("cannot remove %s: %s", path, error.strerror)
+
+
+def _open(path: str, direct: bool = False) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (os.O_DIRECT if direct else 0))
+    except OSError as error:
+        raise SystemError(f"Failed to open file '{path}': {error.strerror}") from None
+
+
+def _read(path: str) -> SaveImage:
+    descriptor = _open(path)
+    try:
+        return read_image(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_stream(path: str, position: int, direct: bool) -> int:
+    descriptor = _open(path, direct)
+    os.set_blocking(descriptor, True)
+    os.lseek(descriptor, position, os.SEEK_SET)
+    return descriptor

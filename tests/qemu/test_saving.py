@@ -1,0 +1,414 @@
+"""Real guests into files and back: what they remember, what the files are, what stays when it fails."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from guest_image import CMDLINE, MARKER, guest_xml
+from waiting import eventually
+
+import virtcore
+from virtcore.enums import (
+    DomainCreateFlags,
+    DomainEventResumedDetailType,
+    DomainEventStartedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventSuspendedDetailType,
+    DomainEventType,
+    DomainGetJobStatsFlags,
+    DomainJobOperation,
+    DomainJobType,
+    DomainPausedReason,
+    DomainRunningReason,
+    DomainSaveImageXMLFlags,
+    DomainSaveRestoreFlags,
+    DomainShutoffReason,
+    DomainState,
+    DomainUndefineFlags,
+)
+from virtcore.errors import (
+    ArgumentUnsupported,
+    ConfigUnsupported,
+    InternalError,
+    OperationAborted,
+    OperationFailed,
+    OperationInvalid,
+    SystemError,
+    VirtError,
+)
+from virtcore.operations.events import DomainLifecycleEvent
+
+_SET_PIPE_SIZE = 1031
+_COUNTS = f"{CMDLINE} count"
+
+
+class Counting:
+    """A guest that counts, and what it said."""
+
+    def __init__(self, connection: virtcore.Connection, boot: tuple[Path, Path], folder: Path, name: str) -> None:
+        self.output = folder / f"{name}.out"
+        self.connection = connection
+        serial = f"<serial type='file'><source path='{self.output}' append='on'/></serial>"
+        self.xml = guest_xml(name, *boot, devices=serial, cmdline=_COUNTS)
+        self.domain = connection.define_domain(self.xml)
+
+    def counts(self) -> list[int]:
+        text = self.output.read_text(errors="replace") if self.output.exists() else ""
+        return [int(found) for found in re.findall(r"^count (\d+)\r?$", text, re.M)]
+
+    def wait(self, beyond: int = 2) -> int:
+        """Wait until it has counted further; returns how far."""
+        eventually(lambda: self.counts() and self.counts()[-1] > beyond, 60)
+        return self.counts()[-1]
+
+    def check_goes_on(self, limit: int = 3) -> None:
+        """It goes on counting, and has never begun again nor left out more than was printed nowhere."""
+        self.wait(self.counts()[-1] + limit)
+        counts = self.counts()
+        assert counts[0] == 1
+        assert counts == sorted(counts)
+        assert all(later - earlier <= 2 for earlier, later in pairwise(counts))
+        assert self.output.read_text(errors="replace").count(MARKER) == 1
+
+
+@pytest.fixture
+def counting(connection: virtcore.Connection, boot: tuple[Path, Path], tmp_path: Path) -> Iterator[Counting]:
+    """A guest that counts and runs."""
+    guest = Counting(connection, boot, tmp_path, "counting")
+    guest.domain.create()
+    guest.wait()
+    yield guest
+    if guest.domain in connection.list_domains() and guest.domain.is_active():
+        guest.domain.destroy()
+
+
+def test_what_it_remembers(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+    events: list[DomainLifecycleEvent] = []
+    connection.on_event(events.append, DomainLifecycleEvent)
+    domain, image = counting.domain, tmp_path / "image"
+    before = domain.xml()
+    domain.save(str(image))
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.SAVED)
+    magic, version, size, running, format, cookie = struct.unpack("=16s5I", image.read_bytes()[:36])
+    assert (magic, version, running, format) == (b"LibvirtQemudSave", 2, 1, 0)
+    assert 0 < cookie < size
+    assert image.read_bytes()[92 + size :][:4] == b"QEVM"
+    assert image.stat().st_mode & 0o777 == 0o600
+    stats = domain.job_stats(DomainGetJobStatsFlags.COMPLETED)
+    assert (stats.type, stats.params["operation"]) == (DomainJobType.COMPLETED, DomainJobOperation.SAVE)
+    assert stats.params["memory_total"] > 128 << 20
+    connection.restore(str(image))
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.RESTORED)
+    assert re.sub(r" id='\d+'", "", domain.xml()) == re.sub(r" id='\d+'", "", before)
+    counting.check_goes_on()
+    with pytest.raises(OperationInvalid, match="domain 'counting' is already active"):
+        connection.restore(str(image))
+    eventually(lambda: len(events) >= 4)
+    types, stopped, started = DomainEventType, DomainEventStoppedDetailType, DomainEventStartedDetailType
+    assert [(event.type, event.detail) for event in events] == [
+        (types.SUSPENDED, DomainEventSuspendedDetailType.PAUSED),
+        (types.STOPPED, stopped.SAVED),
+        (types.STARTED, started.RESTORED),
+        (types.RESUMED, DomainEventResumedDetailType.FROM_SNAPSHOT),
+    ]
+
+
+def _there_and_back(counting: Counting, connection: virtcore.Connection, image: Path, format: str) -> None:
+    counting.domain.save(str(image), image_format=format)
+    _, _, size, _, number, _ = struct.unpack("=16s5I", image.read_bytes()[:36])
+    assert number == ["raw", "gzip", "bzip2", "xz", "lzop", "zstd"].index(format)
+    assert b"QEVM" not in image.read_bytes()[92 + size :][:64]
+    connection.restore(str(image))
+    counting.check_goes_on()
+
+
+def test_compressed(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+    for format in ("gzip", "lzop", "zstd"):
+        if shutil.which(format) is not None:
+            _there_and_back(counting, connection, tmp_path / format, format)
+    for format, message in (
+        ("rar", "Invalid image_format 'rar'"),
+        ("lzop", "Compression program for save image format in configuration file isn't available"),
+    ):
+        if shutil.which(format) is None:
+            with pytest.raises(OperationFailed, match=message):
+                counting.domain.save(str(tmp_path / "image"), image_format=format)
+    assert not (tmp_path / "image").exists()
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("format", ["bzip2", "xz"])
+def test_compressed_slowly(counting: Counting, connection: virtcore.Connection, tmp_path: Path, format: str) -> None:
+    if shutil.which(format) is None:
+        pytest.skip(f"{format} is not installed")
+    _there_and_back(counting, connection, tmp_path / "image", format)
+
+
+def test_states_that_a_restore_begins_in(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+    domain, image = counting.domain, str(tmp_path / "image")
+    flags = DomainSaveRestoreFlags
+    domain.save(image, flags=flags.PAUSED)
+    connection.restore(image)
+    assert domain.state() == (DomainState.PAUSED, DomainPausedReason.MIGRATION)
+    domain.save(image)
+    connection.restore(image, flags=flags.RUNNING | flags.BYPASS_CACHE)
+    counting.check_goes_on()
+    domain.save(image, flags=flags.BYPASS_CACHE)
+    connection.restore(image, flags=flags.PAUSED | flags.RESET_NVRAM)
+    assert domain.state().state is DomainState.PAUSED
+    domain.resume()
+    counting.check_goes_on()
+    with pytest.raises(VirtError, match="Flags 'VIR_DOMAIN_SAVE_RUNNING' and 'VIR_DOMAIN_SAVE_PAUSED' are mutually"):
+        domain.save(image, flags=flags.PAUSED | flags.RUNNING)
+    with pytest.raises(VirtError, match=r"unsupported flags \(0x40\) in function qemuDomainSaveParams"):
+        domain.save(image, flags=64)
+    with pytest.raises(ArgumentUnsupported, match="save image format 'sparse' is not supported by this QEMU binary"):
+        domain.save(image, image_format="sparse")
+    with pytest.raises(VirtError, match="Parallel save is only supported with the 'sparse' save image format"):
+        domain.save(image, parallel_channels=2)
+    assert domain.state().state is DomainState.RUNNING
+
+
+def test_managed_save(counting: Counting, connection: virtcore.Connection, root: Path) -> None:
+    domain = counting.domain
+    image = root / "lib/qemu/save/counting.save"
+    with pytest.raises(OperationInvalid, match="domain does not have managed save image"):
+        domain.managed_save_xml()
+    domain.managed_save()
+    assert domain.has_managed_save()
+    assert image.exists()
+    assert "<name>counting</name>" in domain.managed_save_xml(DomainSaveImageXMLFlags.SECURE)
+    with pytest.raises(OperationInvalid, match="Refusing to undefine while domain managed save image exists"):
+        domain.undefine()
+    domain.create()
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.RESTORED)
+    assert not domain.has_managed_save()
+    assert not image.exists()
+    counting.check_goes_on()
+    domain.managed_save(DomainSaveRestoreFlags.PAUSED)
+    changed = domain.managed_save_xml().replace("<on_reboot>restart</on_reboot>", "<on_reboot>destroy</on_reboot>")
+    domain.managed_save_define_xml(changed, DomainSaveRestoreFlags.RUNNING)
+    domain.create(DomainCreateFlags.START_PAUSED)
+    assert domain.state().state is DomainState.PAUSED
+    assert "<on_reboot>destroy</on_reboot>" in domain.xml()
+    domain.resume()
+    counting.check_goes_on()
+    # A transient guest has no next start.
+    domain.undefine()
+    with pytest.raises(OperationInvalid, match="cannot do managed save for transient domain"):
+        domain.managed_save()
+
+
+def test_managed_images_that_are_of_no_use(counting: Counting, connection: virtcore.Connection, root: Path) -> None:
+    domain = counting.domain
+    image = root / "lib/qemu/save/counting.save"
+    domain.managed_save()
+    data = image.read_bytes()
+    other = counting.xml.replace("<name>counting</name>", "<name>other</name>")
+    stranger = connection.define_domain(other)
+    shutil.copy(image, image.with_name("other.save"))
+    domain.managed_save_remove()
+    with pytest.raises(SystemError, match=r"Failed to remove managed save file '.*counting\.save': No such file"):
+        domain.managed_save_remove()
+    with virtcore.connect(str(connection.uri())) as again:  # another connection, the same state
+        assert not again.lookup_domain("counting").has_managed_save()
+    domain.create(DomainCreateFlags.START_PAUSED)
+    domain.managed_save()
+    # Cut off while it was written: it is ignored, and goes.
+    image.write_bytes(b"LibvirtQemudPart" + data[16:])
+    domain.create(DomainCreateFlags.START_PAUSED)
+    assert domain.state().reason == DomainPausedReason.USER
+    assert not image.exists()
+    domain.managed_save()
+    domain.create(DomainCreateFlags.START_FORCE_BOOT | DomainCreateFlags.START_PAUSED)
+    assert not image.exists()
+    domain.managed_save()
+    # Cut short after it was written: it is kept, for what can be saved of it, and the start fails.
+    image.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InternalError, match="QEMU unexpectedly closed the monitor"):
+        domain.create()
+    assert domain.state().state is DomainState.SHUTOFF
+    assert image.exists()
+    domain.undefine(DomainUndefineFlags.MANAGED_SAVE)
+    assert not image.exists()
+    assert not stranger.has_managed_save()  # it was put there behind our back
+
+
+def test_what_is_in_an_image(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+    image = str(tmp_path / "image")
+    counting.domain.save(image)
+    text = connection.save_image_xml(image)
+    for old, new, message in (
+        ("<name>counting<", "<name>other<", "Target domain name 'other' does not match source 'counting'"),
+        ("KiB'>131072</memory", "KiB'>262144</memory", "Target domain max memory 262144 does not match source 131072"),
+        ("model='virtio'", "model='none'", "Target balloon model none does not match source virtio"),
+    ):
+        changed = text.replace(old, new)
+        assert changed != text
+        for refused in (
+            lambda changed=changed: connection.save_image_define_xml(image, changed),
+            lambda changed=changed: connection.restore(image, changed),
+        ):
+            with pytest.raises(ConfigUnsupported, match=message):
+                refused()
+    title = text.replace("<memory ", "<title>restored</title>\n  <memory ", 1)
+    with pytest.raises(OperationFailed, match="new xml too large to fit in file"):
+        connection.save_image_define_xml(image, title.replace("restored", "x" * 70000))
+    assert connection.save_image_xml(image) == text
+    connection.restore(image, title)
+    assert counting.domain.metadata(1) == "restored"
+    counting.check_goes_on()
+    data = Path(image).read_bytes()
+    for spoilt, message in (
+        (b"", "failed to read qemu header"),
+        (b"x" * 200, "image magic is incorrect"),
+        (b"LibvirtQemudPart" + data[16:200], "save image is incomplete"),
+        (data[:16] + struct.pack("=I", 77) + data[20:], "image version is not supported"),
+        (data[:20] + struct.pack("=I", 0) + data[24:], "invalid header data length: 0"),
+        (data[:28] + struct.pack("=I", 9) + data[32:], "unsupported save image format: 9"),
+        (data[:300], "failed to read domain XML"),
+    ):
+        Path(image).write_bytes(spoilt)
+        for use in (connection.save_image_xml, connection.restore):
+            with pytest.raises(OperationFailed, match=message):
+                use(image)
+    swapped = struct.pack(">5I", *struct.unpack("=5I", data[16:36]))
+    Path(image).write_bytes(data[:16] + swapped + data[36:])
+    assert connection.save_image_xml(image) == text
+
+
+# -- what fails, and what is broken off
+
+
+def test_a_save_that_fails_leaves_the_guest_and_no_file(
+    counting: Counting, connection: virtcore.Connection, tmp_path: Path
+) -> None:
+    domain = counting.domain
+    with pytest.raises(SystemError, match="Failed to create file '/no/such/folder/image': No such file"):
+        domain.save("/no/such/folder/image")
+    with pytest.raises(ConfigUnsupported, match="Target domain name"):
+        domain.save(str(tmp_path / "image"), dxml=domain.xml().replace("<name>counting<", "<name>other<"))
+    assert not (tmp_path / "image").exists()
+    for place in ("/dev/full",):
+        with pytest.raises(VirtError):
+            domain.save(place)
+    with pytest.raises(OperationFailed, match="domain save job: "):
+        _with_little_room(lambda path: domain.save(path), tmp_path)
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.SAVE_CANCELED)
+    counting.check_goes_on()
+
+
+def _with_little_room(work: Callable[[str], object], folder: Path) -> None:
+    """Do something with a file where there is room for 8 MiB."""
+    place = folder / "little"
+    place.mkdir()
+    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", place]).returncode
+    if mounted != 0:
+        pytest.skip("no file system of a given size can be mounted here")
+    try:
+        try:
+            work(str(place / "image"))
+        finally:
+            assert list(place.iterdir()) == []
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+def _unread(pipe: Path) -> int:
+    """Make a pipe that has room for what is written first, and that nobody reads."""
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, _SET_PIPE_SIZE, 1 << 20)
+    return reader
+
+
+def test_an_abort_leaves_the_guest_and_no_file(
+    counting: Counting, connection: virtcore.Connection, tmp_path: Path
+) -> None:
+    domain, pipe, aborted = counting.domain, tmp_path / "pipe", threading.Event()
+    reader = _unread(pipe)
+    failures: list[VirtError] = []
+
+    def save() -> None:
+        try:
+            domain.save(str(pipe))
+        except VirtError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    try:
+        eventually(lambda: domain.job_stats().params.get("memory_total"), 30)
+        assert domain.job_stats().params["operation"] == DomainJobOperation.SAVE
+        assert domain.state() == (DomainState.PAUSED, DomainPausedReason.SAVE)
+        with pytest.raises(VirtError, match="cannot acquire state change lock"):
+            _impatiently(domain.reset)
+        slowly = threading.Thread(target=_drain, args=(reader, aborted))
+        slowly.start()
+        domain.abort_job()
+        thread.join(30)
+        aborted.set()
+        slowly.join()
+        assert not thread.is_alive()
+    finally:
+        os.close(reader)
+    assert isinstance(failures[0], OperationAborted)
+    assert "domain save job: canceled by client" in str(failures[0])
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.SAVE_CANCELED)
+    assert domain.job_stats(DomainGetJobStatsFlags.COMPLETED).type is DomainJobType.CANCELLED
+    counting.check_goes_on()
+
+
+def _drain(reader: int, enough: threading.Event) -> None:
+    """Read what comes, too slowly for the guest to get through."""
+    while not enough.wait(0.02):
+        try:
+            os.read(reader, 1 << 16)
+        except BlockingIOError:
+            continue
+
+
+def _impatiently(work: Callable[[], object]) -> None:
+    from virtcore.driver.toolkit.jobs import JobLock
+
+    patience, JobLock.limit = JobLock.limit, 0.2
+    try:
+        work()
+    finally:
+        JobLock.limit = patience
+
+
+def test_destroy_ends_a_save(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+    domain, pipe = counting.domain, tmp_path / "pipe"
+    reader = _unread(pipe)
+    failures: list[VirtError] = []
+
+    def save() -> None:
+        try:
+            domain.save(str(pipe))
+        except VirtError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    try:
+        eventually(lambda: domain.job_stats().params.get("memory_total"), 30)
+        began = time.monotonic()
+        domain.destroy()
+        assert time.monotonic() - began < 10
+        thread.join(30)
+    finally:
+        os.close(reader)
+    assert failures
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)
