@@ -47,7 +47,7 @@ from virtcore.errors import (
     SystemError,
     VirtError,
 )
-from virtcore.operations.events import DomainLifecycleEvent
+from virtcore.operations.events import DomainLifecycleEvent, GapEvent
 
 _SET_PIPE_SIZE = 1031
 _COUNTS = f"{CMDLINE} count"
@@ -94,7 +94,7 @@ def counting(connection: virtcore.Connection, boot: tuple[Path, Path], tmp_path:
 
 
 def test_what_it_remembers(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
-    events: list[DomainLifecycleEvent] = []
+    events: list[DomainLifecycleEvent | GapEvent] = []
     connection.on_event(events.append, DomainLifecycleEvent)
     domain, image = counting.domain, tmp_path / "image"
     before = domain.xml()
@@ -107,7 +107,7 @@ def test_what_it_remembers(counting: Counting, connection: virtcore.Connection, 
     assert image.stat().st_mode & 0o777 == 0o600
     stats = domain.job_stats(DomainGetJobStatsFlags.COMPLETED)
     assert (stats.type, stats.params["operation"]) == (DomainJobType.COMPLETED, DomainJobOperation.SAVE)
-    assert stats.params["memory_total"] > 128 << 20
+    assert int(stats.params["memory_total"]) > 128 << 20
     connection.restore(str(image))
     assert domain.state() == (DomainState.RUNNING, DomainRunningReason.RESTORED)
     assert re.sub(r" id='\d+'", "", domain.xml()) == re.sub(r" id='\d+'", "", before)
@@ -116,7 +116,7 @@ def test_what_it_remembers(counting: Counting, connection: virtcore.Connection, 
         connection.restore(str(image))
     eventually(lambda: len(events) >= 4)
     types, stopped, started = DomainEventType, DomainEventStoppedDetailType, DomainEventStartedDetailType
-    assert [(event.type, event.detail) for event in events] == [
+    assert [event[1:] for event in events] == [
         (types.SUSPENDED, DomainEventSuspendedDetailType.PAUSED),
         (types.STOPPED, stopped.SAVED),
         (types.STARTED, started.RESTORED),
@@ -256,12 +256,9 @@ def test_what_is_in_an_image(counting: Counting, connection: virtcore.Connection
     ):
         changed = text.replace(old, new)
         assert changed != text
-        for refused in (
-            lambda changed=changed: connection.save_image_define_xml(image, changed),
-            lambda changed=changed: connection.restore(image, changed),
-        ):
+        for use in (connection.save_image_define_xml, connection.restore):
             with pytest.raises(ConfigUnsupported, match=message):
-                refused()
+                use(image, changed)
     title = text.replace("<memory ", "<title>restored</title>\n  <memory ", 1)
     with pytest.raises(OperationFailed, match="new xml too large to fit in file"):
         connection.save_image_define_xml(image, title.replace("restored", "x" * 70000))
@@ -280,9 +277,9 @@ def test_what_is_in_an_image(counting: Counting, connection: virtcore.Connection
         (data[:300], "failed to read domain XML"),
     ):
         Path(image).write_bytes(spoilt)
-        for use in (connection.save_image_xml, connection.restore):
+        for read in (connection.save_image_xml, connection.restore):
             with pytest.raises(OperationFailed, match=message):
-                use(image)
+                read(image)
     swapped = struct.pack(">5I", *struct.unpack("=5I", data[16:36]))
     Path(image).write_bytes(data[:16] + swapped + data[36:])
     assert connection.save_image_xml(image) == text
