@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.chain import complete_chain
-from virt_qemu.command.disks import disk_path
+from virt_qemu.command.disks import disk_path, is_empty
 from virt_qemu.cpu_start import decide_cpu
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.aliases import assign_aliases
@@ -133,6 +133,8 @@ def check_disk(disk: Disk) -> None:
     """Look whether a disk's image is there, and what is below it."""
     path = disk_path(disk.source)
     if path is None:
+        if is_empty(disk.source) and disk.driver is not None:
+            disk.driver.type = None  # nothing is known of what will be in it
         complete_chain(disk)
         return
     try:

@@ -10,7 +10,6 @@ from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.graphics import GraphicsAuth
 from virtcore.model.domain.hostdev import Hostdev
 from virtcore.model.domain.interface import Interface, InterfaceType
-from virtcore.model.domain.lease import Lease
 from virtcore.model.domain.memory import MemorySource, NUMAPlacement
 from virtcore.model.domain.vsock import Vsock
 from virtcore.model.storage.source import NVMeSource
@@ -31,7 +30,7 @@ def refuse_unstartable(domain: Domain) -> None:
     if domain.launch_security is not None:
         raise unsupported("launch security")
     present = [devices.vsock] if devices.vsock is not None else []
-    for device in (*devices.hostdevs, *devices.leases, *present, *devices.disks, *devices.interfaces):
+    for device in (*devices.hostdevs, *present, *devices.disks, *devices.interfaces):
         refuse_device(device)
     for graphics in devices.graphics:
         if isinstance(graphics, GraphicsAuth) and graphics.passwd is not None:
@@ -46,8 +45,6 @@ def refuse_device(device: object) -> None:
     """
     if isinstance(device, Hostdev):
         raise unsupported("handing a host device over to a guest")
-    if isinstance(device, Lease):
-        raise unsupported("a lease")
     if isinstance(device, Vsock):
         raise unsupported("opening a vsock device")
     if isinstance(device, Disk):

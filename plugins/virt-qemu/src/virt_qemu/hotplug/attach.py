@@ -12,6 +12,7 @@ from virt_qemu.hotplug.join import Add, join
 from virt_qemu.hotplug.plan import Step
 from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
+from virt_qemu.rules.validate.domain import check_watchdogs
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice, check_boot_order
 from virtcore.errors import ConfigUnsupported, OperationFailed, OperationInvalid, OperationUnsupported
 from virtcore.model.domain.chardev import Channel, Console, ConsoleTargetType, HostPath, Parallel, PTYChardev, Serial
@@ -147,7 +148,7 @@ async def _character_device(session: Session, loaded: LoadedDevice) -> str | Non
 
     device = loaded.device
     if isinstance(device, Console) and (device.target is None or device.target.type is ConsoleTargetType.SERIAL):
-        raise OperationUnsupported("attaching serial console is not supported")
+        raise ConfigUnsupported("unsupported console target type serial")
     if any(same_device(one, device) for one in getattr(session.devices, loaded.field)):
         raise OperationInvalid("chardev already exists")
     add = _PORTS[type(device)]
@@ -179,6 +180,8 @@ async def _watchdog(session: Session, loaded: LoadedDevice) -> str | None:
     device, present = loaded.device, session.devices.watchdogs
     if device.model is not WatchdogModel.I6300ESB:
         raise OperationUnsupported(f"hotplug of watchdog model '{device.model}' is not supported")
+
+    check_watchdogs([*present, device])
 
     def add(builder: PlanBuilder, device: Any, boot: dict[int, int]) -> None:
         if not present:

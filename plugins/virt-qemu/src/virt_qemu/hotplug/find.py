@@ -36,6 +36,7 @@ from virtcore.model.domain.hostdev import (
 )
 from virtcore.model.domain.input import InputBus
 from virtcore.model.domain.memory_device import MemoryModel
+from virtcore.model.domain.rng import RNGBackendModel, RNGModel
 from virtcore.model.domain.watchdog import WatchdogModel
 
 if TYPE_CHECKING:
@@ -181,7 +182,9 @@ def _character_device(session: Session, wanted: LoadedDevice) -> Any:
 
 
 def _rng(session: Session, wanted: LoadedDevice) -> Any:
-    missing = f"model '{wanted.device.model}' RNG device not present in domain configuration"
+    # libvirt looks the model up among the names of backends.
+    model = list(RNGBackendModel)[list(RNGModel).index(wanted.device.model)] if wanted.device.model else "random"
+    missing = f"model '{model}' RNG device not present in domain configuration"
     return _described(session, wanted, DeviceMissing(missing))
 
 

@@ -11,6 +11,7 @@ from virt_qemu.hotplug.leave import steps_behind
 from virt_qemu.hotplug.plan import Plan, undo
 from virtcore.errors import InternalError, OperationTimeout
 from virtcore.model.domain.disk import Disk, DiskDevice, DiskDriver, DiskTray
+from virtcore.model.storage.source import FileSource, StorageType
 
 if TYPE_CHECKING:
     from virt_qemu.hotplug.builder import OpenedResources
@@ -91,9 +92,11 @@ def _in_drive(drive: Disk, new: Disk) -> Disk:
 
 
 def _take(drive: Disk, medium: Disk | None) -> None:
-    """The drive holds another medium now."""
+    """The drive holds another medium now, or none: then nothing is known of its format."""
     if medium is None:
         drive.source = drive.backing_store = drive.auth = drive.encryption = None
+        if drive.driver is not None:
+            drive.driver.type = None
         return
     drive.type, drive.source, drive.backing_store = medium.type, medium.source, medium.backing_store
     drive.auth, drive.encryption, drive.driver = medium.auth, medium.encryption, medium.driver
@@ -102,6 +105,8 @@ def _take(drive: Disk, medium: Disk | None) -> None:
 def _plan(session: Session, medium: Disk, opened: OpenedResources) -> tuple[Plan, str | None]:
     """What adds a medium, and the node that the drive gets; None for no medium."""
     if is_empty(medium.source):
+        # It is numbered, too; no node is named by that.
+        medium.type, medium.source = StorageType.FILE, FileSource(index=session.guest.next_node())
         return Plan(), None
     number_disk(session, medium)
     builder = session.builder(session.domain, opened)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.session import Session
     from virtcore.model.domain import Domain
 
-__all__ = ["grown", "refresh_memory", "room_for"]
+__all__ = ["check_total", "grown", "refresh_memory", "room_for"]
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,10 @@ def room_for(domain: Domain, module: Module) -> None:
 
     :raises ConfigUnsupported: it has not.
     """
+    check_total(domain, module)
     maximum = domain.max_memory
-    if maximum is None or not maximum.size:
-        raise ConfigUnsupported("cannot use/hotplug a memory device when domain 'maxMemory' is not defined")
+    assert maximum is not None
+    assert maximum.size is not None
     numa = domain.cpu.numa if domain.cpu is not None else None
     if domain.arch not in (Arch.PPC64, Arch.PPC64LE) and (numa is None or not numa.cells):
         raise ConfigUnsupported("At least one numa node has to be configured when enabling memory hotplug")
@@ -38,6 +39,21 @@ def room_for(domain: Domain, module: Module) -> None:
     plugged = sum(_size(one) for one in present)
     if plugged + _size(module) > maximum.size - (domain.memory_total - plugged):
         raise ConfigUnsupported("memory device total size exceeds hotplug space")
+
+
+def check_total(domain: Domain, module: Module) -> None:
+    """Refuse a module that makes a guest's memory more than it may be.
+
+    :raises ConfigUnsupported: it does.
+    """
+    maximum = domain.max_memory
+    if maximum is None or not maximum.size:
+        raise ConfigUnsupported("cannot use/hotplug a memory device when domain 'maxMemory' is not defined")
+    if domain.memory_total + _size(module) > maximum.size:
+        raise ConfigUnsupported(
+            f"Attaching memory device with size '{_size(module)}' would exceed domain's maxMemory config size "
+            f"'{maximum.size}'"
+        )
 
 
 def _size(module: Module) -> int:

@@ -81,6 +81,15 @@ class DeviceOperations(ChangingDevices[QemuState]):
 
         await self._both(domain, "domain_update_device", flags, lambda config: self.updated(config, xml), live)
 
+    def attached(self, config: Domain, xml: str) -> Domain:
+        from virt_qemu.hotplug.definitions import check_attached
+        from virtcore.driver.toolkit.configuration.devices import attach
+
+        loaded = self.load_attached(config, xml)
+        check_attached(config, loaded)
+        attach(config, loaded)
+        return self.state.completed(config)
+
     def exchange(self, config: Domain, loaded: LoadedDevice, live: bool) -> None:
         from virt_qemu.hotplug.definitions import update
 
@@ -226,6 +235,8 @@ class VcpuOperations(SettingVcpus[QemuState]):
 
 class IOThreadOperations(SettingIOThreads[QemuState]):
     """How I/O threads work. That they come and go is a change of the configuration like others."""
+
+    iothreads_of_one = False
 
     async def domain_set_iothread_parameters(
         self, domain: DomainRef, iothread_id: int, params: TypedParameters, flags: DomainModificationImpact | int = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.session import Session
     from virtcore.model.storage.source import Source
 
-__all__ = ["check_compatible", "exchange"]
+__all__ = ["check_compatible", "exchange", "is_meant"]
 
 
 async def exchange(session: Session, loaded: LoadedDevice, *, force: bool = False) -> None:
@@ -172,7 +172,7 @@ _FIXED_MEMORY: tuple[tuple[Callable[[Any], Any], str], ...] = (
 
 
 async def _change_memory(session: Session, new: Any) -> None:
-    old = next((one for one in session.devices.memory if _is_meant(one, new)), None)
+    old = next((one for one in session.devices.memory if is_meant(one, new)), None)
     if old is None:
         raise ConfigUnsupported(f"memory '{new.alias or '<null>'}' not found")
     check_compatible(session, new, old)
@@ -197,9 +197,8 @@ async def _change_memory(session: Session, new: Any) -> None:
     session.obj.touch()
 
 
-def _is_meant(one: Any, wanted: Any) -> bool:
-    if wanted.alias is not None:
-        return bool(one.alias == wanted.alias)
+def is_meant(one: Any, wanted: Any) -> bool:
+    """Whether a module is where a description says."""
     return wanted.address is not None and one.address == wanted.address
 
 

@@ -163,14 +163,12 @@ def choose(cpus: list[VirtualCPU], count: int) -> tuple[list[int], bool]:
 def _entities_of(cpus: list[VirtualCPU], numbers: frozenset[int], state: bool) -> list[int]:
     """The entities that single virtual CPUs are.
 
-    :raises InvalidArg: they are in that state, or cannot change, or are a part of an entity only.
+    :raises InvalidArg: they are in that state, or are a part of an entity only.
     """
     wanted = sorted(number for number in numbers if number < len(cpus))
     for number in wanted:
         if cpus[number].online is state:
             raise InvalidArg(f"vcpu '{number}' is already in requested state")
-        if cpus[number].online and not cpus[number].hotpluggable:
-            raise InvalidArg(f"vcpu '{number}' can't be hotunplugged")
     chosen: list[int] = []
     covered: set[int] = set()
     for number in wanted:

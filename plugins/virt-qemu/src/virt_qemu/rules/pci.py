@@ -122,8 +122,9 @@ class _Assignment:
         buses = max((controller.index or 0 for controller in self._pci_controllers()), default=-1) + 1
         self.addresses = self._collect(buses, dry_run=False)
         self._place_chipset()
+        needs |= Connect.HOTPLUGGABLE
         if not has_pci_address(device):
-            self._next(device)
+            self._next(device, needs)
             return
         assert isinstance(device.address, PCIAddress)
         if device.address.function:
@@ -352,8 +353,8 @@ class _Assignment:
                 raise ConfigUnsupported(f"virtio disk cannot have an address of type '{kind}'")
             yield disk
 
-    def _next(self, device: Any) -> None:
-        address = self.addresses.next(self.needs.of(device))
+    def _next(self, device: Any, needs: Connect | None = None) -> None:
+        address = self.addresses.next(self.needs.of(device) if needs is None else needs)
         if not self.addresses.dry_run:
             if isinstance(device.address, PCIAddress):
                 address.zpci = device.address.zpci

@@ -199,6 +199,9 @@ class SettingVcpus(Reconfiguring[R]):
 class SettingIOThreads(Reconfiguring[R]):
     """I/O threads."""
 
+    #: They change in the running guest or in its definition, not in both at once.
+    iothreads_of_one = True
+
     @inline
     def domain_iothreads(
         self, domain: DomainRef, flags: DomainModificationImpact | int = 0
@@ -216,7 +219,13 @@ class SettingIOThreads(Reconfiguring[R]):
         self.check_flags(flags, _BOTH, "domain_add_iothread")
         if iothread_id == 0:
             raise InvalidArg("invalid value of 0 for iothread_id")
-        await self._change(domain, "domain_add_iothread", int(flags), lambda config, live: add(config, iothread_id))
+        await self._change(
+            domain,
+            "domain_add_iothread",
+            int(flags),
+            lambda config, live: add(config, iothread_id),
+            one=self.iothreads_of_one,
+        )
 
     async def domain_del_iothread(
         self, domain: DomainRef, iothread_id: int, flags: DomainModificationImpact | int = 0
@@ -226,7 +235,13 @@ class SettingIOThreads(Reconfiguring[R]):
 
         refuse_zero(iothread_id, "iothread_id", "domain_del_iothread")
         self.check_flags(flags, _BOTH, "domain_del_iothread")
-        await self._change(domain, "domain_del_iothread", int(flags), lambda config, live: remove(config, iothread_id))
+        await self._change(
+            domain,
+            "domain_del_iothread",
+            int(flags),
+            lambda config, live: remove(config, iothread_id),
+            one=self.iothreads_of_one,
+        )
 
     async def domain_pin_iothread(
         self, domain: DomainRef, iothread_id: int, cpumap: CpuMap, flags: DomainModificationImpact | int = 0
@@ -235,7 +250,11 @@ class SettingIOThreads(Reconfiguring[R]):
 
         self.check_flags(flags, _BOTH, "domain_pin_iothread")
         await self._change(
-            domain, "domain_pin_iothread", int(flags), lambda config, live: pin(config, iothread_id, cpumap)
+            domain,
+            "domain_pin_iothread",
+            int(flags),
+            lambda config, live: pin(config, iothread_id, cpumap),
+            one=self.iothreads_of_one,
         )
 
 

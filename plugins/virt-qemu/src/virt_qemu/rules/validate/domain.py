@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from virt_qemu.rules.defaults import MAX_VCPUS_WITHOUT_EIM
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain.clock import Timer
     from virtcore.model.domain.domain import Domain
+    from virtcore.model.domain.watchdog import Watchdog
 
-__all__ = ["validate_domain"]
+__all__ = ["check_watchdogs", "validate_domain"]
 
 #: Architectures that an emulator of another can run.
 _ALSO_RUNS = {
@@ -62,6 +64,8 @@ def validate_domain(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     _validate_machine(domain, capabilities)
     _validate_boot(domain, capabilities)
     _validate_topology(domain, capabilities)
+    if domain.devices is not None:
+        check_watchdogs(domain.devices.watchdogs)
     _validate_cpu(domain)
     _validate_features(domain, capabilities)
     for timer in domain.clock.timers if domain.clock is not None else ():
@@ -126,6 +130,15 @@ def _validate_boot(domain: Domain, capabilities: EmulatorCapabilities) -> None:
             raise _refuse(f"ACPI table type '{table.type}' is not supported", "/domain/os/acpi/table/@type")
     if os.shim is not None and not capabilities.has("shim"):
         raise _refuse("shim is not supported by this QEMU binary", "/domain/os/shim")
+
+
+def check_watchdogs(watchdogs: Sequence[Watchdog]) -> None:
+    """Refuse watchdogs that want different things: QEMU has one action for all.
+
+    :raises ConfigUnsupported: they do.
+    """
+    if any(watchdog.action != watchdogs[0].action for watchdog in watchdogs):
+        raise _refuse("all watchdogs must have the same action", "/domain/devices/watchdog")
 
 
 def _validate_topology(domain: Domain, capabilities: EmulatorCapabilities) -> None:

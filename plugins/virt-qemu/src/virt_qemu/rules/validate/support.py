@@ -112,9 +112,6 @@ def _rng(device: RNG, domain: Domain, capabilities: EmulatorCapabilities) -> Non
 def _watchdog(device: Watchdog, domain: Domain, capabilities: EmulatorCapabilities) -> None:
     model, addressed = device.model, device.address is not None
     machine = Machine.of(domain)
-    others = domain.devices.watchdogs if domain.devices is not None else []
-    if any(other.action != device.action for other in others):
-        raise ConfigUnsupported("all watchdogs must have the same action")
     if model is WatchdogModel.I6300ESB:
         if addressed and not isinstance(device.address, PCIAddress):
             raise ConfigUnsupported(f"{model} model of watchdog can go only on PCI bus")

@@ -277,7 +277,7 @@ def matching(domain: Domain, loaded: LoadedDevice) -> LoadedDevice:
             missing = f"no target device {name}"
         case "controller":
             found = [one for one in present if type(one) is type(device) and one.index == device.index]
-            missing = f"controller {loaded.kind}:{device.index} not found"
+            missing = "device not present in domain configuration"
         case "filesystem":
             found = [one for one in present if one.target == device.target]
             missing = "no matching filesystem device was found"
