@@ -116,7 +116,9 @@ def qemu_migration_cookie(case: Any) -> Any:
     status, rules, arch = _status(case, "status")
     if params["op"] == "domain to cookie":
         features = [feature for feature in CookieFeature if feature not in params["exclude"]]
-        cookie = cookie_of(status, host_name=params["hostname"], host_uuid=params["host_uuid"], features=features)
+        cookie = cookie_of(
+            status.domain, host_name=params["hostname"], host_uuid=params["host_uuid"], features=features
+        )
         return dict.fromkeys(("source", "destination"), format_cookie(cookie))
     flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE_MIGRATION | ParseFlag.SKIP_VALIDATE
     context = rules.context(flags, arch=arch, security_model="none")

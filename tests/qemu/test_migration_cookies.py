@@ -139,7 +139,11 @@ def test_statistics_that_nobody_told() -> None:
 
 def test_cookie_of_a_guest() -> None:
     cookie = cookie_of(
-        _status(), host_name="here", host_uuid=HERE, features=list(CookieFeature), capabilities=["multifd", "events"]
+        _status().domain,
+        host_name="here",
+        host_uuid=HERE,
+        features=list(CookieFeature),
+        capabilities=["multifd", "events"],
     )
     assert format_cookie(cookie).splitlines()[5:] == [
         "  <feature name='memory-hotplug'/>",

@@ -40,6 +40,9 @@ class Qemu(Target):
             "<os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features></domain>"
         )
 
+    def peer(self) -> str:
+        return f"qemu:///embed?root={self.root}/peer"
+
     def disk(self, device: str) -> str:
         self._images += 1
         image = self.root / f"disk-{self._images}.qcow2"

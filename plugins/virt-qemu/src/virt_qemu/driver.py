@@ -14,13 +14,13 @@ from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
+from virt_qemu.migration.driver import MigrationOperations
 from virt_qemu.saving.operations import SavingOperations
 from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
 from virtcore.driver.base import OpenRequest, Place
 from virtcore.driver.toolkit import StateFolders
-from virtcore.driver.toolkit.job_driver import JobDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
 from virtcore.enums.domain import (
@@ -56,8 +56,8 @@ class QemuDriver(
     IOThreadOperations,
     TuningOperations,
     BlockJobOperations,
+    MigrationOperations,
     SavingOperations,
-    JobDriver[QemuState],
     MomentDriver[QemuState],
 ):
     """A connection to the guests of one root."""
@@ -192,7 +192,7 @@ class QemuDriver(
     async def domain_suspend(self, domain: DomainRef) -> None:
         obj = self.domain(domain)
         obj.require_active()
-        async with obj.job.modify("domain_suspend"):
+        async with obj.job.suspend("domain_suspend"):
             guest = guest_of(obj)
             if obj.state == DomainState.PMSUSPENDED:
                 raise OperationInvalid("domain is pmsuspended")

@@ -36,12 +36,24 @@ __all__ = ["GuestEvents"]
 log = logging.getLogger(__name__)
 
 
-#: What subscribers are told where virtual CPUs run for one of these reasons.
+_Suspended = DomainEventSuspendedDetailType
+#: What subscribers are told by why a guest stands still; by default that it was paused.
+_SUSPENDED = {
+    DomainPausedReason.MIGRATION: _Suspended.MIGRATED,
+    DomainPausedReason.IOERROR: _Suspended.IOERROR,
+    DomainPausedReason.WATCHDOG: _Suspended.WATCHDOG,
+    DomainPausedReason.FROM_SNAPSHOT: _Suspended.FROM_SNAPSHOT,
+    DomainPausedReason.POSTCOPY: _Suspended.POSTCOPY,
+    DomainPausedReason.POSTCOPY_FAILED: _Suspended.POSTCOPY_FAILED,
+    DomainPausedReason.API_ERROR: _Suspended.API_ERROR,
+}
+#: And by why one runs again; by default that somebody let it.
 _RESUMED = {
-    DomainRunningReason.MIGRATED: DomainEventResumedDetailType.MIGRATED,
-    DomainRunningReason.MIGRATION_CANCELED: DomainEventResumedDetailType.MIGRATED,
     DomainRunningReason.RESTORED: DomainEventResumedDetailType.FROM_SNAPSHOT,
     DomainRunningReason.FROM_SNAPSHOT: DomainEventResumedDetailType.FROM_SNAPSHOT,
+    DomainRunningReason.MIGRATED: DomainEventResumedDetailType.MIGRATED,
+    DomainRunningReason.MIGRATION_CANCELED: DomainEventResumedDetailType.MIGRATED,
+    DomainRunningReason.POSTCOPY: DomainEventResumedDetailType.POSTCOPY,
 }
 
 
@@ -57,6 +69,9 @@ class GuestEvents(DriverState):
     def _on_job(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         self.block_job_changed(obj, guest, data)
 
+    def migration_changed(self, obj: DomainObject, guest: Guest, status: str) -> None:
+        """Hook: QEMU tells of another state of a migration."""
+
     def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
         if obj.private is not guest or guest.ending is not None:
             return
@@ -68,15 +83,22 @@ class GuestEvents(DriverState):
         self,
         obj: DomainObject,
         reason: DomainPausedReason,
-        detail: DomainEventSuspendedDetailType = DomainEventSuspendedDetailType.PAUSED,
+        detail: DomainEventSuspendedDetailType | None = None,
     ) -> None:
-        """The guest's virtual CPUs stand still; told once, be it by QEMU's event or by the reply to a command."""
+        """The guest's virtual CPUs stand still; told once, be it by QEMU's event or by the reply to a command.
+
+        :param detail: what subscribers are told; by default what the reason means.
+        """
         if obj.state == DomainState.PAUSED and obj.reason != DomainPausedReason.STARTING_UP:
             return
         starting = obj.state == DomainState.PAUSED
         self.set_state(obj, DomainState.PAUSED, reason)
         if not starting:
-            self.emit(obj, DomainEventType.SUSPENDED, detail)
+            self.emit(
+                obj,
+                DomainEventType.SUSPENDED,
+                detail if detail is not None else _SUSPENDED.get(reason, _Suspended.PAUSED),
+            )
 
     def resumed(self, obj: DomainObject, reason: DomainRunningReason = DomainRunningReason.UNPAUSED) -> None:
         """The guest's virtual CPUs run again; told once."""
@@ -234,7 +256,12 @@ class GuestEvents(DriverState):
         obj.touch()
 
 
+def _on_migration(state: GuestEvents, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
+    state.migration_changed(obj, guest, str(data.get("status")))
+
+
 _HANDLERS = {
+    "MIGRATION": _on_migration,
     "JOB_STATUS_CHANGE": GuestEvents._on_job,
     "STOP": GuestEvents._on_stop,
     "RESUME": GuestEvents._on_resume,

@@ -75,6 +75,7 @@ class Guest:
     :ivar becoming: what its configuration is being changed to, while it is.
     :ivar dirty_rate: how fast it changes memory may have been measured; until then nobody asks.
     :ivar perf: what is counted of its process.
+    :ivar migration_speed: most that is sent when it is migrated, in MiB/s.
     :ivar consoles: open streams by alias of the device.
     :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
     :ivar next_fdset: number of the next set of descriptors; None until somebody has asked QEMU which it has.
@@ -100,6 +101,7 @@ class Guest:
     becoming: Domain | None = None
     dirty_rate: bool = False
     perf: PerfCounters = field(default_factory=PerfCounters)
+    migration_speed: int = ((1 << 63) - 1) >> 20
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     awaited_jobs: dict[str, asyncio.Event] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
+from virt_qemu.migration.state import MigrationState
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import prepare_domain, prepare_folder
@@ -93,7 +94,7 @@ _DETAILS = {
 }
 
 
-class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, TuningState):
+class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, MigrationState, TuningState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -185,6 +186,17 @@ class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, Tun
 
         return await self._probing(load)
 
+    async def load_from_peer(self, xml: str) -> Domain:
+        """Read the document of a guest that comes from another host.
+
+        :raises VirtError: it is refused.
+        """
+
+        async def load() -> Domain:
+            return self.load_inactive(xml)
+
+        return await self._probing(load)
+
     async def _probing(self, load: Callable[[], Coroutine[None, None, Domain]]) -> Domain:
         """Read a document. Rules do not wait: where they miss an emulator's capabilities, it is probed and the document
         read again."""
@@ -255,6 +267,7 @@ class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, Tun
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
         await super().recover(obj, guest)
         self.watch_again(obj, guest)
+        await self.recover_migration(obj, guest)
 
     # -- starting
 

@@ -32,11 +32,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
 
-__all__ = [
-    "guest_capabilities",
-    "host_capabilities",
-    "parse_arch",
-]
+__all__ = ["guest_capabilities", "host_capabilities", "host_uuid", "parse_arch"]
 
 
 def parse_arch(name: str | None) -> Arch:
@@ -52,14 +48,18 @@ def parse_arch(name: str | None) -> Arch:
         raise InvalidArg(f"unknown architecture: {name}") from None
 
 
-def _host_uuid(folder: Path) -> str:
-    """Names this host: the machine's SMBIOS UUID, else one made and kept."""
-    # The hardware's can be read by root only.
-    with suppress(OSError, ValueError):
-        return str(uuid.UUID(Path("/sys/devices/virtual/dmi/id/product_uuid").read_text().strip()))
+def host_uuid(folder: Path) -> str:
+    """Names this host: what is kept in a file (an administrator may have written it), the machine's SMBIOS UUID, or one
+    that is made and kept.
+
+    :param folder: where the file is.
+    """
     file = folder / "host-uuid"
     kept = HostTree.text(file)
     if not kept:
+        # The hardware's can be read by root only.
+        with suppress(OSError, ValueError):
+            return str(uuid.UUID(Path("/sys/devices/virtual/dmi/id/product_uuid").read_text().strip()))
         kept = str(uuid.uuid4())
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(kept)
@@ -112,7 +112,7 @@ def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Pa
     tree = HostTree()
     host = describe_host(tree, host_arch(), cpu=cpu)
     assert host.cpu is not None
-    host.uuid = _host_uuid(folder)
+    host.uuid = host_uuid(folder)
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]
     host.migration_features = MigrationFeatures(live=True, uri_transports=["tcp", "rdma"])
     host.secmodels = [SecurityModel(model="none", doi="0")]

@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
     from virt_qemu.rules import QemuRules
     from virt_qemu.rules.audio import HostAudio
-    from virt_qemu.status import DomainStatus
     from virtcore.model.domain.rules.context import DomainContext
 
-__all__ = ["CookieFeature", "MigrationCookie", "bitmap_mapping", "cookie_of", "format_cookie", "load_cookie"]
+__all__ = [
+    "CookieFeature",
+    "MigrationCookie",
+    "automatic_of",
+    "bitmap_mapping",
+    "cookie_of",
+    "format_cookie",
+    "load_cookie",
+]
 
 _MODE = Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE
 
@@ -353,8 +360,13 @@ def format_cookie(cookie: MigrationCookie, audio: HostAudio | None = None) -> st
     return format(cookie, _MODE)
 
 
+def automatic_of(cookie: MigrationCookie) -> list[str]:
+    """Capabilities that the other side turns on by itself."""
+    return [each.name for each in _capabilities(cookie) if each.automatic]
+
+
 def cookie_of(
-    status: DomainStatus,
+    domain: Domain,
     *,
     host_name: str,
     host_uuid: str,
@@ -364,7 +376,7 @@ def cookie_of(
     spice_listen: str = "127.0.0.1",
     spice_tls: bool = False,
 ) -> MigrationCookie:
-    """What this side tells of a running guest.
+    """What this side tells of a guest.
 
     :param host_name: this host's.
     :param host_uuid: this host's.
@@ -376,7 +388,6 @@ def cookie_of(
     :param spice_tls: they have TLS (``spice_tls`` of qemu.conf).
     :raises InternalError: a Spice display does not say where it listens.
     """
-    domain = status.domain
     assert domain.name is not None
     assert domain.uuid is not None
     cookie = MigrationCookie(name=domain.name, uuid=domain.uuid, host_name=host_name, host_uuid=host_uuid)

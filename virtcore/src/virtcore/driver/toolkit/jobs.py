@@ -4,6 +4,10 @@ A *job* is the right to change an object, or to ask its hypervisor something, ov
 time. A long job (migration, save) is *asynchronous*: while it is held, short jobs of chosen kinds may run between its
 own steps, which it takes with :meth:`JobLock.nested`. Its holder tells how far it is (:meth:`Job.report`), and whoever
 asks is told without waiting for it (:meth:`JobLock.progress`).
+
+A job ends with the context that holds it, or goes on beyond a call: a change whose steps are calls of their own (the
+phases of a migration) begins it (:meth:`Job.begin`), lets it rest between them (:meth:`Job.rest`), goes on
+(:meth:`Job.going_on`) and ends it (:meth:`Job.finish`).
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ import asyncio
 import enum
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -50,6 +55,7 @@ class JobKind(enum.Flag):
     DESTROY = enum.auto()
     ASYNC = enum.auto()
     NESTED = enum.auto()
+    SUSPEND = enum.auto()
 
 
 class Job:
@@ -62,6 +68,7 @@ class Job:
     :ivar endable: destroy may break it off: its holder can undo what it did, or what it did ends with the guest.
     :ivar ended_others: a destroy job that has broken another one off.
     :ivar does: what an asynchronous job does, a ``DomainJobOperation``.
+    :ivar unbounded: nobody can say when it will end, though its totals are known.
     """
 
     def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, endable: bool) -> None:
@@ -71,12 +78,14 @@ class Job:
         self.operation = operation
         self.allows = JobKind(0)
         self.endable = endable
+        self.unbounded = False
         self.ended_others = False
         self.since = 0.0
         self._lock = lock
         self._limit = limit
         self._task: asyncio.Task[object] | None = None
         self._ended: VirtError | None = None
+        self._on_end: Callable[[VirtError], None] | None = None
         self._cancels = 0
 
     @property
@@ -108,10 +117,18 @@ class Job:
 
         values = {"operation": int(self.does), "time_elapsed": int(self.age * 1000), **self._reported}
         if type is None:
-            type = DomainJobType.BOUNDED if "data_total" in values else DomainJobType.UNBOUNDED
+            bounded = "data_total" in values and not self.unbounded
+            type = DomainJobType.BOUNDED if bounded else DomainJobType.UNBOUNDED
         return JobStats(type, JOB.typed(values))
 
     async def __aenter__(self) -> Job:
+        return await self.begin()
+
+    async def begin(self) -> Job:
+        """Hold it, by the calling task; as entering the context does.
+
+        :raises OperationTimeout: it was not to be had in time.
+        """
         task = asyncio.current_task()
         assert task is not None
         self._task = task
@@ -125,22 +142,67 @@ class Job:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.finish(error)
+        self._tell_holder(error)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Give it back.
+
+        :param error: what it failed with.
+        """
         self._lock._release(self)
         if self.kind is JobKind.ASYNC:
             self._lock._complete(self, self._ended or error)
-        if self._ended is not None:
-            task = self._task
-            assert task is not None
-            if task.uncancel() <= self._cancels and isinstance(error, asyncio.CancelledError):
-                raise self._ended from None
+
+    def _tell_holder(self, error: BaseException | None) -> None:
+        """Have a holder that was broken off raise why."""
+        task = self._task
+        if self._ended is None or task is None:
+            return
+        if task.uncancel() <= self._cancels and isinstance(error, asyncio.CancelledError):
+            raise self._ended from None
+
+    @property
+    def ended(self) -> VirtError | None:
+        """Why it was broken off; None while nobody has."""
+        return self._ended
+
+    @property
+    def resting(self) -> bool:
+        """Whether it is held by no task just now."""
+        return self._task is None
+
+    def rest(self, ended: Callable[[VirtError], None]) -> None:
+        """The calling task goes and leaves it held, for a next step (:meth:`going_on`).
+
+        :param ended: called when it is broken off meanwhile; has to :meth:`finish` it, soon.
+        """
+        self._task = None
+        self._on_end = ended
+
+    @contextmanager
+    def going_on(self) -> Iterator[Job]:
+        """The next step of a job that rested: held by the calling task. What ends the step, before or after leaving the
+        context, is to let it :meth:`rest` or to :meth:`finish` it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._on_end, self._cancels = task, None, task.cancelling()
+        try:
+            yield self
+        except BaseException as error:
+            self._tell_holder(error)
+            raise
 
     def _end(self, error: VirtError) -> bool:
         """Break the holder off at its next wait: it rolls back and its caller gets ``error``. False when that was done
         before."""
-        if self._ended is not None or self._task is None:
+        if self._ended is not None or (self._task is None and self._on_end is None):
             return False
         self._ended = error
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+        elif self._on_end is not None:
+            self._on_end(error)
         return True
 
 
@@ -186,6 +248,10 @@ class JobLock:
         :param endable: destroy may break it off; false for changes that outlive the guest and cannot be half done.
         """
         return self._job(JobKind.MODIFY, operation, limit, endable)
+
+    def suspend(self, operation: str, *, limit: float | None = None) -> Job:
+        """Pause the guest, which is possible while it is migrated. As :meth:`query`."""
+        return self._job(JobKind.SUSPEND, operation, limit)
 
     def asynchronous(
         self,

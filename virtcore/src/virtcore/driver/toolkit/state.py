@@ -359,16 +359,21 @@ class DriverState:
                 raise OperationInvalid("cannot undefine transient domain")
             await self.before_undefine(obj, DomainUndefineFlags(flags))
             text = self.text(obj) if obj.active else None  # what the running one is shown as when it does not run
-            if self._definitions is not None and self._autostart is not None:
-                await self._definitions.remove(obj.uuid)
-                if obj.autostart:
-                    await self._autostart.mark(obj.uuid, False)
-            obj.persistent = obj.autostart = obj.updated = False
+            await self.drop_definition(obj)
             obj.text = text
-            obj.touch()
             if not obj.active:
                 self.domains.remove(obj)
             self.emit(obj, DomainEventType.UNDEFINED, DomainEventUndefinedDetailType.REMOVED)
+
+    async def drop_definition(self, obj: DomainObject) -> None:
+        """Remove what is stored of a definition; returns when that is durable. Hold ``obj.config_lock``."""
+        if self._definitions is not None and self._autostart is not None:
+            await self._definitions.remove(obj.uuid)
+            if obj.autostart:
+                await self._autostart.mark(obj.uuid, False)
+        obj.persistent = obj.autostart = obj.updated = False
+        obj.text = None
+        obj.touch()
 
     async def set_autostart(self, obj: DomainObject, autostart: bool) -> None:
         """Set whether a domain starts with the host; returns when that is durable."""
@@ -412,12 +417,12 @@ class DriverState:
         domain: Domain,
         start: Callable[[], Awaitable[None]],
         detail: DomainEventStartedDetailType,
-        suspended: DomainEventSuspendedDetailType = DomainEventSuspendedDetailType.PAUSED,
+        suspended: DomainEventSuspendedDetailType | None = DomainEventSuspendedDetailType.PAUSED,
     ) -> None:
         """A domain begins to run ``domain``; subscribers are told. For the holder of its job.
 
         :param start: does it, as :meth:`start_domain` does.
-        :param suspended: why it stands still, if it does.
+        :param suspended: why it stands still, if it does; None: that is not told.
         """
         self.activate(obj, domain)
         self.domains.publish(obj)
@@ -427,7 +432,7 @@ class DriverState:
             self.deactivate(obj, DomainShutoffReason.FAILED)
             raise
         self.emit(obj, DomainEventType.STARTED, detail)
-        if obj.state == DomainState.PAUSED:
+        if obj.state == DomainState.PAUSED and suspended is not None:
             self.emit(obj, DomainEventType.SUSPENDED, suspended)
 
     async def destroy(self, obj: DomainObject, flags: int = 0) -> None:
