@@ -1,0 +1,161 @@
+"""Devices that leave the host for a guest: which driver has a PCI device, where USB and SCSI devices are."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from virtcore.errors import InternalError, OperationFailed, SystemError
+from virtcore.model.domain.hostdev import PCIOriginalState
+
+__all__ = ["DeviceTree", "USBAddress"]
+
+VFIO = "vfio-pci"
+
+
+class USBAddress(NamedTuple):
+    """Where a USB device is plugged in now, and what it is."""
+
+    bus: int
+    device: int
+    vendor: int
+    product: int
+
+    @property
+    def node(self) -> str:
+        """Its device file."""
+        return f"/dev/bus/usb/{self.bus:03}/{self.device:03}"
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTree:
+    """The kernel's files about devices.
+
+    :ivar bus: folder of the buses.
+    """
+
+    bus: Path = Path("/sys/bus")
+
+    # -- PCI: addresses are spelled as the kernel does, 0000:01:00.0
+
+    def _pci(self, address: str) -> Path:
+        return self.bus / "pci" / "devices" / address
+
+    def pci_driver(self, address: str) -> str | None:
+        """The driver that has a device; None without one."""
+        try:
+            return os.path.basename(os.readlink(self._pci(address) / "driver"))
+        except OSError:
+            return None
+
+    def iommu_group(self, address: str) -> int:
+        """The group of devices that only go together.
+
+        :raises InternalError: the device has none.
+        """
+        try:
+            return int(os.path.basename(os.readlink(self._pci(address) / "iommu_group")))
+        except (OSError, ValueError):
+            raise InternalError(f"Unable to resolve device {address} iommu_group symlink") from None
+
+    def group_members(self, address: str) -> list[str]:
+        """Addresses of the devices of a group."""
+        try:
+            return sorted(os.listdir(self._pci(address) / "iommu_group" / "devices"))
+        except OSError:
+            return [address]
+
+    def detach(self, address: str, driver: str = VFIO) -> list[PCIOriginalState]:
+        """Take a device from its driver and give it to the one for guests; returns what is to be undone.
+
+        :raises VirtError: it is not there, or stays with its driver.
+        """
+        device = self._pci(address)
+        if not device.is_dir():
+            raise OperationFailed(f"Device {address} not found: could not access {device}/config")
+        if self.pci_driver(address) == driver:
+            return []
+        if not (self.bus / "pci" / "drivers" / driver).is_dir():
+            raise InternalError(f"Failed to load PCI driver module {driver}")
+        states = [PCIOriginalState.REPROBE]
+        self._write(device / "driver_override", driver)
+        try:
+            if self.pci_driver(address) is not None:
+                self._write(device / "driver" / "unbind", address)
+                states.insert(0, PCIOriginalState.UNBIND)
+            self._write(self.bus / "pci" / "drivers_probe", address)
+            if self.pci_driver(address) != driver:
+                raise InternalError(f"Failed to bind PCI device '{address}' to {driver}")
+        except BaseException:
+            self.reattach(address, driver)
+            raise
+        return states
+
+    def reattach(self, address: str, driver: str = VFIO) -> None:
+        """Give a device back to the host's own driver; one that has it already stays.
+
+        :raises SystemError: the kernel refuses.
+        """
+        device = self._pci(address)
+        if not device.is_dir():
+            return
+        self._write(device / "driver_override", "\n")
+        if self.pci_driver(address) == driver:
+            self._write(device / "driver" / "unbind", address)
+        if self.pci_driver(address) is None:
+            self._write(self.bus / "pci" / "drivers_probe", address)
+
+    def _write(self, path: Path, text: str) -> None:
+        try:
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+        except OSError as error:
+            raise SystemError(f"Unable to write to '{path}': {error.strerror}") from None
+
+    # -- USB
+
+    def usb_devices(self) -> list[USBAddress]:
+        """Every USB device that is plugged in."""
+        found = []
+        folder = self.bus / "usb" / "devices"
+        for device in sorted(folder.iterdir()) if folder.is_dir() else ():
+            texts = [_text(device / name) for name in ("busnum", "devnum", "idVendor", "idProduct")]
+            bus, number, vendor, product = texts
+            if bus and number and vendor and product:
+                found.append(USBAddress(int(bus), int(number), int(vendor, 16), int(product, 16)))
+        return found
+
+    # -- SCSI
+
+    def scsi_generic(self, adapter: str, bus: int, target: int, unit: int) -> str:
+        """Name of the device file by which a SCSI device takes commands, such as ``sg0``.
+
+        :param adapter: ``scsi_hostN``.
+        :raises OperationFailed: there is no such device.
+        """
+        place = self.bus / "scsi" / "devices" / f"{adapter.removeprefix('scsi_host')}:{bus}:{target}:{unit}"
+        try:
+            return sorted(os.listdir(place / "scsi_generic"))[0]
+        except (OSError, IndexError):
+            raise OperationFailed(f"SCSI device '{adapter}:{bus}:{target}:{unit}': could not access {place}") from None
+
+    # -- mediated devices
+
+    def mdev_group(self, uuid: str) -> int:
+        """The IOMMU's group of a mediated device.
+
+        :raises OperationFailed: there is no such device.
+        """
+        try:
+            return int(os.path.basename(os.readlink(self.bus / "mdev" / "devices" / uuid / "iommu_group")))
+        except (OSError, ValueError):
+            raise OperationFailed(f"mediated device '{uuid}' not found") from None

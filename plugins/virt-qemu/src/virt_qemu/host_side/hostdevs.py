@@ -1,0 +1,252 @@
+"""Devices of the host that a guest is given: taken from the host's drivers, found, and used by one guest at a time."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from virt_host.passthrough import USBAddress
+from virt_qemu.command.line import unsupported
+from virt_qemu.threads import in_thread
+from virtcore.errors import InternalError, OperationFailed, OperationInvalid, SystemError, VirtError
+from virtcore.model.domain.addresses.pci import spell
+from virtcore.model.domain.disk import Disk
+from virtcore.model.domain.hostdev import (
+    Hostdev,
+    MdevHostdev,
+    PCIHostdev,
+    SCSIAdapterSource,
+    SCSIHostdev,
+    SourceUSBAddress,
+    USBHostdev,
+)
+from virtcore.model.storage.source import NVMeSource, StartupPolicy
+
+if TYPE_CHECKING:
+    from virt_qemu.host_side.host import HostSide
+    from virt_qemu.host_side.owner import Owner
+    from virt_qemu.resources import HostResources
+    from virtcore.model.domain.hostdev import USBHostdevSource
+
+__all__ = ["hostdev_nodes", "prepare", "prepare_nvme", "release", "release_nvme"]
+
+log = logging.getLogger(__name__)
+
+
+async def prepare(side: HostSide, owner: Owner, device: Hostdev, resources: HostResources) -> None:
+    """Take a device of the host for a guest.
+
+    :raises VirtError: it is not there, in use, or stays with the host.
+    """
+    if isinstance(device, PCIHostdev):
+        assert device.source is not None
+        assert device.source.address is not None
+        address = spell(device.source.address)
+        states = await in_thread(_take_pci, side, owner, address, bool(device.managed))
+        device.source.original_states = states
+    elif isinstance(device, USBHostdev):
+        assert device.source is not None
+        _find_usb(side, owner, device.source)
+    elif isinstance(device, SCSIHostdev):
+        if isinstance(device.source, SCSIAdapterSource):
+            source = device.source
+            assert source.adapter is not None
+            assert source.address is not None
+            where = source.address
+            name = side.devices.scsi_generic(source.adapter, where.bus, where.target, where.unit)
+            if not (device.shareable or device.readonly):
+                _claim(side, owner, "scsi", name, f"SCSI device {name}")
+            resources.provide_scsi(source, f"/dev/{name}")
+    elif isinstance(device, MdevHostdev):
+        assert device.uuid is not None
+        side.devices.mdev_group(device.uuid)
+        _claim(side, owner, "mdev", device.uuid, f"mediated device {device.uuid}")
+
+
+async def release(side: HostSide, owner: Owner, device: Hostdev) -> None:
+    """Give a device back to the host."""
+    if isinstance(device, PCIHostdev) and device.source is not None and device.source.address is not None:
+        managed = bool(device.managed)
+        await in_thread(_give_pci, side, owner, spell(device.source.address), managed)
+    elif isinstance(device, USBHostdev) and device.source is not None and device.source.address is not None:
+        _disclaim(side, owner, "usb", _usb_name(device.source.address))
+    elif isinstance(device, SCSIHostdev) and isinstance(device.source, SCSIAdapterSource):
+        source = device.source
+        if source.adapter is not None and source.address is not None:
+            where = source.address
+            name = side.devices.scsi_generic(source.adapter, where.bus, where.target, where.unit)
+            _disclaim(side, owner, "scsi", name)
+    elif isinstance(device, MdevHostdev) and device.uuid is not None:
+        _disclaim(side, owner, "mdev", device.uuid)
+
+
+async def prepare_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
+    """Take the controller of an NVMe disk.
+
+    :raises VirtError: it is not there, in use, or stays with the host.
+    """
+    for source in _nvme(disk):
+        assert source.address is not None
+        await in_thread(_take_pci, side, owner, spell(source.address), source.managed is not False)
+
+
+async def release_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
+    """Give the controller of an NVMe disk back."""
+    for source in _nvme(disk):
+        assert source.address is not None
+        await in_thread(_give_pci, side, owner, spell(source.address), source.managed is not False)
+
+
+def _nvme(disk: Disk) -> Iterator[NVMeSource]:
+    if isinstance(disk.source, NVMeSource):
+        yield disk.source
+    backing = disk.backing_store
+    while backing is not None:
+        if isinstance(backing.source, NVMeSource):
+            yield backing.source
+        backing = backing.backing_store
+
+
+def hostdev_nodes(side: HostSide, device: object) -> Iterator[str]:
+    """Device files that QEMU opens for a device of the host."""
+    if isinstance(device, PCIHostdev) and device.source is not None and device.source.address is not None:
+        yield "/dev/vfio/vfio"
+        yield f"/dev/vfio/{side.devices.iommu_group(spell(device.source.address))}"
+    elif isinstance(device, MdevHostdev) and device.uuid is not None:
+        yield "/dev/vfio/vfio"
+        yield f"/dev/vfio/{side.devices.mdev_group(device.uuid)}"
+    elif isinstance(device, USBHostdev) and device.source is not None and device.source.address is not None:
+        where = device.source.address
+        yield USBAddress(where.bus, where.device, 0, 0).node
+    elif isinstance(device, SCSIHostdev) and isinstance(device.source, SCSIAdapterSource):
+        adapter = device.source
+        if adapter.adapter is not None and adapter.address is not None:
+            place = adapter.address
+            yield f"/dev/{side.devices.scsi_generic(adapter.adapter, place.bus, place.target, place.unit)}"
+    elif isinstance(device, Disk):
+        for source in _nvme(device):
+            assert source.address is not None
+            yield "/dev/vfio/vfio"
+            yield f"/dev/vfio/{side.devices.iommu_group(spell(source.address))}"
+
+
+# ----------------------------------------------------------------------------------------------------------------- PCI
+
+
+def _take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[object]:
+    _claim(side, owner, "pci", address, f"PCI device {address}")
+    try:
+        states = side.devices.detach(address) if managed else []
+        for member in side.devices.group_members(address):
+            holder = _holder(side, "pci", member)
+            driver = side.devices.pci_driver(member)
+            if holder is not None and holder[0] != owner.uuid:
+                raise OperationInvalid(f"PCI device {member} is in use by driver QEMU, domain {holder[1]}")
+            if member == address and driver != "vfio-pci":
+                raise OperationInvalid(f"Unmanaged PCI device {address} must be manually detached from the host")
+    except BaseException:
+        _give_pci(side, owner, address, managed)
+        raise
+    return list(states)
+
+
+def _give_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> None:
+    holder = _holder(side, "pci", address)
+    if holder is None or holder[0] != owner.uuid:
+        return
+    try:
+        if managed:
+            side.devices.reattach(address)
+    finally:
+        _disclaim(side, owner, "pci", address)
+
+
+# ----------------------------------------------------------------------------------------------------------------- USB
+
+
+def _usb_name(address: SourceUSBAddress) -> str:
+    return f"{address.bus:03}:{address.device:03}"
+
+
+def _find_usb(side: HostSide, owner: Owner, source: USBHostdevSource) -> None:
+    """Find a USB device by what it is or where it is plugged in."""
+    try:
+        found = _look_for(side, source)
+    except VirtError:
+        if source.startup_policy not in (StartupPolicy.OPTIONAL, StartupPolicy.REQUISITE):
+            raise
+        source.missing = True
+        raise unsupported("a missing USB device that is optional") from None
+    if source.address is None:
+        source.auto_address = True
+    source.address = SourceUSBAddress(bus=found.bus, device=found.device)
+    _claim(side, owner, "usb", _usb_name(source.address), f"USB device {_usb_name(source.address)}")
+
+
+def _look_for(side: HostSide, source: USBHostdevSource) -> USBAddress:
+    known = side.devices.usb_devices()
+    where = source.address if not source.auto_address else None
+    if where is not None:
+        known = [one for one in known if (one.bus, one.device) == (where.bus, where.device)]
+    name = ""
+    if source.vendor is not None:
+        name = f" {source.vendor:04x}:{source.product or 0:04x}"
+        known = [one for one in known if (one.vendor, one.product) == (source.vendor, source.product)]
+    if where is not None:
+        name += f" bus:{where.bus} device:{where.device}"
+    if not known:
+        raise InternalError(f"Did not find USB device{name}")
+    if len(known) > 1:
+        raise OperationFailed(
+            f"Multiple USB devices for {source.vendor:x}:{source.product:x} were found, please use <address> to "
+            f"specify one"
+        )
+    return known[0]
+
+
+# ------------------------------------------------------------------------------------------------- one guest at a time
+
+
+def _path(side: HostSide, kind: str, name: str) -> Path:
+    return side.folders.run / "hostdevs" / f"{kind}-{name}"
+
+
+def _holder(side: HostSide, kind: str, name: str) -> tuple[str, str] | None:
+    """UUID and name of the guest that has a device."""
+    try:
+        uuid, domain = json.loads(_path(side, kind, name).read_text())
+    except (OSError, ValueError):
+        return None
+    return uuid, domain
+
+
+def _claim(side: HostSide, owner: Owner, kind: str, name: str, what: str) -> None:
+    """Note that a guest has a device.
+
+    :raises OperationInvalid: another has it.
+    """
+    path = _path(side, kind, name)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        holder = _holder(side, kind, name)
+        if holder is not None and holder[0] == owner.uuid:
+            return
+        raise OperationInvalid(
+            f"{what} is in use by driver QEMU, domain {holder[1] if holder is not None else 'unknown'}"
+        ) from None
+    except OSError as error:
+        raise SystemError(f"cannot write {path}: {error.strerror}") from None
+    os.write(descriptor, json.dumps([owner.uuid, owner.name]).encode())
+    os.close(descriptor)
+
+
+def _disclaim(side: HostSide, owner: Owner, kind: str, name: str) -> None:
+    holder = _holder(side, kind, name)
+    if holder is not None and holder[0] == owner.uuid:
+        _path(side, kind, name).unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""Which files are a guest's: its images, its kernel, the devices of the host that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from virt_qemu.isolation.labels import OwnLabel, resource_owner
+from virt_qemu.isolation.ownership import Claim
+from virtcore.model.domain.chardev import DevChardev, PipeChardev
+from virtcore.model.domain.disk import Disk
+from virtcore.model.domain.memory_device import NVDIMM, VirtioPMEM
+from virtcore.model.storage.source import BlockSource, FileSource
+
+if TYPE_CHECKING:
+    from virtcore.model.domain import Domain
+    from virtcore.model.storage.source import Source
+
+__all__ = ["device_claims", "domain_claims", "image_claims"]
+
+
+def domain_claims(domain: Domain, own: OwnLabel) -> Iterator[Claim]:
+    """The files of a guest beside its devices'."""
+    from virt_qemu.variables import variables_path
+
+    owner = resource_owner(own, ())
+    if owner is None or domain.os is None:
+        return
+    os_ = domain.os
+    for path in (variables_path(domain), os_.kernel, os_.initrd, os_.dtb):
+        if path is not None:
+            yield Claim(path, *owner)
+
+
+def device_claims(device: object, own: OwnLabel) -> Iterator[Claim]:
+    """The files of a device."""
+    if isinstance(device, Disk):
+        yield from _disk_claims(device, own)
+        return
+    path = _device_path(device)
+    owner = resource_owner(own, ())
+    if path is not None and owner is not None:
+        yield Claim(path, *owner)
+
+
+def _device_path(device: object) -> str | None:
+    """A device of the host that a device is."""
+    source = getattr(device, "source", None)
+    if isinstance(source, DevChardev | PipeChardev):
+        return source.source.path if source.source is not None else None
+    if isinstance(device, NVDIMM | VirtioPMEM):
+        return device.source.path if device.source is not None else None
+    return None
+
+
+def _path(source: Source | None) -> str | None:
+    if isinstance(source, FileSource):
+        return source.file
+    return source.dev if isinstance(source, BlockSource) else None
+
+
+def _disk_claims(disk: Disk, own: OwnLabel) -> Iterator[Claim]:
+    yield from image_claims(disk.source, own, remember=not (disk.readonly or disk.shareable))
+    backing = disk.backing_store
+    while backing is not None:
+        yield from image_claims(backing.source, own, remember=False)
+        backing = backing.backing_store
+
+
+def image_claims(source: Source | None, own: OwnLabel, *, remember: bool) -> Iterator[Claim]:
+    """The file of an image.
+
+    :param remember: only one guest has it.
+    """
+    path = _path(source)
+    if path is None or source is None:
+        return
+    owner = resource_owner(own, source.seclabels)
+    if owner is not None:
+        yield Claim(path, *owner, remember)
