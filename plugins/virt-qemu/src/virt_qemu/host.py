@@ -29,7 +29,7 @@ from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
-from virt_qemu.prepare import prepare_domain, prepare_folder
+from virt_qemu.prepare import DisplayDefaults, prepare_domain, prepare_folder
 from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.saving.state import SavingState
@@ -39,6 +39,7 @@ from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
 from virtcore.driver.base import Place
 from virtcore.driver.toolkit import DomainObject, StateFolders
+from virtcore.driver.toolkit.folders import own_root
 from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainShutoffReason,
@@ -132,13 +133,30 @@ class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, Mig
 
         return host_settings(self.settings, self.folders, self.privileged)
 
+    @cached_property
+    def displays(self) -> DisplayDefaults:
+        """What displays listen on where guests do not say."""
+        settings = self.settings
+        return DisplayDefaults(
+            vnc_listen=settings.vnc_listen,
+            spice_listen=settings.spice_listen,
+            ports=range(settings.remote_display_port_min, settings.remote_display_port_max + 1),
+            sockets_for=tuple(
+                name
+                for name, wanted in (("vnc", settings.vnc_auto_unix_socket), ("spice", settings.spice_auto_unix_socket))
+                if wanted
+            ),
+        )
+
     @property
     def host_side(self) -> HostSide:
         """What guests have on the host beside their QEMU."""
         if self._host_side is None:
             from virt_qemu.host_side import HostSide
 
-            self._host_side = HostSide(self.settings, self.folders, self.host_settings, self.place)
+            # Who gave the driver a folder of their own sees to it that others can get there, or says so.
+            isolated = self.privileged and self.place.root is None and not own_root()
+            self._host_side = HostSide(self.settings, self.folders, self.host_settings, self.place, isolated=isolated)
         return self._host_side
 
     @cached_property
@@ -288,11 +306,15 @@ class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, Mig
             guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
             guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
-            prepare_domain(domain, guest.folder, guest.capabilities, reset_nvram=how.reset_nvram)
+            prepare_domain(
+                domain, guest.folder, guest.capabilities, displays=self.displays, reset_nvram=how.reset_nvram
+            )
+            side, owner = self.host_side, owner_of(obj, guest.folder)
+            side.decide(domain)
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
-                await self.host_side.prepare(owner_of(obj, guest.folder), domain, resources)
+                await side.prepare(owner, domain, resources)
                 resources.secret = await self.secrets_for(
                     domain.devices.disks, domain.devices.hostdevs, *self.tls_secrets()
                 )
@@ -301,7 +323,7 @@ class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, Mig
                 )
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
-                await processes.launch(guest, command)
+                await processes.launch(guest, await side.confine(owner, domain, command))
             self.limit_process(guest, domain)
             await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
             monitor = self.monitor_of(obj, guest)

@@ -7,7 +7,7 @@ import secrets
 import socket
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.block.chain import complete_chain
 from virt_qemu.command.disks import disk_path, is_empty
@@ -23,7 +23,7 @@ from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGra
 from virtcore.model.storage.source import StartupPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
@@ -32,9 +32,20 @@ if TYPE_CHECKING:
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.graphics import Listen
 
-__all__ = ["check_disk", "decide", "free_port", "prepare_domain", "prepare_folder", "settle_channel"]
+__all__ = ["DisplayDefaults", "check_disk", "decide", "free_port", "prepare_domain", "prepare_folder", "settle_channel"]
 
-_VNC_PORTS = range(5900, 65536)
+
+class DisplayDefaults(NamedTuple):
+    """What displays listen on where guests do not say.
+
+    :ivar ports: numbers of ports that may be given out.
+    :ivar sockets_for: displays, ``vnc`` and ``spice``, that listen on a socket.
+    """
+
+    vnc_listen: str = "127.0.0.1"
+    spice_listen: str = "127.0.0.1"
+    ports: range = range(5900, 65536)
+    sockets_for: tuple[str, ...] = ()
 
 
 def prepare_folder(folder: Path) -> None:
@@ -56,17 +67,25 @@ def prepare_folder(folder: Path) -> None:
 
 
 def prepare_domain(
-    domain: Domain, folder: Path, capabilities: EmulatorCapabilities, *, reset_nvram: bool = False
+    domain: Domain,
+    folder: Path,
+    capabilities: EmulatorCapabilities,
+    *,
+    displays: DisplayDefaults | None = None,
+    reset_nvram: bool = False,
 ) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
+    :param displays: what displays listen on where it does not say.
     :param reset_nvram: make the firmware's variables afresh.
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
     refuse_unstartable(domain)
-    decide(domain, folder, free_port, capabilities)
+    displays = displays if displays is not None else DisplayDefaults()
+    ports = displays.ports
+    decide(domain, folder, lambda address: free_port(address, ports), capabilities, displays=displays)
     for disk in domain.devices.disks:
         check_disk(disk)
     prepare_variables(domain, reset=reset_nvram)
@@ -79,18 +98,19 @@ def decide(
     capabilities: EmulatorCapabilities,
     host_cpu: HostCPU | None = None,
     spice_port: Callable[[str], int] | None = None,
-    sockets_for: Collection[str] = (),
+    displays: DisplayDefaults | None = None,
 ) -> None:
     """Fill in what a definition leaves to the start: the processor, aliases, sockets and ports.
 
     :param port: finds a free display port of an address.
     :param capabilities: of the emulator that will run it.
     :param spice_port: the same for SPICE, if it has ports of its own.
-    :param sockets_for: displays, ``vnc`` and ``spice``, that listen on a socket where nothing else is said.
+    :param displays: what displays listen on where nothing else is said.
     :param host_cpu: see :func:`virt_qemu.cpu_start.decide_cpu`.
     :raises VirtError: the processor cannot be had here.
     """
     assert domain.devices is not None
+    displays = displays if displays is not None else DisplayDefaults()
     decide_cpu(domain, capabilities, host_cpu)
     assign_addresses(domain, capabilities, new=True)
     assign_aliases(domain)
@@ -101,9 +121,10 @@ def decide(
         settle_channel(channel, folder)
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
-            _place(graphics, folder / "vnc.sock", port, "vnc" in sockets_for)
+            _place(graphics, folder / "vnc.sock", port, "vnc" in displays.sockets_for, displays.vnc_listen)
         elif isinstance(graphics, SpiceGraphics):
-            _place(graphics, folder / "spice.sock", spice_port or port, "spice" in sockets_for)
+            on_socket = "spice" in displays.sockets_for
+            _place(graphics, folder / "spice.sock", spice_port or port, on_socket, displays.spice_listen)
 
 
 def settle_channel(channel: Channel, folder: Path) -> None:
@@ -160,7 +181,11 @@ def _prefer_socket(listens: list[Listen], wanted: bool) -> None:
 
 
 def _place(
-    graphics: VNCGraphics | SpiceGraphics, socket_path: Path, port: Callable[[str], int], on_socket: bool
+    graphics: VNCGraphics | SpiceGraphics,
+    socket_path: Path,
+    port: Callable[[str], int],
+    on_socket: bool,
+    address: str,
 ) -> None:
     """Give a display what it listens on."""
     _prefer_socket(graphics.listens, on_socket)
@@ -174,18 +199,18 @@ def _place(
         graphics.listens.append(first)
     if isinstance(first, AddressListen):
         if first.address is None:
-            first.address = "127.0.0.1"
+            first.address = address
         if graphics.autoport or not graphics.port or graphics.port < 0:
             graphics.port = port(first.address)
 
 
-def free_port(address: str) -> int:
+def free_port(address: str, ports: range) -> int:
     """A display port nobody listens on.
 
     :raises InternalError: all are taken.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for port in _VNC_PORTS:
+    for port in ports:
         with socket.socket(family) as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -193,4 +218,4 @@ def free_port(address: str) -> int:
             except OSError:
                 continue
             return port
-    raise InternalError("Unable to find an unused port in range 'vnc' (5900-65535)")
+    raise InternalError(f"Unable to find an unused port in range 'display' ({ports.start}-{ports.stop - 1})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import fcntl
 import os
 import shutil
@@ -86,15 +87,7 @@ async def launch(guest: Guest, command: Command) -> Process:
         except OSError as error:
             raise SystemError(f"failed to create logfile {guest.log.path}: {error.strerror}") from None
         fds = {1: log, 2: log} | dict(command.fds)
-        guest.process = await launcher().start(
-            Command(
-                argv=command.argv,
-                environment=command.environment,
-                umask=command.umask,
-                fds=fds,
-                pid_file=command.pid_file,
-            )
-        )
+        guest.process = await launcher().start(dataclasses.replace(command, fds=fds))
     return guest.process
 
 

@@ -200,6 +200,7 @@ class GuestRecovery(GuestEvents):
         for left in self.folders.run.glob("domain-*"):
             if left.name not in known:
                 if await processes.claim_left_over(left, kill=False):
+                    await self.host_side.abandon(left)
                     processes.remove_folder(left)
                 else:
                     log.error("a guest runs in %s, but its status is missing or damaged: it is left alone", left)
@@ -216,9 +217,10 @@ class GuestRecovery(GuestEvents):
                 await processes.claim_left_over(place)
             try:
                 status, _ = await self._read(entry.uuid, place)
-                await self.host_side.release(owner_of(obj, place), status.domain)
+                await self.host_side.release(owner_of(obj, place, status.domain), status.domain)
             except VirtError as error:
                 log.warning("what domain '%s' had of the host is left behind: %s", entry.name, error)
+            await self.host_side.abandon(place)
             processes.remove_folder(place)
         await self.status.remove(entry.uuid)
         obj.published = obj.published or obj.persistent

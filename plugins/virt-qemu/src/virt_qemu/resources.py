@@ -95,6 +95,7 @@ class HostResources:
         self._taps: dict[int, list[int]] = {}
         self._vhosts: dict[int, list[int]] = {}
         self._tpm_sockets: dict[str, str] = {}
+        self._scsi: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -129,12 +130,22 @@ class HostResources:
         return self.output(path, append)
 
     def vhost_scsi(self) -> int:
-        """Open the kernel's server of SCSI targets; not done yet."""
-        raise unsupported("a vhost-scsi device")
+        """Open the kernel's server of SCSI targets; returns the descriptor's number.
+
+        :raises SystemError: it cannot be opened.
+        """
+        try:
+            return self.add(os.open("/dev/vhost-scsi", os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            raise SystemError(f"Failed to open vhost interface '/dev/vhost-scsi': {error.strerror}") from None
+
+    def provide_scsi(self, source: SCSIAdapterSource, name: str) -> None:
+        """Say what the device file of a SCSI device is called."""
+        self._scsi[id(source)] = name
 
     def scsi_generic(self, source: SCSIAdapterSource) -> str:
-        """Name of the device file of a SCSI device; not done yet."""
-        raise unsupported("a SCSI device of the host")
+        """Name of the device file of a SCSI device."""
+        return self._scsi[id(source)]
 
     def tpm(self, path: str) -> tuple[int, int]:
         """Open a TPM of the host; returns the numbers of it and of what cancels its commands.

@@ -28,6 +28,7 @@ from virt_qemu.command import (
 )
 from virt_qemu.command.line import Builder, HostSettings, Resources, on_off, unsupported
 from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
+from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain import Domain
 from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.os import BootDevice
@@ -70,7 +71,8 @@ _REACTIONS = {"omit": ("hide", "accept"), "reject": ("hide", "reject"), "crash":
 def _deprecation(builder: Builder) -> None:
     """What QEMU does when it is used in a deprecated way."""
     wanted = find(builder.domain, QemuDeprecation)
-    reaction = _REACTIONS.get(wanted.behavior or "") if wanted is not None else None
+    behavior = wanted.behavior or "" if wanted is not None else builder.host.deprecation
+    reaction = _REACTIONS.get(behavior)
     if reaction is not None:
         builder.json("-compat", {"deprecated-output": reaction[0], "deprecated-input": reaction[1]})
 
@@ -116,7 +118,12 @@ def _user_words(builder: Builder) -> None:
 
 
 def _sandbox(builder: Builder) -> None:
-    if builder.capabilities.has("seccomp-sandbox"):
+    wanted, able = builder.host.seccomp, builder.capabilities.has("seccomp-sandbox")
+    if wanted > 0 and not able:
+        raise ConfigUnsupported("QEMU does not support seccomp sandboxes")
+    if wanted == 0 and able:
+        builder.add("-sandbox", "off")
+    elif able:
         denied = ("obsolete", "elevateprivileges", "spawn", "resourcecontrol")
         builder.add("-sandbox", ",".join(["on", *(f"{what}=deny" for what in denied)]))
 
@@ -139,7 +146,8 @@ def _incoming(builder: Builder) -> None:
 
 
 def _message_format(builder: Builder) -> None:
-    builder.add("-msg", "timestamp=on")
+    if builder.host.log_timestamp:
+        builder.add("-msg", "timestamp=on")
 
 
 #: Variables that QEMU inherits, in this order.

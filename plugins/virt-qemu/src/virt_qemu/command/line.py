@@ -94,6 +94,11 @@ class HostSettings:
     :ivar vnc_tls_secret: UUID of the secret that opens VNC's key. Likewise for character devices.
     :ivar vnc_tls_verify: whether VNC's clients must have a certificate.
     :ivar vnc_sasl: folder of SASL's configuration for VNC; None without SASL. Likewise for SPICE.
+    :ivar log_timestamp: QEMU's messages have the time before them.
+    :ivar seccomp: whether QEMU may make no system call it does not need: 1, 0 not, -1 where it can.
+    :ivar process_name: QEMU is called after the guest in lists of processes.
+    :ivar dump_guest_core: core dumps have the guest's memory where the guest does not say.
+    :ivar deprecation: what QEMU does about deprecated use where the guest does not say.
     :ivar vnc_password: whether VNC has a password where the guest's says none. Likewise for SPICE.
     """
 
@@ -114,6 +119,11 @@ class HostSettings:
     chardev_tls_secret: str | None = None
     chardev_tls_verify: bool = True
     gluster_debug: int = 4
+    log_timestamp: bool = True
+    seccomp: int = -1
+    process_name: bool = False
+    dump_guest_core: bool = False
+    deprecation: str = "none"
 
     def default_hugepage(self) -> int:
         """Size of the host's huge pages, in KiB.

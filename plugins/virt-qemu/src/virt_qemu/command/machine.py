@@ -31,7 +31,9 @@ _TRACKS = {TimerTrack.GUEST: "vm", TimerTrack.WALL: "host", TimerTrack.REALTIME:
 
 def add_name(builder: Builder) -> None:
     """The guest's name, for the host's lists of processes."""
-    builder.add("-name", f"guest={escape(builder.domain.name)},debug-threads=on")
+    name = escape(builder.domain.name)
+    process = f",process=qemu:{name}" if builder.host.process_name else ""
+    builder.add("-name", f"guest={name}{process},debug-threads=on")
 
 
 def add_start(builder: Builder) -> None:
@@ -86,7 +88,8 @@ def add_machine(builder: Builder) -> None:
     if iommu is not None and iommu.model is IOMMUModel.SMMUV3:
         words.append("iommu=smmuv3")
     memory = domain.memory
-    switch("dump-guest-core", bool(memory is not None and memory.dump_core))
+    wanted = memory.dump_core if memory is not None else None
+    switch("dump-guest-core", builder.host.dump_guest_core if wanted is None else wanted)
     if domain.memory_backing is not None and domain.memory_backing.nosharepages:
         words.append("mem-merge=off")
     modules = domain.devices.memory if domain.devices is not None else []

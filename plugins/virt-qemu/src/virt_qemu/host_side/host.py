@@ -5,16 +5,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
+import stat
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from virt_qemu.host_side import filesystems, interfaces, tpms
+from virt_host.passthrough import DeviceTree
+from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms
+from virt_qemu.host_side.order import devices_of
 from virt_qemu.host_side.owner import Owner
 from virt_qemu.host_side.programs import Programs
 from virt_qemu.host_side.services import PlaceServices
+from virt_qemu.isolation import ownership
+from virt_qemu.isolation.claims import device_claims, domain_claims
+from virt_qemu.isolation.devices import add_device, device_paths, paths_of, private_devices, remove_device
+from virt_qemu.isolation.identity import guest_identity, helper_identity
+from virt_qemu.isolation.labels import OwnLabel, add_label, own_label
+from virt_qemu.memory_lock import locked_memory
+from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError, VirtError
+from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.filesystem import Filesystem
+from virtcore.model.domain.hostdev import Hostdev
 from virtcore.model.domain.interface import Interface
+from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.model.domain.tpm import TPM
 
 if TYPE_CHECKING:
@@ -24,7 +40,7 @@ if TYPE_CHECKING:
     from virtcore.driver.base import Place
     from virtcore.driver.toolkit import StateFolders
     from virtcore.model.domain import Domain
-    from virtcore.runtime.launcher import Identity
+    from virtcore.runtime.launcher import Command, Devices, Identity
 
 __all__ = ["HostSide"]
 
@@ -35,9 +51,11 @@ _Release: TypeAlias = "Callable[[HostSide, Owner, object], Awaitable[None]]"
 
 #: Kind of device -> what prepares and what releases it.
 _KINDS: dict[type, tuple[_Prepare, _Release]] = {
-    TPM: (tpms.prepare, tpms.release),  # type: ignore[dict-item]  # each takes its own kind
+    Hostdev: (hostdevs.prepare, hostdevs.release),  # type: ignore[dict-item]  # each takes its own kind
+    TPM: (tpms.prepare, tpms.release),  # type: ignore[dict-item]
     Filesystem: (filesystems.prepare, filesystems.release),  # type: ignore[dict-item]
     Interface: (interfaces.prepare, interfaces.release),  # type: ignore[dict-item]
+    Disk: (disks.prepare, disks.release),  # type: ignore[dict-item]
 }
 
 
@@ -46,34 +64,80 @@ class HostSide:
 
     :param host: how the host is arranged for guests.
     :param place: with which rights, below which root.
+    :param isolated: guests run as a user of their own where the settings do not say.
+    :ivar identity: who runs guests that do not say; None: we.
+    :ivar tpm_identity: who runs emulated TPMs; None: we.
     """
 
-    def __init__(self, settings: QemuSettings, folders: StateFolders, host: HostSettings, place: Place) -> None:
+    def __init__(
+        self, settings: QemuSettings, folders: StateFolders, host: HostSettings, place: Place, *, isolated: bool
+    ) -> None:
         self.settings = settings
         self.folders = folders
         self.host = host
         self.privileged = place.privileged
+        self.devices = DeviceTree()
         self.programs = Programs(folders.log)
         self.services = PlaceServices(place)
-        #: Who runs guests; None: we.
-        self.identity: Identity | None = None
-        #: Who runs emulated TPMs; None: we.
-        self.tpm_identity: Identity | None = None
+        self.identity: Identity | None = guest_identity(settings.user, settings.group, isolated=isolated)
+        others = self.identity is not None and self.identity.uid != os.geteuid()
+        self.tpm_identity: Identity | None = helper_identity(settings.swtpm_user, settings.swtpm_group, isolated=others)
+        self.hides_devices = place.privileged and "mount" in (
+            settings.namespaces if settings.namespaces is not None else ["mount"] if isolated else []
+        )
+        if others:
+            self._let_pass()
+
+    def _let_pass(self) -> None:
+        """Let guests' users come to what is theirs; folders stay unreadable."""
+        for folder in (self.folders.run, self.folders.lib):
+            for path in (folder, folder.parent):
+                if path.is_dir():
+                    path.chmod(stat.S_IMODE(path.stat().st_mode) | 0o011)
 
     # -- devices, for a start as for those that come later
 
-    async def prepare_device(self, owner: Owner, device: object, resources: HostResources) -> None:
+    async def prepare_device(
+        self, owner: Owner, device: object, resources: HostResources, *, pid: int | None = None
+    ) -> None:
         """Make what a device needs of the host; QEMU is then given what ``resources`` have.
 
         :param device: complete, with an alias; what is decided here is written into it.
+        :param pid: of the guest's QEMU, where that runs already.
         :raises VirtError: it cannot be made; nothing is left of it.
         """
         prepare = next((pair[0] for kind, pair in _KINDS.items() if isinstance(device, kind)), None)
-        if prepare is not None:
-            await prepare(self, owner, device, resources)
+        try:
+            if prepare is not None:
+                await prepare(self, owner, device, resources)
+            if pid is not None and (self.identity is not None or self.hides_devices):
+                await in_thread(self._admit, owner, device, pid)
+        except BaseException:
+            await self.release_device(owner, device)
+            raise
 
-    async def release_device(self, owner: Owner, device: object) -> None:
-        """Undo what was made for a device, once QEMU has let go of it. Never raises; twice does no harm."""
+    def _admit(self, owner: Owner, device: object, pid: int) -> None:
+        """Let a running guest see and have the files of a device."""
+        own = self._label(owner)
+        if own is not None:
+            self._take(owner, list(device_claims(self, device, own)))
+        if self.hides_devices:
+            for path in paths_of(self, device):
+                add_device(pid, path)
+
+    async def release_device(self, owner: Owner, device: object, *, pid: int | None = None) -> None:
+        """Undo what was made for a device, once QEMU has let go of it. Never raises; twice does no harm.
+
+        :param pid: of the guest's QEMU, where that runs on.
+        """
+        if self.identity is not None or self.hides_devices:
+            try:
+                await in_thread(self._dismiss, owner, device, pid)
+            except (VirtError, OSError) as error:
+                log.warning("domain '%s': files of a device are not given back: %s", owner.name, error)
+        await self._release_kind(owner, device)
+
+    async def _release_kind(self, owner: Owner, device: object) -> None:
         release = next((pair[1] for kind, pair in _KINDS.items() if isinstance(device, kind)), None)
         if release is None:
             return
@@ -82,19 +146,107 @@ class HostSide:
         except (VirtError, OSError) as error:
             log.warning("domain '%s': what a device had of the host is left behind: %s", owner.name, error)
 
+    def _dismiss(self, owner: Owner, device: object, pid: int | None) -> None:
+        own = self._label(owner)
+        if own is not None:
+            ownership.give_back(owner.folder, [claim.path for claim in device_claims(self, device, own)])
+        if pid is not None and self.hides_devices:
+            for path in paths_of(self, device):
+                remove_device(pid, path, self.settings.cgroup_device_acl)
+
     # -- whole guests
 
+    def decide(self, domain: Domain) -> None:
+        """Write into a starting guest whom it belongs to.
+
+        :raises VirtError: what it says of that itself makes no sense.
+        """
+        if self.identity is not None:
+            add_label(domain, self.identity)
+
     async def prepare(self, owner: Owner, domain: Domain, resources: HostResources) -> None:
-        """Make what a guest needs of the host.
+        """Make what a guest's devices need of the host.
 
         :raises VirtError: something cannot be made. What was made before is released with the guest.
         """
-        for device in _devices(domain):
+        for device in devices_of(domain):
             await self.prepare_device(owner, device, resources)
+
+    async def confine(self, owner: Owner, domain: Domain, command: Command) -> Command:
+        """Give a guest that is about to run its files; returns how it is to be run.
+
+        :raises VirtError: something cannot be given to it.
+        """
+        limits = self._limits(domain)
+        if self.identity is None and not self.hides_devices:
+            return replace(command, limits=limits)
+        devices = await in_thread(self._hand_over_files, owner, domain)
+        identity = self.identity_of(owner)
+        return replace(command, limits=limits, identity=identity, capabilities=identity is None, devices=devices)
+
+    def _limits(self, domain: Domain) -> dict[int, int]:
+        """Limits of a guest's QEMU: those that the settings name, and of memory that must stay where it is."""
+        settings, found = self.settings, {}
+        locked = locked_memory(domain)
+        if locked:
+            found[resource.RLIMIT_MEMLOCK] = resource.RLIM_INFINITY if locked == MEMORY_UNLIMITED else locked
+        if settings.max_processes:
+            found[resource.RLIMIT_NPROC] = settings.max_processes
+        if settings.max_files:
+            found[resource.RLIMIT_NOFILE] = settings.max_files
+        core = resource.RLIM_INFINITY if settings.max_core == "unlimited" else int(settings.max_core)
+        # Who is not the administrator cannot raise it, and need not hear of what nobody asked for.
+        if core != resource.RLIM_INFINITY or os.geteuid() == 0:
+            found[resource.RLIMIT_CORE] = core
+        return found
+
+    def _hand_over_files(self, owner: Owner, domain: Domain) -> Devices | None:
+        """Give a guest its files; returns the devices it sees, None for the host's."""
+        own = self._label(owner)
+        if own is not None:
+            claims = list(domain_claims(domain, own))
+            for device in devices_of(domain):
+                claims += device_claims(self, device, own)
+            self._take(owner, claims)
+            self._hand_over_folder(owner, own.identity)
+        if not self.hides_devices:
+            return None
+        folder = owner.folder / "dev"
+        self.make_folder(str(folder), 0o755)
+        return private_devices(str(folder), self.settings.cgroup_device_acl, device_paths(self, domain))
+
+    def _hand_over_folder(self, owner: Owner, identity: Identity) -> None:
+        try:
+            for path in (owner.folder, owner.folder / "master-key.aes"):
+                if path.exists():
+                    os.chown(path, identity.uid, identity.gid)
+        except OSError as error:
+            raise SystemError(f"unable to set ownership of '{owner.folder}': {error.strerror}") from None
+
+    def _take(self, owner: Owner, claims: list[ownership.Claim]) -> None:
+        dynamic = self.settings.dynamic_ownership
+        if self.privileged if dynamic is None else dynamic:
+            ownership.take(owner.folder, claims, remember=self.settings.remember_owner)
+
+    def _label(self, owner: Owner) -> OwnLabel | None:
+        return own_label(owner.domain, self.identity) if owner.domain is not None else None
+
+    def identity_of(self, owner: Owner) -> Identity | None:
+        """Who runs a guest; None: we."""
+        own = self._label(owner)
+        return own.identity if own is not None else None
 
     async def release(self, owner: Owner, domain: Domain) -> None:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
-        await asyncio.gather(*(self.release_device(owner, device) for device in reversed(_devices(domain))))
+        await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
+        await self.abandon(owner.folder)
+
+    async def abandon(self, folder: Path) -> None:
+        """Give back the files of a guest of which no more is left than its folder. Never raises."""
+        try:
+            await in_thread(ownership.give_back, folder)
+        except (VirtError, OSError) as error:
+            log.warning("files noted in %s are not given back: %s", folder, error)
 
     async def close(self) -> None:
         """Let go of the host's services. Guests keep what they have."""
@@ -107,11 +259,9 @@ class HostSide:
 
         :raises VirtError: there is none, or it has no value.
         """
-        from virt_qemu.host_secrets import secret_values
-        from virtcore.model.storage.secret import SecretReference
-
-        wanted = SecretReference(uuid=uuid)
-        return (await secret_values(self.services, [wanted]))(wanted)
+        ref = await self.services.call("secret", "connection_lookup_secret", uuid, None, None)
+        value: bytes = await self.services.call("secret", "secret_value", ref, 0)
+        return value
 
     def make_folder(self, path: str, mode: int = 0o711) -> None:
         """Make a folder for what guests have, with its parents.
@@ -131,11 +281,15 @@ class HostSide:
             pass
 
     def hand_over(self, owner: Owner, path: str) -> None:
-        """Let the guest's QEMU have a file or socket that was made for it."""
+        """Let the guest's QEMU have a file or socket that was made for it and goes with it.
 
-
-def _devices(domain: Domain) -> list[object]:
-    """Devices that may need something of the host, in the order in which they are prepared."""
-    devices = domain.devices
-    assert devices is not None
-    return [*devices.tpms, *devices.filesystems, *devices.interfaces]
+        :raises SystemError: it cannot have it.
+        """
+        identity = self.identity_of(owner)
+        if identity is not None:
+            try:
+                os.chown(path, identity.uid, identity.gid)
+            except OSError as error:
+                raise SystemError(
+                    f"unable to set user and group to '{identity.uid}:{identity.gid}' on '{path}': {error.strerror}"
+                ) from None

@@ -19,6 +19,7 @@ from virtcore.model.domain.hostdev import (
     Hostdev,
     MdevHostdev,
     PCIHostdev,
+    PCIOriginalState,
     SCSIAdapterSource,
     SCSIHostdev,
     SourceUSBAddress,
@@ -60,7 +61,7 @@ async def prepare(side: HostSide, owner: Owner, device: Hostdev, resources: Host
             name = side.devices.scsi_generic(source.adapter, where.bus, where.target, where.unit)
             if not (device.shareable or device.readonly):
                 _claim(side, owner, "scsi", name, f"SCSI device {name}")
-            resources.provide_scsi(source, f"/dev/{name}")
+            resources.provide_scsi(source, name)
     elif isinstance(device, MdevHostdev):
         assert device.uuid is not None
         side.devices.mdev_group(device.uuid)
@@ -137,7 +138,7 @@ def hostdev_nodes(side: HostSide, device: object) -> Iterator[str]:
 # ----------------------------------------------------------------------------------------------------------------- PCI
 
 
-def _take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[object]:
+def _take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[PCIOriginalState]:
     _claim(side, owner, "pci", address, f"PCI device {address}")
     try:
         states = side.devices.detach(address) if managed else []
@@ -151,7 +152,7 @@ def _take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list
     except BaseException:
         _give_pci(side, owner, address, managed)
         raise
-    return list(states)
+    return states
 
 
 def _give_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> None:

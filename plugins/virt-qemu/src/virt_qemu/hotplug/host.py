@@ -48,10 +48,12 @@ class RunningHost:
         elif isinstance(device, Channel):
             settle_channel(device, guest.folder)
         opened.secret = await self._state.secrets_for(device, *self._state.tls_secrets())
-        await self._state.host_side.prepare_device(owner_of(self._obj, guest.folder), device, opened)
+        pid = guest.process.pid if guest.process is not None else None
+        await self._state.host_side.prepare_device(owner_of(self._obj, guest.folder), device, opened, pid=pid)
 
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
-        await self._state.host_side.release_device(owner_of(self._obj, guest.folder), device)
+        pid = guest.process.pid if guest.process is not None else None
+        await self._state.host_side.release_device(owner_of(self._obj, guest.folder), device, pid=pid)
 
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
         if vcpus:

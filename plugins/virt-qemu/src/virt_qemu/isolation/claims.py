@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from virt_qemu.host_side.hostdevs import hostdev_nodes
 from virt_qemu.isolation.labels import OwnLabel, resource_owner
 from virt_qemu.isolation.ownership import Claim
 from virtcore.model.domain.chardev import DevChardev, PipeChardev
@@ -13,10 +14,15 @@ from virtcore.model.domain.memory_device import NVDIMM, VirtioPMEM
 from virtcore.model.storage.source import BlockSource, FileSource
 
 if TYPE_CHECKING:
+    from virt_qemu.host_side.host import HostSide
     from virtcore.model.domain import Domain
     from virtcore.model.storage.source import Source
 
 __all__ = ["device_claims", "domain_claims", "image_claims"]
+
+
+#: Device files that every guest has that needs one of the kind.
+_EVERYBODYS = ("/dev/vfio/vfio",)
 
 
 def domain_claims(domain: Domain, own: OwnLabel) -> Iterator[Claim]:
@@ -32,15 +38,18 @@ def domain_claims(domain: Domain, own: OwnLabel) -> Iterator[Claim]:
             yield Claim(path, *owner)
 
 
-def device_claims(device: object, own: OwnLabel) -> Iterator[Claim]:
+def device_claims(side: HostSide, device: object, own: OwnLabel) -> Iterator[Claim]:
     """The files of a device."""
     if isinstance(device, Disk):
         yield from _disk_claims(device, own)
+    owner = resource_owner(own, ())
+    if owner is None:
         return
     path = _device_path(device)
-    owner = resource_owner(own, ())
-    if path is not None and owner is not None:
+    if path is not None:
         yield Claim(path, *owner)
+    for path in hostdev_nodes(side, device):
+        yield Claim(path, *owner, path not in _EVERYBODYS)
 
 
 def _device_path(device: object) -> str | None:

@@ -7,17 +7,20 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from virt_qemu.host_side.order import devices_of
 from virt_qemu.isolation.claims import device_claims
 from virt_qemu.isolation.labels import OwnLabel
 from virtcore.errors import SystemError
 from virtcore.runtime.launcher import Devices, Identity, Node
 
 if TYPE_CHECKING:
+    from virt_qemu.host_side.host import HostSide
     from virtcore.model.domain import Domain
 
-__all__ = ["add_device", "device_paths", "private_devices", "remove_device"]
+__all__ = ["add_device", "device_paths", "paths_of", "private_devices", "remove_device"]
 
 _DEV = "/dev/"
+_NOBODY = OwnLabel(Identity(0, 0), True)
 _LINKS = 8
 """Symbolic links that are followed from one to the next at most."""
 _STANDARD = {
@@ -28,27 +31,26 @@ _STANDARD = {
 }
 
 
-def device_paths(domain: Domain) -> Iterator[str]:
+def device_paths(side: HostSide, domain: Domain) -> Iterator[str]:
     """Device files of the host that a guest's devices are."""
-    from virt_qemu.host_side.order import devices_of
-    from virt_qemu.isolation.hostdevs import hostdev_nodes
-
-    nobody = OwnLabel(Identity(0, 0), True)
     for device in devices_of(domain):
-        for claim in device_claims(device, nobody):
-            if claim.path.startswith(_DEV):
-                yield claim.path
-        yield from hostdev_nodes(device)
+        yield from paths_of(side, device)
     assert domain.devices is not None
-    if domain.devices.rngs:
-        for rng in domain.devices.rngs:
-            device_file = getattr(rng.backend, "device", None)
-            if isinstance(device_file, str) and device_file.startswith(_DEV):
-                yield device_file
+    for rng in domain.devices.rngs:
+        path = getattr(rng.backend, "device", None)
+        if isinstance(path, str) and path.startswith(_DEV):
+            yield path
     for graphics in domain.devices.graphics:
         node = getattr(graphics, "rendernode", None) or getattr(getattr(graphics, "gl", None), "rendernode", None)
         if isinstance(node, str):
             yield node
+
+
+def paths_of(side: HostSide, device: object) -> Iterator[str]:
+    """Device files of the host that a device is."""
+    for claim in device_claims(side, device, _NOBODY):
+        if claim.path.startswith(_DEV):
+            yield claim.path
 
 
 def _find(path: str, links: dict[str, str]) -> str | None:
@@ -75,13 +77,12 @@ def _mounts() -> list[str]:
     return found
 
 
-def private_devices(folder: str, every: Sequence[str], paths: Iterable[str], identity: Identity | None) -> Devices:
+def private_devices(folder: str, every: Sequence[str], paths: Iterable[str]) -> Devices:
     """What a guest's ``/dev`` has.
 
     :param folder: an empty folder.
     :param every: what every guest may open, where the host has it.
     :param paths: what this one may.
-    :param identity: whom its own devices belong to.
     """
     links = dict(_STANDARD)
     nodes: dict[str, Node] = {}

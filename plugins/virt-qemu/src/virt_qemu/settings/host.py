@@ -104,4 +104,9 @@ def host_settings(settings: QemuSettings, folders: StateFolders, privileged: boo
         chardev_tls_verify=verifies(settings, "chardev"),
         chardev_tls_secret=key_secret(settings, "chardev"),
         gluster_debug=settings.gluster_debug_level,
+        log_timestamp=settings.log_timestamp,
+        seccomp=settings.seccomp_sandbox,
+        process_name=settings.set_process_name,
+        dump_guest_core=settings.dump_guest_core,
+        deprecation=settings.deprecation_behavior,
     )

@@ -1,0 +1,273 @@
+"""Guests as another user: what they run as, what is theirs meanwhile, what they see of the host's devices."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from guest_image import guest_xml, write_qcow2
+from waiting import eventually
+
+import virtcore
+from virt_qemu.isolation import ownership
+from virt_qemu.isolation.ownership import Claim, give_back, take
+from virtcore.enums import DomainCreateFlags
+from virtcore.errors import InvalidArg, OperationInvalid, SystemError, VirtError
+
+PAUSED = DomainCreateFlags.START_PAUSED
+REMEMBERED = "trusted.libvirt.security.dac"
+COUNT = "trusted.libvirt.security.ref_dac"
+
+
+def _keeps_attributes() -> bool:
+    with tempfile.NamedTemporaryFile() as file:
+        try:
+            os.setxattr(file.name, "trusted.virtcore.test", b"1")
+        except OSError:
+            return False
+    return True
+
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.skipif(not _keeps_attributes(), reason="the file system keeps no extended attributes"),
+]
+
+
+@pytest.fixture
+def place(probed: Path) -> Iterator[Path]:
+    """A folder that everybody can pass through, unlike those of pytest."""
+    folder = Path(tempfile.mkdtemp(prefix="vc-"))
+    folder.chmod(0o755)
+    (folder / "etc").mkdir()
+    if probed.is_dir():
+        shutil.copytree(probed, folder / "cache")
+    yield folder
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.fsencode(folder) in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            pass
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def nobody() -> pwd.struct_passwd:
+    return pwd.getpwnam("nobody")
+
+
+@pytest.fixture
+def opened(place: Path) -> Iterator[Callable[[str], virtcore.Connection]]:
+    """Open a connection with settings."""
+    connections = []
+
+    def open_(settings: str) -> virtcore.Connection:
+        (place / "etc" / "qemu.conf").write_text(settings)
+        connections.append(virtcore.connect(f"qemu:///embed?root={place}"))
+        return connections[-1]
+
+    yield open_
+    for connection in connections:
+        connection.close()
+
+
+@pytest.fixture
+def files(place: Path, boot: tuple[Path, Path]) -> tuple[Path, Path]:
+    """Kernel and initramfs where the guest's user can get at them."""
+    copies = (place / "kernel", place / "initrd")
+    for source, copy in zip(boot, copies, strict=True):
+        shutil.copy(source, copy)
+        copy.chmod(0o600)
+    return copies
+
+
+def owner(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_uid, facts.st_gid
+
+
+def pid_of(place: Path) -> int:
+    [file] = (place / "run" / "qemu").glob("domain-*/pid")
+    return int(file.read_text().split()[0])
+
+
+def status_of(pid: int, name: str) -> list[str]:
+    line = next(row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if row.startswith(f"{name}:"))
+    return line.split()[1:]
+
+
+def test_it_runs_as_the_user_and_files_come_back(opened, files, place, nobody):
+    disk, cdrom = place / "disk.qcow2", place / "cd.iso"
+    write_qcow2(disk, 16)
+    cdrom.write_bytes(bytes(2048 * 16))
+    os.chown(disk, 12, 34)
+    devices = f"""<disk type='file'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda'/></disk>
+      <disk type='file' device='cdrom'><source file='{cdrom}'/><target dev='sda' bus='sata'/><readonly/></disk>
+      <graphics type='vnc' autoport='yes'/>"""
+    connection = opened('user = "nobody"\nnamespaces = [ "mount" ]\nmax_files = 4321\nmax_core = 0\n')
+    domain = connection.define_domain(guest_xml("own", *files, devices=devices))
+    domain.create(PAUSED)
+    pid = pid_of(place)
+    assert status_of(pid, "Uid") == [str(nobody.pw_uid)] * 4
+    assert status_of(pid, "Gid") == [str(nobody.pw_gid)] * 4
+    assert status_of(pid, "CapEff") == ["0000000000000000"]
+    limits = Path(f"/proc/{pid}/limits").read_text()
+    assert "Max open files            4321                 4321" in limits
+    assert "Max core file size        0                    0" in limits
+    mine = (nobody.pw_uid, nobody.pw_gid)
+    assert [owner(path) for path in (disk, cdrom, *files)] == [mine] * 4
+    assert os.getxattr(disk, REMEMBERED) == b"+12:+34"
+    assert REMEMBERED not in os.listxattr(cdrom), "others may read it too"
+    label = f"<label>+{mine[0]}:+{mine[1]}</label>"
+    assert f"<seclabel type='dynamic' model='dac' relabel='yes'>\n    {label}" in domain.xml()
+    assert "seclabel" not in domain.xml(virtcore.enums.DomainXMLFlags.INACTIVE)
+    domain.destroy()
+    assert owner(disk) == (12, 34)
+    assert [owner(path) for path in files] == [(0, 0)] * 2
+    assert [os.listxattr(path) for path in (disk, *files)] == [[]] * 3
+
+
+def test_devices_of_its_own(opened, files, place):
+    connection = opened('user = "nobody"\nnamespaces = [ "mount" ]\n')
+    domain = connection.create_domain(guest_xml("hidden", *files, devices="<serial type='pty'/>"), PAUSED)
+    pid = pid_of(place)
+    seen = {path.name for path in Path(f"/proc/{pid}/root/dev").iterdir()}
+    assert {"null", "zero", "urandom", "ptmx", "pts", "fd"} <= seen
+    assert not seen & {"mem", "kmsg", "vda", "sda", "loop0"}
+    assert os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+    assert Path("/dev/kmsg").exists(), "ours is as it was"
+    if shutil.which("losetup") is None:
+        return
+    image = place / "image"
+    image.write_bytes(bytes(1 << 20))
+    loop = subprocess.run(
+        ["losetup", "--show", "-f", image], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    if not loop:
+        return
+    try:
+        domain.attach_device(
+            f"<disk type='block'><driver name='qemu' type='raw'/><source dev='{loop}'/><target dev='vdb'/></disk>"
+        )
+        assert Path(f"/proc/{pid}/root{loop}").is_block_device()
+        xml = domain.xml()
+        disk = "<disk" + next(part for part in xml.split("<disk") if "vdb" in part).partition("</disk>")[0] + "</disk>"
+        assert owner(Path(loop)) == owner(Path(f"/proc/{pid}/root{loop}"))
+        assert owner(Path(loop))[0] == pwd.getpwnam("nobody").pw_uid
+        domain.detach_device(disk)
+    finally:
+        domain.destroy()
+        subprocess.run(["losetup", "-d", loop], check=True)
+    assert owner(Path(loop))[0] == 0
+
+
+def test_a_label_of_its_own(opened, files, place):
+    connection = opened('user = "nobody"\n')
+    static = "<seclabel type='static' model='dac' relabel='yes'><label>+777:+778</label></seclabel>"
+    domain = connection.create_domain(guest_xml("static", *files).replace("</devices>", f"</devices>{static}"), PAUSED)
+    assert status_of(pid_of(place), "Uid")[0] == "777"
+    assert owner(files[0]) == (777, 778)
+    domain.destroy()
+    assert owner(files[0]) == (0, 0)
+    with pytest.raises(InvalidArg, match="Failed to parse user 'nobodyatall'"):
+        connection.create_domain(
+            guest_xml("static", *files).replace("</devices>", f"</devices>{static.replace('+777', 'nobodyatall')}")
+        )
+
+
+def test_disks_that_are_not_relabelled(opened, files, place, nobody):
+    disk = place / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    disk.chmod(0o666)
+    source = f"<source file='{disk}'><seclabel model='dac' relabel='no'/></source>"
+    device = f"<disk type='file'>{source}<target dev='vda'/></disk>"
+    domain = opened('user = "nobody"\n').create_domain(guest_xml("stays", *files, devices=device), PAUSED)
+    assert owner(disk) == (0, 0)
+    domain.destroy()
+
+
+def test_what_a_failed_start_took_is_given_back(opened, files, place):
+    connection = opened('user = "nobody"\n')
+    broken = guest_xml("broken", *files).replace(
+        "<domain type='qemu'>", "<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>"
+    )
+    broken = broken.replace("</devices>", "</devices><qemu:commandline><qemu:arg value='-none'/></qemu:commandline>")
+    with pytest.raises(VirtError, match="invalid option"):
+        connection.create_domain(broken)
+    assert [owner(path) for path in files] == [(0, 0)] * 2
+    assert not list((place / "run" / "qemu").glob("domain-*"))
+
+
+def test_files_come_back_after_a_crash(opened, files, place, nobody):
+    connection = opened('user = "nobody"\n')
+    connection.create_domain(guest_xml("orphan", *files), PAUSED)
+    connection.close()
+    os.kill(pid_of(place), signal.SIGKILL)
+    assert owner(files[0])[0] == nobody.pw_uid
+    opened('user = "nobody"\n').close()
+    eventually(lambda: owner(files[0]) == (0, 0))
+
+
+def test_a_user_that_is_not_there(opened, files):
+    with pytest.raises(InvalidArg, match="Failed to parse user 'nobodyatall'"):
+        opened('user = "nobodyatall"\n').create_domain(guest_xml("none", *files), PAUSED)
+
+
+# -------------------------------------------------------------------------------- files and their owners
+
+
+def test_two_guests_share_a_file(tmp_path):
+    first, second, shared = tmp_path / "1", tmp_path / "2", tmp_path / "shared"
+    for path in (first, second):
+        path.mkdir()
+    shared.touch()
+    os.chown(shared, 5, 6)
+    take(first, [Claim(str(shared), 100, 101)], remember=True)
+    take(second, [Claim(str(shared), 100, 101)], remember=True)
+    assert os.getxattr(shared, COUNT) == b"2"
+    with pytest.raises(OperationInvalid, match=r"Setting different DAC user or group on .* which is already in use"):
+        take(tmp_path, [Claim(str(shared), 200, 201)], remember=True)
+    give_back(first)
+    give_back(first)
+    assert owner(shared) == (100, 101), "the other still has it"
+    give_back(second)
+    assert owner(shared) == (5, 6)
+    assert os.listxattr(shared) == []
+
+
+def test_of_several_either_all_or_none(tmp_path, monkeypatch):
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.touch()
+    bad.touch()
+    real = os.chown
+
+    def chown(path, uid, gid):
+        if str(path) == str(bad) and uid:
+            raise OSError(5, "Input/output error")
+        real(path, uid, gid)
+
+    monkeypatch.setattr(ownership.os, "chown", chown)
+    with pytest.raises(SystemError, match=f"unable to set user and group to '7:8' on '{bad}': Input/output error"):
+        take(tmp_path, [Claim(str(good), 7, 8), Claim(str(bad), 7, 8)], remember=True)
+    assert owner(good) == owner(bad) == (0, 0)
+    assert os.listxattr(good) == os.listxattr(bad) == []
+
+
+def test_what_was_noted_before_the_host_went_down_is_void(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    os.setxattr(file, REMEMBERED, b"+1:+2")
+    os.setxattr(file, COUNT, b"3")
+    os.setxattr(file, "trusted.libvirt.security.timestamp_dac", b"17")
+    take(tmp_path, [Claim(str(file), 7, 8)], remember=True)
+    assert os.getxattr(file, COUNT) == b"1"
+    give_back(tmp_path)
+    assert owner(file) == (0, 0)
