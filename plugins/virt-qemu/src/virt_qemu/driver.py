@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from virt_host.description.driver import LinuxHostDriver
 from virt_qemu import host_capabilities
+from virt_qemu.backup.operations import BackupOperations
 from virt_qemu.blockjobs.operations import BlockJobOperations
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
@@ -55,6 +56,7 @@ class QemuDriver(
     VcpuOperations,
     IOThreadOperations,
     TuningOperations,
+    BackupOperations,
     BlockJobOperations,
     MigrationOperations,
     SavingOperations,

@@ -14,6 +14,7 @@ from virtcore.enums.domain import DomainPausedReason, DomainRunningReason
 from virtcore.errors import OperationFailed
 
 if TYPE_CHECKING:
+    from virt_qemu.backup.state import BackupProgress
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.log import GuestLog
     from virt_qemu.monitor import Monitor
@@ -77,6 +78,7 @@ class Guest:
     :ivar perf: what is counted of its process.
     :ivar migration_speed: most that is sent when it is migrated, in MiB/s.
     :ivar consoles: open streams by alias of the device.
+    :ivar backup: how far the backup is that is being made of it.
     :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
     :ivar next_fdset: number of the next set of descriptors; None until somebody has asked QEMU which it has.
     :ivar unplugging: by alias of a device that somebody waits for: whether the guest has let go of it.
@@ -104,6 +106,7 @@ class Guest:
     migration_speed: int = ((1 << 63) - 1) >> 20
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    backup: BackupProgress | None = None
     awaited_jobs: dict[str, asyncio.Event] = field(default_factory=dict)
     next_fdset: int | None = None
     unplugging: dict[str, asyncio.Future[bool]] = field(default_factory=dict)

@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
+from virt_qemu.backup.state import BackupState
 from virt_qemu.belongings import BelongingsState
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
-from virt_qemu.checkpoints import CheckpointState
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
@@ -95,7 +95,7 @@ _DETAILS = {
 }
 
 
-class QemuState(SavingState, BelongingsState, CheckpointState, HotplugState, MigrationState, TuningState):
+class QemuState(SavingState, BelongingsState, BackupState, HotplugState, MigrationState, TuningState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.

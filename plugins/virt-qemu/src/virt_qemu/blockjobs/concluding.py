@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.bitmaps import ACTIVE_WRITES, actions_after_commit, actions_after_copy
+from virt_qemu.block.image import source_image
 from virt_qemu.block.running import NamedNodes, disk_images, reopen, transaction
 from virt_qemu.blockjobs.transitions import committed, find_node, mirrored, pivot_to, pulled
 from virt_qemu.threads import in_thread
@@ -42,7 +43,7 @@ async def conclude(guest: Guest, disk: Disk, job: BlockJob) -> list[Image]:
             await _merge_bitmaps_down(guest, disk, job, active=True)
             disk.mirror = None
             return committed(guest, disk, job)
-        await _drop_record(guest, job.base)
+        await _drop_bitmap(guest, job.base, ACTIVE_WRITES)
         disk.mirror = None
         return []
     if job.type == "copy" and disk.mirror is not None:
@@ -53,6 +54,10 @@ async def conclude(guest: Guest, disk: Disk, job: BlockJob) -> list[Image]:
         copies = disk_images(guest, mirrored(disk))
         disk.mirror = None
         return copies[:1] if job.shallow_new else copies
+    if job.type == "backup" and job.store is not None and job.store.source is not None:
+        await _drop_bitmap(guest, disk_images(guest, disk)[0].top(), job.bitmap)
+        source = job.store.source
+        return [source_image(source, job.store.format, source.index, raw_layers=disk_images(guest, disk)[0].raw_layers)]
     return []
 
 
@@ -101,12 +106,12 @@ async def _merge_bitmaps_over(guest: Guest, disk: Disk, *, shallow: bool) -> Non
         log.error("%s: bitmaps of images that were copied are lost: %s", monitor.name, error)
 
 
-async def _drop_record(guest: Guest, node: str | None) -> None:
-    """Remove the record of what was written while a job ended, which it has not."""
+async def _drop_bitmap(guest: Guest, node: str | None, name: str | None) -> None:
+    """Remove a bitmap that only a job needed, if it is there."""
     monitor = guest.channel()
-    if node is None or ACTIVE_WRITES not in (await NamedNodes.ask(monitor)).bitmaps.get(node, {}):
+    if node is None or name is None or name not in (await NamedNodes.ask(monitor)).bitmaps.get(node, {}):
         return
-    await monitor.execute("block-dirty-bitmap-remove", {"node": node, "name": ACTIVE_WRITES})
+    await monitor.execute("block-dirty-bitmap-remove", {"node": node, "name": name})
 
 
 async def delete_images(images: list[Image]) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.nodes import detach_chain
-from virt_qemu.block.running import as_json, disk_images
+from virt_qemu.block.running import as_json
 from virt_qemu.blockjobs import concluding
 from virt_qemu.blockjobs.transitions import without_indexes
 from virt_qemu.guest import Guest, guest_of
@@ -26,7 +26,7 @@ from virtcore.enums.domain_events import ConnectDomainEventBlockJobStatus as Sta
 from virtcore.enums.domain_more import DomainBlockJobType
 from virtcore.errors import BlockCopyActive, InvalidArg, OperationUnsupported, VirtError
 from virtcore.model.domain.disk import MirrorState, TransientDisk
-from virtcore.model.storage.location import is_empty, source_path
+from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import StorageType
 
 if TYPE_CHECKING:
@@ -259,32 +259,31 @@ class BlockJobState(GuestRecovery):
         removed: list[Image] = []
         disk = self._live_disk(obj, job)
         if disk is not None and job.state not in _STATUSES:
-            before = disk_images(guest, disk) if not is_empty(disk.source) else []
             old = disk.source
             removed = await concluding.conclude(guest, disk, job)
-            if removed and job.new_state == "completed" and old is not None:
-                await self._redefine(obj, disk, before, old)
+            if removed and job.type != "backup" and job.new_state == "completed" and old is not None:
+                await self._redefine(obj, disk, old)
         assert job.new_state is not None
         job.state, job.new_state = job.new_state, None
         obj.touch()
         await self.save(obj, guest)
         if row:
             await monitor.execute("job-dismiss", {"id": job.name})
+        await self.block_job_ended(obj, guest, job, row)
         await detach_chain(guest, removed)
         if job.delete_committed_images and job.state == "completed":
             await concluding.delete_images(removed)
         self.forget_block_job(guest, job)
         await self.save(obj, guest)
-        await self.block_job_ended(obj, guest, job, row)
         self.emit_block_job(obj, job)
 
     async def block_job_ended(self, obj: DomainObject, guest: Guest, job: BlockJob, told: Mapping[str, JSON]) -> None:
-        """Hook: a job has ended and is forgotten.
+        """Hook: a job has ended, and QEMU has forgotten it; what it used is there still.
 
         :param told: what QEMU said of it last.
         """
 
-    async def _redefine(self, obj: DomainObject, disk: Disk, before: list[Image], old: object) -> None:
+    async def _redefine(self, obj: DomainObject, disk: Disk, old: object) -> None:
         """The chain of a running guest's disk is another one: its definition, where it had the same image, follows."""
         if not obj.persistent:
             return

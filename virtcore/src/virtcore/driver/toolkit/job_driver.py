@@ -32,8 +32,7 @@ class JobDriver(StatefulDriver[S]):
             found = obj.job.progress()
         return found or JobStats(DomainJobType.NONE, TypedParameters())
 
-    @inline
-    def domain_abort_job(self, domain: DomainRef, flags: DomainAbortJobFlags | int = 0) -> None:
+    async def domain_abort_job(self, domain: DomainRef, flags: DomainAbortJobFlags | int = 0) -> None:
         self.check_flags(flags, 0, "domain_abort_job")
         obj = self.domain(domain)
         obj.require_active()
