@@ -432,9 +432,7 @@ class MigrationOperations(JobDriver[QemuState]):
             await side.refresh()
         return JobDriver.domain_job_stats(self, domain, flags)
 
-    async def domain_abort_job(  # type: ignore[override]  # QEMU is told
-        self, domain: DomainRef, flags: DomainAbortJobFlags | int = 0
-    ) -> None:
+    async def domain_abort_job(self, domain: DomainRef, flags: DomainAbortJobFlags | int = 0) -> None:
         postcopy = DomainAbortJobFlags.POSTCOPY
         self.check_flags(flags, postcopy, "domain_abort_job")
         obj = self.domain(domain)
@@ -451,7 +449,7 @@ class MigrationOperations(JobDriver[QemuState]):
         elif isinstance(side, Outgoing):
             side.abort()
         else:
-            JobDriver.domain_abort_job(self, domain, 0)
+            await super().domain_abort_job(domain, 0)
 
     # -- settings
 
