@@ -178,10 +178,7 @@ def test_images_that_are_not_there_are_made_in_pools(connection, peer, boot, tmp
     with pytest.raises(NoStoragePool):
         domain.migrate(peer, parameters, Flags.LIVE | Flags.NON_SHARED_DISK)
     assert domain.state().state is DomainState.RUNNING
-    pool = peer.define_storage_pool(
-        f"<pool type='dir'><name>images</name><target><path>{folder}</path></target></pool>"
-    )
-    pool.create()
+    monkeypatch.setattr(Volumes, "folders", [str(folder)])
     moved = domain.migrate(peer, parameters, Flags.LIVE | Flags.NON_SHARED_DISK)
     moved.destroy()
     assert content(there, "qcow2", MIB) == hashlib.sha256(b"p" * MIB).hexdigest()
