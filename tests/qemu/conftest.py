@@ -16,7 +16,8 @@ import virtcore
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import guest_image  # it stands beside this file, which is no package
+import agent_image  # they stand beside this file, which is no package
+import guest_image
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,19 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     assert kernel is not None
     initrd = tmp_path_factory.mktemp("guest") / "initrd"
     guest_image.write_initramfs(initrd, kernel)
+    return kernel, initrd
+
+
+@pytest.fixture(scope="session")
+def agent_boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Kernel and initramfs of a real guest with an agent in it; as :func:`boot`."""
+    reason = agent_image.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    kernel = guest_image.find_kernel()
+    assert kernel is not None
+    initrd = tmp_path_factory.mktemp("agent") / "initrd"
+    agent_image.write_initramfs(initrd, kernel)
     return kernel, initrd
 
 

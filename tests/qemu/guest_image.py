@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import struct
+import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -34,6 +35,7 @@ done
 case "$(/bin/busybox cat /proc/cmdline)" in
   *" count"*) ( n=0; while :; do n=$((n + 1)); echo "count $n"; /bin/busybox usleep 100000; done ) & ;;
 esac
+{script}
 echo {marker}
 while read -r line; do
   case "$line" in
@@ -94,27 +96,44 @@ def missing() -> str | None:
     return None
 
 
-def _modules(kernel: Path, wanted: Sequence[str]) -> Iterator[tuple[str, bytes]]:
-    """Modules with what they depend on, where they are not built in, in the order of loading."""
+def _modules(kernel: Path, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+    """Modules the guest needs where they are not built in, each after those it depends on."""
     folder = Path("/lib/modules") / kernel.name.removeprefix("vmlinuz-")
-    table = folder / "modules.dep"
-    needs: dict[str, list[str]] = {}
-    for line in table.read_text().splitlines() if table.exists() else ():
-        path, _, rest = line.partition(":")
-        needs[Path(path).name.partition(".")[0]] = [*reversed(rest.split()), path]
-    done: set[str] = set()
-    for name in wanted:
-        for path in needs.get(name, ()):
-            if path not in done:
-                done.add(path)
-                yield Path(path).name, (folder / path).read_bytes()
+    index = folder / "modules.dep"
+    needs = {}
+    for line in index.read_text().splitlines() if index.exists() else ():
+        module, _, below = line.partition(":")
+        needs[Path(module).name.partition(".")[0].replace("-", "_")] = [*reversed(below.split()), module]
+    added = set()
+    for name in names:
+        for module in needs.get(name.replace("-", "_"), ()):
+            if module not in added and module.endswith(".ko"):
+                added.add(module)
+                yield Path(module).name, (folder / module).read_bytes()
 
 
-def write_initramfs(path: Path, kernel: Path | None = None, modules: Sequence[str] = ()) -> None:
+def _libraries(program: str) -> Iterator[Path]:
+    """The shared libraries of a program, and what loads them."""
+    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    for word in told.split():
+        if word.startswith("/"):
+            yield Path(word)
+
+
+def write_initramfs(
+    path: Path,
+    kernel: Path | None = None,
+    modules: Sequence[str] = (),
+    *,
+    programs: Sequence[str] = (),
+    script: str = "",
+) -> None:
     """Write an initramfs that prints :data:`MARKER` on ``ttyS0``, answers lines, and powers off on ``poweroff``.
     With ``count`` on the kernel's command line it counts, from memory.
 
-    :param modules: names of modules to be loaded beside those for the power button.
+    :param modules: further modules of the kernel.
+    :param programs: paths of programs of this host that are to be in it, with their libraries.
+    :param script: what the guest's shell does before it is up.
     """
     busybox = find_busybox()
     assert busybox is not None
@@ -127,9 +146,20 @@ def write_initramfs(path: Path, kernel: Path | None = None, modules: Sequence[st
     for number in range(4):
         archive.add(f"dev/input/event{number}", 0o20600, device=(13, 64 + number))
     archive.add("bin/busybox", 0o100755, Path(busybox).read_bytes())
-    for number, (name, data) in enumerate(_modules(kernel, ["evdev", "button", *modules]) if kernel else ()):
+    # The power button's first.
+    found = _modules(kernel, ("evdev", "button", *modules)) if kernel is not None else ()
+    for number, (name, data) in enumerate(found):
         archive.add(f"modules/{number:02}-{name}", 0o100644, data)
-    archive.add("init", 0o100755, _INIT.format(marker=MARKER).encode())
+    folders = {"bin", "dev", "proc", "sys"}
+    for file in sorted(
+        {Path(program) for program in programs} | {one for each in programs for one in _libraries(each)}
+    ):
+        for parent in reversed(file.parents[:-1]):
+            if str(parent)[1:] not in folders:
+                folders.add(str(parent)[1:])
+                archive.add(str(parent)[1:], 0o40755)
+        archive.add(str(file)[1:], 0o100755, file.read_bytes())
+    archive.add("init", 0o100755, _INIT.format(marker=MARKER, script=script).encode())
     path.write_bytes(gzip.compress(archive.finish(), 1))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+import agent_image
 import guest_image
 
 from virtcore.testing.suite import *  # noqa: F403
@@ -26,8 +27,9 @@ class Qemu(Target):
         "being written",
     )
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, agent_boot: tuple[Path, Path] | None) -> None:
         self.root = root
+        self._agent_boot = agent_boot
         self._images = 0
 
     def uri(self) -> str:
@@ -42,6 +44,15 @@ class Qemu(Target):
 
     def peer(self) -> str:
         return f"qemu:///embed?root={self.root}/peer"
+
+    def responsive_domain(self, name: str) -> str:
+        if self._agent_boot is None:
+            pytest.skip(str(agent_image.missing()))
+        image = self.root / "mounted.raw"
+        with image.open("wb") as file:
+            file.truncate(4 << 20)
+        disk = f"<disk type='file'><source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
+        return guest_image.guest_xml(name, *self._agent_boot, devices=agent_image.CHANNEL + disk)
 
     def disk(self, device: str) -> str:
         self._images += 1
@@ -58,11 +69,13 @@ class Qemu(Target):
 
 
 @pytest.fixture  # type: ignore[no-redef]
-def target(root: Path) -> Target:
+def target(root: Path, request: pytest.FixtureRequest) -> Target:
     reason = guest_image.missing()
     if reason is not None:
         pytest.skip(reason)
-    return Qemu(root)
+    # The agent's guest takes a while to make: only for who asks for it.
+    responsive = "responsive" in request.fixturenames
+    return Qemu(root, request.getfixturevalue("agent_boot") if responsive else None)
 
 
 class TestSnapshots:

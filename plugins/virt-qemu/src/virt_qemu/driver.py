@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 from virt_host.description.driver import LinuxHostDriver
 from virt_qemu import host_capabilities
+from virt_qemu.agent.commands import shut_down
+from virt_qemu.agent.operations import AgentOperations
 from virt_qemu.backup.operations import BackupOperations
 from virt_qemu.blockjobs.operations import BlockJobOperations
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
@@ -34,13 +36,14 @@ from virtcore.enums.domain import (
     DomainState,
     DomainUndefineFlags,
 )
-from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, OperationInvalid
+from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, OperationInvalid, VirtError
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
 from virtcore.operations.values import SecurityLabel, SecurityModel
 from virtcore.types import DomainRef
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit import DomainObject
     from virtcore.enums.domain import DomainMessageType
     from virtcore.operations.stream import ByteStream
 
@@ -51,6 +54,7 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 class QemuDriver(
     LinuxHostDriver,
+    AgentOperations,
     StatisticsOperations,
     DeviceOperations,
     VcpuOperations,
@@ -219,27 +223,48 @@ class QemuDriver(
             self.state.state_changed(obj, guest)
 
     async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
+        flags = int(flags)
         self.check_flags(flags, _ACPI | DomainShutdownFlags.GUEST_AGENT, "domain_shutdown")
-        if int(flags) == DomainShutdownFlags.GUEST_AGENT:
-            raise ArgumentUnsupported("QEMU guest agent is not configured")
         obj = self.domain(domain)
         obj.require_active()
-        async with obj.job.modify("domain_shutdown"):
-            guest = guest_of(obj)
-            # A guest that is told to reboot when it powers off does that here too.
-            guest.reboot = obj.live is not None and obj.live.on_poweroff == "restart"
-            await guest.channel().execute("system_powerdown")
+        # A guest that is told to reboot when it powers off does that here too.
+        reboot = obj.live is not None and obj.live.on_poweroff == "restart"
+        by_agent, by_button = bool(flags & DomainShutdownFlags.GUEST_AGENT), not flags or bool(flags & _ACPI)
+        await self._power_off(obj, "domain_shutdown", flags, by_agent, by_button, reboot)
 
     async def domain_reboot(self, domain: DomainRef, flags: DomainRebootFlags | int = 0) -> None:
+        flags = int(flags)
         self.check_flags(flags, DomainRebootFlags.ACPI_POWER_BTN | DomainRebootFlags.GUEST_AGENT, "domain_reboot")
-        if int(flags) == DomainRebootFlags.GUEST_AGENT:
-            raise ArgumentUnsupported("QEMU guest agent is not configured")
         obj = self.domain(domain)
         obj.require_active()
-        async with obj.job.modify("domain_reboot"):
+        # There is no power button for rebooting: the guest powers off, and is then reset instead of ended.
+        reboot = obj.live is None or obj.live.on_reboot != "destroy"
+        by_agent = bool(flags & DomainRebootFlags.GUEST_AGENT)
+        by_button = not flags or bool(flags & DomainRebootFlags.ACPI_POWER_BTN)
+        await self._power_off(obj, "domain_reboot", flags, by_agent, by_button, reboot)
+
+    async def _power_off(
+        self, obj: DomainObject, operation: str, flags: int, by_agent: bool, by_button: bool, reboot: bool
+    ) -> None:
+        """Have a guest go: by its agent where that is asked for or there, else by its power button.
+
+        :param by_agent: the agent was asked for.
+        :param by_button: the power button may be pressed.
+        :param reboot: it is to boot again.
+        """
+        if by_agent or (not flags and self.state.has_agent(obj)):
+            try:
+                agent = self.state.agent_of(obj)
+                guest_of(obj).reboot = reboot
+                await shut_down(agent, reboot=reboot)
+            except VirtError:
+                if not by_button:
+                    raise
+            else:
+                return
+        async with obj.job.modify(operation):
             guest = guest_of(obj)
-            # There is no power button for rebooting: the guest powers off, and is then reset instead of ended.
-            guest.reboot = obj.live is None or obj.live.on_reboot != "destroy"
+            guest.reboot = reboot
             await guest.channel().execute("system_powerdown")
 
     async def domain_reset(self, domain: DomainRef, flags: int = 0) -> None:
@@ -257,11 +282,12 @@ class QemuDriver(
 
     @inline
     def domain_messages(self, domain: DomainRef, flags: DomainMessageType | int = 0) -> list[str]:
+        from virt_qemu.taint import messages
         from virtcore.enums import DomainMessageType as Messages
 
         self.check_flags(flags, Messages.DEPRECATION | Messages.TAINTING | Messages.IOERRORS, "domain_messages")
-        self.domain(domain)
-        return []
+        obj = self.domain(domain)
+        return messages(guest_of(obj), int(flags)) if obj.active else []
 
     @inline
     def domain_security_labels(self, domain: DomainRef) -> list[SecurityLabel]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine
 
 from virt_qemu import process as processes
+from virt_qemu.agent.state import AgentState
 from virt_qemu.guest import Guest
 from virt_qemu.monitor import JSON, Event
-from virtcore.driver.toolkit import DomainObject, DriverState
+from virtcore.driver.toolkit import DomainObject
 from virtcore.enums.domain import (
     DomainCrashedReason,
     DomainPausedReason,
@@ -28,7 +27,6 @@ from virtcore.enums.domain_events import (
     DomainEventType,
 )
 from virtcore.errors import VirtError
-from virtcore.model.domain.chardev import ChannelState
 from virtcore.operations.events import DomainMigrationIterationEvent, DomainRebootEvent
 
 __all__ = ["GuestEvents"]
@@ -57,7 +55,7 @@ _RESUMED = {
 }
 
 
-class GuestEvents(DriverState):
+class GuestEvents(AgentState):
     """The part of the driver's state that follows QEMU's events."""
 
     def state_changed(self, obj: DomainObject, guest: Guest) -> None:
@@ -75,6 +73,8 @@ class GuestEvents(DriverState):
     def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
         if obj.private is not guest or guest.ending is not None:
             return
+        if guest.agent is not None:
+            guest.agent.notify(event.name)
         handler = _HANDLERS.get(event.name)
         if handler is not None:
             handler(self, obj, guest, event.data)
@@ -160,7 +160,7 @@ class GuestEvents(DriverState):
         if guest.got_shutdown:
             return
         if guest.reboot:
-            self._start_task(guest, self._boot_again(obj, guest))
+            guest.start_task(self._boot_again(obj, guest))
             return
         guest.got_shutdown = True
         by_guest = data.get("guest")
@@ -171,16 +171,11 @@ class GuestEvents(DriverState):
         restart = obj.live is not None and obj.live.on_poweroff == "restart"
         if restart:
             guest.got_shutdown = False
-            self._start_task(guest, self._boot_again(obj, guest))
+            guest.start_task(self._boot_again(obj, guest))
         elif obj.live is not None and obj.live.on_poweroff == "preserve":
             guest.got_shutdown = False
         else:
-            self._start_task(guest, self._end_powered_off(guest))
-
-    def _start_task(self, guest: Guest, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        guest.tasks.add(task)
-        task.add_done_callback(guest.tasks.discard)
+            guest.start_task(self._end_powered_off(guest))
 
     async def _end_powered_off(self, guest: Guest) -> None:
         if guest.process is not None:
@@ -207,9 +202,9 @@ class GuestEvents(DriverState):
         self.emit(obj, DomainEventType.CRASHED, DomainEventCrashedDetailType.PANICKED)
         action = obj.live.on_crash if obj.live is not None else None
         if action == "restart":
-            self._start_task(guest, self._boot_again(obj, guest))
+            guest.start_task(self._boot_again(obj, guest))
         elif action in (None, "destroy"):
-            self._start_task(guest, self._end_powered_off(guest))
+            guest.start_task(self._end_powered_off(guest))
         else:
             self.state_changed(obj, guest)
 
@@ -249,11 +244,7 @@ class GuestEvents(DriverState):
             self.state_changed(obj, guest)
 
     def _on_port(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        for domain in guest.configurations(obj):
-            for channel in domain.devices.channels if domain.devices is not None else ():
-                if channel.alias == data.get("id") and channel.target is not None and hasattr(channel.target, "state"):
-                    channel.target.state = ChannelState.CONNECTED if data.get("open") else ChannelState.DISCONNECTED
-        obj.touch()
+        self.port_changed(obj, guest, str(data.get("id")), data.get("open") is True)
 
 
 def _on_migration(state: GuestEvents, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:

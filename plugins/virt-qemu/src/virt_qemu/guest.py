@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from virtcore.enums.domain import DomainPausedReason, DomainRunningReason
 from virtcore.errors import OperationFailed
 
 if TYPE_CHECKING:
+    from virt_qemu.agent.channel import Agent
     from virt_qemu.backup.state import BackupProgress
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.log import GuestLog
@@ -77,6 +78,8 @@ class Guest:
     :ivar dirty_rate: how fast it changes memory may have been measured; until then nobody asks.
     :ivar perf: what is counted of its process.
     :ivar migration_speed: most that is sent when it is migrated, in MiB/s.
+    :ivar agent: the agent inside it; None while that is not connected.
+    :ivar agent_broken: it has opened its channel for the agent, which cannot be reached all the same.
     :ivar consoles: open streams by alias of the device.
     :ivar backup: how far the backup is that is being made of it.
     :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
@@ -104,6 +107,8 @@ class Guest:
     dirty_rate: bool = False
     perf: PerfCounters = field(default_factory=PerfCounters)
     migration_speed: int = ((1 << 63) - 1) >> 20
+    agent: Agent | None = None
+    agent_broken: bool = False
     consoles: dict[str, ByteStream] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     backup: BackupProgress | None = None
@@ -128,6 +133,12 @@ class Guest:
         if self.monitor is None or not self.monitor.connected:
             raise OperationFailed("domain is not running")
         return self.monitor
+
+    def start_task(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside, until the guest ends."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def next_node(self) -> int:
         """A number for an image that is new to QEMU."""

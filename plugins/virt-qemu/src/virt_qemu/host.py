@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
+from virt_qemu.agent.state import take_port_states
 from virt_qemu.backup.state import BackupState
 from virt_qemu.belongings import BelongingsState
 from virt_qemu.capabilities.cache import CapabilitiesCache
@@ -34,6 +35,7 @@ from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.saving.state import SavingState
 from virt_qemu.settings.table import QemuSettings
+from virt_qemu.taint import taint_at_start
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
@@ -47,6 +49,7 @@ from virtcore.enums.domain import (
     DomainXMLFlags,
 )
 from virtcore.enums.domain_events import (
+    ConnectDomainEventAgentLifecycleReason as AgentReason,
     DomainEventStoppedDetailType,
 )
 from virtcore.errors import InternalError, OperationFailed, VirtError
@@ -284,6 +287,7 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
 
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
         await super().recover(obj, guest)
+        await self.meet_agent_again(obj, guest)
         self.watch_again(obj, guest)
         await self.recover_migration(obj, guest)
 
@@ -301,6 +305,7 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
         assert domain.devices.emulator is not None
         folder = state_folder(self.folders.run, obj.id, obj.name)
         guest = Guest(folder=folder, log=GuestLog(self.folders.log, obj.name), status=new_status(domain, folder, None))
+        guest.status.agent_timeout = self.agent_timeout(obj)
         obj.private = guest
         try:
             guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
@@ -329,6 +334,8 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
             monitor = self.monitor_of(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
             await self._set_up(obj, guest, domain, incoming=how.incoming is not None)
+            taint_at_start(obj, guest, domain, root=self.privileged)
+            await self.meet_agent(obj, guest, AgentReason.DOMAIN_STARTED)
             if how.load is not None:
                 await how.load(guest)
             if not how.paused:
@@ -401,6 +408,7 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
         assert guest.capabilities is not None
         await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
         _take_terminals(domain, chardevs)
+        take_port_states(domain, chardevs)
         guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
         if domain.vcpus:
             # Their numbers are not those that QEMU counts them by.
@@ -518,6 +526,7 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
             await monitor.close()
         for stream in list(guest.consoles.values()):
             await stream.finish()
+        await self.leave_agent(guest)
         guest.perf.close()
         if guest.process is not None:
             guest.process.close()

@@ -62,15 +62,15 @@ class GuestLog:
         self._start = os.fstat(descriptor).st_size
 
     def ended(self, reason: str) -> None:
-        """Write that the guest has ended and why, as :meth:`note` does."""
+        """Write that the guest has ended and why."""
         self.note(f"shutting down, reason={reason}")
 
     def note(self, text: str) -> None:
-        """Write what is done with the guest. A log that cannot be written is no reason to fail."""
+        """Write a line. A log that cannot be written is no reason to fail."""
         try:
             descriptor = self.open()
             try:
-                os.write(descriptor, f"{_stamp()}: {text}\n".encode())
+                os.write(descriptor, f"{_stamp()}: {text}\n".encode(errors="replace"))
             finally:
                 os.close(descriptor)
         except OSError as error:

@@ -203,12 +203,12 @@ class BlockJobState(GuestRecovery):
         if told is not None:
             told.set()
         else:
-            self._start_task(guest, self._follow(obj, guest, job.name))
+            guest.start_task(self._follow(obj, guest, job.name))
 
     def _start_follower(self, guest: Guest, name: str) -> None:
         obj = next((each for each in self.domains if each.private is guest), None)
         if obj is not None:
-            self._start_task(guest, self._follow(obj, guest, name))
+            guest.start_task(self._follow(obj, guest, name))
 
     async def _follow(self, obj: DomainObject, guest: Guest, name: str) -> None:
         try:
