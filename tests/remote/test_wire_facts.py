@@ -106,11 +106,11 @@ def test_spellings_fit_operations_and_wire() -> None:
         assert spelling.operation in operations
         assert (spelling.function in FUNCTIONS) != spelling.internal, "a spelling without facts"
         assert set(spelling.fixed) <= set(operations[spelling.operation].signature.parameters)
-        if spelling.procedure is not None and not spelling.files:
+        if spelling.procedure is not None:
             ServerCall(spelling)
     for name in operations:
         first = canonical(name)  # none for our own (see test_accounts)
-        if first is not None and first.procedure is not None and not first.files:
+        if first is not None and first.procedure is not None:
             client_call(name, first.function)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import virtcore.types
 from virtcore.enums.common import TypedParameterType
 from virtcore.enums.domain_more import DomainJobType
 from virtcore.errors import ArgumentUnsupported, InvalidArg, VirtError
@@ -117,9 +118,14 @@ def test_parameters_on_the_wire_may_be_one_of_the_operations_typed_ones() -> Non
     ]
 
 
-def test_what_carries_descriptors_does_not_cross_the_wire_yet() -> None:
-    with pytest.raises(LookupError, match="carries descriptors"):
-        client_operation_of("domain_open_graphics")
+def test_descriptors_travel_beside_the_call() -> None:
+    call = client_operation_of("domain_open_graphics")
+    one = virtcore.types.DomainRef("a", "6695eb01-f6a4-8304-79aa-97f2502e193f")
+    assert call.wire((one, 1, 7, 0)) == (one, 1, 0, (7,))
+    server = ServerCall(call.spelling)
+    assert server.takes_one
+    assert server.arguments is not None
+    assert server.arguments((one, 1, 0, [9])) == (one, 1, 9, 0)
 
 
 def client_operation_of(name: str) -> ClientCall:

@@ -32,6 +32,8 @@ __all__ = [
     "hole",
     "hole_length",
     "pack",
+    "with_files",
+    "without_files",
 ]
 
 # Message types.
@@ -120,6 +122,25 @@ def pack(
     return HEADER.pack(size, program_number, version, procedure, kind, serial, status) + body
 
 
+def with_files(
+    program_number: int, version: int, procedure: int, kind: int, serial: int, files: int, body: bytes
+) -> bytes:
+    """The bytes of a message that is followed by bytes with descriptors, one each.
+
+    :raises ProtocolError: it is longer than the protocol allows, or there are too many.
+    """
+    if files > FDS_MAX:
+        raise ProtocolError(f"{files} descriptors, {FDS_MAX} allowed")
+    return pack(program_number, version, procedure, kind, serial, OK, _LENGTH.pack(files) + body)
+
+
+def without_files(frame: bytes) -> tuple[bytes, int]:
+    """What a message that announces descriptors is without them, and how many it announces."""
+    (count,) = _LENGTH.unpack_from(frame, BODY)
+    kind = CALL if frame[16:20] == _WITH_DESCRIPTORS[0] else REPLY
+    return frame[:16] + _LENGTH.pack(kind) + frame[20:BODY] + frame[BODY + 4 :], count
+
+
 class Frames:
     """Cuts a flow of bytes into messages. Holds no more than one message beside what was fed last.
 
@@ -198,7 +219,8 @@ T = TypeVar("T")
 
 
 class Received(NamedTuple, Generic[T]):
-    """A message that a client received, and what its call was registered with (None for events)."""
+    """A message that a client received, and what its call was registered with (None for events, and for replies with
+    descriptors that nobody waits for)."""
 
     message: Message
     token: T | None
@@ -215,10 +237,18 @@ class ClientState(Generic[T]):
         #: Bytes that want to be sent: answers to keepalive requests.
         self.outgoing = bytearray()
 
-    def call(self, program_number: int, version: int, procedure: int, body: bytes, token: T) -> tuple[int, bytes]:
-        """Register a call; gives its serial and the bytes to send."""
+    def call(
+        self, program_number: int, version: int, procedure: int, body: bytes, token: T, files: int = 0
+    ) -> tuple[int, bytes]:
+        """Register a call; gives its serial and the bytes to send.
+
+        :param files: how many descriptors travel with the bytes that follow these.
+        """
         serial = self._serial
-        data = pack(program_number, version, procedure, CALL, serial, OK, body)
+        if files:
+            data = with_files(program_number, version, procedure, CALL_WITH_FDS, serial, files, body)
+        else:
+            data = pack(program_number, version, procedure, CALL, serial, OK, body)
         self._serial = (serial + 1) & 0xFFFFFFFF
         self._waiting[serial] = (program_number, procedure, token)
         return serial, data
@@ -258,7 +288,10 @@ class ClientState(Generic[T]):
                 found.append(Received(message, None))
             elif message.type in (REPLY, REPLY_WITH_FDS):
                 known = self._waiting.pop(message.serial, None)
-                if known is not None:
+                if known is None:
+                    if message.type == REPLY_WITH_FDS:
+                        found.append(Received(message, None))  # its descriptors have to be closed
+                else:
                     if known[:2] != (message.program, message.procedure):
                         raise ProtocolError(
                             f"reply {message.serial} is of procedure {message.procedure}, not {known[1]}"

@@ -16,6 +16,7 @@ from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Expired, Link, Waker, Woken
 from virt_remote.client.reach import reach
 from virt_remote.client.steps import Flow, Request, Steps, ask, remote_error
+from virt_remote.descriptors import close_all
 from virt_remote.protocol import ERROR, PING, REPLY_WITH_FDS, ClientState, ProtocolError
 from virtcore import errors
 from virtcore.errors import RPC, InternalError, VirtError
@@ -166,11 +167,14 @@ class BlockingClient:
         row = request.row
         owner = program(row.program)
         try:
-            serial, data = self.state.call(owner.number, owner.version, row.number, request.body, pending)
+            files = request.files
+            serial, data = self.state.call(owner.number, owner.version, row.number, request.body, pending, len(files))
         except ProtocolError as error:
             raise RPC(str(error), domain=errors.ErrorDomain.RPC) from None
         try:
-            self.link.send(data)
+            if files:
+                self.link.attach_files(files, len(data))
+            self.link.send(data + bytes(len(files)))
         except VirtError as error:
             self.lost = error
             raise
@@ -179,14 +183,17 @@ class BlockingClient:
     def _feed(self, data: bytes) -> None:
         try:
             for message, pending in self.state.feed(data):
+                data = message.data
+                if message.type == REPLY_WITH_FDS:
+                    data = self.link.with_files(data)
+                    if pending is None:
+                        close_all(data.files)
                 if pending is None:
                     continue  # a keepalive question, answered below; events were not asked for
-                if message.type == REPLY_WITH_FDS:
-                    raise ProtocolError("the daemon sent descriptors that were not asked for")
                 if message.status == ERROR:
-                    pending.set_exception(remote_error(message.data))
+                    pending.set_exception(remote_error(data))
                 else:
-                    pending.set_result(message.data)
+                    pending.set_result(data)
         except ProtocolError as error:
             self.link.close()
             raise RPC(str(error), domain=errors.ErrorDomain.RPC) from None

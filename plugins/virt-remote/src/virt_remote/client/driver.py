@@ -21,6 +21,7 @@ from virtcore.enums import ConnectCloseReason
 from virtcore.errors import ErrorDomain, NoSupport, SystemError, VirtError
 from virtcore.operations.declare import Operation, all_operations
 from virtcore.operations.events import ConnectionClosedEvent, Event, QemuMonitorEvent
+from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import procedure
 from virtcore.operations.wire.events import EVENTS, FAMILIES
 from virtcore.operations.wire.mapping import crosses
@@ -35,8 +36,6 @@ V = TypeVar("V")
 #: Seconds before the first attempt to connect again, and the most between two.
 RECONNECT_FIRST: Final = 0.2
 RECONNECT_MOST: Final = 10.0
-FEATURE_KEEPALIVE: Final = 10
-FEATURE_EVENT_CALLBACK: Final = 14
 
 
 class RemoteDriver(Driver):
@@ -71,8 +70,8 @@ class RemoteDriver(Driver):
         driver._events = EventFeed(wire, kinds, closing=True)
         driver._monitor_events = EventFeed(wire, [(FAMILIES["qemu"], (None, None, 0))])
         try:
-            driver._answers = await driver.connection_supports_feature(FEATURE_KEEPALIVE)
-            driver._event_callbacks = await driver.connection_supports_feature(FEATURE_EVENT_CALLBACK)
+            driver._answers = await driver.connection_supports_feature(DriverFeature.PROGRAM_KEEPALIVE)
+            driver._event_callbacks = await driver.connection_supports_feature(DriverFeature.REMOTE_EVENT_CALLBACK)
             if client.keepalive is not None:
                 driver.connection_set_keepalive(*client.keepalive)
         except BaseException:
@@ -91,17 +90,17 @@ class RemoteDriver(Driver):
     async def _drive(self, flow: Flow[V]) -> V:
         """Make a conversation's calls."""
         try:
-            row, body = next(flow)
+            request = next(flow)
             while True:
                 try:
-                    if row.stream is not None:
-                        reply: Any = await self._wire.open_stream(row, body)
+                    if request.row.stream is not None:
+                        reply: Any = await self._wire.open_stream(request.row, request.body)
                     else:
-                        reply = await self._wire.call(row, body)
+                        reply = await self._wire.call(*request)
                 except VirtError as error:
-                    row, body = flow.throw(error)
+                    request = flow.throw(error)
                 else:
-                    row, body = flow.send(reply)
+                    request = flow.send(reply)
         except StopIteration as end:
             value: V = end.value
             return value
@@ -189,7 +188,7 @@ class RemoteDriver(Driver):
                 client = await _open(steps, None)
                 wire = await Wire.adopt(client.link, self._event, self._lost, client.state)
                 self._steps, self._link, self._wire = steps, client.link, wire
-                self._answers = await self.connection_supports_feature(FEATURE_KEEPALIVE)
+                self._answers = await self.connection_supports_feature(DriverFeature.PROGRAM_KEEPALIVE)
             except SystemError as error:
                 log.debug("no connection to %s yet: %s", self._steps.address.uri.redacted, error)
                 continue

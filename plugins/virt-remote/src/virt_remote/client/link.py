@@ -10,15 +10,23 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from virt_remote.descriptors import DescriptorSocket, copies
+from virt_remote.protocol import ProtocolError, without_files
 from virtcore import errors
-from virtcore.errors import RPC, OperationTimeout, SystemError
+from virtcore.errors import RPC, InternalError, OperationTimeout, SystemError
 
-__all__ = ["Expired", "Layer", "Link", "Waker", "Woken", "await_start", "carry", "reason_of"]
+__all__ = ["Expired", "Layer", "Link", "ReplyWithFiles", "Waker", "Woken", "await_start", "carry", "reason_of"]
 
 _CHUNK: Final = 262144
+
+
+class ReplyWithFiles(bytes):
+    """A reply as it would be without the descriptors that came with it, and these, for its receiver to close."""
+
+    files: Sequence[int]
 
 
 class Layer(Protocol):
@@ -97,6 +105,40 @@ class Link:
     def encrypted(self) -> bool:
         """Whether a layer encrypts."""
         return any(layer.ssf > 1 for layer in self.layers)
+
+    def expect_files(self) -> bool:
+        """Have descriptors received from now on, where the socket can pass them and nothing is between it and us.
+        Whether that is so."""
+        if self.layers or not isinstance(self.socket, DescriptorSocket):
+            return False
+        self.socket.expect()
+        return True
+
+    def attach_files(self, files: Sequence[int], ahead: int) -> None:
+        """Send copies of descriptors, one with each byte that follows the next ``ahead`` ones.
+
+        :raises InternalError: the socket cannot.
+        """
+        if not isinstance(self.socket, DescriptorSocket):
+            raise InternalError(
+                "Sending file descriptors is not supported on this socket", domain=errors.ErrorDomain.RPC
+            )
+        self.socket.attach(copies(files), ahead)
+
+    def with_files(self, frame: bytes) -> ReplyWithFiles:
+        """A reply that announces descriptors, and these.
+
+        :raises ProtocolError: they have not come.
+        """
+        data, count = without_files(frame)
+        if not isinstance(self.socket, DescriptorSocket):
+            raise ProtocolError("Receiving file descriptors is not supported on this socket")
+        reply = ReplyWithFiles(data)
+        try:
+            reply.files = self.socket.take(count)
+        except LookupError as error:
+            raise ProtocolError(str(error)) from None
+        return reply
 
     def wrap(self, data: bytes) -> bytes:
         """Bytes for the socket."""

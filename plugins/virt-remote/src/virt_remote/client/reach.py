@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, carry, reason_of
+from virt_remote.descriptors import DescriptorSocket
 from virtcore import errors
 from virtcore.errors import InvalidArg, SystemError
 
@@ -67,7 +68,7 @@ def unix_link(path: str) -> Link:
         raise InvalidArg(
             "transport methods unix, ssh and ext are not supported under Windows", domain=errors.ErrorDomain.REMOTE
         )
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = DescriptorSocket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
     except OSError as error:

@@ -10,16 +10,18 @@ a thread with a blocking socket and a coroutine in the core loop carry out the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
-from virt_remote.client.link import Link
+from virt_remote.client.link import Link, ReplyWithFiles
+from virt_remote.descriptors import close_all
 from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL, BODY, READONLY, decode_error
 from virtcore import errors
 from virtcore._tuples import NamedTuple
 from virtcore.errors import RPC, AuthFailed, AuthUnavailable, NoSupport, VirtError
+from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure
 from virtcore.operations.spellings import canonical_function
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Flow", "Request", "Steps", "ask", "body_of", "is_secure", "remote_error", "supports_feature"]
 
-FEATURE_NETWORK_UPDATE_ORDER: Final = 16
 #: Bits of encryption that SASL has to bring where nothing else does.
 SSF_NEEDED: Final = 56
 _USERNAME: Final = 2  # VIR_CRED_AUTHNAME
@@ -44,6 +45,8 @@ class Request(NamedTuple):
 
     row: Procedure
     body: bytes
+    #: Descriptors to send with it; the caller's to close.
+    files: Sequence[int] = ()
 
 
 #: Calls to make, replies (of calls that open a stream: reply and stream), and what comes of it all.
@@ -61,6 +64,13 @@ def remote_error(data: bytes) -> VirtError:
 
 def body_of(data: bytes, decode: Callable[[bytes, int], tuple[Any, int]] | None) -> Any:
     """The results in a reply; an empty tuple for procedures without."""
+    if isinstance(data, ReplyWithFiles):
+        close_all(data.files)
+        raise RPC("the daemon sent descriptors that were not asked for", domain=errors.ErrorDomain.RPC)
+    return _results(data, decode)
+
+
+def _results(data: bytes, decode: Callable[[bytes, int], tuple[Any, int]] | None) -> Any:
     if decode is None:
         return ()
     try:
@@ -96,9 +106,13 @@ class Steps:
         self.address = address
         #: Functions that the daemon or its driver turned out not to have.
         self._absent: set[str] = set()
+        self._link: Link | None = None
+        #: Whether descriptors may be passed; None until that was asked.
+        self._passes_files: bool | None = None
 
     def open(self, link: Link, asker: Asker | None) -> Flow[str]:
         """Authenticate and open; gives the connection's URI."""
+        self._link = link
         yield from self._authenticate(link, asker)
         yield from ask("CONNECT_OPEN", self.address.name, READONLY if self.address.readonly else 0)
         if self.address.name:
@@ -191,6 +205,8 @@ class Steps:
             if call.spelling.function in self._absent:
                 continue
             try:
+                if call.takes_files or call.gives_files:
+                    yield from self._pass_files()
                 return (yield from _invoke(call, wire_arguments))
             except (NoSupport, RPC) as error:
                 if isinstance(error, RPC) and not str(error.detail).startswith("unknown procedure"):
@@ -200,11 +216,22 @@ class Steps:
                     self._absent.add(call.spelling.function)  # for good; else it is what was asked for this time
         raise refusal or NoSupport(canonical_function(operation))
 
+    def _pass_files(self) -> Flow[None]:
+        """Make sure that descriptors can be passed both ways.
+
+        :raises ArgumentUnsupported: they cannot.
+        """
+        if self._passes_files is None:
+            able = self._link is not None and self._link.expect_files()
+            self._passes_files = able and (yield from supports_feature(DriverFeature.FD_PASSING))
+        if not self._passes_files:
+            raise errors.ArgumentUnsupported("fd passing is not supported by this connection")
+
     def network_update(
         self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
     ) -> Flow[None]:
         """Update a network. Daemons before libvirt 7.2 take command and section the other way round."""
-        ordered = yield from supports_feature(FEATURE_NETWORK_UPDATE_ORDER)
+        ordered = yield from supports_feature(DriverFeature.NETWORK_UPDATE_HAS_CORRECT_ORDER)
         first, second = (command, section) if ordered else (section, command)
         yield from self.operate("network_update", (network, first, second, parent_index, xml, flags), {})
 
@@ -217,6 +244,8 @@ def _both(known: Mapping[str, str]) -> Mapping[str, str]:
 def _invoke(call: ClientCall, wire_arguments: tuple[Any, ...]) -> Flow[Any]:
     row = call.procedure
     try:
+        if call.takes_files or call.gives_files:
+            return (yield from _invoke_with_files(call, wire_arguments))
         body = call.encode(wire_arguments) if call.encode is not None else b""
         if row.stream is not None:
             reply, stream = yield Request(row, body)
@@ -231,3 +260,20 @@ def _invoke(call: ClientCall, wire_arguments: tuple[Any, ...]) -> Flow[Any]:
     except EncodingError as error:
         raise RPC(f"Unable to encode message payload: {error}", domain=errors.ErrorDomain.RPC) from None
     return call.value(results) if call.decode is not None else None
+
+
+def _invoke_with_files(call: ClientCall, wire_arguments: tuple[Any, ...]) -> Flow[Any]:
+    files: Sequence[int] = ()
+    if call.takes_files:
+        *rest, files = wire_arguments
+        wire_arguments = tuple(rest)
+    body = call.encode(wire_arguments) if call.encode is not None else b""
+    reply = yield Request(call.procedure, body, files)
+    if not call.gives_files:
+        return call.value(body_of(reply, call.decode)) if call.decode is not None else None
+    received = list(reply.files) if isinstance(reply, ReplyWithFiles) else []
+    try:
+        return call.value((*_results(reply, call.decode), received))
+    except BaseException:
+        close_all(received)
+        raise

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from virt_remote.client.link import Link
 from virt_remote.client.steps import remote_error
 from virt_remote.client.streams import ClientStream, SparseClientStream
+from virt_remote.descriptors import close_all
 from virt_remote.flow import FlowControl
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import (
@@ -176,22 +177,26 @@ class Wire(FlowControl):
     def _receive(self, item: Received[Token]) -> None:
         message, token = item
         if token is None:
-            if message.type == EVENT and message.program != KEEPALIVE_PROGRAM:
+            if message.type == REPLY_WITH_FDS:
+                close_all(self._link.with_files(message.data).files)
+            elif message.type == EVENT and message.program != KEEPALIVE_PROGRAM:
                 self._on_event(message)
         elif isinstance(token, ClientStream):
             token.packet(message)
         elif not token.done():
-            if message.type == REPLY_WITH_FDS:
-                token.set_exception(RPC("the daemon sent descriptors that were not asked for", domain=ErrorDomain.RPC))
-            elif message.status == ERROR:
+            if message.status == ERROR:
                 try:
                     token.set_exception(remote_error(message.data))
                 except ProtocolError as error:
                     # The call is over, and nobody else knows of it any more; then the connection ends, too.
                     token.set_exception(RPC(str(error), domain=ErrorDomain.RPC))
                     raise
+            elif message.type == REPLY_WITH_FDS:
+                token.set_result(self._link.with_files(message.data))
             else:
                 token.set_result(message.data)
+        elif message.type == REPLY_WITH_FDS:
+            close_all(self._link.with_files(message.data).files)
 
     # -- calls
 
@@ -200,24 +205,32 @@ class Wire(FlowControl):
         future, _ = self._start(row, body)
         return future
 
-    def _start(self, row: Procedure, body: bytes) -> tuple[asyncio.Future[bytes], int]:
+    def _start(self, row: Procedure, body: bytes, files: Sequence[int] = ()) -> tuple[asyncio.Future[bytes], int]:
         if self._transport is None or self._lost is not None:
             raise self._lost or InternalError("client socket is closed", domain=ErrorDomain.RPC)
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         owner = program(row.program)
         try:
-            serial, data = self._state.call(owner.number, owner.version, row.number, body, future)
+            serial, data = self._state.call(owner.number, owner.version, row.number, body, future, len(files))
         except ProtocolError as error:
             raise RPC(str(error), domain=ErrorDomain.RPC) from None
+        if files:
+            try:
+                self._link.attach_files(files, self._transport.get_write_buffer_size() + len(data))
+            except BaseException:
+                self._state.forget(serial)
+                raise
+            data += bytes(len(files))
         self.send(data)
         return future, serial
 
-    async def call(self, row: Procedure, body: bytes) -> bytes:
+    async def call(self, row: Procedure, body: bytes, files: Sequence[int] = ()) -> bytes:
         """Send a call and wait for its reply.
 
+        :param files: descriptors to send with it; the caller's to close.
         :raises VirtError: what the daemon answers, or the connection ended.
         """
-        future, serial = self._start(row, body)
+        future, serial = self._start(row, body, files)
         try:
             return await future
         except asyncio.CancelledError:

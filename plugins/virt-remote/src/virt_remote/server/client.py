@@ -6,9 +6,10 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
+from virt_remote.descriptors import close_all
 from virt_remote.flow import FlowControl
 from virt_remote.protocol import (
     AUTH_NONE,
@@ -23,6 +24,7 @@ from virt_remote.protocol import (
     OK,
     PONG,
     REPLY,
+    REPLY_WITH_FDS,
     STREAM,
     STREAM_CHUNK,
     STREAM_HOLE,
@@ -30,6 +32,8 @@ from virt_remote.protocol import (
     ProtocolError,
     pack,
     unpack,
+    with_files,
+    without_files,
 )
 from virt_remote.sasl import DATA_MAX, SaslError
 from virt_remote.server.access import Guard
@@ -39,7 +43,7 @@ from virt_remote.server.identity import Identity
 from virt_remote.server.procedures import SESSION_PROCEDURES
 from virt_remote.server.replies import as_libvirt, error_reply_body, function_of
 from virt_remote.server.streams import ServerStream
-from virtcore.errors import RPC, ErrorDomain, InternalError, NoSupport, OperationDenied, VirtError
+from virtcore.errors import RPC, ArgumentUnsupported, ErrorDomain, InternalError, NoSupport, OperationDenied, VirtError
 from virtcore.operations.declare import Kind
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import EncodingError, WireError
@@ -47,6 +51,7 @@ from virtcore.operations.wire.mapping import ServerCall, server_call
 from virtcore.runtime.methods import Style, guarded
 
 if TYPE_CHECKING:
+    from virt_remote.descriptors import DescriptorSocket
     from virt_remote.sasl import SaslServer, SecurityLayer
     from virt_remote.server.endpoint import Endpoint
     from virtcore.runtime.session import Session
@@ -117,6 +122,10 @@ class Client(FlowControl):
         self._running = 0  # of the tasks; those that ended leave the set only later
         self._streams: dict[tuple[int, int, int, int], ServerStream] = {}
         self._most = self.server.max_client_requests
+        #: The socket, where it can pass descriptors.
+        self.passing: DescriptorSocket | None = None
+        #: Descriptors that came with the call that is being taken, until somebody has taken them.
+        self._files: list[int] = []
 
     # -- who it is
 
@@ -139,6 +148,13 @@ class Client(FlowControl):
             self.identity = self.identity._replace(sasl=sasl)
         log.info("client %d authenticated: %s", self.id, self.identity)
         self.server.authenticated(self)
+
+    def expect_descriptors(self) -> bool:
+        """Receive descriptors from now on, where that can be. Whether it is so."""
+        if self.passing is None or self._layer is not None:
+            return False
+        self.passing.expect()
+        return True
 
     def protect(self, layer: SecurityLayer) -> None:
         """Protect what travels after the reply that is being made."""
@@ -280,9 +296,24 @@ class Client(FlowControl):
                 stream.packet(unpack(frame))
             return None  # late packets of a stream that ended are dropped
         if kind == CALL_WITH_FDS:
-            raise ProtocolError("descriptors are not taken: feature FD_PASSING was not offered")
+            return self._frame_with_files(frame)
         log.debug("message of type %d ignored", kind)
         return None
+
+    def _frame_with_files(self, frame: bytes) -> bytes | None:
+        """What to answer a call that descriptors came with."""
+        plain, count = without_files(frame)
+        if self.passing is None:
+            raise ProtocolError("Receiving file descriptors is not supported on this socket")
+        try:
+            self._files = self.passing.take(count)
+        except LookupError as error:
+            raise ProtocolError(str(error)) from None
+        try:
+            return self._frame(plain)
+        finally:
+            close_all(self._files)  # those that nobody wanted
+            self._files = []
 
     @staticmethod
     def error_reply(number: int, version: int, procedure: int, serial: int, error: BaseException) -> bytes:
@@ -322,10 +353,12 @@ class Client(FlowControl):
             return self._refuser(OperationDenied, spelling.refusal)
         if not session.supports(call.operation.name):
             return self._refuser(NoSupport, spelling.function)
+        files = call.takes_files or call.files is not None
         audited = self.server.settings.audit_logging and call.operation.kind is Kind.CHANGE
         if (
             self.guard is None
             and not audited
+            and not files
             and call.procedure.stream is None
             and session.method(call.operation.name).style is Style.INLINE
         ):
@@ -334,7 +367,12 @@ class Client(FlowControl):
         def later(frame: bytes, serial: int) -> None:
             arguments, wire = self._arguments(call, frame)
             work = self._answer(session, call, arguments, wire, key, serial)
-            self.run(self._audited(work, call, arguments) if audited else work, key, serial)
+            taken: list[int] = []
+            if call.takes_files:
+                taken, self._files = self._files, taken
+            # Descriptors that the driver makes have to be sent or closed, whether the client is still there or not.
+            whole = call.files is not None
+            self.run(self._audited(work, call, arguments) if audited else work, key, serial, whole=whole, files=taken)
 
         return later
 
@@ -385,6 +423,8 @@ class Client(FlowControl):
 
     def _arguments(self, call: ServerCall, frame: bytes) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         wire: tuple[Any, ...] = call.decode(frame, BODY)[0] if call.decode is not None else ()
+        if call.takes_files:
+            wire = (*wire, self._files)
         if self.readonly and call.guard_at is not None and call.spelling.forbidden_readonly(wire[call.guard_at]):
             raise OperationDenied(call.spelling.refusal)
         return (wire if call.arguments is None else call.arguments(wire)), wire
@@ -401,6 +441,10 @@ class Client(FlowControl):
         guard = self.guard
         if guard is not None:
             arguments = await guard.admit(call.procedure, call.operation, wire, arguments)
+        if (call.takes_files or call.files is not None) and (self.passing is None or self._layer is not None):
+            raise ArgumentUnsupported("fd passing is not supported by this connection")
+        if call.takes_one and not wire[-1]:
+            raise InternalError("No FD available at slot 0", domain=ErrorDomain.RPC)
         try:
             value = await session.call(call.operation.name, *arguments, deadline=None)
         except NoSupport as error:
@@ -417,23 +461,35 @@ class Client(FlowControl):
             stream_key = (*key, serial)
             self._streams[stream_key] = ServerStream(self, stream_key, stream, call.procedure, wire)
             return None
+        if call.files is not None:
+            self._reply_with_files(call, key, serial, value, wire)
+            return None
         if call.encode is None:
             return b""
         return call.encode(value if call.result is None else call.result(value, wire))
 
     def run(
-        self, work: Coroutine[Any, Any, bytes | None], key: tuple[int, int, int], serial: int, *, whole: bool = False
+        self,
+        work: Coroutine[Any, Any, bytes | None],
+        key: tuple[int, int, int],
+        serial: int,
+        *,
+        whole: bool = False,
+        files: Sequence[int] = (),
     ) -> None:
         """Have a coroutine answer a call: with the body it returns, with nothing for None, or with its error.
 
         :param whole: it runs to its end even when the client leaves.
+        :param files: descriptors to close then.
         """
         if whole:
-            self.server.daemon.finish(self._run(work, key, serial))
+            task = self.server.daemon.finish(self._run(work, key, serial))
         else:
             task = asyncio.create_task(self._run(work, key, serial))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        if files:
+            task.add_done_callback(lambda _: close_all(files))
         self._running += 1
         if self._running >= self._most:
             self.hold_reading(_CALLS)
@@ -466,6 +522,24 @@ class Client(FlowControl):
 
     def _reply(self, key: tuple[int, int, int], serial: int, body: bytes) -> None:
         self.send(reply(key, serial, body))
+
+    def _reply_with_files(
+        self, call: ServerCall, key: tuple[int, int, int], serial: int, value: Any, wire: tuple[Any, ...]
+    ) -> None:
+        """Send a reply with the descriptors that a driver made, which are closed then."""
+        assert call.files is not None
+        files = call.files(value)
+        try:
+            body = b"" if call.encode is None or call.result is None else call.encode(call.result(value, wire))
+            message = with_files(*key, REPLY_WITH_FDS, serial, len(files), body) if files else reply(key, serial, body)
+        except BaseException:
+            close_all(files)
+            raise
+        if self._transport is None or self.passing is None:
+            close_all(files)
+            return
+        self.passing.attach(files, self._transport.get_write_buffer_size() + len(message))
+        self.send(message + bytes(len(files)))
 
     def stream_ended(self, stream: ServerStream) -> None:
         """A stream ended: its packets are no longer let through."""

@@ -136,11 +136,12 @@ class Daemon:
         log.info("nobody has needed this daemon for %d s: it leaves", self.timeout)
         self.stop()
 
-    def finish(self, last: Coroutine[Any, Any, None]) -> None:
+    def finish(self, last: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something to its end, whether the client it is for stays or leaves."""
         task = asyncio.get_running_loop().create_task(last)
         self._last.add(task)
         task.add_done_callback(self._finished)
+        return task
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._last.discard(task)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from virt_remote.descriptors import DescriptorSocket
 from virt_remote.server.auth import METHODS
 from virt_remote.server.client import Client
 from virt_remote.server.identity import Identity
@@ -95,9 +96,13 @@ class Endpoint:
                 log.warning("%s may not administrate this daemon", identity)
                 sock.close()
                 return
-            if self.transport != "unix":
+            passing = DescriptorSocket.of(sock) if self.transport == "unix" else None
+            if passing is not None:
+                sock = passing
+            else:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client = _TLSClient(self, identity) if self.context is not None else Client(self, identity)
+            client.passing = passing
             limit = _HANDSHAKE if self.context is not None else None
             await loop.connect_accepted_socket(lambda: client, sock, ssl=self.context, ssl_handshake_timeout=limit)
         except (OSError, ValueError) as error:  # it left, or speaks no TLS

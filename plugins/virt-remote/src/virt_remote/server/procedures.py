@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import BODY, READONLY
 from virtcore.errors import ErrorDomain, InternalError
+from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure, program
 from virtcore.operations.wire.codec import codec
 
@@ -17,19 +18,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SESSION_PROCEDURES", "SessionProcedure", "session_procedure"]
 
-#: Features (``virDrvFeature``) that the daemon or every driver of virtcore has.
+#: Features that the daemon or every driver of virtcore has.
 FEATURES: Final = frozenset(
     [
-        2,  # REMOTE: a protocol peer
-        9,  # TYPED_PARAM_STRING
-        10,  # PROGRAM_KEEPALIVE
-        11,  # XML_MIGRATABLE
-        14,  # REMOTE_EVENT_CALLBACK
-        15,  # REMOTE_CLOSE_CALLBACK
-        16,  # NETWORK_UPDATE_HAS_CORRECT_ORDER
+        DriverFeature.REMOTE,
+        DriverFeature.TYPED_PARAM_STRING,
+        DriverFeature.XML_MIGRATABLE,
+        DriverFeature.REMOTE_EVENT_CALLBACK,
+        DriverFeature.REMOTE_CLOSE_CALLBACK,
+        DriverFeature.NETWORK_UPDATE_HAS_CORRECT_ORDER,
     ]
 )
-PROGRAM_KEEPALIVE = 10
 
 
 class SessionProcedure(NamedTuple):
@@ -119,11 +118,13 @@ async def _close(client: Client) -> None:
 
 @session_procedure("remote.CONNECT_SUPPORTS_FEATURE", opened=False)
 def _supports_feature(client: Client, feature: int) -> tuple[int] | Coroutine[Any, Any, tuple[int]]:
-    if feature == PROGRAM_KEEPALIVE:  # who asks can answer
+    if feature == DriverFeature.PROGRAM_KEEPALIVE:  # who asks can answer
         client.server.keepalive.add(client)
         return (1,)
     if client.session is None:
         raise InternalError("connection not open", domain=ErrorDomain.RPC)
+    if feature == DriverFeature.FD_PASSING:  # who asks may send some
+        return (int(client.expect_descriptors()),)
     return (1,) if feature in FEATURES else _driver_supports(client.session, feature)
 
 

@@ -25,7 +25,9 @@ __all__ = ["VIRTUAL_ARGUMENTS", "Form", "Row", "Spelling", "spell"]
 #: * ``fields``: some of the value's fields and typed parameters (:attr:`Spelling.results`), without those that are
 #:   ``missing``;
 #: * ``cpumap``, ``cpumaps``: one set of CPUs of ``maplen`` bytes; at most ``limit`` of them, and how many;
-#: * ``vcpus``: virtual CPUs, at most ``limit``, and their sets of CPUs.
+#: * ``vcpus``: virtual CPUs, at most ``limit``, and their sets of CPUs;
+#: * ``descriptor``, ``descriptors``: a descriptor, or several, that travel beside the reply;
+#: * ``with-descriptors``: a result, and descriptors beside the reply.
 Form = Literal[
     "value",
     "list",
@@ -43,7 +45,13 @@ Form = Literal[
     "cpumap",
     "cpumaps",
     "vcpus",
+    "descriptor",
+    "descriptors",
+    "with-descriptors",
 ]
+
+#: Which way descriptors travel.
+Files = Literal["in", "out", "both"]
 
 #: Arguments of functions that are no argument of the operation. What is ``ignored`` says nothing that it needs.
 VIRTUAL_ARGUMENTS: Final = frozenset(["need", "limit", "count", "maplen", "ignored"])
@@ -76,8 +84,9 @@ class Spelling(NamedTuple):
     #: Of form ``fields``: what the results are, and what stands for those that the value has not got.
     results: tuple[str, ...] = ()
     missing: int = 0
-    #: Descriptors travel beside its message.
-    files: bool = False
+    #: Descriptors travel beside its message (``in``), beside the reply (``out``), or ``both``; those that it takes are
+    #: its last argument.
+    files: Files | None = None
     #: Its call opens a stream (``write``: towards the server), which the protocol's facts do not say.
     stream: str | None = None
     #: It is none of libvirt's public functions, but one its drivers have between them.
@@ -107,7 +116,7 @@ class Row(NamedTuple):
     write_on: str
     results: tuple[str, ...]
     missing: int
-    files: bool
+    files: Files | None
     stream: str | None
     internal: bool
 
@@ -122,7 +131,7 @@ def spell(
     write_on: str = "flags",
     results: str = "",
     missing: int = 0,
-    files: bool = False,
+    files: Files | None = None,
     stream: str | None = None,
     internal: bool = False,
     **fixed: object,

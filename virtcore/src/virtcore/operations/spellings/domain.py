@@ -47,9 +47,9 @@ SPELLINGS: dict[str, list[Row]] = {  # -- finding and making domains
     "domain_destroy": [spell("virDomainDestroyFlags"), spell("virDomainDestroy")],
     "domain_undefine": [spell("virDomainUndefineFlags"), spell("virDomainUndefine")],
     # -- with descriptors
-    "connection_create_domain_with_files": [spell("virDomainCreateXMLWithFiles", files=True)],
-    "domain_create_with_files": [spell("virDomainCreateWithFiles", files=True)],
-    "domain_associate_fds": [spell("virDomainFDAssociate", files=True)],
+    "connection_create_domain_with_files": [spell("virDomainCreateXMLWithFiles", "xml flags files", files="in")],
+    "domain_create_with_files": [spell("virDomainCreateWithFiles", "domain flags files", files="in")],
+    "domain_associate_fds": [spell("virDomainFDAssociate", "domain name flags files", files="in")],
     # -- what it is
     "domain_state": [spell("virDomainGetState")],
     "domain_info": [spell("virDomainGetInfo")],

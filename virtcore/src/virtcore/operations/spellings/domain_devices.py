@@ -21,8 +21,8 @@ SPELLINGS: dict[str, list[Row]] = {
     "domain_pm_wakeup": [spell("virDomainPMWakeup")],
     "domain_screenshot": [spell("virDomainScreenshot")],
     "domain_open_channel": [spell("virDomainOpenChannel")],
-    "domain_open_graphics": [spell("virDomainOpenGraphics", files=True)],
-    "domain_open_graphics_fd": [spell("virDomainOpenGraphicsFD", files=True)],
+    "domain_open_graphics": [spell("virDomainOpenGraphics", "domain idx flags fd", files="in")],
+    "domain_open_graphics_fd": [spell("virDomainOpenGraphicsFD", form="descriptor", files="out")],
     "domain_graphics_reload": [spell("virDomainGraphicsReload")],
     # -- devices
     "domain_attach_device": [

@@ -25,9 +25,11 @@ SPELLINGS: dict[str, list[Row]] = {
     "domain_set_agent_timeout": [spell("virDomainAgentSetResponseTimeout")],
     # -- QEMU
     "domain_qemu_monitor_command": [spell("virDomainQemuMonitorCommand")],
-    "domain_qemu_monitor_command_with_files": [spell("virDomainQemuMonitorCommandWithFiles", files=True)],
+    "domain_qemu_monitor_command_with_files": [
+        spell("virDomainQemuMonitorCommandWithFiles", "domain cmd flags files", form="with-descriptors", files="both")
+    ],
     "domain_qemu_agent_command": [spell("virDomainQemuAgentCommand")],
     "connection_qemu_attach": [spell("virDomainQemuAttach")],
     # -- containers
-    "domain_lxc_open_namespace": [spell("virDomainLxcOpenNamespace", files=True)],
+    "domain_lxc_open_namespace": [spell("virDomainLxcOpenNamespace", form="descriptors", files="out")],
 }

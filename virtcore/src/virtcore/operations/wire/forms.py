@@ -109,6 +109,10 @@ class Form:
             return lambda results: convert(tuple([results[at] for at in order]))
         return (lambda results: results) if convert is None else lambda results: convert(results)
 
+    def files(self, value: Any) -> Sequence[int]:
+        """Descriptors that travel beside the reply, of the operation's value."""
+        return ()
+
     @property
     def first_limit(self) -> int:
         """How many entries a client asks for at most, at first."""
@@ -397,6 +401,48 @@ class _Vcpus(_CpuMaps):
         return len(results[0])
 
 
+class _Descriptor(Form):
+    """A descriptor beside the reply; the results carry nothing."""
+
+    def reply(self) -> Callable[[Any, Tuple], Any]:
+        return lambda value, wire: ()
+
+    def value(self) -> Callable[[Tuple], Any]:
+        return lambda results: self._received(results[-1])
+
+    def files(self, value: Any) -> Sequence[int]:
+        return [value]
+
+    def _received(self, files: Sequence[int]) -> Any:
+        if len(files) != 1:
+            raise InternalError("No FD available at slot 0")
+        return files[0]
+
+
+class _Descriptors(_Descriptor):
+    """Several of them."""
+
+    def files(self, value: Any) -> Sequence[int]:
+        return list(value)
+
+    def _received(self, files: Sequence[int]) -> Any:
+        return list(files)
+
+
+class _WithDescriptors(Form):
+    """A result, and descriptors beside the reply."""
+
+    def reply(self) -> Callable[[Any, Tuple], Any]:
+        return lambda value, wire: tuple(value)[:-1]
+
+    def value(self) -> Callable[[Tuple], Any]:
+        made: Callable[..., Any] = self.result  # type: ignore[assignment]
+        return lambda results: made(*results)
+
+    def files(self, value: Any) -> Sequence[int]:
+        return list(value[-1])
+
+
 _FORMS: Final[Mapping[str, type[Form]]] = {
     "value": Form,
     "list": _List,
@@ -414,6 +460,9 @@ _FORMS: Final[Mapping[str, type[Form]]] = {
     "cpumap": _CpuMap,
     "cpumaps": _CpuMaps,
     "vcpus": _Vcpus,
+    "descriptor": _Descriptor,
+    "descriptors": _Descriptors,
+    "with-descriptors": _WithDescriptors,
 }
 
 

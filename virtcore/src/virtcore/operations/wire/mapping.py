@@ -7,7 +7,7 @@ spelling is the operation name by name, nothing happens in between.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,19 @@ Tuple = tuple[Any, ...]
 class ServerCall:
     """How the serving end turns a call into an operation and its value into a reply."""
 
-    __slots__ = ("arguments", "decode", "encode", "guard_at", "operation", "procedure", "result", "spelling")
+    __slots__ = (
+        "arguments",
+        "decode",
+        "encode",
+        "files",
+        "guard_at",
+        "operation",
+        "procedure",
+        "result",
+        "spelling",
+        "takes_files",
+        "takes_one",
+    )
 
     def __init__(self, spelling: Spelling) -> None:
         self.procedure: Procedure = _procedure_of(spelling)
@@ -46,7 +58,11 @@ class ServerCall:
         #: Results as :attr:`result` gives them -> bytes; None when there are none.
         self.encode: Callable[[Any], bytes] | None = codec(self.procedure.program, ret).encode if ret else None
         parameters = self.operation.parameters
-        names = _argument_names(spelling, parameters, len(codec(self.procedure.program, args).fields) if args else 0)
+        #: Whether descriptors come beside the call; they are the last of the wire arguments then.
+        self.takes_files = spelling.files in ("in", "both")
+        names = _argument_names(spelling, parameters, self.procedure)
+        #: Whether it cannot do without one.
+        self.takes_one = "fd" in names and self.takes_files
         #: Where the argument stands in the wire arguments on which it depends whether the function needs a read-write
         #: connection; None without.
         self.guard_at = names.index(spelling.write_on) if spelling.write_on in names else None
@@ -55,19 +71,21 @@ class ServerCall:
         self.arguments = _argument_builder(spelling, parameters, names, form)
         #: (operation's value, wire arguments) -> wire results; None when the value is already these.
         self.result = form.reply() if ret else None
+        #: The operation's value -> descriptors that travel beside the reply; None where there are none.
+        self.files = form.files if spelling.files in ("out", "both") else None
 
 
 def _procedure_of(spelling: Spelling) -> Procedure:
     if spelling.procedure is None:
         raise LookupError(f"{spelling.function} never crosses the wire")
-    if spelling.files:
-        raise LookupError(f"{spelling.function} carries descriptors, which do not cross the wire yet")
     row = procedure(spelling.procedure)
     return row if spelling.stream is None else row._replace(stream=spelling.stream)
 
 
-def _argument_names(spelling: Spelling, parameters: Mapping[str, Parameter], count: int) -> tuple[str, ...]:
-    """What each of the wire's arguments is (see :attr:`Spelling.arguments`)."""
+def _argument_names(spelling: Spelling, parameters: Mapping[str, Parameter], row: Procedure) -> tuple[str, ...]:
+    """What each of the wire's arguments is (see :attr:`Spelling.arguments`), and descriptors beside them."""
+    count = len(codec(row.program, row.args).fields) if row.args else 0
+    count += spelling.files in ("in", "both")
     names = spelling.arguments if spelling.arguments is not None else tuple(parameters)[:count]
     if len(names) != count:
         raise TypeError(f"{spelling.function} has {count} arguments on the wire, its spelling {len(names)}")
@@ -133,6 +151,8 @@ def _source(parameter: Parameter, names: tuple[str, ...], spelling: Spelling) ->
     """Wire arguments -> a parameter's value."""
     if parameter.name in names:
         at = names.index(parameter.name)
+        if spelling.files and parameter.name == "fd":
+            return lambda wire: _only(wire[at])
         if _converted(parameter):
             convert = converter(declared(parameter.annotation))
             assert convert is not None
@@ -155,6 +175,11 @@ def _source(parameter: Parameter, names: tuple[str, ...], spelling: Spelling) ->
     return lambda wire: constant
 
 
+def _only(files: Sequence[int]) -> int:
+    """The descriptor that comes with a call; what is none where none does."""
+    return files[0] if files else -1
+
+
 def _from_typed(group: ParameterGroup, at: int, name: str, default: object, wire: Tuple) -> Any:
     params: TypedParameters = wire[at]
     group.validate(params)
@@ -173,13 +198,25 @@ def _as_typed(single: Mapping[int, str], operation: str, wire: Tuple) -> TypedPa
 def server_call(spelling_procedure: str) -> ServerCall | None:
     """The serving end of a procedure (``remote.DOMAIN_CREATE``); None when no spelling stands for it."""
     spelling = by_procedure(spelling_procedure)
-    return None if spelling is None or spelling.files else ServerCall(spelling)
+    return None if spelling is None else ServerCall(spelling)
 
 
 class ClientCall:
     """How the asking end turns an operation into a call and a reply into its value, under one of its spellings."""
 
-    __slots__ = ("_unsaid", "again", "decode", "encode", "operation", "procedure", "spelling", "value", "wire")
+    __slots__ = (
+        "_unsaid",
+        "again",
+        "decode",
+        "encode",
+        "gives_files",
+        "operation",
+        "procedure",
+        "spelling",
+        "takes_files",
+        "value",
+        "wire",
+    )
 
     def __init__(self, operation: Operation, spelling: Spelling) -> None:
         self.procedure: Procedure = _procedure_of(spelling)
@@ -190,7 +227,10 @@ class ClientCall:
         self.encode: Callable[[Any], bytes] | None = codec(program, args).encode if args else None
         self.decode = codec(program, ret).decode if ret else None
         parameters = operation.parameters
-        names = _argument_names(spelling, parameters, len(codec(program, args).fields) if args else 0)
+        #: Whether the last of the wire arguments are descriptors, which travel beside the call, and whether some come
+        #: beside the reply, which are the last of the results.
+        self.takes_files, self.gives_files = spelling.files in ("in", "both"), spelling.files in ("out", "both")
+        names = _argument_names(spelling, parameters, self.procedure)
         form = form_of(spelling, self.procedure, names, result_type(operation))
         if not form.asks:
             raise LookupError(f"{spelling.function} cannot be asked by a client in place of its operation")
@@ -229,6 +269,9 @@ def _wire_builder(parameters: Mapping[str, Parameter], names: tuple[str, ...], f
         elif base in parameters:
             if ":" in name:
                 raise LookupError(f"{form.spelling.function} has only a part of {base}")
+            if form.spelling.files and name == "fd":
+                sources.append(functools.partial(_alone, order.index(base)))
+                continue
             field = name.partition(".")[2]
             convert = to_wire(declared(parameters[base].annotation)) if _converted(parameters[base]) else None
             empty = _empty_is_none(parameters[base])
@@ -248,6 +291,10 @@ def _wire_builder(parameters: Mapping[str, Parameter], names: tuple[str, ...], f
 
 def _constant(value: int, arguments: Tuple) -> int:
     return value
+
+
+def _alone(at: int, arguments: Tuple) -> Tuple:
+    return (arguments[at],)
 
 
 def _given(at: int, field: str, empty_is_none: bool, convert: Callable[[Any], Any] | None, arguments: Tuple) -> Any:
@@ -335,7 +382,7 @@ class ClientOperation:
 @functools.cache
 def crosses(operation: str) -> bool:
     """Whether the asking end can carry out an operation at all."""
-    return any(spelling.procedure is not None and not spelling.files for spelling in spellings_of(operation))
+    return any(spelling.procedure is not None for spelling in spellings_of(operation))
 
 
 @functools.cache

@@ -1,0 +1,130 @@
+"""Sockets of this host that carry descriptors beside their bytes, for either end.
+
+libvirt sends a message and after it one byte for each descriptor, which the descriptor is attached to. Received ones
+are kept in order until the message is whole whose they are; what is to be sent waits for its byte's turn. Whoever
+drives the socket (asyncio's transports, or a thread) goes on to call :meth:`~socket.socket.recv` and
+:meth:`~socket.socket.send`; they cost nothing more until the first descriptor is expected or sent.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from virt_remote.protocol import FDS_MAX
+from virtcore.errors import SystemError
+
+__all__ = ["DescriptorSocket", "close_all", "copies"]
+
+_INT: Final = array.array("i").itemsize
+
+
+def close_all(descriptors: Iterable[int]) -> None:
+    """Close descriptors that nobody wants any more."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def copies(descriptors: Sequence[int]) -> list[int]:
+    """Copies of descriptors, which are closed when they were sent.
+
+    :raises SystemError: one is none.
+    """
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))
+    except OSError as error:
+        close_all(made)
+        raise SystemError(f"Unable to duplicate FD {descriptor}: {error.strerror}") from None
+    return made
+
+
+class DescriptorSocket(socket.socket):
+    """A socket that can pass descriptors.
+
+    :ivar received: descriptors that came and were not taken yet; closed with the socket.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.received: deque[int] = deque()
+        #: Descriptors to send, each with the number of bytes that go before its own.
+        self._outgoing: deque[tuple[int, int]] = deque()
+
+    @classmethod
+    def of(cls, sock: socket.socket) -> DescriptorSocket:
+        """The same socket, which becomes one that can."""
+        return cls(fileno=sock.detach())
+
+    def expect(self) -> None:
+        """From now on descriptors may come; before, those that come are closed."""
+        self.recv = self._receive  # type: ignore[method-assign]
+
+    def take(self, count: int) -> list[int]:
+        """The next descriptors that came, for whoever closes them then.
+
+        :raises LookupError: so many have not come.
+        """
+        if count > len(self.received):
+            raise LookupError(f"{count} descriptors announced, {len(self.received)} came")
+        return [self.received.popleft() for _ in range(count)]
+
+    def attach(self, descriptors: Sequence[int], ahead: int) -> None:
+        """Send descriptors with the bytes that follow the next ``ahead`` ones, one each. They are closed when sent."""
+        before = sum(gap + 1 for gap, _ in self._outgoing)
+        for at, descriptor in enumerate(descriptors):
+            self._outgoing.append((ahead - before if at == 0 else 0, descriptor))
+        if self._outgoing:
+            self.send = self._send  # type: ignore[method-assign]
+            self.sendmsg = self._send_parts  # type: ignore[method-assign]
+
+    def _receive(self, size: int, flags: int = 0) -> bytes:
+        data, ancillary, _, _ = self.recvmsg(size, socket.CMSG_SPACE(FDS_MAX * _INT), flags | socket.MSG_CMSG_CLOEXEC)
+        for level, kind, raw in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                found = array.array("i")
+                found.frombytes(raw[: len(raw) - len(raw) % _INT])
+                self.received.extend(found)
+        if len(self.received) > FDS_MAX:  # more than one message has: nobody will take them
+            close_all(self.received)
+            self.received.clear()
+            raise OSError("too many descriptors")
+        return data
+
+    def _send(self, data: Any, flags: int = 0) -> int:
+        view = memoryview(data)
+        gap, descriptor = self._outgoing[0]
+        if gap:
+            sent = super().send(view[:gap], flags)
+            self._outgoing[0] = (gap - sent, descriptor)
+            return sent
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+        sent = super().sendmsg([view[:1]], [rights], flags)
+        if sent:
+            self._outgoing.popleft()
+            os.close(descriptor)
+            if not self._outgoing:
+                del self.send, self.sendmsg
+        return sent
+
+    def _send_parts(self, parts: Iterable[Any], *rest: Any) -> int:
+        # How asyncio writes what waited; the rest of it comes again.
+        return self._send(next(iter(parts)))
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        view = memoryview(data)
+        while len(view) and self._outgoing:
+            view = view[self.send(view) :]
+        super().sendall(view, flags)
+
+    def close(self) -> None:
+        close_all(self.received)
+        close_all(descriptor for _, descriptor in self._outgoing)
+        self.received.clear()
+        self._outgoing.clear()
+        super().close()
