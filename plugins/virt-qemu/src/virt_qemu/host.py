@@ -242,6 +242,10 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
             from virt_qemu.settings import load
 
             self.settings = load(path, privileged=self.privileged)
+            if self.settings.user is not None or self.settings.group is not None:
+                from virt_qemu.isolation.identity import guest_identity
+
+                guest_identity(self.settings.user, self.settings.group, isolated=False)  # before anybody needs them
         launcher().open()  # ready when the first guest is started
         await super().open()
         self.spawn(self._autostart_domains())
