@@ -21,6 +21,7 @@ from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
+from virt_qemu.display_passwords import set_passwords
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
@@ -327,9 +328,8 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
                 resources.secret = await self.secrets_for(
                     domain.devices.disks, domain.devices.hostdevs, *self.tls_secrets()
                 )
-                command = processes.command_for(
-                    guest, domain, resources, self.privileged, self.host_settings, incoming=how.incoming
-                )
+                host = await side.host_for(domain)
+                command = processes.command_for(guest, domain, resources, self.privileged, host, incoming=how.incoming)
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 await processes.launch(guest, await side.confine(owner, domain, command))
@@ -434,6 +434,7 @@ class QemuState(SavingState, BelongingsState, BackupState, HotplugState, Migrati
             if interface.link == "down":
                 commands.append(monitor.execute("set_link", {"name": interface.alias or "", "up": False}, limit=limit))
         await _all(*commands)
+        await set_passwords(monitor, domain, self.settings, limit)
         guest.balloon = current
         obj.touch()
 

@@ -214,8 +214,14 @@ class HostResources:
         raise InternalError("No DRM render nodes available")
 
     def vsock(self, cid: int | None, auto: bool) -> tuple[int, int]:
-        """Take an address for a guest's socket; not done yet."""
-        raise unsupported("opening a vsock device")
+        """Take an address for a guest's socket; returns the descriptor's number and the address.
+
+        :raises SystemError: it cannot be had.
+        """
+        from virt_qemu.vsock import open_vsock
+
+        descriptor, address = open_vsock(cid, auto=auto)
+        return self.add(descriptor), address
 
     def is_cdrom(self, path: str) -> bool:
         """Whether a device of the host is a CD-ROM drive."""

@@ -86,6 +86,7 @@ class HostSettings:
 
     :ivar memory_folder: where memory in files is, a folder a guest.
     :ivar hugepages: size in KiB -> mounted file system of huge pages, the default one first.
+    :ivar hugepage_place: the folder on them where guests' are.
     :ivar auto_nodeset: nodes where the host advises to put the guest.
     :ivar passt_folder: where passt's sockets are.
     :ivar nodes: the host's NUMA nodes; None where it is not known which there are.
@@ -104,6 +105,7 @@ class HostSettings:
 
     memory_folder: str = "/var/lib/libvirt/qemu/ram"
     hugepages: Mapping[int, str] = field(default_factory=dict)
+    hugepage_place: str = "libvirt/qemu"
     auto_nodeset: frozenset[int] = frozenset()
     vnc_tls: str | None = None
     vnc_tls_verify: bool = True
@@ -141,7 +143,7 @@ class HostSettings:
         """
         if size not in self.hugepages:
             raise InternalError(f"Unable to find any usable hugetlbfs mount for {size} KiB")
-        return f"{self.hugepages[size]}/libvirt/qemu/{name}"
+        return f"{self.hugepages[size]}/{self.hugepage_place}/{name}"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from virt_host.passthrough import DeviceTree
 from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms
+from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
+from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
 from virt_qemu.host_side.order import devices_of
 from virt_qemu.host_side.owner import Owner
 from virt_qemu.host_side.programs import Programs
@@ -169,8 +171,19 @@ class HostSide:
 
         :raises VirtError: something cannot be made. What was made before is released with the guest.
         """
+        prepare_memory(self, owner, domain)
+        write_launch_files(owner.folder, domain)
         for device in devices_of(domain):
             await self.prepare_device(owner, device, resources)
+
+    async def host_for(self, domain: Domain) -> HostSettings:
+        """How the host is arranged for a guest that is about to run.
+
+        :raises VirtError: it is to say where the guest is put, and does not.
+        """
+        if wants_advice(domain):
+            return replace(self.host, auto_nodeset=await advised_nodes(domain))
+        return self.host
 
     async def confine(self, owner: Owner, domain: Domain, command: Command) -> Command:
         """Give a guest that is about to run its files; returns how it is to be run.
@@ -217,7 +230,7 @@ class HostSide:
 
     def _hand_over_folder(self, owner: Owner, identity: Identity) -> None:
         try:
-            for path in (owner.folder, owner.folder / "master-key.aes"):
+            for path in (owner.folder, *(owner.folder / name for name in ("master-key.aes", *LAUNCH_FILES))):
                 if path.exists():
                     os.chown(path, identity.uid, identity.gid)
         except OSError as error:
@@ -240,6 +253,8 @@ class HostSide:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
         await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
         await self.abandon(owner.folder)
+        if any(map(os.path.isdir, memory_folders(self, owner))):
+            await in_thread(release_memory, self, owner)
 
     async def abandon(self, folder: Path) -> None:
         """Give back the files of a guest of which no more is left than its folder. Never raises."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.passthrough import USBAddress
-from virt_qemu.command.line import unsupported
 from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError, OperationFailed, OperationInvalid, SystemError, VirtError
 from virtcore.model.domain.addresses.pci import spell
@@ -181,7 +180,7 @@ def _find_usb(side: HostSide, owner: Owner, source: USBHostdevSource) -> None:
         if source.startup_policy not in (StartupPolicy.OPTIONAL, StartupPolicy.REQUISITE):
             raise
         source.missing = True
-        raise unsupported("a missing USB device that is optional") from None
+        return
     if source.address is None:
         source.auto_address = True
     source.address = SourceUSBAddress(bus=found.bus, device=found.device)

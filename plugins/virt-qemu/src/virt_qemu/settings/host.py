@@ -91,6 +91,7 @@ def host_settings(settings: QemuSettings, folders: StateFolders, privileged: boo
     return HostSettings(
         memory_folder=memory_folder(settings, folders),
         hugepages=huge_pages(settings, privileged),
+        hugepage_place="virtcore/qemu",
         vnc_tls=certificates(settings, "vnc") if settings.vnc_tls else None,
         vnc_tls_verify=verifies(settings, "vnc"),
         vnc_tls_secret=key_secret(settings, "vnc"),
