@@ -162,7 +162,7 @@ def test_look_up(using: Callable[[Body], None]) -> None:
         for wanted, message in (
             ({"name": "x"}, "no domain with matching name 'x'"),
             ({"uuid": B}, f"no domain with matching uuid '{B}'"),
-            ({"id": 1}, "no domain with matching id '1'"),
+            ({"id": 1}, "no domain with matching id 1"),
         ):
             with pytest.raises(NoDomain) as caught:
                 driver.connection_lookup_domain(**wanted)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore.errors import DeniedError, ExistsError, NotFoundError, UnsupportedError, VirtError, _code
+from virtcore.errors import DeniedError, ExistsError, NotFoundError, UnsupportedError, VirtError, _code, _domain
 
 __all__ = [
     "AccessDenied",
@@ -368,18 +368,21 @@ class InvalidNWFilter(VirtError):
     """``Invalid network filter: %s``"""
 
     code = _code("INVALID_NWFILTER")
+    domain = _domain("NWFILTER")  # libvirt's clients take the number from another part for an old one
 
 
 class NoNWFilter(NotFoundError):
     """``Network filter not found: %s``"""
 
     code = _code("NO_NWFILTER")
+    domain = _domain("NWFILTER")  # libvirt's clients take the number from another part for an old one
 
 
 class BuildFirewall(VirtError):
     """``Error while building firewall: %s``"""
 
     code = _code("BUILD_FIREWALL")
+    domain = _domain("NWFILTER")  # libvirt's clients take the number from another part for an old one
 
 
 class InvalidSecret(VirtError):

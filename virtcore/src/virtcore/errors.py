@@ -256,6 +256,10 @@ def _code(name: str) -> ErrorCode:
     return _Late("ErrorCode", name)  # type: ignore[return-value]  # what it is to those who look at it
 
 
+def _domain(name: str) -> ErrorDomain:
+    return _Late("ErrorDomain", name)  # type: ignore[return-value]  # as above
+
+
 class VirtError(Exception):
     """Base of all errors virtcore raises.
 
@@ -269,7 +273,7 @@ class VirtError(Exception):
     """
 
     code: ErrorCode = _code("INTERNAL_ERROR")
-    domain: ErrorDomain = _Late("ErrorDomain", "NONE")  # type: ignore[assignment]  # as above
+    domain: ErrorDomain = _domain("NONE")
     level: ErrorLevel = _Late("ErrorLevel", "ERROR")  # type: ignore[assignment]
 
     def __init__(

@@ -69,6 +69,7 @@ class QemuDriver(
     """A connection to the guests of one root."""
 
     name = "QEMU"
+    error_domain = "QEMU"
     function_prefix = "qemu"
     local_only = True
     embeddable = True

@@ -211,7 +211,7 @@ def error_body(code: int, domain: int, message: str, level: int, template: str |
     """The body of an error reply. Texts that cannot travel (NUL, too long) are cut."""
     texts = [None if text is None else text.replace("\0", "?")[:1_000_000] for text in (message, template, detail)]
     return codec("rpc", "virNetMessageError").encode(
-        (code, domain, texts[0], level, None, texts[1], texts[2], None, 0, 0, None)
+        (code, domain, texts[0], level, None, texts[1], texts[2], None, -1, -1, None)
     )
 
 

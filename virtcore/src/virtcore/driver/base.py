@@ -125,6 +125,9 @@ class Driver(AllOperations):
     #: Name as ``virConnectGetType`` reports it.
     name: ClassVar[str]
 
+    #: Name of the :class:`~virtcore.errors.ErrorDomain` of its errors.
+    error_domain: ClassVar[str] = "NONE"
+
     #: It reaches this host only: URIs with a host part go to a daemon there.
     local_only: ClassVar[bool] = False
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from virtcore.errors import (
     InternalError,
@@ -77,6 +77,9 @@ class Backend(Protocol):
 
 class Hypervisor(Backend, Protocol):
     """What a session needs of its driver (see :class:`virtcore.driver.Driver`)."""
+
+    error_domain: ClassVar[str]
+    own_services: ClassVar[Mapping[str, Any]]
 
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Cancellable:
         """Register for what QEMU's monitor says."""
@@ -232,6 +235,17 @@ class Session:
         if self._services is not None and operation.service in self._services.names:
             return self._services.implements(operation)
         return self.driver.implements(operation)
+
+    def error_domain(self, name: str) -> str:
+        """The name of the error domain of what carries out an operation: the driver's, or NONE for a service of the
+        host.
+
+        :raises InvalidArg: there is no such operation.
+        """
+        service = operation_named(name).service
+        if self._services is not None and service in self._services.names and service not in self.driver.own_services:
+            return "NONE"
+        return self.driver.error_domain
 
     def _admit(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Method:
         """The method to call, after the checks that every call passes."""

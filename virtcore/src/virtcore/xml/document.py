@@ -98,7 +98,6 @@ def malformed(data: bytes, name: str) -> XMLDetail | XMLError:
     context = _SECRET.sub(masked, shown.decode(errors="replace")) or "(null)"
     return XMLDetail(
         f"at line {fatal.line}: {fatal.message}\n{context}\n{pointer.decode()}",
-        domain=ErrorDomain.XML,
         advice=f"in {name}" if name.startswith("(") else None,
     )
 

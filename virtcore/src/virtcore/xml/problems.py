@@ -46,8 +46,10 @@ class Reading:
 
 
 def error(code: ErrorCode | None, detail: str | None, **where: str | None) -> VirtError:
-    cls = VirtError.for_code(int(code if code is not None else ErrorCode.XML_ERROR))
-    return cls(detail, code=code if code is not None else ErrorCode.XML_ERROR, domain=ErrorDomain.XML, **where)
+    # What has a code of its own libvirt says where it knows the kind of document, not where it reads XML.
+    domain = ErrorDomain.XML if code is None else ErrorDomain.NONE
+    number = code if code is not None else ErrorCode.XML_ERROR
+    return VirtError.for_code(int(number))(detail, code=number, domain=domain, **where)
 
 
 def local(name: str) -> str:

@@ -45,6 +45,7 @@ from virt_remote.server.replies import as_libvirt, error_reply_body, function_of
 from virt_remote.server.streams import ServerStream
 from virtcore.errors import RPC, ArgumentUnsupported, ErrorDomain, InternalError, NoSupport, OperationDenied, VirtError
 from virtcore.operations.declare import Kind
+from virtcore.operations.origins import part_of
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import EncodingError, WireError
 from virtcore.operations.wire.mapping import ServerCall, server_call
@@ -344,7 +345,7 @@ class Client(FlowControl):
             raise InternalError("connection not open", domain=ErrorDomain.RPC)
         call = server_call(name)
         if call is None:
-            raise NoSupport(function_of(name))
+            raise NoSupport(function_of(name), domain=part_of(function_of(name)))
         return self._operation_handler(self.session, call, key)
 
     def _operation_handler(self, session: Session, call: ServerCall, key: tuple[int, int, int]) -> Handler:
@@ -352,7 +353,7 @@ class Client(FlowControl):
         if self.readonly and spelling.write is True:
             return self._refuser(OperationDenied, spelling.refusal)
         if not session.supports(call.operation.name):
-            return self._refuser(NoSupport, spelling.function)
+            return self._refuser(NoSupport, spelling.function, part_of(spelling.function))
         files = call.takes_files or call.files is not None
         audited = self.server.settings.audit_logging and call.operation.kind is Kind.CHANGE
         if (
@@ -390,9 +391,9 @@ class Client(FlowControl):
         return body
 
     @staticmethod
-    def _refuser(error: type[VirtError], detail: str) -> Handler:
+    def _refuser(error: type[VirtError], detail: str, domain: ErrorDomain = ErrorDomain.NONE) -> Handler:
         def refuse(frame: bytes, serial: int) -> bytes:
-            raise error(detail)
+            raise error(detail, domain=domain)
 
         return refuse
 
@@ -413,8 +414,8 @@ class Client(FlowControl):
                 raise OperationDenied(spelling.refusal)
             try:
                 value = function(driver, *(wire if build is None else build(wire)))
-            except NoSupport as error:
-                raise as_libvirt(error, spelling) from None
+            except VirtError as error:
+                raise as_libvirt(error, spelling, session) from None
             if encode is None:
                 return b""
             return encode(value if result is None else result(value, wire))
@@ -447,8 +448,8 @@ class Client(FlowControl):
             raise InternalError("No FD available at slot 0", domain=ErrorDomain.RPC)
         try:
             value = await session.call(call.operation.name, *arguments, deadline=None)
-        except NoSupport as error:
-            raise as_libvirt(error, call.spelling) from None
+        except VirtError as error:
+            raise as_libvirt(error, call.spelling, session) from None
         if guard is not None:
             value = await guard.admit_result(call.procedure, call.operation, value)
         if call.operation.service is not None and session.method(call.operation.name).style is Style.INLINE:

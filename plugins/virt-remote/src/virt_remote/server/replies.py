@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
+from typing import TYPE_CHECKING
 
 from virt_remote.protocol import error_body
 from virtcore._error_table import MESSAGES
 from virtcore.errors import ErrorDomain, InternalError, NoSupport, VirtError
 from virtcore.operations.functions import FUNCTIONS
+from virtcore.operations.origins import claim_error
 from virtcore.operations.spellings import Spelling, canonical_function
+
+if TYPE_CHECKING:
+    from virtcore.runtime.session import Session
 
 __all__ = ["as_libvirt", "error_reply_body", "function_of"]
 
@@ -26,10 +31,12 @@ def error_reply_body(error: BaseException) -> bytes:
     return error_body(int(error.code), int(error.domain), error.message, int(error.level), template, error.detail)
 
 
-def as_libvirt(error: BaseException, spelling: Spelling) -> BaseException:
-    """An error with libvirt's name of the function in the place of the operation's."""
+def as_libvirt(error: VirtError, spelling: Spelling, session: Session) -> VirtError:
+    """An error with libvirt's name of the function in the place of the operation's, and the part of libvirt that it
+    comes from."""
     if isinstance(error, NoSupport) and error.detail == canonical_function(spelling.operation):
-        return NoSupport(spelling.function, domain=error.domain)
+        error = NoSupport(spelling.function, domain=error.domain)
+    claim_error(error, spelling.function, ErrorDomain[session.error_domain(spelling.operation)])
     return error
 
 

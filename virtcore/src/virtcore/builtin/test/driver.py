@@ -85,6 +85,7 @@ class TestDriver(
     __test__ = False  # no test case, whatever its name
 
     name = "TEST"
+    error_domain = "TEST"
     function_prefix = "test"
     baseline_flags = ConnectBaselineCPUFlags.EXPAND_FEATURES
     local_only = True

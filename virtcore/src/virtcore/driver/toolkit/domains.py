@@ -9,7 +9,7 @@ from virtcore.driver.toolkit.checks import select
 from virtcore.driver.toolkit.jobs import JobLock
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
-from virtcore.errors import NoDomain, OperationInvalid
+from virtcore.errors import ErrorDomain, NoDomain, OperationInvalid
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class DomainObject(ManagedObject):
         :raises OperationInvalid: it does not.
         """
         if self._id == -1:
-            raise OperationInvalid("domain is not running")
+            raise OperationInvalid("domain is not running", domain=ErrorDomain.DOMAIN)
 
     def check_startable(self) -> None:
         if self.active:
@@ -152,7 +152,7 @@ class DomainTable(ObjectTable[DomainObject]):
         """
         obj = self._by_id.get(id)
         if obj is None or not obj.published:
-            raise NoDomain(f"no domain with matching id '{id}'")
+            raise NoDomain(f"no domain with matching id {id}")
         return obj
 
     # -- lists

@@ -30,7 +30,7 @@ from virtcore.enums.domain_events import (
     DomainEventType,
     DomainEventUndefinedDetailType,
 )
-from virtcore.errors import NoSupport, OperationInvalid, SystemError, XMLDetail, XMLError
+from virtcore.errors import ErrorDomain, NoSupport, OperationInvalid, SystemError, XMLDetail, XMLError
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.disk import DiskWorker
@@ -264,9 +264,9 @@ class DriverState:
         if not live and not config:
             live, config = (1, 0) if obj.active else (0, 2)
         if live and not obj.active:
-            raise OperationInvalid("domain is not running")
+            raise OperationInvalid("domain is not running", domain=ErrorDomain.DOMAIN)
         if config and not obj.persistent:
-            raise OperationInvalid("transient domains do not have any persistent config")
+            raise OperationInvalid("transient domains do not have any persistent config", domain=ErrorDomain.DOMAIN)
         return bool(live)
 
     def xml(self, obj: DomainObject, flags: int = 0) -> str:

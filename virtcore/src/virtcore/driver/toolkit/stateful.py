@@ -25,7 +25,7 @@ from virtcore.enums.domain import (
     DomainXMLFlags,
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
-from virtcore.errors import ArgumentUnsupported, InvalidArg, NoDomainMetadata
+from virtcore.errors import ArgumentUnsupported, ErrorDomain, InvalidArg, NoDomainMetadata
 from virtcore.operations.declare import inline
 from virtcore.operations.values import DomainInfo, DomainStats, RecentStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
@@ -271,7 +271,7 @@ class StatefulDriver(Driver, Generic[S]):
     ) -> str:
         self.check_flags(flags, 3, "domain_metadata")
         if type not in (0, 1, 2):
-            raise InvalidArg(f"unknown metadata type '{int(type)}'")
+            raise InvalidArg(f"unknown metadata type '{int(type)}'", domain=ErrorDomain.DOMAIN)
         from virtcore.model.metadata import find_metadata
 
         config = self.state.config(self.domain(domain), int(flags))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from virtcore.enums.domain import DomainMetadataType
-from virtcore.errors import ConfigUnsupported, InvalidArg
+from virtcore.errors import ConfigUnsupported, ErrorDomain, InvalidArg
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
@@ -41,7 +41,7 @@ def set_metadata(domain: Domain, type: int, metadata: str | None, key: str | Non
 
         domain.metadata = replace_metadata(domain.metadata, metadata, key, uri)
     else:
-        raise InvalidArg(f"unknown metadata type '{int(type)}'")
+        raise InvalidArg(f"unknown metadata type '{int(type)}'", domain=ErrorDomain.DOMAIN)
 
 
 _FIELDS = ("on_poweroff", "on_reboot", "on_crash")
