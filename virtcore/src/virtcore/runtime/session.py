@@ -547,7 +547,8 @@ def _service_of(kind: type[Event]) -> str | None:
     if kind.__name__ == "QemuMonitorEvent":
         return _MONITOR
     declared: object = next(iter(kind.__annotations__.values()))
-    name: str = getattr(declared, "__forward_arg__", "") or getattr(declared, "__name__", "")
+    name = declared if isinstance(declared, str) else getattr(declared, "__forward_arg__", None)
+    name = name or getattr(declared, "__name__", "")
     family = family_of_reference(name)
     return None if family is None else service_of_family(family.name)
 
