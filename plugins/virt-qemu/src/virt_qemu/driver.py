@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Self
 
 from virt_host.description.driver import LinuxHostDriver
+from virt_host.description.kvm import max_vcpus
 from virt_qemu import host_capabilities
 from virt_qemu.agent.commands import shut_down
 from virt_qemu.agent.operations import AgentOperations
@@ -36,7 +37,14 @@ from virtcore.enums.domain import (
     DomainState,
     DomainUndefineFlags,
 )
-from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, OperationInvalid, VirtError
+from virtcore.errors import (
+    InternalError,
+    InvalidArg,
+    OperationFailed,
+    OperationInvalid,
+    SystemError,
+    VirtError,
+)
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
 from virtcore.operations.values import SecurityLabel, SecurityModel
@@ -146,9 +154,14 @@ class QemuDriver(
 
     @inline
     def connection_max_vcpus(self, type: str | None = None) -> int:
-        if type is None or type in ("kvm", "qemu"):
-            return 255 if type != "kvm" else 1024
-        raise ArgumentUnsupported(f"unknown type '{type}'")
+        if type is None or type.lower() == "qemu":
+            return 16
+        if type.lower() != "kvm":
+            raise InvalidArg(f"unknown type '{type}'")
+        most = max_vcpus()
+        if most is None:
+            raise SystemError("Unable to open /dev/kvm: No such file or directory")
+        return most
 
     @inline
     def connection_security_model(self) -> SecurityModel:
