@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypedDict
 
 from virt_qemu.block.bitmaps import Bitmaps, read_bitmaps
 from virt_qemu.block.create import create_format_options, create_storage_options
 from virt_qemu.block.image import Image, disk_image
 from virt_qemu.block.layers import format_layer
-from virt_qemu.monitor import JSON
+from virt_qemu.monitor import JSON, CommandError, MonitorClosed
 from virtcore.errors import InternalError, OperationFailed, VirtError
 from virtcore.model.storage.source import StorageFormat
 
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a job is looked at though no event has come.
 _PATIENCE = 5.0
+#: Seconds between two looks at a job that is to end.
+_PAUSE = 0.05
 
 
 def as_json(value: object) -> dict[str, JSON]:
@@ -113,10 +117,12 @@ async def run_job(monitor: Monitor, name: str, command: str, arguments: Mapping[
                 ended, error = await _outcome(monitor, name)
                 if ended:
                     break
+            await monitor.execute("job-dismiss", {"id": name})
+        except MonitorClosed:
+            raise
         except BaseException:
             await _give_up(monitor, name)
             raise
-        await monitor.execute("job-dismiss", {"id": name})
     if error is not None:
         raise OperationFailed(error)
 
@@ -132,12 +138,16 @@ async def _outcome(monitor: Monitor, name: str) -> tuple[bool, str | None]:
 
 
 async def _give_up(monitor: Monitor, name: str) -> None:
-    for command in ("job-cancel", "job-dismiss"):
-        try:
-            if monitor.connected:
-                await monitor.execute(command, {"id": name})
-        except VirtError as error:
-            log.info("%s: %s", monitor.name, error)
+    """Get rid of a job, which may have to come to its end for that; what cannot be done is logged."""
+    with suppress(CommandError):
+        await monitor.execute("job-cancel", {"id": name})
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while not (await _outcome(monitor, name))[0]:
+                await asyncio.sleep(_PAUSE)
+        await monitor.execute("job-dismiss", {"id": name})
+    except (VirtError, TimeoutError) as error:
+        log.warning("%s: job '%s' cannot be ended: %s", monitor.name, name, error)
 
 
 async def create_image(

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from virt_qemu.block.nodes import detach_chain
 from virt_qemu.block.running import as_json
 from virt_qemu.blockjobs import concluding
-from virt_qemu.blockjobs.transitions import without_indexes
+from virt_qemu.blockjobs.transitions import described, undescribed, without_indexes
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.host_secrets import Lookup, references_in, secret_values
-from virt_qemu.monitor import JSON, MonitorTimeout
+from virt_qemu.monitor import JSON, MonitorClosed, MonitorTimeout
 from virt_qemu.recovery import GuestRecovery
 from virtcore.driver.toolkit.configuration.disks import find_disk
 from virtcore.enums.domain_events import ConnectDomainEventBlockJobStatus as Status
@@ -30,7 +30,6 @@ from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import StorageType
 
 if TYPE_CHECKING:
-    from virt_qemu.block.image import Image
     from virt_qemu.block_jobs import BlockJob
     from virt_qemu.host_side import HostSide
     from virtcore.driver.toolkit import DomainObject
@@ -42,10 +41,13 @@ log = logging.getLogger(__name__)
 
 #: Seconds that what QEMU tells of a job waits for the domain's job: as long as it takes.
 _PATIENCE = 7 * 86400.0
+#: Seconds until what failed at the end of a job is tried again, at first and at last.
+_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 #: States of QEMU's that something follows from.
 _TOLD = ("ready", "concluded")
 #: States in which a job is about to end, or has.
 _ENDING = ("aborting", "pivoting", "concluded", "completed", "failed", "cancelled")
+_ENDED = ("completed", "failed", "cancelled")
 
 _TYPES = {
     "pull": DomainBlockJobType.PULL,
@@ -211,13 +213,21 @@ class BlockJobState(GuestRecovery):
             guest.start_task(self._follow(obj, guest, name))
 
     async def _follow(self, obj: DomainObject, guest: Guest, name: str) -> None:
-        try:
-            async with obj.job.modify("block_job", limit=_PATIENCE):
-                job = find_job(guest, name=name)
-                if obj.private is guest and job is not None:
-                    await self.update_block_job(obj, guest, job)
-        except VirtError as error:
-            log.error("domain '%s': the end of block job '%s' could not be dealt with: %s", obj.name, name, error)
+        """Deal with what is told of a job, again and again until that is done or the guest has gone."""
+        pause = _PAUSE
+        while obj.private is guest:
+            try:
+                async with obj.job.modify("block_job", limit=_PATIENCE):
+                    job = find_job(guest, name=name)
+                    if obj.private is guest and job is not None:
+                        await self.update_block_job(obj, guest, job)
+                return
+            except MonitorClosed:
+                return
+            except VirtError as error:
+                log.error("domain '%s': the end of block job '%s' cannot be dealt with: %s", obj.name, name, error)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def update_block_job(self, obj: DomainObject, guest: Guest, job: BlockJob) -> None:
         """Deal with what QEMU has told of a job. Called with the domain's job held."""
@@ -243,39 +253,48 @@ class BlockJobState(GuestRecovery):
         return find_disk(obj.live, job.disk.target)
 
     async def _conclude(self, obj: DomainObject, guest: Guest, job: BlockJob) -> None:
-        """A job has ended: its outcome goes into the chain of images, QEMU forgets it, and everybody is told."""
+        """A job has ended: its outcome goes into the chain of images, QEMU forgets it, and everybody is told.
+
+        Where a step fails this is called again: what was done is found in what is known of the job.
+        """
         monitor = guest.channel()
-        row: Mapping[str, JSON] = {}
+        rows = await monitor.execute("query-jobs")
+        found = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
+        row: Mapping[str, JSON] = next((each for each in found if each.get("id") == job.name), {})
         if job.new_state == "concluded":
-            rows = await monitor.execute("query-jobs")
-            found = [each for each in rows if isinstance(each, dict)] if isinstance(rows, list) else []
-            row = next((each for each in found if each.get("id") == job.name), {})
             error = row.get("error") if row else "QEMU has lost the job"
             job.error = None if error is None else str(error)
             job.new_state = "failed" if error is not None else "completed"
             if job.state == "aborting":
                 job.new_state = "cancelled"
             await self.save(obj, guest)
-        removed: list[Image] = []
-        disk = self._live_disk(obj, job)
-        if disk is not None and job.state not in _STATUSES:
-            old = disk.source
-            removed = await concluding.conclude(guest, disk, job)
-            if removed and job.type != "backup" and job.new_state == "completed" and old is not None:
-                await self._redefine(obj, disk, old)
-        assert job.new_state is not None
-        job.state, job.new_state = job.new_state, None
-        obj.touch()
-        await self.save(obj, guest)
+        if job.state not in _ENDED:
+            await self._take_outcome(obj, guest, job)
         if row:
             await monitor.execute("job-dismiss", {"id": job.name})
         await self.block_job_ended(obj, guest, job, row)
+        removed = undescribed(guest, job.chain)
         await detach_chain(guest, removed)
         if job.delete_committed_images and job.state == "completed":
             await concluding.delete_images(removed)
+        job.new_state = None
         self.forget_block_job(guest, job)
         await self.save(obj, guest)
         self.emit_block_job(obj, job)
+
+    async def _take_outcome(self, obj: DomainObject, guest: Guest, job: BlockJob) -> None:
+        """Let the chain of a job's disk be what the job has made of it."""
+        disk = self._live_disk(obj, job)
+        if disk is not None:
+            old = disk.source
+            removed = await concluding.conclude(guest, disk, job)
+            job.chain = described(removed)
+            if removed and job.type != "backup" and job.new_state == "completed" and old is not None:
+                await self._redefine(obj, disk, old)
+        assert job.new_state is not None
+        job.state = job.new_state
+        obj.touch()
+        await self.save(obj, guest)
 
     async def block_job_ended(self, obj: DomainObject, guest: Guest, job: BlockJob, told: Mapping[str, JSON]) -> None:
         """Hook: a job has ended, and QEMU has forgotten it; what it used is there still.
@@ -321,12 +340,17 @@ class BlockJobState(GuestRecovery):
 
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
         await super().recover(obj, guest)
-        try:
-            async with obj.job.modify("block_job", limit=_PATIENCE):
-                if obj.private is guest:
-                    await self._recover_block_jobs(obj, guest)
-        except VirtError as error:
-            log.error("block jobs of domain '%s' cannot be followed: %s", obj.name, error)
+        while obj.private is guest:
+            try:
+                async with obj.job.modify("block_job", limit=_PATIENCE):
+                    if obj.private is guest:
+                        await self._recover_block_jobs(obj, guest)
+                return
+            except MonitorClosed:
+                return
+            except VirtError as error:
+                log.error("block jobs of domain '%s' cannot be followed: %s", obj.name, error)
+            await asyncio.sleep(_LONGEST_PAUSE)
 
     async def _recover_block_jobs(self, obj: DomainObject, guest: Guest) -> None:
         """Take up the jobs that were going on, and end those that nobody knows."""
@@ -344,18 +368,17 @@ class BlockJobState(GuestRecovery):
             status = told.get(job.name, {}).get("status")
             if job.name not in told:
                 # Never begun, or ended, dealt with and forgotten by QEMU.
-                dealt_with = job.state in _STATUSES and job.state != "ready"
-                job.new_state = job.new_state or (job.state if dealt_with else "failed")
+                job.new_state = job.new_state or (job.state if job.state in _ENDED else "failed")
+            elif job.state in _ENDED:
+                job.new_state = job.state
             elif status == "concluded":
                 job.new_state = "concluded"
             elif status == "ready" and job.state not in (*_ENDING, "ready"):
                 job.new_state = "ready"
             if job.state == "new" and job.name in told:
                 job.state = "running"
-            try:
-                await self.update_block_job(obj, guest, job)
-            except VirtError as error:
-                log.error("domain '%s': block job '%s': %s", obj.name, job.name, error)
+            if job.new_state is not None:
+                self._start_task(guest, self._follow(obj, guest, job.name))
 
 
 def check_block_job(disk: Disk) -> None:

@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.block.chain import Link, format_of, images_of, set_format
 from virt_qemu.block.running import disk_images
-from virtcore.model.domain.disk import BackingStore, DiskDriver
+from virt_qemu.block_jobs import ImageDescription
+from virt_qemu.private_data import NodeName, QemuSecret, SourcePrivate
+from virtcore.model.domain.disk import BackingFormat, BackingStore, Disk, DiskDriver
 from virtcore.model.storage.location import source_type
 
 if TYPE_CHECKING:
     from virt_qemu.block.image import Image
     from virt_qemu.block_jobs import BlockJob
     from virt_qemu.guest import Guest
-    from virtcore.model.domain.disk import Disk
     from virtcore.model.storage.source import Source
 
-__all__ = ["committed", "find_node", "mirrored", "pivot_to", "pulled", "without_indexes"]
+__all__ = ["committed", "described", "find_node", "mirrored", "pivot_to", "pulled", "undescribed", "without_indexes"]
 
 
 def find_node(images: list[Image], node: str | None) -> int | None:
@@ -91,6 +92,41 @@ def pivot_to(guest: Guest, disk: Disk, *, inherits: bool) -> list[Image]:
         disk.backing_store = below
     disk.mirror = None
     return old[:1] if inherits else old
+
+
+def described(images: list[Image]) -> ImageDescription | None:
+    """Images of a chain as a status file tells them, with the names of their nodes and secrets."""
+    below: BackingStore | None = None
+    for image in reversed(images):
+        source = copy.copy(image.source)
+        source.private_data = _names(image)
+        kind = source_type(source)
+        if image is images[0]:
+            return ImageDescription(type=kind, format=image.format, source=source, backing_store=below)
+        below = BackingStore(type=kind, format=BackingFormat(type=image.format), source=source, backing_store=below)
+    return None
+
+
+def _names(image: Image) -> SourcePrivate:
+    nodes = [NodeName(type="storage", name=image.nodes.storage), NodeName(type="format", name=image.nodes.format)]
+    if image.slice is not None:
+        nodes.append(NodeName(type="slice-storage", name=image.nodes.slice))
+    named = [("auth", image.auth_secret), ("httpcookie", image.cookie_secret)]
+    named += [("encryption", name) for name in image.encryption_secrets]
+    return SourcePrivate(
+        nodes=nodes,
+        secrets=[QemuSecret(type=kind, alias=name) for kind, name in named if name is not None],
+        tls=image.tls,
+        reservations=image.reservations,
+    )
+
+
+def undescribed(guest: Guest, told: ImageDescription | None) -> list[Image]:
+    """The images that :func:`described` has told."""
+    if told is None:
+        return []
+    disk = Disk(source=told.source, driver=DiskDriver(type=told.format), backing_store=told.backing_store)
+    return disk_images(guest, disk)
 
 
 def without_indexes(source: Source) -> Source:
