@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import TYPE_CHECKING
 
 from virtcore.model.snapshot import SaveCookie
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from virtcore.model.cpu.element import GuestCPU
     from virtcore.model.domain import Domain
 
-__all__ = ["cookie_of", "format_cookie", "read_cookie", "saved_xml", "use_cookie"]
+__all__ = ["cookie_of", "format_cookie", "read_cookie", "use_cookie"]
 
 
 def cookie_of(guest: Guest, domain: Domain) -> SaveCookie:
@@ -53,17 +52,3 @@ def use_cookie(domain: Domain, cookie: SaveCookie | None) -> GuestCPU | None:
         return None
     original, domain.cpu = domain.cpu, cookie.cpu
     return original
-
-
-def saved_xml(domain: Domain, original_cpu: GuestCPU | None = None) -> str:
-    """A live configuration as it is saved: its definition, secrets included, for peers of any age.
-
-    :param original_cpu: the processor that was asked for, where the guest got another.
-    """
-    from virtcore.model.domain.document import format_domain
-    from virtcore.xml import Mode
-
-    shown = copy(domain)
-    if original_cpu is not None:
-        shown.cpu = original_cpu
-    return format_domain(shown, Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE)

@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 from virt_qemu.host import QemuState
-from virt_qemu.saving.cookie import saved_xml
 from virt_qemu.saving.image import is_whole, rewrite_xml
 from virt_qemu.saving.state import check_same_guest
 from virt_qemu.threads import in_thread
@@ -109,7 +108,7 @@ class SavingOperations(StatefulDriver[QemuState]):
         changed = await self.state.load_saved(dxml)
         check_same_guest(saved, changed)
         header = dataclasses.replace(image.header, running=running)
-        changed_image = dataclasses.replace(image, header=header, xml=saved_xml(changed))
+        changed_image = dataclasses.replace(image, header=header, xml=self.state.saved_xml(changed))
         await in_thread(rewrite_xml, path, changed_image)
 
     # -- managed save

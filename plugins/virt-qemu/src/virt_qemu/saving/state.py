@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Boot, Guest
 from virt_qemu.long_jobs import LongJobs
-from virt_qemu.saving.cookie import cookie_of, format_cookie, read_cookie, saved_xml, use_cookie
+from virt_qemu.saving.cookie import cookie_of, format_cookie, read_cookie, use_cookie
 from virt_qemu.saving.files import find_compressor, into_file, out_of_file
 from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image
 from virt_qemu.saving.stream import migrate_in, migrate_out, refuse_blocked
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from virt_qemu.settings.table import QemuSettings
     from virtcore.driver.toolkit import DomainObject
     from virtcore.driver.toolkit.jobs import Job
+    from virtcore.model.cpu.element import GuestCPU
     from virtcore.model.domain import Domain
     from virtcore.types import DomainRef
 
@@ -54,6 +56,20 @@ class SavingState(LongJobs):
     async def load_saved(self, xml: str) -> Domain:
         """Hook: read the XML of a saved guest, whose emulator may not have been asked yet what it can do."""
         raise NotImplementedError
+
+    def saved_xml(self, domain: Domain, original_cpu: GuestCPU | None = None) -> str:
+        """A configuration as it is saved: a definition, secrets included, for peers of any age.
+
+        :param original_cpu: the processor that was asked for, where the guest got another.
+        """
+        from virtcore.model.domain.document import format_domain
+        from virtcore.xml import Mode
+
+        shown = deepcopy(domain)
+        if original_cpu is not None:
+            shown.cpu = original_cpu
+        self.make_migratable(shown)
+        return format_domain(shown, Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE)
 
     # -- where they are kept
 
@@ -149,10 +165,10 @@ class SavingState(LongJobs):
     async def _saved_xml(self, obj: DomainObject, guest: Guest, dxml: str | None) -> str:
         assert obj.live is not None
         if dxml is None:
-            return saved_xml(obj.live, guest.status.original_cpu)
+            return self.saved_xml(obj.live, guest.status.original_cpu)
         changed = await self.load_saved(dxml)
         check_same_guest(obj.live, changed)
-        return saved_xml(changed)
+        return self.saved_xml(changed)
 
     async def write_image(
         self,
@@ -237,7 +253,7 @@ class SavingState(LongJobs):
     async def _replaced(self, saved: Domain, dxml: str) -> Domain:
         changed = await self.load_saved(dxml)
         check_same_guest(saved, changed)
-        return await self.load_saved(saved_xml(changed))
+        return await self.load_saved(self.saved_xml(changed))
 
     async def _restore(
         self,
