@@ -37,6 +37,7 @@ from virtcore.enums.domain import (
     DomainState,
     DomainUndefineFlags,
 )
+from virtcore.enums.snapshot import DomainSnapshotCreateFlags, DomainSnapshotRevertFlags
 from virtcore.errors import (
     InternalError,
     InvalidArg,
@@ -98,6 +99,8 @@ class QemuDriver(
         | DomainCreateFlags.START_VALIDATE
         | DomainCreateFlags.START_RESET_NVRAM
     )
+    snapshot_create_flags = sum(DomainSnapshotCreateFlags)
+    snapshot_revert_flags = sum(DomainSnapshotRevertFlags)
     checkpoint_create_flags = int(DomainCheckpointCreateFlags.REDEFINE | DomainCheckpointCreateFlags.REDEFINE_VALIDATE)
 
     @classmethod

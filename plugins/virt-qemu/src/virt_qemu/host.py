@@ -34,8 +34,8 @@ from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import DisplayDefaults, prepare_domain, prepare_folder
 from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
-from virt_qemu.saving.state import SavingState
 from virt_qemu.settings.table import QemuSettings
+from virt_qemu.snapshots.deleting import DeletingSnapshots
 from virt_qemu.taint import taint_at_start
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
@@ -99,7 +99,7 @@ _DETAILS = {
 }
 
 
-class QemuState(SavingState, BelongingsState, BackupState, HotplugState, MigrationState, TuningState):
+class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, MigrationState, TuningState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.block.bitmaps import ACTIVE_WRITES
-from virt_qemu.block.running import NamedNodes, disk_images, transaction
+from virt_qemu.blockjobs.ending import begin_pivot, cancel_job
 from virt_qemu.blockjobs.lookup import bytes_per_second
 from virt_qemu.blockjobs.state import find_job, kind_of
-from virt_qemu.blockjobs.transitions import mirrored
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virtcore.driver.toolkit import StatefulDriver
@@ -21,7 +19,6 @@ from virtcore.enums.domain_more import (
     DomainBlockRebaseFlags,
 )
 from virtcore.errors import (
-    BlockCopyActive,
     InvalidArg,
     OperationFailed,
     OperationInvalid,
@@ -197,55 +194,14 @@ class BlockJobOperations(StatefulDriver[QemuState]):
                 raise OperationInvalid(f"block job on disk '{target}' is still being ended")
             with self.state.awaited(guest, job) as told:
                 if flags & known.PIVOT:
-                    await self._pivot(obj, live, job)
+                    await begin_pivot(self.state, obj, live, job)
                 else:
-                    await self._cancel(obj, job)
+                    await cancel_job(self.state, obj, job)
                 if not flags & known.ASYNC:
                     await self.state.wait_for_end(obj, guest, job, told)
             if flags & known.PIVOT and job.state == "failed":
                 reason = f": {job.error}" if job.error else ""
                 raise OperationFailed(f"block job '{job.name}' failed while pivoting{reason}")
-
-    async def _cancel(self, obj: DomainObject, job: BlockJob) -> None:
-        guest = guest_of(obj)
-        before, job.state = job.state, "aborting"
-        try:
-            await self.state.save(obj, guest)
-            await guest.channel().execute("block-job-cancel", {"device": job.name})
-        except BaseException:
-            job.state = before
-            raise
-
-    async def _pivot(self, obj: DomainObject, disk: Disk, job: BlockJob) -> None:
-        """Switch the guest over to the other side of a mirror."""
-        guest = guest_of(obj)
-        if job.type not in ("copy", "active-commit"):
-            raise OperationInvalid(f"job type '{job.type}' does not support pivot")
-        if disk.mirror is None:
-            raise OperationInvalid(f"pivot of disk '{job.disk.target if job.disk else ''}' requires an active copy job")
-        if job.state != "ready":
-            raise BlockCopyActive(f"block job '{job.name}' not ready for pivot yet")
-        monitor = guest.channel()
-        target = disk_images(guest, mirrored(disk))[0].top() if job.type == "copy" else job.base or ""
-        known = await NamedNodes.ask(monitor)
-        recorded = any(known.bitmaps.get(image.top()) for image in disk_images(guest, disk))
-        before, job.state = job.state, "pivoting"
-        try:
-            await self.state.save(obj, guest)
-            if recorded:
-                await transaction(monitor, [_record(target)])
-            await monitor.execute("job-complete", {"id": job.name})
-        except BaseException:
-            job.state = before
-            if recorded and monitor.connected:
-                await monitor.execute("block-dirty-bitmap-remove", {"node": target, "name": ACTIVE_WRITES})
-            raise
-
-
-def _record(node: str) -> dict[str, object]:
-    """Record what the guest writes while the job ends: bitmaps are merged after that."""
-    data = {"node": node, "name": ACTIVE_WRITES, "persistent": False, "disabled": False}
-    return {"type": "block-dirty-bitmap-add", "data": data}
 
 
 def _info(job: BlockJob, row: Mapping[str, object], in_bytes: bool) -> BlockJobInfo:

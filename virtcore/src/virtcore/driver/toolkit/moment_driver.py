@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
+from virtcore.driver.toolkit.arguments import refuse_both, require_with
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.driver.toolkit.moments import CHECKPOINTS, SNAPSHOTS
 from virtcore.driver.toolkit.stateful import StatefulDriver
@@ -32,6 +33,17 @@ __all__ = ["MomentDriver"]
 M = TypeVar("M", bound=MomentState)
 
 
+def _flag(member: DomainSnapshotCreateFlags | DomainSnapshotRevertFlags, prefix: str) -> tuple[str, int]:
+    return f"VIR_DOMAIN_SNAPSHOT_{prefix}_{member.name}", int(member)
+
+
+_CURRENT, _REDEFINE, _NO_METADATA, _HALT, _QUIESCE, _DISK_ONLY, _LIVE = (
+    _flag(DomainSnapshotCreateFlags[name], "CREATE")
+    for name in ("CURRENT", "REDEFINE", "NO_METADATA", "HALT", "QUIESCE", "DISK_ONLY", "LIVE")
+)
+_REVERT_RUNNING, _REVERT_PAUSED = (_flag(DomainSnapshotRevertFlags[name], "REVERT") for name in ("RUNNING", "PAUSED"))
+
+
 class MomentDriver(StatefulDriver[M]):
     """Base of drivers whose domains have snapshots and checkpoints."""
 
@@ -51,7 +63,13 @@ class MomentDriver(StatefulDriver[M]):
     async def domain_create_snapshot(
         self, domain: DomainRef, xml: str, flags: DomainSnapshotCreateFlags | int = 0
     ) -> DomainSnapshotRef:
+        flags = int(flags)
+        require_with(flags, _CURRENT, _REDEFINE)
+        refuse_both(flags, _REDEFINE, _NO_METADATA)
+        refuse_both(flags, _REDEFINE, _HALT)
         self.check_flags(flags, self.snapshot_create_flags, "domain_create_snapshot")
+        require_with(flags, _QUIESCE, _DISK_ONLY)
+        refuse_both(flags, _LIVE, _REDEFINE)
         return await self.state.create_snapshot(self.domain(domain), xml, int(flags))
 
     @inline
@@ -121,6 +139,7 @@ class MomentDriver(StatefulDriver[M]):
     async def domain_snapshot_revert(
         self, snapshot: DomainSnapshotRef, flags: DomainSnapshotRevertFlags | int = 0
     ) -> None:
+        refuse_both(int(flags), _REVERT_RUNNING, _REVERT_PAUSED)
         self.check_flags(flags, self.snapshot_revert_flags, "domain_snapshot_revert")
         await self.state.revert(self.domain(snapshot.domain), snapshot.name, int(flags))
 

@@ -1,0 +1,1 @@
+"""Snapshots of QEMU's guests: taken, returned to, removed."""
