@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import agent_image
 import guest_image
@@ -13,20 +12,6 @@ from virtcore.testing.suite import Target, pytest
 
 
 class Qemu(Target):
-    # Until they stand: what is being written at the moment.
-    tested_elsewhere: ClassVar[dict[str, str]] = dict.fromkeys(
-        (
-            *(f"domain_{verb}" for verb in ("create_snapshot", "lookup_snapshot", "list_snapshots")),
-            *(
-                f"domain_snapshot_{part}"
-                for part in ("is_current", "has_metadata", "revert", "xml", "parent", "list_children", "delete")
-            ),
-            "domain_has_current_snapshot",
-            "domain_current_snapshot",
-        ),
-        "being written",
-    )
-
     def __init__(self, root: Path, agent_boot: tuple[Path, Path] | None) -> None:
         self.root = root
         self._agent_boot = agent_boot
@@ -76,7 +61,3 @@ def target(root: Path, request: pytest.FixtureRequest) -> Target:
     # The agent's guest takes a while to make: only for who asks for it.
     responsive = "responsive" in request.fixturenames
     return Qemu(root, request.getfixturevalue("agent_boot") if responsive else None)
-
-
-class TestSnapshots:
-    """Stands in for the suite's until snapshots are taken."""

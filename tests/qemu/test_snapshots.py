@@ -62,6 +62,11 @@ def snapshot_xml(name: str, more: str = "") -> str:
     return f"<domainsnapshot><name>{name}</name>{more}</domainsnapshot>"
 
 
+def disk_xml(path: Path) -> str:
+    source = f"<driver name='qemu' type='qcow2'/><source file='{path}'/>"
+    return f"<disk type='file'>{source}<target dev='vda' bus='virtio'/></disk>"
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
     path = tmp_path / "disk.qcow2"
@@ -75,8 +80,7 @@ def defined(connection: virtcore.Connection, disk: Path) -> virtcore.Domain:
     return connection.define_domain(
         "<domain type='qemu'><name>still</name><memory unit='MiB'>32</memory>"
         "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        f"<devices><disk type='file'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda'/></disk>"
-        "</devices></domain>"
+        f"<devices>{disk_xml(disk)}</devices></domain>"
     )
 
 
