@@ -323,7 +323,7 @@ class Arguments:
         flags = kind(0)
         for option, member in table.items():
             if option in self:
-                flags |= kind[member]
+                flags |= getattr(kind, member)
         return flags
 
     def exclusive(self, first: str, second: str) -> None:
