@@ -33,6 +33,7 @@ from virtcore.enums.domain import (
     DomainCreateFlags,
     DomainPausedReason,
     DomainRebootFlags,
+    DomainRunningReason,
     DomainShutdownFlags,
     DomainState,
     DomainUndefineFlags,
@@ -235,9 +236,7 @@ class QemuDriver(
                 raise OperationInvalid("domain is already running")
             if obj.state == DomainState.CRASHED:
                 raise OperationInvalid("domain is crashed and cannot be resumed; reset or destroy it")
-            await guest.channel().execute("cont")
-            self.state.resumed(obj)
-            self.state.state_changed(obj, guest)
+            await self.state.start_cpus(obj, guest, DomainRunningReason.UNPAUSED)
 
     async def domain_shutdown(self, domain: DomainRef, flags: DomainShutdownFlags | int = 0) -> None:
         flags = int(flags)

@@ -61,6 +61,15 @@ class GuestEvents(AgentState):
     def state_changed(self, obj: DomainObject, guest: Guest) -> None:
         """Hook: state or configuration of a running guest has changed and is to be written down."""
 
+    def lock_resources(self, obj: DomainObject) -> None:
+        """Hook: the guest is about to run: lock what it has for itself.
+
+        :raises ResourceBusy: another guest has it.
+        """
+
+    def unlock_resources(self, obj: DomainObject) -> None:
+        """Hook: the guest stands still: others may have what it had for itself."""
+
     def block_job_changed(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         """Hook: QEMU tells that a job has another status (``JOB_STATUS_CHANGE``)."""
 
@@ -93,6 +102,7 @@ class GuestEvents(AgentState):
             return
         starting = obj.state == DomainState.PAUSED
         self.set_state(obj, DomainState.PAUSED, reason)
+        self.unlock_resources(obj)
         if not starting:
             self.emit(
                 obj,
@@ -133,6 +143,7 @@ class GuestEvents(AgentState):
 
         :raises VirtError: QEMU refused it.
         """
+        self.lock_resources(obj)
         guest.resuming = reason
         try:
             await guest.channel().execute("cont")

@@ -23,6 +23,7 @@ from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
 from virt_qemu.display_passwords import set_passwords
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
+from virt_qemu.hook_scripts import HookScripts
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
@@ -152,6 +153,11 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             ),
         )
 
+    @cached_property
+    def hook_scripts(self) -> HookScripts:
+        """Scripts that are told of guests' transitions."""
+        return HookScripts(self.folders.config.with_name("hooks"))
+
     @property
     def host_side(self) -> HostSide:
         """What guests have on the host beside their QEMU."""
@@ -269,6 +275,14 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def lock_resources(self, obj: DomainObject) -> None:
+        assert obj.live is not None
+        self.host_side.lock(obj.uuid, obj.live)
+
+    def unlock_resources(self, obj: DomainObject) -> None:
+        if obj.live is not None:
+            self.host_side.unlock(obj.uuid, obj.live)
+
     async def _autostart_domains(self) -> None:
         """Start what is marked so, once per uptime of the host."""
         marker = self.folders.run / "autostarted"
@@ -278,8 +292,12 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
                 return
         except OSError:
             pass  # the first time
+        started = False
         for obj in list(self.domains):
             if obj.autostart and not obj.active:
+                if started:
+                    await asyncio.sleep(self.settings.auto_start_delay / 1000)
+                started = True
                 try:
                     await self.create(obj)
                 except Exception as error:  # noqa: BLE001  # plugins may raise anything; the others are to start
@@ -295,6 +313,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         await self.meet_agent_again(obj, guest)
         self.watch_again(obj, guest)
         await self.recover_migration(obj, guest)
+        await self._tell_hooks(obj, "reconnect", "begin", quietly=True)
 
     # -- starting
 
@@ -338,11 +357,12 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             monitor = self.monitor_of(obj, guest)
             await processes.connect(guest, monitor, self.start_limit)
             await self._set_up(obj, guest, domain, incoming=how.incoming is not None)
-            taint_at_start(obj, guest, domain, root=self.privileged)
+            taint_at_start(obj, guest, domain, root=self.privileged and side.runs_as_root(owner))
             await self.meet_agent(obj, guest, AgentReason.DOMAIN_STARTED)
             if how.load is not None:
                 await how.load(guest)
             if not how.paused:
+                self.lock_resources(obj)
                 await monitor.execute("cont", limit=self.start_limit)
                 self.running(obj, how.running)
                 if how.load is None:  # a guest that was brought in is told of first
@@ -365,22 +385,25 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         ]
 
     async def _tell_hooks(self, obj: DomainObject, operation: str, step: str, *, quietly: bool = False) -> None:
-        """Tell plugins of a transition, from a thread since they may block.
+        """Tell the administrator's scripts and plugins of a transition.
 
-        :param quietly: it has happened: what they raise is logged.
-        :raises Exception: whatever a plugin raised to prevent it.
+        :param quietly: it has happened: what fails is logged.
+        :raises Exception: whatever a script or plugin raised to prevent it.
         """
         from virtcore.driver.hooks import domain_transition, manager
 
-        if not manager().hook.virtcore_domain_transition.get_hookimpls():
+        has_plugins = bool(manager().hook.virtcore_domain_transition.get_hookimpls())
+        if not has_plugins and not self.hook_scripts.scripts():
             return
         xml = self.xml(obj, DomainXMLFlags.SECURE)
         try:
-            await in_thread(domain_transition, "qemu", obj.ref, operation, step, xml)
+            await self.hook_scripts.tell(obj.name, operation, step, xml)
+            if has_plugins:  # they may block
+                await in_thread(domain_transition, "qemu", obj.ref, operation, step, xml)
         except Exception as error:
             if not quietly:
                 raise
-            log.error("a plugin failed when domain '%s' was %s: %s", obj.name, operation, error)
+            log.error("a hook failed when domain '%s' was %s: %s", obj.name, operation, error)
 
     async def _roll_back(self, obj: DomainObject, guest: Guest) -> None:
         """Undo a start that failed, or that destroy has ended."""

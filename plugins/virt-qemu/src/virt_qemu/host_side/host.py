@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from virt_host.passthrough import DeviceTree
 from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
+from virt_qemu.host_side.locks import LockSpace, resources_of
 from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
 from virt_qemu.host_side.order import devices_of
 from virt_qemu.host_side.owner import Owner
@@ -81,6 +82,7 @@ class HostSide:
         self.devices = DeviceTree()
         self.programs = Programs(folders.log)
         self.services = PlaceServices(place)
+        self.locks = LockSpace(folders.run / "locks")
         self.identity: Identity | None = guest_identity(settings.user, settings.group, isolated=isolated)
         others = self.identity is not None and self.identity.uid != os.geteuid()
         self.tpm_identity: Identity | None = helper_identity(settings.swtpm_user, settings.swtpm_group, isolated=others)
@@ -176,6 +178,28 @@ class HostSide:
         for device in devices_of(domain):
             await self.prepare_device(owner, device, resources)
 
+    def lock(self, uuid: str, domain: Domain) -> None:
+        """Lock what a guest about to run has for itself.
+
+        :raises ResourceBusy: another guest has it.
+        """
+        if self.settings.lock_manager == "lockd":
+            self.locks.acquire(uuid, resources_of(domain))
+
+    def unlock(self, uuid: str, domain: Domain) -> None:
+        """Let others have what a guest had for itself; what cannot be let go of is logged."""
+        if self.settings.lock_manager != "lockd":
+            return
+        try:
+            self.locks.release(uuid, resources_of(domain))
+        except VirtError as error:
+            log.warning("domain '%s' keeps its locks: %s", domain.name, error)
+
+    def runs_as_root(self, owner: Owner) -> bool:
+        """Whether a guest runs with the administrator's rights."""
+        identity = self.identity_of(owner)
+        return identity.uid == 0 if identity is not None else os.geteuid() == 0
+
     async def host_for(self, domain: Domain) -> HostSettings:
         """How the host is arranged for a guest that is about to run.
 
@@ -252,6 +276,7 @@ class HostSide:
     async def release(self, owner: Owner, domain: Domain) -> None:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
         await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
+        self.unlock(owner.uuid, domain)
         await self.abandon(owner.folder)
         if any(map(os.path.isdir, memory_folders(self, owner))):
             await in_thread(release_memory, self, owner)

@@ -139,6 +139,8 @@ def _check(settings: QemuSettings, given: Mapping[str, Any], name: str, privileg
         folder = given.get(key)
         if folder is not None and not os.path.exists(folder):
             raise ConfSyntax(f"{key} directory '{folder}' does not exist")
+    if settings.lock_manager not in (None, "lockd", "nop"):
+        raise SystemError(f"Plugin {settings.lock_manager} not accessible: No such file or directory")
     for pair in settings.nvram:
         if pair.count(":") != 1:
             raise ConfSyntax(f"Invalid nvram format: '{pair}'")
