@@ -18,6 +18,7 @@ from virt_qemu.capabilities.find import find_emulator, installed_emulators
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
+from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
 from virt_qemu.saving.operations import SavingOperations
 from virt_qemu.stats.operations import StatisticsOperations
@@ -65,6 +66,7 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 class QemuDriver(
     LinuxHostDriver,
     AgentOperations,
+    InspectingOperations,
     StatisticsOperations,
     DeviceOperations,
     VcpuOperations,

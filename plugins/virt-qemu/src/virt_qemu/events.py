@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from functools import cached_property
 
 from virt_qemu import process as processes
 from virt_qemu.agent.state import AgentState
 from virt_qemu.guest import Guest
 from virt_qemu.monitor import JSON, Event
 from virtcore.driver.toolkit import DomainObject
+from virtcore.driver.toolkit.events import EventHub
 from virtcore.enums.domain import (
     DomainCrashedReason,
     DomainPausedReason,
@@ -27,7 +30,7 @@ from virtcore.enums.domain_events import (
     DomainEventType,
 )
 from virtcore.errors import VirtError
-from virtcore.operations.events import DomainMigrationIterationEvent, DomainRebootEvent
+from virtcore.operations.events import DomainMigrationIterationEvent, DomainRebootEvent, QemuMonitorEvent
 
 __all__ = ["GuestEvents"]
 
@@ -58,6 +61,11 @@ _RESUMED = {
 class GuestEvents(AgentState):
     """The part of the driver's state that follows QEMU's events."""
 
+    @cached_property
+    def monitor_events(self) -> EventHub:
+        """Who hears what QEMU says, as it says it."""
+        return EventHub()
+
     def state_changed(self, obj: DomainObject, guest: Guest) -> None:
         """Hook: state or configuration of a running guest has changed and is to be written down."""
 
@@ -84,6 +92,8 @@ class GuestEvents(AgentState):
             return
         if guest.agent is not None:
             guest.agent.notify(event.name)
+        if self.monitor_events.heard:
+            self.monitor_events.emit(_as_it_is(obj, event))
         handler = _HANDLERS.get(event.name)
         if handler is not None:
             handler(self, obj, guest, event.data)
@@ -260,6 +270,13 @@ class GuestEvents(AgentState):
 
 def _on_migration(state: GuestEvents, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
     state.migration_changed(obj, guest, str(data.get("status")))
+
+
+def _as_it_is(obj: DomainObject, event: Event) -> QemuMonitorEvent:
+    """An event for those who want to hear QEMU itself."""
+    seconds, rest = divmod(event.time, 1)
+    details = json.dumps(event.data, separators=(",", ":")) if event.data else None
+    return QemuMonitorEvent(obj.ref, event.name, int(seconds), round(rest * 1_000_000), details)
 
 
 _HANDLERS = {

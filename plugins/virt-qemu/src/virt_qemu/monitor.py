@@ -195,6 +195,11 @@ class Monitor:
         return self._client is not None
 
     @property
+    def last_id(self) -> str:
+        """What libvirt would have called the last command."""
+        return f"libvirt-{self._sequence}"
+
+    @property
     def waiting_since(self) -> float | None:
         """Since when (monotonic) the oldest unanswered command waits; None when all are answered."""
         return min(self._waiting.values(), default=None)

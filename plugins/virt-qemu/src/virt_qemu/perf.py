@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtcore.errors import OperationUnsupported, SystemError
+from virtcore.errors import ArgumentUnsupported, SystemError
 from virtcore.model.domain.resources import PerfEventName as Name
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _kind(name: Name) -> _Kind:
         )
         return _Kind(int((_CACHE_MONITORING / "type").read_text()), _CACHE_EVENTS[name], scale)
     except (OSError, ValueError):
-        raise OperationUnsupported(f"unable to enable host cpu perf event for {name.value}") from None
+        raise ArgumentUnsupported(f"unable to enable host cpu perf event for {name.value}") from None
 
 
 def _open(kind: _Kind, thread: int) -> int:
@@ -94,7 +94,7 @@ class PerfCounters:
     def enable(self, name: Name, pid: int) -> None:
         """Begin to count an event.
 
-        :raises OperationUnsupported: this host has not got it.
+        :raises ArgumentUnsupported: this host has not got it.
         :raises SystemError: the kernel refuses it.
         """
         if name in self._opened:

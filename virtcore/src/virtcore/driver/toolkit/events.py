@@ -29,6 +29,11 @@ class EventHub:
     def _cancel(self, key: int) -> None:
         self._subscribers.pop(key, None)
 
+    @property
+    def heard(self) -> bool:
+        """Whether anybody is subscribed."""
+        return bool(self._subscribers)
+
     def emit(self, event: Event) -> None:
         """Deliver an event to everyone subscribed now."""
         for deliver in list(self._subscribers.values()):
