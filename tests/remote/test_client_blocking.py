@@ -20,9 +20,18 @@ from virt_remote import sasl
 from virt_remote.client.backend import _OWN
 from virt_remote.client.driver import RemoteDriver
 from virt_remote.client.link import Link
-from virt_remote.protocol import OK, REPLY, Frames, pack, unpack
+from virt_remote.protocol import OK, PONG, REPLY, Frames, pack, unpack
 from virtcore.enums import NetworkUpdateCommand, NetworkUpdateSection
-from virtcore.errors import RPC, InternalError, InvalidArg, InvalidConn, OperationDenied, OperationInvalid, SystemError
+from virtcore.errors import (
+    RPC,
+    AccessDenied,
+    InternalError,
+    InvalidArg,
+    InvalidConn,
+    OperationDenied,
+    OperationInvalid,
+    SystemError,
+)
 from virtcore.operations.declare import all_operations
 from virtcore.operations.events import ConnectionClosedEvent, DomainLifecycleEvent, GapEvent
 from virtcore.operations.procedures import procedure
@@ -38,6 +47,8 @@ class FakeDaemon:
         self.listener.bind(str(path))
         self.listener.listen()
         self.silent = False
+        #: It does not know keepalive.
+        self.deaf = False
         self.seen: list[str] = []
         self.release = threading.Event()
         threading.Thread(target=self._serve, daemon=True).start()
@@ -58,6 +69,8 @@ class FakeDaemon:
                     call = unpack(frame)
                     if call.type != 0:
                         self.seen.append("ping")
+                        if not self.silent and not self.deaf:
+                            sock.sendall(PONG)
                         continue
                     threading.Thread(target=self._answer, args=(sock, call), daemon=True).start()
 
@@ -97,7 +110,16 @@ def test_nothing_of_asyncio_is_loaded(fake: tuple[FakeDaemon, str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["FAKE test+unix:///default True", "[]"]
-    assert fake[0].seen == ["AUTH_LIST", "CONNECT_OPEN", "CONNECT_GET_TYPE", "CONNECT_CLOSE"]
+    assert fake[0].seen == ["AUTH_LIST", "CONNECT_OPEN", "ping", "CONNECT_GET_TYPE", "CONNECT_CLOSE"]
+
+
+def test_keepalive_is_claimed_only_where_the_daemon_answers(fake: tuple[FakeDaemon, str]) -> None:
+    with virtcore.connect(fake[1]) as connection:
+        assert connection.set_keepalive(1, 3)
+        fake[0].deaf = True
+        assert not connection.set_keepalive(1, 3)
+        assert connection.set_keepalive(0, 0)
+        assert connection.type() == "FAKE"
 
 
 def test_a_second_thread_does_not_wait_for_the_first(fake: tuple[FakeDaemon, str]) -> None:
@@ -132,6 +154,7 @@ def test_a_deadline_ends_the_wait_and_nothing_else(fake: tuple[FakeDaemon, str])
 def test_a_silent_daemon_is_asked_and_given_up(fake: tuple[FakeDaemon, str]) -> None:
     daemon, uri = fake
     connection = virtcore.connect(uri, deadline=None)
+    daemon.deaf = True
     connection._session._backend._client.keepalive = (0.05, 2)  # type: ignore[union-attr]
     with pytest.raises(InternalError, match="connection closed due to keepalive timeout"):
         connection.hostname()
@@ -281,3 +304,17 @@ def test_what_no_layer_made_is_an_error_of_the_connection() -> None:
         with pytest.raises(RPC, match="Failed to decode SASL data or TLS record: a protected packet was tampered with"):
             link.receive(time.monotonic() + 5)
     link.close()
+
+
+def test_a_registration_that_the_daemon_refuses_is_an_error(serve: Any, tmp_path: Path) -> None:
+    policy = tmp_path / "d" / "etc" / "access.toml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text('default = "deny"\n[[rule]]\nallow = ["connect:getattr", "connect:read"]\n')
+    with (
+        serve('access_drivers = ["policy"]') as root,
+        virtcore.connect(f"test+unix:///default?socket={root / 'run' / 'libvirt-sock'}") as connection,
+    ):
+        for kinds in ((DomainLifecycleEvent,), ()):
+            with pytest.raises(AccessDenied):
+                connection.on_event(print, *kinds)
+        assert connection.hostname()

@@ -472,6 +472,38 @@ async def leave_a_lost_bus(address: str, bus: subprocess.Popen[bytes]) -> None:
     await authority.close()
 
 
+def test_a_question_that_fails_leaves_the_bus_of_others_alone() -> None:
+    class Router:
+        """A connection to the bus that is lost when told so."""
+
+        def __init__(self) -> None:
+            self.lost = asyncio.Event()
+
+        async def send_and_get_reply(self, message: object) -> object:
+            await self.lost.wait()
+            raise OSError("the bus is gone")
+
+    async def main() -> None:
+        authority = Authority("unix:path=/nowhere")
+        old, new = Router(), Router()
+        who = Identity("unix", pid=12, uid=1000, gid=1000, start_time=77)
+        authority._router = old
+        asked = asyncio.create_task(authority.check(who, "org.libvirt.unix.manage", {}))
+        await asyncio.sleep(0.01)
+        authority._router = new  # another question found the bus lost, too, and has connected anew
+        old.lost.set()
+        with pytest.raises(VirtError, match="the bus is gone"):
+            await asked
+        assert authority._router is new
+        again = asyncio.create_task(authority.check(who, "org.libvirt.unix.manage", {}))
+        new.lost.set()
+        with pytest.raises(VirtError, match="the bus is gone"):
+            await again
+        assert authority._router is None
+
+    asyncio.run(main())
+
+
 # -- what is shipped
 
 

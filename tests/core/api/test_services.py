@@ -16,6 +16,7 @@ from toyservice import DEFAULT, HostedDriver, NetworkStarted, ToyNetworks, toy_n
 from virtcore.driver import loader
 from virtcore.driver.service import DriverService
 from virtcore.errors import InternalError, NoSupport, OpenFailed, OperationDenied
+from virtcore.operations.events import NetworkLifecycleEvent
 
 
 @pytest.fixture
@@ -180,6 +181,15 @@ def test_a_service_that_fails_to_open_is_told(networks: type[ToyNetworks], caplo
     ):
         connection.list_networks()
     assert "there will be no events of service network: " in caplog.text
+
+
+def test_who_asks_for_events_of_a_service_that_fails_to_open_gets_the_error(networks: type[ToyNetworks]) -> None:
+    networks.fails = True
+    with virtcore.connect("hosted:///") as connection:
+        with pytest.raises(OpenFailed):
+            connection.on_event(print, NetworkLifecycleEvent)
+        networks.fails = False
+        connection.on_event(print, NetworkLifecycleEvent).cancel()
 
 
 def run_on_the_core_loop(main: object) -> None:

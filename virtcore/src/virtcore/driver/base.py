@@ -83,12 +83,29 @@ class OpenRequest:
 
 
 class Subscription:
-    """A subscriber's registration with a driver; :meth:`cancel` ends it (once; later calls do nothing)."""
+    """A subscriber's registration with a driver; :meth:`cancel` ends it (once; later calls do nothing).
 
-    __slots__ = ("_cancel",)
+    :param confirm: for drivers whose hypervisor has to agree: waits until it did for events of the given classes (none
+        given are all), and raises what it says if it did not.
+    """
 
-    def __init__(self, cancel: Callable[[], None]) -> None:
+    __slots__ = ("_cancel", "_confirm")
+
+    def __init__(
+        self,
+        cancel: Callable[[], None],
+        confirm: Callable[[tuple[type[object], ...]], Awaitable[None]] | None = None,
+    ) -> None:
         self._cancel: Callable[[], None] | None = cancel
+        self._confirm = confirm
+
+    async def confirmed(self, kinds: tuple[type[object], ...]) -> None:
+        """Wait until events of these kinds will come.
+
+        :raises VirtError: they will not.
+        """
+        if self._confirm is not None:
+            await self._confirm(kinds)
 
     def cancel(self) -> None:
         """End the registration."""

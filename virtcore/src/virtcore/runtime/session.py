@@ -61,6 +61,9 @@ class Cancellable(Protocol):
     def cancel(self) -> None:
         """End it; later calls do nothing."""
 
+    async def confirmed(self, kinds: Kinds) -> None:
+        """Wait until events of these kinds will come; raises why they will not."""
+
 
 class Backend(Protocol):
     """What a session needs of a driver or service beside the operations."""
@@ -131,6 +134,15 @@ class Subscriber:
         """End the registration."""
         self._session.unsubscribe(self)
 
+    @property
+    def confirms_at_once(self) -> bool:
+        """Whether :meth:`confirmed` waits for no service."""
+        return self._session.confirms_at_once(self)
+
+    async def confirmed(self) -> None:
+        """Wait until the events will come; see :meth:`Session.confirm`."""
+        await self._session.confirm(self)
+
 
 class Session:
     """One connection.
@@ -164,7 +176,8 @@ class Session:
         self._registrations: dict[str | None, Cancellable] = {}
         self._services = services
         self._routes: dict[str, Method] = {}
-        self._awakening: set[asyncio.Task[None]] = set()
+        #: Services that are being opened for the sake of their events, and what becomes of that.
+        self._awakening: dict[str, asyncio.Task[VirtError | None]] = {}
         self._closing: asyncio.Task[None] | None = None
 
     @property
@@ -379,11 +392,62 @@ class Session:
             raise
         if self._services is not None and awaken:
             for service in sources:
-                if service not in (None, _MONITOR) and self._services.opened(service) is None:
+                if service is None or service == _MONITOR or service in self._awakening:
+                    continue
+                if self._services.opened(service) is None:
                     task = self.core.loop.create_task(self._awaken(service))
-                    self._awakening.add(task)
-                    task.add_done_callback(self._awakening.discard)
+                    self._awakening[service] = task
+                    task.add_done_callback(lambda _, service=service: self._awakening.pop(service, None))  # type: ignore[misc]
         return subscriber
+
+    async def confirm(self, subscriber: Subscriber) -> None:
+        """Wait until the events of a registration will come: the services that have them are open, and the hypervisor
+        agreed. Who asked for no kind in particular gets those that there are.
+
+        :raises VirtError: they will not; then the registration has ended.
+        """
+        try:
+            for source in self._sources(subscriber.kinds):
+                if self._services is not None and source is not None and source != _MONITOR:
+                    await self._confirm_service(self._services, source, bool(subscriber.kinds))
+                registration = self._registrations.get(source)
+                if registration is not None:
+                    await registration.confirmed(subscriber.kinds)
+        except BaseException:
+            self.unsubscribe(subscriber)
+            raise
+
+    async def _confirm_service(self, services: Services, service: str, named: bool) -> None:
+        task = self._awakening.get(service)
+        error = await asyncio.shield(task) if task is not None else None
+        if not named:
+            if error is not None:
+                import logging
+
+                logging.getLogger("virtcore").warning("there will be no events of service %s: %s", service, error)
+            return
+        if error is not None:
+            raise error
+        instance = services.opened(service)
+        if instance is not None and service not in self._registrations:
+            self._registrations[service] = instance.subscribe(self._deliver)
+
+    async def subscribe_confirmed(
+        self,
+        deliver: Callable[[Event], object],
+        kinds: Kinds = (),
+        closed: Callable[[], None] | None = None,
+        *,
+        subject: EventSubject | None = None,
+    ) -> Subscriber:
+        """:meth:`subscribe`, and :meth:`confirm`."""
+        subscriber = self.subscribe(deliver, kinds, closed, subject=subject)
+        await self.confirm(subscriber)
+        return subscriber
+
+    def confirms_at_once(self, subscriber: Subscriber) -> bool:
+        """Whether :meth:`confirm` has nothing to wait for."""
+        return not any(source in self._awakening for source in self._sources(subscriber.kinds))
 
     def _sources(self, kinds: Kinds) -> set[str | None]:
         """Where events of these kinds come from: None is the driver, else its monitors or a service."""
@@ -410,14 +474,13 @@ class Session:
                     if not kept:
                         raise
 
-    async def _awaken(self, service: str) -> None:
-        """Open a service for the sake of its events. Until it is open, it has none."""
+    async def _awaken(self, service: str) -> VirtError | None:
+        """Open a service for the sake of its events. Gives why it cannot be, for those who asked for them."""
         try:
             await self._open_service(service)
         except VirtError as error:
-            import logging
-
-            logging.getLogger("virtcore").warning("there will be no events of service %s: %s", service, error)
+            return error
+        return None
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """End a registration; unknown ones are ignored."""
@@ -440,7 +503,7 @@ class Session:
         subject: EventSubject | None = None,
     ) -> Call:
         """A call of :meth:`subscribe`."""
-        method = Method("subscribe", False, Style.INLINE, partial(Session.subscribe, subject=subject))
+        method = Method("subscribe", False, Style.ASYNC, partial(Session.subscribe_confirmed, subject=subject))
         return self.plan(method, (self, deliver, check_kinds(kinds), closed))
 
     def subscribe_here(
@@ -495,7 +558,7 @@ class Session:
         if self.closed:
             return
         self.closed = True
-        for task in self._awakening:
+        for task in self._awakening.values():
             task.cancel()
         for subscriber in tuple(self._subscribers):
             if subscriber.closed is not None:
@@ -547,7 +610,8 @@ def _service_of(kind: type[Event]) -> str | None:
     if kind.__name__ == "QemuMonitorEvent":
         return _MONITOR
     declared: object = next(iter(kind.__annotations__.values()))
-    name = declared if isinstance(declared, str) else getattr(declared, "__forward_arg__", None)
+    # Text in our own named tuples, a reference or a class in those of others.
+    name = declared if isinstance(declared, str) else getattr(declared, "__forward_arg__", "")
     name = name or getattr(declared, "__name__", "")
     family = family_of_reference(name)
     return None if family is None else service_of_family(family.name)

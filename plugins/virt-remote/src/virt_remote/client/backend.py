@@ -83,10 +83,14 @@ class RemoteBackend:
         self._client.drive(self._client.steps.network_update(*args), end)
 
     def _set_keepalive(self, end: float | None, interval: int, count: int) -> bool:
-        # The daemon is asked when it keeps silent during a call. It is not told that we answer, too: nobody would,
-        # while no call waits. In the core loop somebody does.
-        self._client.keepalive = (interval, count) if interval > 0 else None
-        return True
+        # The daemon is asked when it keeps silent during a call, if it answers at all. It is not told that we answer,
+        # too: nobody would, while no call waits. In the core loop somebody does.
+        if interval <= 0:
+            self._client.keepalive = None
+            return True
+        answers = self._client.is_answered(end, interval)
+        self._client.keepalive = (interval, count) if answers else None
+        return answers
 
     # -- the core loop
 

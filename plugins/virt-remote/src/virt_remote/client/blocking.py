@@ -17,7 +17,17 @@ from virt_remote.client.link import Expired, Link, Waker, Woken
 from virt_remote.client.reach import reach
 from virt_remote.client.steps import Flow, Request, Steps, ask, remote_error
 from virt_remote.descriptors import close_all
-from virt_remote.protocol import ERROR, PING, REPLY_WITH_FDS, ClientState, ProtocolError
+from virt_remote.protocol import (
+    ERROR,
+    EVENT,
+    KEEPALIVE_PING,
+    KEEPALIVE_PONG,
+    KEEPALIVE_PROGRAM,
+    PING,
+    REPLY_WITH_FDS,
+    ClientState,
+    ProtocolError,
+)
 from virtcore import errors
 from virtcore.errors import RPC, InternalError, VirtError
 from virtcore.operations.procedures import program
@@ -78,6 +88,8 @@ class BlockingClient:
         self.state: ClientState[Any] = ClientState()
         self.lost: VirtError | None = None
         self._closed = False
+        #: What came of the question whether the daemon lives; None while nothing did.
+        self._answered: bool | None = None
         #: Held while a thread uses the link.
         self._gate = threading.Lock()
         self._waker: Waker | None = None
@@ -145,6 +157,29 @@ class BlockingClient:
         assert pending.result is not None
         return pending.result
 
+    def is_answered(self, end: float | None, seconds: float) -> bool:
+        """Whether the daemon answers, within so many seconds, when it is asked whether it lives.
+
+        :raises VirtError: the connection is lost.
+        """
+        with self._gate:
+            self._check()
+            self._answered = None
+            last = time.monotonic() + seconds
+            try:
+                self.link.send(PING)
+                while (answered := self._life_sign()) is None:
+                    self._feed(self.link.receive(last if end is None else min(end, last)))
+            except Expired:
+                return False
+            except VirtError as error:
+                self.lost = self.lost or error
+                raise
+            return answered
+
+    def _life_sign(self) -> bool | None:
+        return self._answered
+
     def _receive(self, end: float | None) -> bytes:
         """What comes next; a daemon that keeps silent is asked whether it lives, as often as was wished."""
         if self.keepalive is None:
@@ -188,6 +223,8 @@ class BlockingClient:
                     data = self.link.with_files(data)
                     if pending is None:
                         close_all(data.files)
+                if message.program == KEEPALIVE_PROGRAM and message.procedure != KEEPALIVE_PING:
+                    self._answered = message.procedure == KEEPALIVE_PONG and message.type == EVENT
                 if pending is None:
                     continue  # a keepalive question, answered below; events were not asked for
                 if message.status == ERROR:

@@ -66,9 +66,9 @@ class RemoteDriver(Driver):
         """Go on in the core loop with a connection that is open."""
         driver = cls(client.steps, client.uri, client.link)
         driver._wire = wire = await Wire.adopt(client.link, driver._event, driver._lost, client.state)
-        kinds = [(FAMILIES[kind.family], (kind.id, None)) for kind in EVENTS if kind.family not in ("", "qemu")]
+        kinds = [(FAMILIES[one.family], one.event, (one.id, None)) for one in EVENTS if one.family not in ("", "qemu")]
         driver._events = EventFeed(wire, kinds, closing=True)
-        driver._monitor_events = EventFeed(wire, [(FAMILIES["qemu"], (None, None, 0))])
+        driver._monitor_events = EventFeed(wire, [(FAMILIES["qemu"], QemuMonitorEvent, (None, None, 0))])
         try:
             driver._answers = await driver.connection_supports_feature(DriverFeature.PROGRAM_KEEPALIVE)
             driver._event_callbacks = await driver.connection_supports_feature(DriverFeature.REMOTE_EVENT_CALLBACK)

@@ -44,22 +44,25 @@ def look(reply: asyncio.Future[bytes]) -> None:
 class EventFeed:
     """Events of some families, registered for at the daemon while somebody listens.
 
-    :param wanted: families, each with the arguments of its registrations.
+    :param wanted: families, each with a class of its events and the arguments of the registration for them.
     :param closing: whether to ask for the end of the daemon's own connection, too.
     """
 
     __slots__ = ("_closing", "_deliverers", "_next", "_registered", "_wanted", "_wire", "unanswered")
 
     def __init__(
-        self, wire: Wire, wanted: Sequence[tuple[EventFamily, tuple[object, ...]]], closing: bool = False
+        self,
+        wire: Wire,
+        wanted: Sequence[tuple[EventFamily, type[Event], tuple[object, ...]]],
+        closing: bool = False,
     ) -> None:
         self._wire = wire
         self._wanted = wanted
         self._closing = closing
         self._deliverers: dict[int, Callable[[Event], None]] = {}
         self._next = 0
-        #: Callback ids that the daemon gave, as they come.
-        self._registered: list[tuple[EventFamily, asyncio.Future[bytes]]] = []
+        #: What was registered for: the family, the class of the events, and the callback id that the daemon gives.
+        self._registered: list[tuple[EventFamily, type[Event], asyncio.Future[bytes]]] = []
         #: Registrations that the daemon has not answered. It works on several calls at a time, so one that is to be
         #: told of has to wait for them.
         self.unanswered: set[asyncio.Future[bytes]] = set()
@@ -70,7 +73,23 @@ class EventFeed:
             self._register()
         key, self._next = self._next, self._next + 1
         self._deliverers[key] = deliver
-        return Subscription(lambda: self._unsubscribe(key))
+        return Subscription(lambda: self._unsubscribe(key), self._confirm)
+
+    async def _confirm(self, kinds: tuple[type[object], ...]) -> None:
+        """Wait for what the daemon says to the registrations for these kinds. What it refuses is an error; where no
+        kind was asked for in particular only when it refuses all, for an older daemon does not know the newest ones.
+
+        :raises VirtError: what it says.
+        """
+        asked = [
+            reply for _, event, reply in self._registered if not kinds or any(issubclass(event, kind) for kind in kinds)
+        ]
+        if not asked:
+            return
+        await asyncio.wait(asked)
+        refused = [error for reply in asked if not reply.cancelled() and (error := reply.exception()) is not None]
+        if refused and (kinds or len(refused) == len(asked)):
+            raise refused[0]
 
     @property
     def heard(self) -> bool:
@@ -89,13 +108,13 @@ class EventFeed:
     def _register(self) -> None:
         if self._closing:
             self._call("remote.CONNECT_REGISTER_CLOSE_CALLBACK")
-        for family, arguments in self._wanted:
+        for family, event, arguments in self._wanted:
             row = procedure(family.register)
             reply = self._wire.start(row, codec(row.program, row.args or "").encode(arguments))
             reply.add_done_callback(look)
             self.unanswered.add(reply)
             reply.add_done_callback(self.unanswered.discard)
-            self._registered.append((family, reply))
+            self._registered.append((family, event, reply))
 
     def deliver(self, event: Event) -> None:
         """Deliver an event to everyone subscribed now."""
@@ -108,7 +127,7 @@ class EventFeed:
             if self._closing and self._wire.alive:
                 self._call("remote.CONNECT_UNREGISTER_CLOSE_CALLBACK")
             registered, self._registered = self._registered, []
-            for family, reply in registered:
+            for family, _, reply in registered:
                 reply.add_done_callback(partial(self._deregister, family))
 
     def _call(self, name: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import EVENT, OK, pack
@@ -19,7 +19,7 @@ from virtcore.operations.wire.events import CLOSED, FAMILIES, EventFamily, Event
 
 if TYPE_CHECKING:
     from virt_remote.server.client import Client
-    from virtcore.runtime.session import Cancellable
+    from virtcore.runtime.session import Subscriber
     from virtcore.types import DomainRef
 
 __all__ = ["Callbacks", "monitor_filter"]
@@ -39,7 +39,7 @@ class _Registration(NamedTuple):
     #: It was made without a callback id.
     legacy: bool
     #: None for kinds that have no form that it could be sent in.
-    subscription: Cancellable | None
+    subscription: Subscriber | None
 
 
 class Callbacks:
@@ -53,7 +53,7 @@ class Callbacks:
         #: By callback id.
         self._registered: dict[int, _Registration] = {}
         #: Whether the client wants to know that the hypervisor was lost, and who tells it.
-        self._close: tuple[Cancellable | None] | None = None
+        self._close: tuple[Subscriber | None] | None = None
         #: Events that access control has to look at, in order; and who looks.
         self._checked: deque[tuple[Procedure, Event, Callable[[Event], None]]] = deque()
         self._checking: asyncio.Task[None] | None = None
@@ -87,6 +87,22 @@ class Callbacks:
         self._next += 1
         self._registered[callback_id] = _Registration(family.name, event_id, legacy, subscription)
         return callback_id
+
+    def told(self, callback_id: int, value: Any) -> Any:
+        """What to answer to a registration: at once, for what is called next must not overtake it; where services that
+        have the events have to be opened first, then."""
+        subscription = self._registered[callback_id].subscription
+        if subscription is None or subscription.confirms_at_once:
+            return value
+        return self._confirmed(subscription, callback_id, value)
+
+    async def _confirmed(self, subscription: Subscriber, callback_id: int, value: Any) -> Any:
+        try:
+            await subscription.confirmed()
+        except BaseException:
+            self._registered.pop(callback_id, None)
+            raise
+        return value
 
     def remove(self, family: EventFamily, callback_id: int) -> None:
         """End a registration.
@@ -190,13 +206,15 @@ class Callbacks:
 # -- with callback ids
 
 
-def _register_domain(
-    client: Client, event_id: int, domain: DomainRef | None
-) -> tuple[int] | Coroutine[Any, Any, tuple[int]]:
+def _register_domain(client: Client, event_id: int, domain: DomainRef | None) -> Any:
     if domain is not None:
         return _register_for(client, event_id, domain)
-    # At once: what is called next must not overtake it.
-    return (client.callbacks.add(FAMILIES["domain"], event_id),)
+    return _registered(client, client.callbacks.add(FAMILIES["domain"], event_id))
+
+
+def _registered(client: Client, callback_id: int) -> Any:
+    """The id as the answer, now or later."""
+    return client.callbacks.told(callback_id, (callback_id,))
 
 
 async def _register_for(client: Client, event_id: int, domain: DomainRef) -> tuple[int]:
@@ -232,8 +250,8 @@ def monitor_filter(name: str | None, flags: int) -> Filter | None:
 
 
 def _serve(family: EventFamily) -> None:
-    def register(client: Client, event_id: int, subject: EventSubject | None) -> tuple[int]:
-        return (client.callbacks.add(family, event_id, subject),)
+    def register(client: Client, event_id: int, subject: EventSubject | None) -> Any:
+        return _registered(client, client.callbacks.add(family, event_id, subject))
 
     def deregister(client: Client, callback_id: int) -> None:
         client.callbacks.remove(family, callback_id)

@@ -121,6 +121,7 @@ class Authority:
         message = new_method_call(
             address, "CheckAuthorization", "(sa{sv})sa{ss}us", (subject, action, details, flags, "")
         )
+        router: Any = None
         try:
             router = await self._connected()
             async with asyncio.timeout(_HUMAN_LIMIT if interactive else _LIMIT):
@@ -128,7 +129,8 @@ class Authority:
         except TimeoutError:
             raise SystemError("polkit does not answer", domain=ErrorDomain.POLKIT) from None
         except Exception as error:  # whatever the bus did: the next question connects anew
-            await self.close()
+            if router is not None and router is self._router:  # not what another question has connected meanwhile
+                await self.close()
             raise SystemError(f"polkit cannot be asked: {error}", domain=ErrorDomain.POLKIT) from error
         if reply.header.message_type is MessageType.error:
             raise SystemError(f"polkit: {reply.body[0] if reply.body else 'unknown error'}", domain=ErrorDomain.POLKIT)
