@@ -378,7 +378,7 @@ class BlockJobState(GuestRecovery):
             if job.state == "new" and job.name in told:
                 job.state = "running"
             if job.new_state is not None:
-                self._start_task(guest, self._follow(obj, guest, job.name))
+                guest.start_task(self._follow(obj, guest, job.name))
 
 
 def check_block_job(disk: Disk) -> None:
