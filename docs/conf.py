@@ -19,9 +19,5 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 autodoc_typehints = "description"
-man_pages = [
-    ("daemon", "virtcored", "virtcore's daemon, which speaks libvirt's protocol", "", 8),
-    ("settings", "virtcored.conf", "settings of virtcore and its daemon", "", 5),
-]
 html_theme = "furo"
 html_title = f"virtcore {release}"
