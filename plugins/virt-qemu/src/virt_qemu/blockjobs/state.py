@@ -361,9 +361,9 @@ class BlockJobState(GuestRecovery):
         for name, row in told.items():
             if find_job(guest, name=name) is None:
                 log.warning("domain '%s': ending block job '%s', which nobody has begun", obj.name, name)
+                self.note_block_jobs(guest, BlockJob(name=name, type="broken", state="running"))
                 if row.get("status") != "concluded":
                     await guest.channel().execute("job-cancel", {"id": name})
-                self.note_block_jobs(guest, BlockJob(name=name, type="broken", state="running"))
         for job in list(jobs_of(guest)):
             status = told.get(job.name, {}).get("status")
             if job.name not in told:
