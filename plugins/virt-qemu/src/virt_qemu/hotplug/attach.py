@@ -13,7 +13,7 @@ from virt_qemu.hotplug.plan import Step
 from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
 from virt_qemu.rules.validate.domain import check_watchdogs
-from virtcore.driver.toolkit.configuration.devices import LoadedDevice, check_boot_order
+from virtcore.driver.toolkit.configuration.devices import LoadedDevice, check_alias, check_boot_order
 from virtcore.errors import ConfigUnsupported, OperationFailed, OperationInvalid, OperationUnsupported
 from virtcore.model.domain.chardev import Channel, Console, ConsoleTargetType, HostPath, Parallel, PTYChardev, Serial
 from virtcore.model.domain.controller import SCSIController
@@ -43,6 +43,7 @@ async def plug(session: Session, loaded: LoadedDevice) -> None:
     if way is None:
         raise OperationUnsupported(f"live attach of device '{loaded.kind}' is not supported")
     check_boot_order(session.domain, loaded.device)
+    check_alias(session.domain, loaded.device)
     name = await way(session, loaded)
     if name is not None:
         session.tell(DomainDeviceAddedEvent(session.obj.ref, name))

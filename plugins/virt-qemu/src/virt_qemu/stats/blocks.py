@@ -143,6 +143,8 @@ def _add_sizes(
     if isinstance(image, dict):
         for name, size in (("capacity", "virtual-size"), ("physical", "actual-size")):
             value = image.get(size)
+            if name == "physical" and not value:  # a file of nothing but holes, which takes what it is long
+                value = image.get("virtual-size") if image.get("format") in ("raw", "file") else None
             if isinstance(value, int) and value:
                 rows.add(prefix + name, Kind.ULLONG, value)
     storage = images.get(storage_node) or top

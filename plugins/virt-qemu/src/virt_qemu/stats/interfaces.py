@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.stats.threads import device_counters
 from virtcore.enums.common import TypedParameterType as Kind
-from virtcore.errors import InternalError, InvalidArg
+from virtcore.errors import InternalError
 from virtcore.operations.values import InterfaceStats
 
 if TYPE_CHECKING:
@@ -34,12 +34,11 @@ def _as_the_guest_sees_it(interface: Interface, counted: InterfaceStats) -> Inte
 def interface_stats(interface: Interface) -> InterfaceStats:
     """Counters of an interface of a running guest.
 
-    :raises InvalidArg: it has no device on the host.
-    :raises InternalError: that is not there.
+    :raises InternalError: it has no device on the host, or that is not there.
     """
     name = _name(interface)
     if name is None:
-        raise InvalidArg("Interface name not provided")
+        raise InternalError("Interface name not provided")
     counted = device_counters().get(name)
     if counted is None:
         raise InternalError("/proc/net/dev: Interface not found")

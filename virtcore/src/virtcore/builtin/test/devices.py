@@ -19,13 +19,14 @@ class DeviceParts(ChangingDevices[TestState]):
     """Operations on devices."""
 
     def plug(self, config: Domain, loaded: LoadedDevice) -> None:
-        from virtcore.driver.toolkit.configuration.devices import check_boot_order
+        from virtcore.driver.toolkit.configuration.devices import check_alias, check_boot_order
         from virtcore.model.domain.rules.device_group_validate import validate_aliases
 
         kinds = {"interface": _plug_interface, "hostdev": _plug_hostdev, "disk": _plug_disk}
         if loaded.kind not in kinds:
             super().plug(config, loaded)
         check_boot_order(config, loaded.device)
+        check_alias(config, loaded.device)
         kinds[loaded.kind](config, loaded.device, self.state)
         validate_aliases(config, self.state.rules.context())
 

@@ -22,6 +22,7 @@ __all__ = [
     "LoadedDevice",
     "attach",
     "by_alias",
+    "check_alias",
     "check_boot_order",
     "detach",
     "devices_of",
@@ -139,6 +140,17 @@ def devices_of(domain: Domain, field: str) -> list[Any]:
     return [] if held is None else [held]
 
 
+def check_alias(domain: Domain, device: object) -> None:
+    """Refuse a device that is called as another one is."""
+    alias = getattr(device, "alias", None)
+    if alias is None:
+        return
+    from virtcore.model.domain.rules.device_list import iterate_devices
+
+    if any(getattr(other, "alias", None) == alias for other in iterate_devices(domain)):
+        raise ConfigUnsupported(f"non unique alias detected: {alias}")
+
+
 def check_boot_order(domain: Domain, device: object, old: object = None) -> None:
     """Refuse a device whose place in the boot order is taken.
 
@@ -162,6 +174,7 @@ def check_boot_order(domain: Domain, device: object, old: object = None) -> None
 def attach(domain: Domain, loaded: LoadedDevice) -> None:
     """Add a device to a definition."""
     check_boot_order(domain, loaded.device)
+    check_alias(domain, loaded.device)
     device, present = loaded.device, devices_of(domain, loaded.field)
     match loaded.kind:
         case "disk":
