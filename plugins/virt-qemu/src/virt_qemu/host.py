@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
     from virt_qemu.host_side import HostSide
+    from virt_qemu.log_rotation import LogRotation
     from virt_qemu.rules.audio import HostAudio
     from virtcore.driver.base import Place
     from virtcore.model.domain import Domain
@@ -117,6 +118,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         self.privileged = self.place.privileged
         self.settings = QemuSettings()
         self._host_side: HostSide | None = None
+        self._logs: LogRotation | None = None
         self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
         self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
@@ -265,6 +267,8 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             guest = obj.private
             if obj.active and isinstance(guest, Guest):
                 await self._release(guest)
+        if self._logs is not None:
+            self._logs.close()
         if self._host_side is not None:
             await self._host_side.close()
         await super().close()
@@ -274,6 +278,16 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def _watch_logs(self) -> None:
+        """See to it that logs of running guests do not grow without end."""
+        if self.settings.stdio_handler != "logd":
+            return
+        if self._logs is None:
+            from virt_qemu.log_rotation import LogRotation
+
+            self._logs = LogRotation(self.folders.log)
+        self._logs.start()
 
     def lock_resources(self, obj: DomainObject) -> None:
         assert obj.live is not None
@@ -313,6 +327,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         await self.meet_agent_again(obj, guest)
         self.watch_again(obj, guest)
         await self.recover_migration(obj, guest)
+        self._watch_logs()
         await self._tell_hooks(obj, "reconnect", "begin", quietly=True)
 
     # -- starting
@@ -351,6 +366,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
                 command = processes.command_for(guest, domain, resources, self.privileged, host, incoming=how.incoming)
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
+                self._watch_logs()
                 await processes.launch(guest, await side.confine(owner, domain, command))
             self.limit_process(guest, domain)
             await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started

@@ -81,7 +81,8 @@ class GuestLog:
         try:
             with open(self.path, "rb") as file:
                 size = file.seek(0, os.SEEK_END)
-                file.seek(max(self._start, size - _TAIL))
+                begin = self._start if self._start <= size else 0  # it was cut meanwhile
+                file.seek(max(begin, size - _TAIL))
                 text = file.read().decode(errors="replace")
         except OSError:
             return ""
