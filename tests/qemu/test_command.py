@@ -196,15 +196,10 @@ def test_what_is_missing_is_refused_not_left_out():
         command(disk)
 
 
-@pytest.mark.parametrize(
-    "devices",
-    [
-        "<disk type='file'><source file='/x'/><target dev='vda'/><transient/></disk>",
-    ],
-)
-def test_what_the_host_cannot_give_is_refused_at_start(devices):
+def test_what_the_host_cannot_give_is_refused_at_start():
+    card = "<interface type='hostdev'><source><address type='pci' bus='6' slot='18'/></source></interface>"
     with pytest.raises(ConfigUnsupported):
-        refuse_unstartable(loaded(devices))
+        refuse_unstartable(loaded(card))
 
 
 def test_cells_have_memory_of_their_own():

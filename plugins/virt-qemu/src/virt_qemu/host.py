@@ -15,6 +15,7 @@ from virt_qemu import process as processes
 from virt_qemu.agent.state import take_port_states
 from virt_qemu.backup.state import BackupState
 from virt_qemu.belongings import BelongingsState
+from virt_qemu.block.throttling import throttle_arguments
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
@@ -472,6 +473,10 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         for interface in domain.devices.interfaces if domain.devices is not None else ():
             if interface.link == "down":
                 commands.append(monitor.execute("set_link", {"name": interface.alias or "", "up": False}, limit=limit))
+        for disk in domain.devices.disks if domain.devices is not None else ():
+            if disk.iotune is not None:
+                arguments = throttle_arguments(disk, disk.iotune)
+                commands.append(monitor.execute("block_set_io_throttle", arguments, limit=limit))
         await _all(*commands)
         await set_passwords(monitor, domain, self.settings, limit)
         guest.balloon = current

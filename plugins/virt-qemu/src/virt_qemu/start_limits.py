@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type
-from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.interface import Interface, InterfaceType
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ def refuse_unstartable(domain: Domain) -> None:
     """
     devices = domain.devices
     assert devices is not None
-    for device in (*devices.disks, *devices.interfaces):
+    for device in devices.interfaces:
         refuse_device(device)
 
 
@@ -31,12 +30,5 @@ def refuse_device(device: object) -> None:
 
     :raises ConfigUnsupported: it names what is needed.
     """
-    if isinstance(device, Disk):
-        if device.transient is not None:
-            raise unsupported("a transient disk")
-        if device.source is not None and device.source.reservations is not None and device.source.reservations.managed:
-            raise unsupported("starting the helper for persistent reservations")
-        if device.iotune is not None:
-            raise unsupported("throttling of a disk")
     if isinstance(device, Interface) and actual_type(device) is InterfaceType.HOSTDEV:
         raise unsupported(f"a network interface of type '{device.type}'")
