@@ -1,4 +1,5 @@
-"""SASL mechanisms, both ends, without any input or output: SCRAM-SHA-256, DIGEST-MD5 and PLAIN.
+"""SASL mechanisms, both ends, without any input or output: SCRAM-SHA-256, DIGEST-MD5 and PLAIN; GSSAPI is in
+:mod:`virt_remote.sasl_gssapi`.
 
 Either end is a machine that is stepped with what the other end said, until it is complete; failure raises
 :class:`SaslError`, whose text is for the log of the end that raised it and tells no secret::
@@ -23,7 +24,10 @@ import stringprep
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "MECHANISMS",
@@ -52,8 +56,9 @@ REALM: Final = "virtcore"
 _SCRAM: Final = "SCRAM-SHA-256"
 _DIGEST: Final = "DIGEST-MD5"
 _PLAIN: Final = "PLAIN"
+_GSSAPI: Final = "GSSAPI"
 
-#: Names of the mechanisms, the most wanted first.
+#: Names of the mechanisms that need no library and no Kerberos, the most wanted first.
 MECHANISMS: Final = (_SCRAM, _DIGEST, _PLAIN)
 
 #: Bits of the key of DIGEST-MD5's encryption.
@@ -661,37 +666,46 @@ class DigestClient:
 # -- choosing
 
 
-def usable_mechanisms(*, encrypted: bool, ssf: int = 0) -> list[str]:
+def usable_mechanisms(*, encrypted: bool, ssf: int = 0, kerberos: bool = False) -> list[str]:
     """Mechanisms that may be used on a channel.
 
     :param encrypted: the channel is (TLS), or does not leave the host.
     :param ssf: bits of encryption that the mechanism must bring where the channel has none.
+    :param kerberos: there are the library, and tickets or keys.
     """
+    first = [_GSSAPI] if kerberos else []
     if encrypted:
-        return list(MECHANISMS)
-    return [_DIGEST] if ssf > 0 else [_SCRAM, _DIGEST]
+        return [*first, *MECHANISMS]
+    return [*first, _DIGEST] if ssf > 0 else [*first, _SCRAM, _DIGEST]
 
 
-def best_mechanism(offered: Sequence[str], wanted: str | None, *, encrypted: bool, ssf: int = 0) -> str:
+def best_mechanism(
+    offered: Sequence[str], wanted: str | None, *, encrypted: bool, ssf: int = 0, kerberos: bool = False
+) -> str:
     """The mechanism that a client picks.
 
     :param wanted: the one that the user asked for.
     :raises SaslError: none of what is offered may be used.
     """
     names = {name.upper() for name in offered}
-    for name in usable_mechanisms(encrypted=encrypted, ssf=ssf):
+    for name in usable_mechanisms(encrypted=encrypted, ssf=ssf, kerberos=kerberos):
         if name in names and (wanted is None or wanted.upper() == name):
             return name
     raise SaslError("no mechanism available")
 
 
-def server_mechanism(name: str, users: Users, ssf: int = 0) -> SaslServer:
+def server_mechanism(name: str, users: Users, ssf: int = 0, keytab: Path | None = None) -> SaslServer:
     """The serving end of a mechanism.
 
     :param ssf: bits of protection that it must bring.
+    :param keytab: the keys of the service in Kerberos.
     :raises SaslError: there is no such mechanism.
     """
     match name:
+        case "GSSAPI" if keytab is not None:
+            from virt_remote.sasl_gssapi import GssapiServer
+
+            return GssapiServer(users, keytab, ssf)
         case "SCRAM-SHA-256":
             return ScramServer(users)
         case "DIGEST-MD5":
@@ -709,6 +723,10 @@ def client_mechanism(name: str, user: str, password: str, host: str, ssf: int = 
     :raises SaslError: there is no such mechanism, or the name or password has characters that are not allowed.
     """
     match name:
+        case "GSSAPI":
+            from virt_remote.sasl_gssapi import GssapiClient
+
+            return GssapiClient(host, ssf)
         case "SCRAM-SHA-256":
             return ScramClient(user, password)
         case "DIGEST-MD5":

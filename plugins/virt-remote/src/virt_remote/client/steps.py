@@ -159,20 +159,23 @@ class Steps:
         names = [name for name in offered.replace(" ", ",").split(",") if name]
         if wanted is not None and wanted.upper() not in (name.upper() for name in names):
             raise AuthFailed(f"SASL mechanism {wanted} not supported by server", domain=errors.ErrorDomain.REMOTE)
+        kerberos = "GSSAPI" in (name.upper() for name in names) and _has_ticket(wanted)
         try:
-            name = sasl.best_mechanism(names, wanted, encrypted=protected, ssf=needed)
+            name = sasl.best_mechanism(names, wanted, encrypted=protected, ssf=needed, kerberos=kerberos)
         except sasl.SaslError as error:
             raise AuthFailed(
                 f"Failed to start SASL negotiation: -4 ({error})", domain=errors.ErrorDomain.REMOTE
             ) from None
-        user, password = credentials(
-            [
-                Credential(_USERNAME, "Please enter your authentication name", None, None),
-                Credential(_PASSWORD, "Please enter your password", None, None),
-            ],
-            _both(look_up(self.address.uri, "libvirt", host)),
-            asker,
-        )
+        user = password = ""
+        if name != "GSSAPI":
+            user, password = credentials(
+                [
+                    Credential(_USERNAME, "Please enter your authentication name", None, None),
+                    Credential(_PASSWORD, "Please enter your password", None, None),
+                ],
+                _both(look_up(self.address.uri, "libvirt", host)),
+                asker,
+            )
         try:
             client = sasl.client_mechanism(name, user, password, host, needed)
             first = client.start()
@@ -234,6 +237,13 @@ class Steps:
         ordered = yield from supports_feature(DriverFeature.NETWORK_UPDATE_HAS_CORRECT_ORDER)
         first, second = (command, section) if ordered else (section, command)
         yield from self.operate("network_update", (network, first, second, parent_index, xml, flags), {})
+
+
+def _has_ticket(wanted: str | None) -> bool:
+    """Whether Kerberos can be used: the library is there, and a ticket, or the user wants nothing else."""
+    from virt_remote.sasl_gssapi import has_ticket, is_available
+
+    return is_available() and ((wanted or "").upper() == "GSSAPI" or (wanted is None and has_ticket()))
 
 
 def _both(known: Mapping[str, str]) -> Mapping[str, str]:

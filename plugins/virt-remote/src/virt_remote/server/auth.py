@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL
 from virt_remote.sasl import DATA_MAX, SaslError, SaslServer, server_mechanism, usable_mechanisms
+from virt_remote.sasl_gssapi import is_available, keytab_of
 from virt_remote.server.procedures import session_procedure
 from virt_remote.server.tls import is_allowed
 from virtcore.errors import AuthFailed, ErrorDomain, VirtError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from virt_remote.server.client import Client
 
 __all__ = ["BEFORE_AUTHENTICATION", "METHODS"]
@@ -72,7 +75,23 @@ def _sasl_init(client: Client) -> tuple[str]:
         log.error("client tried invalid SASL init request")
         raise _failed()
     client.authenticating = "sasl"
-    return (",".join(usable_mechanisms(encrypted=client.protected, ssf=client.server.settings.tcp_min_ssf)),)
+    return (",".join(_mechanisms(client)),)
+
+
+def _keytab(client: Client) -> Path | None:
+    """The daemon's keys in Kerberos, where it has some and the library."""
+    keytab = keytab_of(client.server.settings.sasl_keytab_file, client.server.daemon.places.config)
+    return keytab if keytab is not None and is_available() else None
+
+
+def _needed(client: Client) -> int:
+    """Bits of protection that the mechanism must bring."""
+    return 0 if client.protected else client.server.settings.tcp_min_ssf
+
+
+def _mechanisms(client: Client) -> list[str]:
+    kerberos = _keytab(client) is not None
+    return usable_mechanisms(encrypted=client.protected, ssf=_needed(client), kerberos=kerberos)
 
 
 @session_procedure("remote.AUTH_SASL_START", opened=False)
@@ -80,12 +99,11 @@ async def _sasl_start(client: Client, name: str, nothing: int, data: Any) -> tup
     if client.auth != AUTH_SASL or client.authenticating != "sasl":
         log.error("client tried invalid SASL start request")
         raise _failed()
-    ssf = 0 if client.protected else client.server.settings.tcp_min_ssf
-    if name not in usable_mechanisms(encrypted=client.protected, ssf=ssf):
+    if name not in _mechanisms(client):
         log.warning("%s wants mechanism '%.40s', which may not be used here", client.identity, name)
         client.authenticating = None
         raise _failed()
-    client.authenticating = server_mechanism(name, client.server.users, ssf)
+    client.authenticating = server_mechanism(name, client.server.users, _needed(client), _keytab(client))
     return await _step(client, client.authenticating, nothing, data)
 
 

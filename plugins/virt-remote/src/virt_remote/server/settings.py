@@ -113,6 +113,12 @@ class Settings:
     sasl_user_file: str | None = _setting(
         None, "the users that SASL knows, as `virtcored-passwd` keeps them: `users` beside this file", ours=True
     )
+    sasl_keytab_file: str | None = _setting(
+        None,
+        "keys of `libvirt/HOST` for SASL's mechanism GSSAPI: `krb5.tab` beside this file; without one, or without "
+        "`virt-remote[gssapi]`, the mechanism is not offered",
+        ours=True,
+    )
     access_drivers: list[str] = _setting(
         [], "who decides what a client may do, all of them together: `polkit`, `policy`, `nop`; nobody by default"
     )
