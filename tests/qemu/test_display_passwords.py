@@ -75,3 +75,15 @@ def test_guests_that_say_none_have_the_hosts(root, boot):
         assert port >= 6100
         assert gets_in(port, "ours")
         domain.destroy()
+
+
+def test_ports_for_browsers(connection, boot):
+    device = vnc(" websocket='-1'")
+    domain = connection.define_domain(guest_xml("web", *boot, devices=device))
+    domain.create(PAUSED)
+    found = re.search(r" websocket='(\d+)'", domain.xml())
+    assert found is not None
+    assert int(found.group(1)) >= 5700
+    socket.create_connection(("127.0.0.1", int(found.group(1))), 10).close()
+    assert "websocket='-1'" in domain.xml(DomainXMLFlags.INACTIVE)
+    domain.destroy()

@@ -19,7 +19,7 @@ import virtcore
 from virt_qemu.isolation import ownership
 from virt_qemu.isolation.ownership import Claim, give_back, take
 from virtcore.enums import DomainCreateFlags
-from virtcore.errors import InvalidArg, OperationInvalid, SystemError, VirtError
+from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, SystemError, VirtError
 
 PAUSED = DomainCreateFlags.START_PAUSED
 REMEMBERED = "trusted.libvirt.security.dac"
@@ -181,6 +181,26 @@ def test_a_label_of_its_own(opened, files, place):
         connection.create_domain(
             guest_xml("static", *files).replace("</devices>", f"</devices>{static.replace('+777', 'nobodyatall')}")
         )
+
+
+def test_models_that_there_are(opened, files, nobody):
+    connection = opened('user = "nobody"\nsecurity_require_confined = 1\n')
+    own = f"+{nobody.pw_uid}:+{nobody.pw_gid}"
+    assert f"<model>dac</model>\n      <doi>0</doi>\n      <baselabel type='kvm'>{own}</baselabel>" in (
+        connection.capabilities()
+    )
+    domain = connection.create_domain(guest_xml("labelled", *files), PAUSED)
+    assert [label.label for label in domain.security_labels()] == [own]
+    domain.destroy()
+    for label, message in (
+        (
+            "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
+            "Unable to find security driver for model selinux",
+        ),
+        ("<seclabel type='none' model='dac'/>", "Unconfined guests are not allowed on this host"),
+    ):
+        with pytest.raises(ConfigUnsupported, match=message):
+            connection.create_domain(guest_xml("no", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
 
 
 def test_disks_that_are_not_relabelled(opened, files, place, nobody):

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import virt_qemu
 import virtcore
 from virt_qemu.settings import QemuSettings, example, load, parse
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InternalError, VirtError
+
+SOURCES = Path(virt_qemu.__file__).parent
+ELSEWHERE = ("security_driver", "cgroup_controllers")
+"""Settings that are heeded where they are read, and by control groups."""
 
 
 def read(text: str, *, privileged: bool = True) -> QemuSettings:
@@ -56,6 +61,8 @@ def test_values_of_every_kind():
          "qemu.conf: value for 'max_files' parameter must be in range 0:4294967295"),
         ("security_driver = 1", InternalError,
          "qemu.conf: expected a string or string list for 'security_driver' parameter"),
+        ('security_driver = "selinux"', ConfigUnsupported, "Security driver selinux not enabled"),
+        ('security_driver = "smack"', ConfigUnsupported, "Security driver smack not found"),
         ('security_driver = ["none", "none"]', ConfSyntax, "Duplicate security driver none"),
         ('cgroup_controllers = [ "air" ]', ConfSyntax, "Unknown cgroup controller 'air'"),
         ('namespaces = [ "pid" ]', ConfSyntax, "Unknown namespace: pid"),
@@ -85,6 +92,18 @@ def test_unknown_names_are_told(caplog):
     with caplog.at_level(logging.WARNING):
         read("vnc_tlls = 1")
     assert "setting 'vnc_tlls' is not one of the QEMU driver's; is 'vnc_tls' meant?" in caplog.text
+
+
+def test_what_is_not_heeded_says_so(caplog):
+    with caplog.at_level(logging.WARNING):
+        read("mac_filter = 1\nmax_files = 5\n")
+    assert [record.getMessage() for record in caplog.records] == ["qemu.conf: setting 'mac_filter' has no effect yet"]
+    names = {one.name: one.metadata["heeded"] for one in dataclasses.fields(QemuSettings)}
+    used = "".join(path.read_text() for path in SOURCES.rglob("*.py") if path.parent.name != "settings")
+    used += (SOURCES / "settings" / "host.py").read_text()
+    for name, heeded in names.items():
+        if "_tls_x509_" not in name and name not in ELSEWHERE:
+            assert bool(re.search(rf"settings\.{name}\b", used)) is heeded, name
 
 
 def test_a_missing_file_changes_nothing(tmp_path):

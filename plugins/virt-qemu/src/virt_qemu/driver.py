@@ -183,8 +183,8 @@ class QemuDriver(
             for arch, capabilities in zip(emulators, found, strict=True)
             if not isinstance(capabilities, BaseException)
         }
-        folder = self.state.folders.config
-        return await in_thread(lambda: host_capabilities.host_capabilities(usable, folder, self.host_cpu()))
+        folder, identity = self.state.folders.config, self.state.host_side.identity
+        return await in_thread(lambda: host_capabilities.host_capabilities(usable, folder, self.host_cpu(), identity))
 
     async def connection_domain_capabilities(
         self,
@@ -309,8 +309,9 @@ class QemuDriver(
 
     @inline
     def domain_security_labels(self, domain: DomainRef) -> list[SecurityLabel]:
-        self.domain(domain)
-        return []
+        obj = self.domain(domain)
+        labels = obj.live.seclabels if obj.live is not None else []
+        return [SecurityLabel(label.label, False) for label in labels if label.label is not None]
 
     # -- devices
 

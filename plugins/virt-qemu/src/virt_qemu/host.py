@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -149,6 +149,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             vnc_listen=settings.vnc_listen,
             spice_listen=settings.spice_listen,
             ports=range(settings.remote_display_port_min, settings.remote_display_port_max + 1),
+            websockets=range(settings.remote_websocket_port_min, settings.remote_websocket_port_max + 1),
             sockets_for=tuple(
                 name
                 for name, wanted in (("vnc", settings.vnc_auto_unix_socket), ("spice", settings.spice_auto_unix_socket))
@@ -348,7 +349,8 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         guest.status.agent_timeout = self.agent_timeout(obj)
         obj.private = guest
         try:
-            guest.capabilities = _corrected(await self.capabilities.get(domain.devices.emulator), domain)
+            known = await self.capabilities.get(domain.devices.emulator)
+            guest.capabilities = _corrected(known, domain, self.settings.capability_filters)
             guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
             prepare_domain(
@@ -610,16 +612,21 @@ async def _all(*questions: Coroutine[None, None, JSON | None]) -> list[JSON]:
     return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
-def _corrected(capabilities: EmulatorCapabilities, domain: Domain) -> EmulatorCapabilities:
-    """What is known about the emulator, with the corrections that the domain makes."""
+def _corrected(
+    capabilities: EmulatorCapabilities, domain: Domain, filtered: Collection[str] = ()
+) -> EmulatorCapabilities:
+    """What is known about the emulator, with the corrections that the domain makes.
+
+    :param filtered: what no emulator is taken to be able to do.
+    """
     changes = find(domain, QemuCapabilityChanges)
     if changes is None:
-        return capabilities
+        return dataclasses.replace(capabilities, flags=capabilities.flags.difference(filtered))
     added, removed = {each.capability for each in changes.added}, {each.capability for each in changes.removed}
     for flag in sorted(added | removed):
         if flag not in FLAGS:
             raise InternalError(f"invalid qemu namespace capability '{flag}'")
-    return dataclasses.replace(capabilities, flags=(capabilities.flags | added) - removed)
+    return dataclasses.replace(capabilities, flags=(capabilities.flags.difference(filtered) | added) - removed)
 
 
 def _take_terminals(domain: Domain, chardevs: object) -> None:

@@ -14,6 +14,7 @@ from virt_host.description.tree import HostTree
 from virtcore.errors import InvalidArg
 from virtcore.model.arch import Arch, host_arch
 from virtcore.model.capabilities import (
+    BaseLabel,
     Capabilities,
     FeatureToggle,
     Guest,
@@ -31,6 +32,7 @@ from virtcore.model.domain import OSType, VirtType
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
+    from virtcore.runtime.launcher import Identity
 
 __all__ = ["guest_capabilities", "host_capabilities", "host_uuid", "parse_arch"]
 
@@ -103,11 +105,17 @@ def guest_capabilities(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
     )
 
 
-def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Path, cpu: HostCPU | None = None) -> str:
+def host_capabilities(
+    emulators: Mapping[Arch, EmulatorCapabilities],
+    folder: Path,
+    cpu: HostCPU | None = None,
+    identity: Identity | None = None,
+) -> str:
     """The capabilities document.
 
     :param folder: where this host's UUID is kept when the hardware has none.
     :param cpu: the host's processor, where it is known.
+    :param identity: who runs guests; None: the caller.
     """
     tree = HostTree()
     host = describe_host(tree, host_arch(), cpu=cpu)
@@ -116,5 +124,9 @@ def host_capabilities(emulators: Mapping[Arch, EmulatorCapabilities], folder: Pa
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]
     host.migration_features = MigrationFeatures(live=True, uri_transports=["tcp", "rdma"])
     host.secmodels = [SecurityModel(model="none", doi="0")]
+    if identity is not None:
+        label = f"+{identity.uid}:+{identity.gid}"
+        labels = [BaseLabel(type=kind, label=label) for kind in ("kvm", "qemu")]
+        host.secmodels.append(SecurityModel(model="dac", doi="0", base_labels=labels))
     guests = [guest_capabilities(arch, capabilities) for arch, capabilities in emulators.items()]
     return format_capabilities(Capabilities(host=host, guests=guests))

@@ -39,12 +39,14 @@ class DisplayDefaults(NamedTuple):
     """What displays listen on where guests do not say.
 
     :ivar ports: numbers of ports that may be given out.
+    :ivar websockets: the same for VNC in browsers.
     :ivar sockets_for: displays, ``vnc`` and ``spice``, that listen on a socket.
     """
 
     vnc_listen: str = "127.0.0.1"
     spice_listen: str = "127.0.0.1"
     ports: range = range(5900, 65536)
+    websockets: range = range(5700, 65536)
     sockets_for: tuple[str, ...] = ()
 
 
@@ -122,6 +124,7 @@ def decide(
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
             _place(graphics, folder / "vnc.sock", port, "vnc" in displays.sockets_for, displays.vnc_listen)
+            _place_websocket(graphics, displays.websockets)
         elif isinstance(graphics, SpiceGraphics):
             on_socket = "spice" in displays.sockets_for
             _place(graphics, folder / "spice.sock", spice_port or port, on_socket, displays.spice_listen)
@@ -204,8 +207,18 @@ def _place(
             graphics.port = port(first.address)
 
 
-def free_port(address: str, ports: range) -> int:
-    """A display port nobody listens on.
+def _place_websocket(graphics: VNCGraphics, ports: range) -> None:
+    """Give a display the port for browsers, if it asks for any."""
+    first = graphics.listens[0] if graphics.listens else None
+    if graphics.websocket == -1 and isinstance(first, AddressListen):
+        graphics.websocket = free_port(first.address or "127.0.0.1", ports, "webSocket")
+        graphics.websocket_generated = True
+
+
+def free_port(address: str, ports: range, what: str = "display") -> int:
+    """A port nobody listens on.
+
+    :param what: what it is for.
 
     :raises InternalError: all are taken.
     """
@@ -218,4 +231,4 @@ def free_port(address: str, ports: range) -> int:
             except OSError:
                 continue
             return port
-    raise InternalError(f"Unable to find an unused port in range 'display' ({ports.start}-{ports.stop - 1})")
+    raise InternalError(f"Unable to find an unused port in range '{what}' ({ports.start}-{ports.stop - 1})")

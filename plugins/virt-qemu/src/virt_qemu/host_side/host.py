@@ -25,7 +25,7 @@ from virt_qemu.isolation import ownership
 from virt_qemu.isolation.claims import device_claims, domain_claims
 from virt_qemu.isolation.devices import add_device, device_paths, paths_of, private_devices, remove_device
 from virt_qemu.isolation.identity import guest_identity, helper_identity
-from virt_qemu.isolation.labels import OwnLabel, add_label, own_label
+from virt_qemu.isolation.labels import OwnLabel, add_label, check_models, own_label
 from virt_qemu.memory_lock import locked_memory
 from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError, VirtError
@@ -165,6 +165,8 @@ class HostSide:
 
         :raises VirtError: what it says of that itself makes no sense.
         """
+        confined = self.settings.security_require_confined
+        check_models(domain, others=self.identity is not None, confined=confined)
         if self.identity is not None:
             add_label(domain, self.identity)
 

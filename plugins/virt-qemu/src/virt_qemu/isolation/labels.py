@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from virtcore.model.storage.source import DeviceSeclabel
     from virtcore.runtime.launcher import Identity
 
-__all__ = ["MODEL", "OwnLabel", "add_label", "own_label", "parse_label", "resource_owner"]
+__all__ = ["MODEL", "OwnLabel", "add_label", "check_models", "own_label", "parse_label", "resource_owner"]
 
 MODEL = "dac"
 """Name of the security model."""
@@ -75,6 +75,21 @@ def add_label(domain: Domain, identity: Identity) -> None:
     label.relabel = True if label.relabel is None else label.relabel
     label.label = own
     label.imagelabel = own if label.relabel else None
+
+
+def check_models(domain: Domain, *, others: bool, confined: bool) -> None:
+    """Whether a guest's labels are of a model that there is.
+
+    :param others: guests run as another user, so there is model ``dac``.
+    :param confined: guests that are not confined are refused.
+    :raises ConfigUnsupported: they are not, or the guest is not confined.
+    """
+    known = ("none", MODEL) if others else ("none",)
+    for label in domain.seclabels:
+        if label.model is not None and label.model not in known:
+            raise ConfigUnsupported(f"Unable to find security driver for model {label.model}")
+        if label.type is SecurityLabelType.NONE and confined:
+            raise ConfigUnsupported("Unconfined guests are not allowed on this host")
 
 
 def own_label(domain: Domain, default: Identity | None) -> OwnLabel | None:

@@ -52,6 +52,8 @@ def parse(text: str, name: str, *, privileged: bool) -> QemuSettings:
     given: dict[str, Any] = {}
     for key, value in conf.settings().items():
         if key in known:
+            if not known[key]["heeded"]:
+                log.warning("%s: setting '%s' has no effect yet", name, key)
             given[key] = _value(name, key, value, kinds[key], known[key])
         elif key == "allow_disk_format_probing":
             if value != 0:
@@ -126,6 +128,10 @@ def _check(settings: QemuSettings, given: Mapping[str, Any], name: str, privileg
     for number, driver in enumerate(drivers):
         if driver in drivers[number + 1 :]:
             raise ConfSyntax(f"Duplicate security driver {driver}")
+    for driver in drivers:
+        if driver != "none":
+            known = driver in ("apparmor", "selinux")
+            raise ConfigUnsupported(f"Security driver {driver} not {'enabled' if known else 'found'}")
     for key in ("migration_host", "migration_address"):
         address = getattr(settings, key)
         if address is not None and _is_here(address):
@@ -174,7 +180,8 @@ def rows() -> list[tuple[str, str, str]]:
     found = []
     for one in dataclasses.fields(QemuSettings):
         default = one.default_factory() if callable(one.default_factory) else one.default
-        found.append((one.name, _shown(default), one.metadata["doc"]))
+        doc = one.metadata["doc"] if one.metadata["heeded"] else f"{one.metadata['doc']} (without effect yet)"
+        found.append((one.name, _shown(default), doc))
     return found
 
 

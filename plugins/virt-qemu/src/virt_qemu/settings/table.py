@@ -37,22 +37,26 @@ def _setting(
     choices: tuple[str, ...] | None = None,
     refusal: str = "",
     secret: bool = False,
+    heeded: bool = True,
 ) -> Any:
     """A setting: its default, and what the documentation says of it.
 
     :param within: least and greatest of a number.
     :param choices: the strings it may be, or have as items.
     :param refusal: libvirt's message about another, with ``{value}``.
+    :param heeded: the driver does what it says.
     """
-    metadata = {"doc": doc, "within": within, "choices": choices, "refusal": refusal}
+    metadata = {"doc": doc, "within": within, "choices": choices, "refusal": refusal, "heeded": heeded}
     if isinstance(default, tuple):
         return field(default_factory=lambda: list(default), metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
 
 
-def _certificates(who: str) -> Any:
+def _certificates(who: str, *, heeded: bool = True) -> Any:
     return _setting(
-        None, f"folder of certificates for {who}: `/etc/pki/libvirt-NAME` if it is there, else the default's"
+        None,
+        f"folder of certificates for {who}: `/etc/pki/libvirt-NAME` if it is there, else the default's",
+        heeded=heeded,
     )
 
 
@@ -60,12 +64,13 @@ def _verify(who: str) -> Any:
     return _setting(None, f"whether {who} must have certificates; `default_tls_x509_verify` by default")
 
 
-def _key_secret(who: str) -> Any:
-    return _setting(None, f"UUID of the secret that opens the key for {who}; `default_tls_x509_secret_uuid` by default")
+def _key_secret(who: str, *, heeded: bool = True) -> Any:
+    doc = f"UUID of the secret that opens the key for {who}; `default_tls_x509_secret_uuid` by default"
+    return _setting(None, doc, heeded=heeded)
 
 
 def _shutdown(doc: str) -> Any:
-    return _setting(None, doc, choices=_SHUTDOWN)
+    return _setting(None, doc, choices=_SHUTDOWN, heeded=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,9 @@ class QemuSettings:
     vnc_password: str | None = _setting(None, "password of VNC where a guest says none", secret=True)
     vnc_sasl: bool = _setting(False, "VNC's clients authenticate by SASL")
     vnc_sasl_dir: str | None = _setting(None, "folder of SASL's `qemu.conf` for VNC; `/etc/sasl2` by default")
-    vnc_allow_host_audio: bool = _setting(False, "guests with VNC use the host's sound as the environment says")
+    vnc_allow_host_audio: bool = _setting(
+        False, "guests with VNC use the host's sound as the environment says", heeded=False
+    )
     spice_listen: str = _setting("127.0.0.1", "address SPICE listens on where a guest says none")
     spice_tls: bool = _setting(False, "SPICE is encrypted")
     spice_tls_x509_cert_dir: str | None = _certificates("SPICE")
@@ -98,12 +105,12 @@ class QemuSettings:
     chardev_tls_x509_cert_dir: str | None = _certificates("character devices")
     chardev_tls_x509_verify: bool | None = _verify("clients of character devices")
     chardev_tls_x509_secret_uuid: str | None = _key_secret("character devices")
-    vxhs_tls: bool = _setting(False, "images on VxHS are reached encrypted")
-    vxhs_tls_x509_cert_dir: str | None = _certificates("VxHS")
-    vxhs_tls_x509_secret_uuid: str | None = _key_secret("VxHS")
-    nbd_tls: bool = _setting(False, "images on NBD are reached encrypted")
-    nbd_tls_x509_cert_dir: str | None = _certificates("NBD")
-    nbd_tls_x509_secret_uuid: str | None = _key_secret("NBD")
+    vxhs_tls: bool = _setting(False, "images on VxHS are reached encrypted", heeded=False)
+    vxhs_tls_x509_cert_dir: str | None = _certificates("VxHS", heeded=False)
+    vxhs_tls_x509_secret_uuid: str | None = _key_secret("VxHS", heeded=False)
+    nbd_tls: bool = _setting(False, "images on NBD are reached encrypted", heeded=False)
+    nbd_tls_x509_cert_dir: str | None = _certificates("NBD", heeded=False)
+    nbd_tls_x509_secret_uuid: str | None = _key_secret("NBD", heeded=False)
     migrate_tls_x509_cert_dir: str | None = _certificates("migration")
     migrate_tls_x509_verify: bool | None = _verify("hosts that migrate guests to this one")
     migrate_tls_x509_secret_uuid: str | None = _key_secret("migration")
@@ -111,7 +118,7 @@ class QemuSettings:
     backup_tls_x509_cert_dir: str | None = _certificates("backups")
     backup_tls_x509_verify: bool | None = _verify("clients that fetch backups")
     backup_tls_x509_secret_uuid: str | None = _key_secret("backups")
-    nographics_allow_host_audio: bool = _setting(False, "guests without display use the host's sound")
+    nographics_allow_host_audio: bool = _setting(False, "guests without display use the host's sound", heeded=False)
     remote_display_port_min: int = _setting(5900, "least port of displays; 5900 or more")
     remote_display_port_max: int = _setting(65535, "greatest port of displays")
     remote_websocket_port_min: int = _setting(5700, "least port of VNC for browsers; 5700 or more")
@@ -119,7 +126,7 @@ class QemuSettings:
     security_driver: list[str] | None = _setting(
         None, "drivers that confine guests: `apparmor`, `selinux` or `none`; what the host has by default"
     )
-    security_default_confined: bool = _setting(True, "guests that say nothing are confined")
+    security_default_confined: bool = _setting(True, "guests that say nothing are confined", heeded=False)
     security_require_confined: bool = _setting(False, "guests that are not confined are refused")
     user: str | None = _setting(
         None,
@@ -133,28 +140,33 @@ class QemuSettings:
     remember_owner: bool = _setting(True, "files get their owner back afterwards, as attributes `trusted.libvirt` say")
     cgroup_controllers: list[str] | None = _setting(
         None, "controllers of control groups in use; all that are mounted by default", choices=CONTROLLERS,
-        refusal="Unknown cgroup controller '{value}'",
-    )  # fmt: skip
+        refusal="Unknown cgroup controller '{value}'")  # fmt: skip
     cgroup_device_acl: list[str] = _setting(DEVICES, "device files that every guest's emulator may open")
     save_image_format: str = _setting(
         "raw", "format of saved guests: `raw`, `sparse`, or a program that compresses", choices=_FORMATS,
         refusal="Invalid save_image_format '{value}' in qemu.conf",
     )  # fmt: skip
-    dump_image_format: str = _setting("raw", "the same for dumps; `raw` in place of what cannot be had")
+    dump_image_format: str = _setting("raw", "the same for dumps; `raw` in place of what cannot be had", heeded=False)
     snapshot_image_format: str = _setting(
         "raw", "the same for the memory of snapshots", choices=_FORMATS,
         refusal="Invalid snapshot_image_format '{value}' in qemu.conf",
     )  # fmt: skip
-    auto_dump_path: str | None = _setting(None, "folder of dumps that a watchdog or a panic asks for")
-    auto_dump_bypass_cache: bool = _setting(False, "these dumps do not go through the host's cache")
-    auto_start_bypass_cache: bool = _setting(False, "guests that start by themselves are restored beside the cache")
+    auto_dump_path: str | None = _setting(None, "folder of dumps that a watchdog or a panic asks for", heeded=False)
+    auto_dump_bypass_cache: bool = _setting(False, "these dumps do not go through the host's cache", heeded=False)
+    auto_start_bypass_cache: bool = _setting(
+        False, "guests that start by themselves are restored beside the cache", heeded=False
+    )
     auto_start_delay: int = _setting(0, "milliseconds between guests that start by themselves")
     auto_shutdown_try_save: str | None = _shutdown("which guests are saved when the host goes down")
     auto_shutdown_try_shutdown: str | None = _shutdown("which guests are shut down when the host goes down")
     auto_shutdown_poweroff: str | None = _shutdown("which guests are powered off when the host goes down")
-    auto_shutdown_wait: int = _setting(30, "seconds guests have to shut down then; 0 is 30")
-    auto_shutdown_restore: bool = _setting(True, "guests that were saved or powered off start with the host again")
-    auto_save_bypass_cache: bool = _setting(False, "these saved guests do not go through the host's cache")
+    auto_shutdown_wait: int = _setting(30, "seconds guests have to shut down then; 0 is 30", heeded=False)
+    auto_shutdown_restore: bool = _setting(
+        True, "guests that were saved or powered off start with the host again", heeded=False
+    )
+    auto_save_bypass_cache: bool = _setting(
+        False, "these saved guests do not go through the host's cache", heeded=False
+    )
     hugetlbfs_mount: list[str] | None = _setting(
         None, 'where file systems of huge pages are mounted; the host\'s by default, `""` for none'
     )
@@ -164,17 +176,19 @@ class QemuSettings:
     set_process_name: bool = _setting(False, "emulators are called `qemu:NAME` in lists of processes")
     max_processes: int = _setting(0, "processes that the guests' user may have; 0 for the host's limit")
     max_files: int = _setting(0, "files that an emulator may have open; 0 for the host's limit")
-    max_threads_per_process: int = _setting(0, "threads that an emulator may have; 0 for the host's limit")
+    max_threads_per_process: int = _setting(
+        0, "threads that an emulator may have; 0 for the host's limit", heeded=False
+    )
     max_core: int | str = _setting(
         "unlimited", "bytes of an emulator's core dump, or `unlimited`; 0 for none", within=(0, 2**64 - 1)
     )
     dump_guest_core: bool = _setting(False, "core dumps have the guest's memory")
-    mac_filter: bool = _setting(False, "bridges let only a guest's own MAC address through (by ebtables)")
-    relaxed_acs_check: bool = _setting(False, "PCI devices below switches without ACS may be handed over")
+    mac_filter: bool = _setting(False, "bridges let only a guest's own MAC address through (by ebtables)", heeded=False)
+    relaxed_acs_check: bool = _setting(False, "PCI devices below switches without ACS may be handed over", heeded=False)
     lock_manager: str | None = _setting(
         None, "what keeps two guests from one image: `lockd`, or nothing but QEMU's own locks"
     )
-    max_queued: int = _setting(0, "changes that may wait for one guest; 0 for no limit")
+    max_queued: int = _setting(0, "changes that may wait for one guest; 0 for no limit", heeded=False)
     keepalive_interval: int = _setting(5, "seconds of silence after which a migration's other host is asked",
                                        within=_SIGNED)  # fmt: skip
     keepalive_count: int = _setting(5, "questions it may leave unanswered")
@@ -202,8 +216,8 @@ class QemuSettings:
     )  # fmt: skip
     memory_backing_dir: str | None = _setting(None, "folder of guests' memory in files")
     pr_helper: str = _setting("qemu-pr-helper", "program for persistent reservations of SCSI disks")
-    slirp_helper: str = _setting("slirp-helper", "program for networks in user space")
-    dbus_daemon: str = _setting("dbus-daemon", "D-Bus' program")
+    slirp_helper: str = _setting("slirp-helper", "program for networks in user space", heeded=False)
+    dbus_daemon: str = _setting("dbus-daemon", "D-Bus' program", heeded=False)
     swtpm_user: str | None = _setting(None, "user that runs emulated TPMs: `swtpm`, `tss` or root")
     swtpm_group: str | None = _setting(None, "group that runs emulated TPMs, likewise")
     capability_filters: list[str] = _setting((), "what emulators are taken to be unable to do, for tests")
@@ -213,7 +227,7 @@ class QemuSettings:
     )  # fmt: skip
     sched_core: str = _setting(
         "none", "threads that may share a core with no others: `none`, `vcpus`, `emulator` or `full`",
-        choices=("none", "vcpus", "emulator", "full"), refusal="Unknown sched_core value {value}",
+        choices=("none", "vcpus", "emulator", "full"), refusal="Unknown sched_core value {value}", heeded=False,
     )  # fmt: skip
-    storage_use_nbdkit: bool = _setting(False, "images on HTTP and SSH are reached through nbdkit")
+    storage_use_nbdkit: bool = _setting(False, "images on HTTP and SSH are reached through nbdkit", heeded=False)
     shared_filesystems: list[str] = _setting((), "folders that other hosts have, too, whatever their file system is")
