@@ -5,13 +5,23 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from guest_image import write_qcow2
+from guest_image import CMDLINE, guest_xml, write_initramfs, write_qcow2
+from waiting import eventually
 
 import virtcore
 from virtcore.enums import (
+    DomainEventDefinedDetailType,
+    DomainEventResumedDetailType,
+    DomainEventStartedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventType,
+    DomainPausedReason,
+    DomainRunningReason,
+    DomainShutoffReason,
     DomainSnapshotCreateFlags as Create,
     DomainSnapshotDeleteFlags as Delete,
     DomainSnapshotListFlags as List,
@@ -30,6 +40,7 @@ from virtcore.errors import (
     VirtError,
     XMLDetail,
 )
+from virtcore.operations.events import DomainLifecycleEvent, GapEvent
 
 
 def check_image(path: Path) -> None:
@@ -231,3 +242,216 @@ def test_no_metadata_reuse_and_redefine(defined: virtcore.Domain, disk: Path, tm
     assert [each.name for each in defined.list_snapshots(List.EXTERNAL | List.LEAVES)] == ["taken"]
     again.delete()
     assert f"<source file='{over}'/>" in defined.xml()
+
+
+# -- of a running guest
+
+
+class Writing:
+    """A guest that counts from memory and writes to its disk when told."""
+
+    def __init__(self, connection: virtcore.Connection, boot: tuple[Path, Path], disk: Path, folder: Path) -> None:
+        self.output = folder / "console"
+        serial = f"<serial type='pty'><log file='{self.output}' append='on'/></serial>"
+        xml = guest_xml("writing", *boot, devices=serial + disk_xml(disk), cmdline=f"{CMDLINE} count")
+        self.domain = connection.define_domain(xml)
+
+    def text(self) -> str:
+        return self.output.read_text(errors="replace") if self.output.exists() else ""
+
+    def counts(self) -> list[int]:
+        return [int(found) for found in re.findall(r"^count (\d+)$", self.text(), re.M)]
+
+    def wait(self, check: Callable[[], object] | None = None) -> None:
+        """Wait until it has counted further, or something holds."""
+        before = len(self.counts())
+        eventually(check or (lambda: len(self.counts()) > before + 1), 60)
+
+    def run(self, command: str) -> None:
+        """Have the guest's shell run something."""
+        before = len(re.findall(r"^done-now$", self.text(), re.M))
+        # It hears only who stays.
+        with self.domain.open_console() as stream:
+            stream.write(f"run {command}; echo done-now\n".encode())
+            self.wait(lambda: len(re.findall(r"^done-now$", self.text(), re.M)) > before)
+
+    def write(self, text: str) -> None:
+        """Have the guest write the first line of its disk."""
+        self.run(f"echo {text} | /bin/busybox dd of=/mnt/vda bs=512 count=1 conv=sync,notrunc,fsync 2>/dev/null")
+
+    def goes_on_from(self, number: int) -> None:
+        """It counts on from a number, which it has never counted twice before."""
+        start = len(self.text())
+        found: list[str] = []
+
+        def counted() -> bool:
+            found[:] = re.findall(r"^count (\d+)$", self.text()[start:], re.M)
+            return len(found) > 2
+
+        self.wait(counted)
+        assert number <= int(found[0]) <= number + 15, (number, found)
+
+
+@pytest.fixture
+def disk_boot(boot: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Kernel and initramfs of a guest that can use its disk."""
+    initrd = tmp_path_factory.mktemp("disk-guest") / "initrd"
+    write_initramfs(initrd, boot[0], modules=("virtio_pci", "virtio_blk"))
+    return boot[0], initrd
+
+
+@pytest.fixture
+def writing(
+    connection: virtcore.Connection, disk_boot: tuple[Path, Path], disk: Path, tmp_path: Path
+) -> Iterator[Writing]:
+    guest = Writing(connection, disk_boot, disk, tmp_path)
+    guest.domain.create()
+    guest.wait(lambda: len(guest.counts()) > 1)
+    guest.run("/bin/busybox mount -t devtmpfs dev /mnt")
+    yield guest
+    if guest.domain.is_active():
+        guest.domain.destroy()
+
+
+def _kinds(events: list[DomainLifecycleEvent | GapEvent]) -> list[tuple[object, ...]]:
+    return [event[1:] for event in events]
+
+
+def test_memory_inside_images(writing: Writing, connection: virtcore.Connection, disk: Path) -> None:
+    domain = writing.domain
+    writing.write("first")
+    counted = writing.counts()[-1]
+    first = domain.create_snapshot(snapshot_xml("first"))
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.UNPAUSED)
+    assert inside(disk) == ["first"]
+    text = first.xml()
+    assert "<state>running</state>" in text
+    assert "<memory snapshot='internal'/>" in text
+    assert "<cookie>\n  </cookie>" in text
+    assert "<inactiveDomain type='qemu'>" in text
+    writing.wait()
+    writing.write("second")
+    assert first_line(disk) == "second"
+    events: list[DomainLifecycleEvent | GapEvent] = []
+    connection.on_event(events.append, DomainLifecycleEvent)
+    first.revert()
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.FROM_SNAPSHOT)
+    writing.goes_on_from(counted)
+    assert first_line(disk) == "first"
+    eventually(lambda: len(events) >= 4)
+    types, resumed = DomainEventType, DomainEventResumedDetailType
+    assert _kinds(events) == [
+        (types.STOPPED, DomainEventStoppedDetailType.FROM_SNAPSHOT),
+        (types.STARTED, DomainEventStartedDetailType.FROM_SNAPSHOT),
+        (types.RESUMED, resumed.FROM_SNAPSHOT),
+        (types.DEFINED, DomainEventDefinedDetailType.FROM_SNAPSHOT),
+    ]
+    first.revert(Revert.PAUSED)
+    assert domain.state() == (DomainState.PAUSED, DomainPausedReason.FROM_SNAPSHOT)
+    domain.create_snapshot(snapshot_xml("halted"), Create.HALT)
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.FROM_SNAPSHOT)
+    assert inside(disk) == ["first", "halted"]
+    domain.lookup_snapshot("halted").revert(Revert.RUNNING)
+    writing.goes_on_from(counted)
+    first.delete()
+    assert inside(disk) == ["halted"]
+    domain.destroy()
+    domain.lookup_snapshot("halted").delete()
+    assert inside(disk) == []
+    check_image(disk)
+
+
+def test_memory_and_disks_outside(
+    writing: Writing, connection: virtcore.Connection, disk: Path, tmp_path: Path
+) -> None:
+    domain = writing.domain
+    writing.write("first")
+    counted = writing.counts()[-1]
+    memory = tmp_path / "memory"
+    outside = f"<memory snapshot='external' file='{memory}'/>"
+    first = domain.create_snapshot(snapshot_xml("first", outside))
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.UNPAUSED)
+    assert memory.read_bytes()[:16] == b"LibvirtQemudSave"
+    over = tmp_path / "disk.first"
+    assert f"<source file='{over}' index='2'/>" in domain.xml()
+    assert f"<source file='{over}'/>" in domain.xml(2)
+    writing.write("second")
+    assert (first_line(disk), first_line(over)) == ("first", "second")
+    counted_live = writing.counts()[-1]
+    live = domain.create_snapshot(
+        snapshot_xml("live", f"<memory snapshot='external' file='{tmp_path}/live'/>"), Create.LIVE
+    )
+    writing.write("third")
+    first.revert()
+    assert domain.state() == (DomainState.RUNNING, DomainRunningReason.FROM_SNAPSHOT)
+    writing.goes_on_from(counted)
+    [path] = re.findall(r"<source file='(.*)'/>", domain.xml(2).split("<backingStore")[0])
+    assert re.fullmatch(rf"{tmp_path}/disk\.\d+", path)
+    writing.write("again")
+    assert (first_line(disk), first_line(Path(path))) == ("first", "again")
+    live.revert(Revert.PAUSED)
+    assert not Path(path).exists()
+    domain.resume()
+    writing.goes_on_from(counted_live)
+    domain.destroy()
+    [path] = re.findall(r"<source file='(.*)'/>", domain.xml(2).split("<backingStore")[0])
+    assert first_line(Path(path)) == "second"
+    for image in (disk, over, Path(path)):
+        check_image(image)
+
+
+def test_files_of_a_running_guest_are_merged_away(writing: Writing, disk: Path, tmp_path: Path) -> None:
+    domain = writing.domain
+    for name in ("one", "two", "three"):
+        writing.write(f"before-{name}")
+        domain.create_snapshot(snapshot_xml(name), Create.DISK_ONLY | Create.ATOMIC)
+    writing.write("now")
+    assert "<state>disk-snapshot</state>" in domain.current_snapshot().xml()
+    domain.lookup_snapshot("two").delete()
+    assert not (tmp_path / "disk.two").exists()
+    assert first_line(tmp_path / "disk.one") == "before-three"
+    domain.lookup_snapshot("three").delete()
+    assert not (tmp_path / "disk.three").exists()
+    assert first_line(tmp_path / "disk.one") == "now"
+    writing.write("later")
+    domain.lookup_snapshot("one").delete()
+    assert f"<source file='{disk}'/>" in domain.xml(2)
+    assert not domain.list_snapshots()
+    assert sorted(path.name for path in tmp_path.glob("disk.*")) == ["disk.qcow2"]
+    domain.destroy()
+    assert first_line(disk) == "later"
+    check_image(disk)
+
+
+def test_what_running_guests_refuse(writing: Writing, disk: Path, tmp_path: Path) -> None:
+    domain = writing.domain
+    one = "<disks><disk name='vda' snapshot='{}'/></disks>"
+    for flags, more, kind, message in (
+        (0, "<memory snapshot='no'/>", OperationUnsupported, "internal snapshot of a running VM must include the mem"),
+        (Create.DISK_ONLY, one.format("internal"), ConfigUnsupported, "active qemu domains require external disk snap"),
+        (Create.DISK_ONLY, one.format("no"), ConfigUnsupported, "nothing selected|disk-only snapshots require"),
+        (Create.DISK_ONLY | Create.QUIESCE, "", VirtError, "QEMU guest agent is not configured"),
+    ):
+        with pytest.raises(kind, match=message):
+            domain.create_snapshot(snapshot_xml("refused", more), int(flags))
+    # A file that cannot be made: nothing has changed.
+    before = domain.xml()
+    elsewhere = "<disks><disk name='vda'><source file='/no/such/folder/file'/></disk></disks>"
+    with pytest.raises(VirtError):
+        domain.create_snapshot(snapshot_xml("refused", elsewhere), Create.DISK_ONLY)
+    with pytest.raises(SystemError, match="Failed to create file '/no/such/memory'"):
+        domain.create_snapshot(snapshot_xml("refused", "<memory snapshot='external' file='/no/such/memory'/>"))
+    assert domain.xml() == before
+    assert not domain.list_snapshots()
+    assert domain.state().state is DomainState.RUNNING
+    assert sorted(path.name for path in tmp_path.glob("disk.*")) == ["disk.qcow2"]
+    # Those that are mixed, or of the same file.
+    domain.create_snapshot(snapshot_xml("inside"))
+    outside = domain.create_snapshot(snapshot_xml("outside"), Create.DISK_ONLY)
+    with pytest.raises(OperationUnsupported, match="deleting external snapshot that has internal snapshot as parent"):
+        outside.delete()
+    with pytest.raises(OperationUnsupported, match="disk image 'vda' for internal snapshot 'inside' is not the same"):
+        domain.lookup_snapshot("inside").delete()
+    with pytest.raises(VirtError, match=r"Invalid target domain state 'disk-snapshot'\. Refusing snapshot reversion"):
+        outside.revert()
+    assert domain.state().state is DomainState.RUNNING

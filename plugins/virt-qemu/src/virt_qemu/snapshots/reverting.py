@@ -13,7 +13,7 @@ from virt_qemu.blockjobs.state import jobs_of
 from virt_qemu.guest import Boot, Guest
 from virt_qemu.saving.cookie import read_cookie, use_cookie
 from virt_qemu.snapshots.internal import load_inside, snapshot_images
-from virt_qemu.snapshots.overlays import external_disks, make_overlays, make_overlays_offline, put_over, remove_files
+from virt_qemu.snapshots.overlays import external_disks, make_overlays_offline, put_over, remove_files
 from virt_qemu.snapshots.prepare import check_target
 from virt_qemu.snapshots.taking import TakingSnapshots
 from virt_qemu.threads import in_thread
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from virt_qemu.saving.image import SaveImage
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
+    from virtcore.model.snapshot import SnapshotDisk
+    from virtcore.model.storage.source import Source
 
 __all__ = ["RevertingSnapshots"]
 
@@ -149,6 +151,8 @@ class RevertingSnapshots(TakingSnapshots):
             cookie = read_cookie(prepared.memory[1].cookie)
         original = use_cookie(config, cookie)
 
+        before: list[tuple[SnapshotDisk, Source | None]] = []
+
         async def load(guest: Guest) -> None:
             if prepared.memory is not None:
                 path, image = prepared.memory
@@ -157,8 +161,7 @@ class RevertingSnapshots(TakingSnapshots):
                 guest.status.original_cpu = original
                 await load_inside(guest, snapshot)
             if prepared.overlays is not None:
-                await make_overlays(guest, prepared.overlays.disks, reuse=False)
-                obj.touch()
+                before.extend(await self.go_on_in(obj, guest, prepared.overlays.disks, reuse=False))
 
         how = Boot(
             paused=paused,
@@ -169,6 +172,7 @@ class RevertingSnapshots(TakingSnapshots):
             stands=DomainPausedReason.FROM_SNAPSHOT,
         )
         await self._bring_up(obj, config, how)
+        await self.follow_in_definition(obj, before)
         await self._returned(obj, snapshot, prepared)
 
     async def _bring_up(self, obj: DomainObject, config: Domain, how: Boot) -> None:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from virt_qemu.blockjobs.concluding import same_place
-from virt_qemu.guest import guest_of
+from virt_qemu.guest import Guest, guest_of
 from virt_qemu.long_jobs import Held
 from virt_qemu.saving.cookie import cookie_of, format_cookie
 from virt_qemu.saving.files import find_compressor
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
     from virtcore.model.snapshot import Snapshot, SnapshotDisk, SnapshotParse, SnapshotRules
+    from virtcore.model.storage.source import Source
 
 __all__ = ["TakingSnapshots"]
 
@@ -234,13 +235,22 @@ class TakingSnapshots(SavingState, MomentState):
 
     async def _switch(self, obj: DomainObject, held: Held, snapshot: Snapshot, flags: Flags) -> None:
         """Have a running guest go on in other files, and its definition follow."""
-        guest = held.guest
-        live = guest.status.domain
-        before = [(entry, disk.source) for entry, disk in external_disks(snapshot.disks, live)]
-        await make_overlays(guest, snapshot.disks, reuse=bool(flags & Flags.REUSE_EXT))
+        before = await self.go_on_in(obj, held.guest, snapshot.disks, reuse=bool(flags & Flags.REUSE_EXT))
         held.job.endable = False  # from here on it cannot be undone
+        await self.follow_in_definition(obj, before)
+
+    async def go_on_in(
+        self, obj: DomainObject, guest: Guest, entries: list[SnapshotDisk], *, reuse: bool
+    ) -> list[tuple[SnapshotDisk, Source | None]]:
+        """Have a running guest go on in other files; returns what was in its disks before."""
+        before = [(entry, disk.source) for entry, disk in external_disks(entries, guest.status.domain)]
+        await make_overlays(guest, entries, reuse=reuse)
         obj.touch()
         await self.save(obj, guest)
+        return before
+
+    async def follow_in_definition(self, obj: DomainObject, before: list[tuple[SnapshotDisk, Source | None]]) -> None:
+        """Put the files that a running guest goes on in into its definition, where that has what was there before."""
         if not obj.persistent:
             return
         async with obj.config_lock:
