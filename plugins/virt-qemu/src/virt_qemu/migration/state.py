@@ -18,7 +18,7 @@ from virtcore.enums.domain_events import (
     DomainEventSuspendedDetailType,
     DomainEventType,
 )
-from virtcore.errors import InternalError, VirtError
+from virtcore.errors import InternalError, OperationUnsupported, VirtError
 
 if TYPE_CHECKING:
     from virt_qemu.migration.side import MigrationSide
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["MigrationState"]
 
 log = logging.getLogger(__name__)
+
+_LOCKS = "nop"
+"""What keeps guests on different hosts from each other's images here: nothing but QEMU."""
 
 
 class MigrationState(DriverState):
@@ -129,11 +132,10 @@ class MigrationState(DriverState):
             raise InternalError("Migration cookie was not NULL terminated")
         flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE_MIGRATION | ParseFlag.SKIP_VALIDATE
         known = [each for each in CookieFeature if caps or each is not CookieFeature.CAPABILITIES]
-        known.remove(CookieFeature.LOCKSTATE)
         from virt_qemu.rules import QemuRules
 
         assert isinstance(self.rules, QemuRules)
-        return load_cookie(
+        told = load_cookie(
             cookie[:-1],
             self.rules,
             self.context(flags),
@@ -142,6 +144,11 @@ class MigrationState(DriverState):
             host_uuid=self.host_uuid,
             features=known,
         )
+        if told.lock_state is not None and told.lock_state.driver != _LOCKS:
+            raise OperationUnsupported(
+                f"Source host lock driver {told.lock_state.driver} different from target {_LOCKS}"
+            )
+        return told
 
     # -- events
 
