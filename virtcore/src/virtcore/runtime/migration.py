@@ -101,7 +101,8 @@ class _Migration:
 
     async def run(self) -> DomainRef:
         begun = await self.source.call("domain_migrate_begin", self.domain, self.params, self.here, deadline=None)
-        await self._keep_paused()
+        if not self.flags & DomainMigrateFlags.POSTCOPY_RESUME:  # where it stands still because it has gone
+            await self._keep_paused()
         self.params = _replaced(self.params, {"destination_xml": begun.xml})
         try:
             prepared = await self.destination.call(

@@ -31,6 +31,7 @@ from virt_qemu.migration_cookie import (
     MigrationCookie,
     cookie_of,
 )
+from virt_qemu.monitor import MonitorClosed
 from virt_qemu.status import MigratedDisk
 from virtcore.driver.toolkit.jobs import JobKind
 from virtcore.enums.domain import (
@@ -194,7 +195,7 @@ class Outgoing(MigrationSide):
 
     def _reason(self, guest: Guest, error: BaseException) -> BaseException:
         """Why it failed, as the caller is told."""
-        if guest.process is None or not guest.process.running:
+        if isinstance(error, MonitorClosed) or guest.process is None or not guest.process.running:
             return OperationFailed("domain is not running")
         return error
 
@@ -331,6 +332,8 @@ class Outgoing(MigrationSide):
             await self.control.go_on("pre-switchover")
             progress = await self._wait(events, alive, ("completed", *self._postcopy_states()))
         self._postcopy = progress.status in _POSTCOPY
+        if self._postcopy:
+            self.state.migration_changed(self.obj, guest, "postcopy-active")  # whether the event has come or not
 
     def _postcopy_states(self) -> tuple[str, ...]:
         return _POSTCOPY if self.flags & Flags.POSTCOPY else ()
@@ -421,16 +424,12 @@ class Outgoing(MigrationSide):
 
         :param cancelled: it does not run at the destination.
         """
-        obj, flags = self.obj, self.flags
-        told = self.state.read_cookie(cookie, obj, name=obj.name, caps=False)
-        if flags & Flags.OFFLINE:
+        if self.flags & Flags.OFFLINE:
             return
         if cancelled and self._postcopy and await self._finished_by_itself():
             cancelled = False
         if not cancelled:
-            if told.statistics is not None:
-                self.statistics.delta = told.statistics.delta
-                self.statistics.downtime = told.statistics.downtime
+            self._take_measures(cookie)
             await self.complete()
         elif self._postcopy:
             await self.postcopy_failed()
@@ -438,6 +437,17 @@ class Outgoing(MigrationSide):
             if self._mirrors is not None:
                 await self._mirrors.finish(give_up=True)
             await self.go_back()
+
+    def _take_measures(self, cookie: bytes) -> None:
+        """Take over what the destination has measured. That the guest runs there does not depend on it."""
+        try:
+            told = self.state.read_cookie(cookie, self.obj, name=self.obj.name, caps=False)
+        except VirtError as error:
+            log.warning("the destination's cookie about domain '%s' cannot be used: %s", self.obj.name, error)
+            return
+        if told.statistics is not None:
+            self.statistics.delta = told.statistics.delta
+            self.statistics.downtime = told.statistics.downtime
 
     async def _finished_by_itself(self) -> bool:
         try:

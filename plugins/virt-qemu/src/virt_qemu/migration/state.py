@@ -7,11 +7,12 @@ import socket
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest
 from virt_qemu.host_capabilities import host_uuid
 from virt_qemu.migration.address import Ports
 from virt_qemu.migration_cookie import CookieFeature, MigrationCookie, format_cookie, load_cookie
-from virtcore.driver.toolkit import DomainObject, DriverState
+from virtcore.driver.toolkit import DomainObject
 from virtcore.enums.domain import DomainPausedReason, DomainRunningReason, DomainState
 from virtcore.enums.domain_events import (
     DomainEventResumedDetailType,
@@ -35,7 +36,7 @@ _LOCKS = "nop"
 """What keeps guests on different hosts from each other's images here: nothing but QEMU."""
 
 
-class MigrationState(DriverState):
+class MigrationState(GuestEvents):
     """Migrations that are under way, by the UUID of the guest.
 
     :ivar migration_errors: why guests that were to come did not, by name, until somebody asks.
