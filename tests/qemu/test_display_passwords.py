@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -87,3 +88,14 @@ def test_ports_for_browsers(connection, boot):
     socket.create_connection(("127.0.0.1", int(found.group(1))), 10).close()
     assert "websocket='-1'" in domain.xml(DomainXMLFlags.INACTIVE)
     domain.destroy()
+
+
+def test_guests_that_start_together_have_ports_of_their_own(connection, boot):
+    names = [f"beside{number}" for number in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        guests = list(
+            pool.map(lambda name: connection.create_domain(guest_xml(name, *boot, devices=vnc("")), PAUSED), names)
+        )
+    assert len({port_of(guest.xml()) for guest in guests}) == 4
+    for guest in guests:
+        guest.destroy()

@@ -33,7 +33,7 @@ from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
-from virt_qemu.prepare import DisplayDefaults, prepare_domain, prepare_folder
+from virt_qemu.prepare import DisplayDefaults, ports_of, prepare_domain, prepare_folder
 from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.settings.table import QemuSettings
@@ -149,6 +149,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             vnc_listen=settings.vnc_listen,
             spice_listen=settings.spice_listen,
             ports=range(settings.remote_display_port_min, settings.remote_display_port_max + 1),
+            taken=set(),
             websockets=range(settings.remote_websocket_port_min, settings.remote_websocket_port_max + 1),
             sockets_for=tuple(
                 name
@@ -564,6 +565,8 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         """Undo what was made on the host for a guest that does not run any more."""
         if obj.live is not None:
             await self.host_side.release(owner_of(obj, guest.folder), obj.live)
+            if self.displays.taken is not None:
+                self.displays.taken.difference_update(ports_of(obj.live))
         processes.remove_folder(guest.folder)
 
     async def _release(self, guest: Guest) -> None:

@@ -32,7 +32,16 @@ if TYPE_CHECKING:
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.graphics import Listen
 
-__all__ = ["DisplayDefaults", "check_disk", "decide", "free_port", "prepare_domain", "prepare_folder", "settle_channel"]
+__all__ = [
+    "DisplayDefaults",
+    "check_disk",
+    "decide",
+    "free_port",
+    "ports_of",
+    "prepare_domain",
+    "prepare_folder",
+    "settle_channel",
+]
 
 
 class DisplayDefaults(NamedTuple):
@@ -41,6 +50,7 @@ class DisplayDefaults(NamedTuple):
     :ivar ports: numbers of ports that may be given out.
     :ivar websockets: the same for VNC in browsers.
     :ivar sockets_for: displays, ``vnc`` and ``spice``, that listen on a socket.
+    :ivar taken: ports that were given out to guests that may not listen yet; what is given out is added.
     """
 
     vnc_listen: str = "127.0.0.1"
@@ -48,6 +58,7 @@ class DisplayDefaults(NamedTuple):
     ports: range = range(5900, 65536)
     websockets: range = range(5700, 65536)
     sockets_for: tuple[str, ...] = ()
+    taken: set[int] | None = None
 
 
 def prepare_folder(folder: Path) -> None:
@@ -86,8 +97,8 @@ def prepare_domain(
     assert domain.devices is not None
     refuse_unstartable(domain)
     displays = displays if displays is not None else DisplayDefaults()
-    ports = displays.ports
-    decide(domain, folder, lambda address: free_port(address, ports), capabilities, displays=displays)
+    ports, taken = displays.ports, displays.taken
+    decide(domain, folder, lambda address: free_port(address, ports, taken), capabilities, displays=displays)
     for disk in domain.devices.disks:
         check_disk(disk)
     prepare_variables(domain, reset=reset_nvram)
@@ -124,7 +135,7 @@ def decide(
     for graphics in domain.devices.graphics:
         if isinstance(graphics, VNCGraphics):
             _place(graphics, folder / "vnc.sock", port, "vnc" in displays.sockets_for, displays.vnc_listen)
-            _place_websocket(graphics, displays.websockets)
+            _place_websocket(graphics, displays)
         elif isinstance(graphics, SpiceGraphics):
             on_socket = "spice" in displays.sockets_for
             _place(graphics, folder / "spice.sock", spice_port or port, on_socket, displays.spice_listen)
@@ -207,28 +218,42 @@ def _place(
             graphics.port = port(first.address)
 
 
-def _place_websocket(graphics: VNCGraphics, ports: range) -> None:
+def _place_websocket(graphics: VNCGraphics, displays: DisplayDefaults) -> None:
     """Give a display the port for browsers, if it asks for any."""
     first = graphics.listens[0] if graphics.listens else None
     if graphics.websocket == -1 and isinstance(first, AddressListen):
-        graphics.websocket = free_port(first.address or "127.0.0.1", ports, "webSocket")
+        graphics.websocket = free_port(first.address or "127.0.0.1", displays.websockets, displays.taken, "webSocket")
         graphics.websocket_generated = True
 
 
-def free_port(address: str, ports: range, what: str = "display") -> int:
+def ports_of(domain: Domain) -> set[int]:
+    """Ports of a guest's displays."""
+    assert domain.devices is not None
+    found: set[int | None] = set()
+    for graphics in domain.devices.graphics:
+        found |= {getattr(graphics, name, None) for name in ("port", "websocket")}
+    return {port for port in found if port is not None}
+
+
+def free_port(address: str, ports: range, taken: set[int] | None = None, what: str = "display") -> int:
     """A port nobody listens on.
 
+    :param taken: ports that were given out already; this one is added.
     :param what: what it is for.
 
     :raises InternalError: all are taken.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for port in ports:
+        if taken is not None and port in taken:
+            continue
         with socket.socket(family) as attempt:
             attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 attempt.bind((address, port))
             except OSError:
                 continue
+            if taken is not None:
+                taken.add(port)
             return port
     raise InternalError(f"Unable to find an unused port in range '{what}' ({ports.start}-{ports.stop - 1})")

@@ -159,6 +159,9 @@ async def _set_up(side: HostSide, owner: Owner, backend: EmulatorTPM, state: _St
     except OSError as error:
         raise SystemError(f"Could not create TPM directory {state.path}: {error.strerror}") from None
     argv = [tool("swtpm_setup")]
+    if os.geteuid() != 0:
+        # Users have an authority of certificates of their own, made once.
+        await _finish([*argv, "--create-config-files", "skip-if-exist"], {}, side, owner)
     if _is_v2(backend):
         argv.append("--tpm2")
     fds = {}
@@ -194,8 +197,9 @@ async def _choose_banks(side: HostSide, owner: Owner, backend: EmulatorTPM, stat
 
 async def _finish(argv: list[str], fds: dict[int, int], side: HostSide, owner: Owner) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
-    if side.tpm_identity is None and "HOME" in os.environ:
-        environment["HOME"] = os.environ["HOME"]  # a user's own authority of certificates is there
+    if side.tpm_identity is None:
+        names = ("HOME", "XDG_CONFIG_HOME")  # where a user's own authority of certificates is
+        environment |= {name: os.environ[name] for name in names if name in os.environ}
     finished = await finish_program(
         argv, fds=fds, environment=environment, identity=side.tpm_identity, limit=_SETUP_LIMIT
     )
