@@ -7,6 +7,7 @@ Events come in order, through one callback.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import time
@@ -28,6 +29,23 @@ COMMAND_LIMIT = 30.0
 
 # Its messages hold whole commands, secrets included, and it reports to the log what we raise.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)
+
+
+@functools.cache
+def _client_class() -> type[QMPClient]:
+    """The library's client, which does not write every message out for a log that is off: that takes longer than
+    reading them."""
+    from qemu.qmp import QMPClient
+    from qemu.qmp.message import Message
+
+    class Quiet(QMPClient):
+        def _cb_inbound(self, msg: Message) -> Message:
+            return msg
+
+        def _cb_outbound(self, msg: Message) -> Message:
+            return msg
+
+    return Quiet
 
 
 class Event(NamedTuple):
@@ -117,9 +135,9 @@ class Monitor:
         :raises MonitorClosed: QEMU ended or is not there.
         :raises MonitorTimeout: QEMU did not greet within ``limit`` seconds.
         """
-        from qemu.qmp import ConnectError, QMPClient
+        from qemu.qmp import ConnectError
 
-        client = QMPClient()
+        client = _client_class()()
         try:
             async with asyncio.timeout(limit):
                 await client.connect(address)
