@@ -166,6 +166,7 @@ class Session:
         attempt("attach", lambda: domain.attachDeviceFlags(self.fill(DISK), 1))
         attempt("detach", lambda: domain.detachDeviceAlias("ua-two", 1))
         attempt("reset", domain.reset)
+        time.sleep(1)  # a device that the guest would not give away goes with the reset
         attempt("agent", lambda: domain.fsInfo())
         self.screenshot(domain)
         attempt("save", lambda: domain.save(f"{self.folder}/saved"))

@@ -289,12 +289,11 @@ class InspectingOperations(StatefulDriver[QemuState]):
 def _find_screen(domain: Domain, screen: int) -> dict[str, JSON]:
     """Which device and head a screen is, screens being counted card by card.
 
-    :raises InternalError: the guest has no card at all.
-    :raises OperationInvalid: there are not as many.
+    :raises OperationInvalid: the guest has no card, or its cards have not as many.
     """
     cards = domain.devices.videos if domain.devices is not None else []
     if not cards:
-        raise InternalError("no screens to take screenshot from")
+        raise OperationInvalid("no screens to take screenshot from")
     left = screen
     for card in cards:
         heads = (card.model.heads if card.model is not None else None) or 1
