@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import virtcore
+from virt_host.cgroup import ControlGroup, Mounts
+from virt_qemu.tuning.groups import group_name
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -81,6 +83,16 @@ def root(tmp_path: Path, probed: Path) -> Iterator[Path]:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
+    _remove_groups(folder)
+
+
+def _remove_groups(folder: Path) -> None:
+    """Remove the control groups of guests that were killed after their driver had let go of them."""
+    mounts = Mounts.detect()
+    begin = group_name(0, "", str(folder / "run/qemu")).partition("-0")[0]
+    for machine in set(mounts.folders("/machine").values()):
+        for left in machine.glob(f"{begin}-*"):
+            ControlGroup(mounts, f"/machine/{left.name}").remove()
 
 
 @pytest.fixture

@@ -132,6 +132,10 @@ def test_displays_and_channels(guest: virtcore.Domain) -> None:
         assert opened.recv(4) == b"RFB "
     with pytest.raises(errors.InternalError, match="No graphics backend with index 7"):
         guest.open_graphics_fd(7)
+    with pytest.raises(errors.InternalError, match="unable to execute QEMU command 'display-reload'"):
+        guest.graphics_reload()  # this one has no certificates
+    with pytest.raises(errors.InvalidArg, match="unknown graphics reload type 9"):
+        guest.graphics_reload(9)
     with pytest.raises(errors.InternalError, match="cannot find channel nope"):
         guest.open_channel("nope")
     channel = guest.open_channel("org.test.0")

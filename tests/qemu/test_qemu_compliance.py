@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import agent_image
 import guest_image
@@ -12,6 +14,11 @@ from virtcore.testing.suite import Target, pytest
 
 
 class Qemu(Target):
+    tested_elsewhere: ClassVar[Mapping[str, str]] = {
+        "domain_graphics_reload": "test_inspecting",
+        "domain_set_launch_security_state": "test_inspecting",
+    }
+
     def __init__(self, root: Path, agent_boot: tuple[Path, Path] | None) -> None:
         self.root = root
         self._agent_boot = agent_boot

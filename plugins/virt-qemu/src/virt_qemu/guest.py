@@ -14,6 +14,7 @@ from virtcore.enums.domain import DomainPausedReason, DomainRunningReason
 from virtcore.errors import OperationFailed
 
 if TYPE_CHECKING:
+    from virt_host.cgroup import ControlGroup
     from virt_qemu.agent.channel import Agent
     from virt_qemu.backup.state import BackupProgress
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -76,6 +77,7 @@ class Guest:
     :ivar last: last values of statistics by question, for when QEMU does not answer.
     :ivar becoming: what its configuration is being changed to, while it is.
     :ivar dirty_rate: how fast it changes memory may have been measured; until then nobody asks.
+    :ivar group: its control group; None where it has none.
     :ivar perf: what is counted of its process.
     :ivar migration_speed: most that is sent when it is migrated, in MiB/s.
     :ivar agent: the agent inside it; None while that is not connected.
@@ -105,6 +107,7 @@ class Guest:
     last: dict[str, object] = field(default_factory=dict)
     becoming: Domain | None = None
     dirty_rate: bool = False
+    group: ControlGroup | None = None
     perf: PerfCounters = field(default_factory=PerfCounters)
     migration_speed: int = ((1 << 63) - 1) >> 20
     agent: Agent | None = None

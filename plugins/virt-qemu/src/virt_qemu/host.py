@@ -325,6 +325,9 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         except OSError as error:
             log.error("cannot write %s: %s", marker, error.strerror)
 
+    async def remove_group(self, number: int, name: str) -> None:
+        await self.remove_left_group(number, name)
+
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
         await super().recover(obj, guest)
         await self.meet_agent_again(obj, guest)
@@ -372,10 +375,14 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
                 await self.save(obj, guest)
                 self._watch_logs()
                 await processes.launch(guest, await side.confine(owner, domain, command))
-            self.limit_process(guest, domain)
-            await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
-            monitor = self.monitor_of(obj, guest)
-            await processes.connect(guest, monitor, self.start_limit)
+            guest.group = self.group_of(obj.id, obj.name, domain)
+            limiting = asyncio.ensure_future(self.limit_process(guest, domain))
+            try:
+                await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
+                monitor = self.monitor_of(obj, guest)
+                await processes.connect(guest, monitor, self.start_limit)
+            finally:
+                await limiting
             await self._set_up(obj, guest, domain, incoming=how.incoming is not None)
             taint_at_start(obj, guest, domain, root=self.privileged and side.runs_as_root(owner))
             await self.meet_agent(obj, guest, AgentReason.DOMAIN_STARTED)
@@ -436,6 +443,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             # The launcher may have been at it when we were broken off.
             await processes.claim_left_over(guest.folder)
         await self._release(guest)
+        self.leave_groups(guest)
         await self._leave_host(obj, guest)
         await self.remove_status(obj)
         obj.private = None
@@ -462,8 +470,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
             found = await ask(monitor, domain.vcpu_maximum)
             take_states(domain, found)
             guest.threads = plugged_threads(found)
-        self.limit_threads(guest, domain)
-        commands = []
+        commands: list[Coroutine[None, None, JSON | None]] = [self.limit_threads(guest, domain)]
         if domain.on_reboot == "destroy":
             commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
         balloon = domain.devices.memballoon if domain.devices is not None else None
@@ -556,6 +563,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
         await self._tell_hooks(obj, "stopped", "end", quietly=True)
         await self._tell_hooks(obj, "release", "end", quietly=True)
         await self._release(guest)
+        self.leave_groups(guest)
         await self._leave_host(obj, guest)
         if not obj.persistent and obj.live is not None:
             self.remove_tpms(obj.live)

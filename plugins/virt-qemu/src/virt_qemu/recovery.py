@@ -90,6 +90,9 @@ class GuestRecovery(GuestEvents):
         """Hook: wait for the end of the guest's QEMU and record it."""
         raise NotImplementedError
 
+    async def remove_group(self, number: int, name: str) -> None:
+        """Hook: remove the control group of a guest that has ended."""
+
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
         """Hook: a guest was found and its monitor answers: see to what was being done with it."""
 
@@ -222,6 +225,7 @@ class GuestRecovery(GuestEvents):
                 log.warning("what domain '%s' had of the host is left behind: %s", entry.name, error)
             await self.host_side.abandon(place)
             processes.remove_folder(place)
+        await self.remove_group(int(facts.get("id") or 0), entry.name)
         await self.status.remove(entry.uuid)
         obj.published = obj.published or obj.persistent
         if facts.get("pid") is not None:

@@ -10,7 +10,6 @@ from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
 from virt_qemu.start_limits import refuse_device
 from virt_qemu.threads import in_thread
-from virt_qemu.tuning.pins import pin_threads
 from virtcore.model.domain.chardev import Channel
 from virtcore.model.domain.disk import Disk
 
@@ -57,7 +56,7 @@ class RunningHost:
 
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
         if vcpus:
-            pin_threads(guest, domain, self._state.host_cpus)
+            await self._state.limit_threads(guest, domain)
 
     async def change_interface(
         self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from virt_host.cgroup.group import CpuTimes
 from virt_qemu.stats.asking import Question
 from virt_qemu.stats.blocks import add_blocks
 from virt_qemu.stats.interfaces import add_interfaces
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
 
-__all__ = ["GROUPS", "Sources", "add_live", "balloon_question", "memory_tags", "questions"]
+__all__ = ["GROUPS", "Sources", "add_live", "balloon_question", "memory_tags", "questions", "total_times"]
 
 GROUPS = (
     Group.STATE
@@ -128,15 +129,21 @@ def _add_state(sources: Sources, rows: TypedParameters) -> None:
 
 
 def _add_cpu(sources: Sources, rows: TypedParameters) -> None:
-    user, system = cpu_times(sources.pid)
-    rows.add("cpu.time", Kind.ULLONG, user + system)
-    rows.add("cpu.user", Kind.ULLONG, user)
-    rows.add("cpu.system", Kind.ULLONG, system)
+    for name, value in total_times(sources.guest, sources.pid)._asdict().items():
+        rows.add(f"cpu.{name}", Kind.ULLONG, value)
     rows.add("cpu.cache.monitor.count", Kind.UINT, 0)
     each = _stats_of_each(sources.answers.get("vcpu-stats"))
     for name in ("success", "fail"):
         spent = sum(_number(stats.get(f"halt_poll_{name}_ns")) or 0 for stats in each)
         rows.add(f"cpu.haltpoll.{name}.time", Kind.ULLONG, spent)
+
+
+def total_times(guest: Guest, pid: int) -> CpuTimes:
+    """CPU time of a guest: what its control group counts, else what its process does."""
+    if guest.group is not None and guest.group.has("cpuacct"):
+        return guest.group.cpu_times()
+    user, system = cpu_times(pid)
+    return CpuTimes(user + system, user, system)
 
 
 def memory_tags(answer: object) -> Iterator[tuple[Tag, str, int]]:

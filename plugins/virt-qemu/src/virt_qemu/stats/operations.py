@@ -12,8 +12,9 @@ from virtcore.driver.toolkit import DomainObject, StatefulDriver
 from virtcore.enums.common import TypedParameterType as Kind
 from virtcore.enums.domain import DomainControlState, VcpuState
 from virtcore.enums.domain_more import DomainDirtyRateCalcFlags, DomainStatsTypes as Group
-from virtcore.errors import ArgumentUnsupported, ConfigUnsupported, OperationInvalid, OperationUnsupported
+from virtcore.errors import ArgumentUnsupported, ConfigUnsupported, InvalidArg, OperationInvalid, OperationUnsupported
 from virtcore.operations.declare import inline
+from virtcore.operations.parameters import CPU_STATS
 from virtcore.operations.values import (
     ControlInfo,
     DomainInfo,
@@ -139,6 +140,36 @@ class StatisticsOperations(StatefulDriver[QemuState]):
                 CpuMap(threads.affinity(thread)),
             )
             for number, thread in sorted(guest.threads.items())
+        ]
+
+    # -- CPU time
+
+    @inline
+    def domain_cpu_stats(
+        self, domain: DomainRef, start_cpu: int = -1, ncpus: int = 1, flags: int = 0
+    ) -> list[TypedParameters]:
+        from virtcore.driver.toolkit.arguments import invalid_argument
+
+        self.check_flags(flags, 0, "domain_cpu_stats")
+        if start_cpu < -1:
+            raise invalid_argument("start_cpu in virDomainGetCPUStats must be -1 or zero or greater")
+        if start_cpu == -1 and ncpus > 1:
+            raise invalid_argument("ncpus in virDomainGetCPUStats must be 0 or 1 when start_cpu is -1")
+        guest, _, _ = self._running(self.domain(domain))
+        group = guest.group
+        if group is None or not group.has("cpuacct"):
+            raise OperationInvalid("cgroup CPUACCT controller is not mounted")
+        if start_cpu == -1:
+            total = group.cpu_times()
+            return [CPU_STATS.typed({"cpu_time": total.time, "user_time": total.user, "system_time": total.system})]
+        each = group.cpu_times_each()
+        if start_cpu >= len(each):
+            raise InvalidArg(f"start_cpu {start_cpu} larger than maximum of {len(each) - 1}")
+        last = min(len(each), start_cpu + ncpus) if ncpus else len(each)
+        vcpus = [group.below(f"vcpu{number}").cpu_times_each() for number in guest.threads]
+        return [
+            CPU_STATS.typed({"cpu_time": each[cpu], "vcpu_time": sum(vcpu[cpu] for vcpu in vcpus)})
+            for cpu in range(start_cpu, last)
         ]
 
     # -- memory, network

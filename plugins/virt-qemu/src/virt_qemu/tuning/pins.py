@@ -49,11 +49,11 @@ async def apply_pins(change: GuestChange) -> None:
     moved: list[_Place] = []
     try:
         for place in moves:
-            _move(place)
+            _put(change.guest, place)
             moved.append(place)
     except VirtError:
         for place in moved:
-            _move(before[place.name])
+            _put(change.guest, before[place.name])
         raise
     for place in moves:
         params = TypedParameters([(f"cputune.{place.name}", Kind.STRING, str(CpuSet(place.cpus)))])
@@ -108,6 +108,15 @@ def _places(guest: Guest, domain: Domain, host: CpuMap) -> Iterator[_Place]:
             yield _Place(f"iothreadpin{entry.iothread_id}", guest.iothreads[entry.iothread_id], entry.cpumap)
     if guest.process is not None:
         yield _Place("emulatorpin", guest.process.pid, emulator_pin(domain, host))
+
+
+def _put(guest: Guest, place: _Place) -> None:
+    """Move a thread that runs, in the group that it has for itself."""
+    part = place.name.replace("pin", "")
+    group = guest.group.below(part) if guest.group is not None else None
+    if group is not None and group.has("cpuset") and group.exists:
+        group.set_cpus(place.cpus)
+    _move(place)
 
 
 def _move(place: _Place) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from virt_host.cgroup import ControlGroup, Mounts
 from virt_host.description.cpuinfo import online_cpus
 from virt_host.description.tree import HostTree
 from virt_qemu.guest import Guest, guest_of
+from virt_qemu.threads import in_thread
 from virt_qemu.tuning.live import GuestChange, LiveChange, apply_changes
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.errors import VirtError
 from virtcore.types import CpuMap
 
 if TYPE_CHECKING:
+    from virt_qemu.settings import QemuSettings
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
 
@@ -26,15 +31,20 @@ def _kinds() -> tuple[LiveChange, ...]:
     """What can be changed while a guest runs, in the order in which it is."""
     from virt_qemu import perf
     from virt_qemu.hotplug import iothreads
-    from virt_qemu.tuning import balloon, pins
+    from virt_qemu.tuning import balloon, groups, pins
 
     return (
         LiveChange(("/domain/currentMemory",), balloon.apply_size),
         LiveChange(("/domain/devices/memballoon/stats",), balloon.apply_stats_period),
         LiveChange(("/domain/iothreads", "/domain/iothreadids"), iothreads.apply_threads),
+        LiveChange(("/domain/iothreads", "/domain/iothreadids"), groups.apply_threads),
         LiveChange(
             ("/domain/cputune/vcpupin", "/domain/cputune/emulatorpin", "/domain/cputune/iothreadpin"), pins.apply_pins
         ),
+        LiveChange(tuple(f"/domain/cputune/{field}" for field in groups.SCHEDULER_FIELDS.values()), groups.apply_cpu),
+        LiveChange(("/domain/memtune",), groups.apply_memory),
+        LiveChange(("/domain/blkiotune",), groups.apply_io),
+        LiveChange(("/domain/numatune",), groups.apply_nodes),
         LiveChange(("/domain/perf",), perf.apply_events),
     )
 
@@ -43,6 +53,8 @@ class TuningState(ReconfigurableState):
     """Settings of running guests."""
 
     tree = HostTree()
+    privileged: bool
+    settings: QemuSettings
 
     @property
     def host_cpus(self) -> CpuMap:
@@ -54,26 +66,70 @@ class TuningState(ReconfigurableState):
 
     # -- at the start
 
-    def limit_process(self, guest: Guest, domain: Domain) -> None:
+    @cached_property
+    def control_groups(self) -> Mounts:
+        """The host's control groups; none that a user without the administrator's rights could make some in."""
+        return Mounts.detect() if self.privileged else Mounts()
+
+    def group_of(self, number: int, name: str, domain: Domain | None = None) -> ControlGroup | None:
+        """The control group of a guest, which need not be there; None where this host has none."""
+        from virt_qemu.tuning.groups import group_name, make_group
+
+        assert self.folders is not None
+        # The system's guests have their numbers for themselves, those of a root share them with others'.
+        system = str(self.folders.run).startswith("/run/")
+        root = None if system else str(self.folders.run)
+        return make_group(self.control_groups, domain, group_name(number, name, root), self.settings.cgroup_controllers)
+
+    async def remove_left_group(self, number: int, name: str) -> None:
+        """Remove the control group of a guest that ended while nobody looked."""
+        group = self.group_of(number, name)
+        if group is not None and group.exists:
+            await in_thread(group.remove)
+
+    def leave_groups(self, guest: Guest) -> None:
+        """Remove the control groups of a guest that has ended, beside: the kernel takes its time with it."""
+        group, guest.group = guest.group, None
+        if group is not None:
+            task = asyncio.create_task(in_thread(group.remove))
+            self.leaving.add(task)
+            task.add_done_callback(self.leaving.discard)
+
+    @cached_property
+    def leaving(self) -> set[asyncio.Task[None]]:
+        """Control groups that are being removed."""
+        return set()
+
+    async def close(self) -> None:
+        await super().close()
+        await asyncio.gather(*self.leaving)
+
+    async def limit_process(self, guest: Guest, domain: Domain) -> None:
         """Confine and watch a QEMU that was just started.
 
         :raises VirtError: the host refuses it.
         """
         from virt_qemu.perf import wanted_events
+        from virt_qemu.tuning.groups import enter_process
         from virt_qemu.tuning.pins import pin_process
 
+        # The kernel takes its time with control groups, which nobody else need wait for.
+        await in_thread(enter_process, guest, domain)
         pin_process(guest, domain, self.host_cpus)
         if guest.process is not None:
             guest.perf.set(wanted_events(domain), guest.process.pid)
 
-    def limit_threads(self, guest: Guest, domain: Domain) -> None:
+    async def limit_threads(self, guest: Guest, domain: Domain) -> None:
         """Confine the threads of a QEMU whose monitor has told of them.
 
         :raises VirtError: the host refuses it.
         """
+        from virt_qemu.tuning.groups import enter_threads
         from virt_qemu.tuning.pins import pin_threads
 
-        pin_threads(guest, domain, self.host_cpus)
+        host = self.host_cpus
+        await in_thread(enter_threads, guest, domain, host)
+        pin_threads(guest, domain, host)
 
     def watch_again(self, obj: DomainObject, guest: Guest) -> None:
         """Watch a guest that was found; what is not to be had any more is given up."""
@@ -81,6 +137,8 @@ class TuningState(ReconfigurableState):
 
         if obj.live is None or guest.process is None:
             return
+        group = self.group_of(obj.id, obj.name, obj.live)
+        guest.group = group if group is not None and group.exists else None
         for name in wanted_events(obj.live):
             try:
                 guest.perf.enable(name, guest.process.pid)

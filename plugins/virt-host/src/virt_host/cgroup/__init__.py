@@ -1,0 +1,8 @@
+"""Control groups: what the host's kernel lets the processes of a guest use, in its first and second version."""
+
+from __future__ import annotations
+
+from virt_host.cgroup.group import ControlGroup
+from virt_host.cgroup.mounts import Mounts, partition_path
+
+__all__ = ["ControlGroup", "Mounts", "partition_path"]
