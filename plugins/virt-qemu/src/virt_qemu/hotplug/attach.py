@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
 from virt_qemu.rules.validate.domain import check_watchdogs
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice, check_alias, check_boot_order
-from virtcore.errors import ConfigUnsupported, OperationFailed, OperationInvalid, OperationUnsupported
+from virtcore.errors import ConfigUnsupported, OperationFailed, OperationInvalid, OperationUnsupported, VirtError
 from virtcore.model.domain.chardev import Channel, Console, ConsoleTargetType, HostPath, Parallel, PTYChardev, Serial
 from virtcore.model.domain.controller import SCSIController
 from virtcore.model.domain.filesystem import FilesystemDriverType
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.session import Session
 
 __all__ = ["plug", "refresh_devices"]
+
+log = logging.getLogger(__name__)
 
 
 async def plug(session: Session, loaded: LoadedDevice) -> None:
@@ -51,8 +54,13 @@ async def plug(session: Session, loaded: LoadedDevice) -> None:
 
 
 async def refresh_devices(session: Session) -> None:
-    """Note which devices QEMU has."""
-    take_devices(session.guest.status, await session.monitor.execute("qom-list", {"path": "/machine/peripheral"}))
+    """Note which devices QEMU has. What has joined has joined, though QEMU does not say so."""
+    try:
+        found = await session.monitor.execute("qom-list", {"path": "/machine/peripheral"})
+    except VirtError as error:
+        log.warning("%s: %s", session.obj.name, error)
+    else:
+        take_devices(session.guest.status, found)
 
 
 def _plain(add: Callable[[PlanBuilder, Any], None]) -> Callable[[Session, LoadedDevice], Awaitable[str | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.block.image import MANAGED_HELPER
@@ -10,7 +11,7 @@ from virt_qemu.command.disks import add_disk, add_reservations_helper, image_num
 from virt_qemu.hotplug.join import join
 from virt_qemu.private_data import NodeName, SourcePrivate
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice
-from virtcore.errors import ConfigUnsupported, InternalError, OperationInvalid, OperationUnsupported
+from virtcore.errors import ConfigUnsupported, InternalError, OperationInvalid, OperationUnsupported, VirtError
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.controller import SCSIController
 from virtcore.model.domain.disk import DiskBus, DiskDevice, DiskTray
@@ -35,6 +36,8 @@ __all__ = [
     "refresh_trays",
     "reserves",
 ]
+
+log = logging.getLogger(__name__)
 
 
 async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
@@ -71,7 +74,10 @@ async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
         add_whole_disk(session.domain, builder, device, boot)
 
     await join(session, loaded, add)
-    await refresh_trays(session)
+    try:
+        await refresh_trays(session)
+    except VirtError as error:
+        log.warning("%s: %s", session.obj.name, error)
     return loaded.alias
 
 
