@@ -16,7 +16,6 @@ from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.sealing import seal
-from virt_qemu.start_limits import refuse_unstartable
 from virt_qemu.variables import prepare_variables
 from virtcore.errors import ConfigUnsupported, SystemError
 from virtcore.model.arch import Arch
@@ -194,12 +193,6 @@ def test_what_is_missing_is_refused_not_left_out():
     <source file='/x' fdgroup='handed-over'/><target dev='vda'/></disk>"""
     with pytest.raises(ConfigUnsupported):
         command(disk)
-
-
-def test_what_the_host_cannot_give_is_refused_at_start():
-    card = "<interface type='hostdev'><source><address type='pci' bus='6' slot='18'/></source></interface>"
-    with pytest.raises(ConfigUnsupported):
-        refuse_unstartable(loaded(card))
 
 
 def test_cells_have_memory_of_their_own():

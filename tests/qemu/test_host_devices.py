@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import os
 import struct
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from guest_image import guest_xml
 
 import virtcore
+from virt_host.links import netlink
 from virt_host.passthrough import DeviceTree
-from virt_qemu import vsock
-from virt_qemu.host_side import HostSide
+from virt_qemu import vhost_user, vsock
+from virt_qemu.host_side import HostSide, videos
 from virt_qemu.host_side.hostdevs import hostdev_nodes
 from virt_qemu.host_side.owner import Owner
 from virt_qemu.resources import HostResources
@@ -23,9 +25,10 @@ from virt_qemu.settings.host import host_settings
 from virtcore.driver.base import Place
 from virtcore.driver.toolkit import StateFolders
 from virtcore.enums import DomainCreateFlags
-from virtcore.errors import InternalError, OperationFailed, OperationInvalid, SystemError
+from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, OperationInvalid, SystemError
 from virtcore.model.domain import Domain
 from virtcore.model.domain.hostdev import PCIOriginalState
+from virtcore.runtime.launcher import launcher
 from virtcore.xml import parse as parse_xml
 
 PAUSED = DomainCreateFlags.START_PAUSED
@@ -210,6 +213,95 @@ def test_addresses_of_sockets(tmp_path, monkeypatch):
         vsock.open_vsock(4, auto=False, device=str(node))
     with pytest.raises(SystemError, match="unable to open vhost-vsock device: No such file"):
         vsock.open_vsock(4, auto=False, device=str(tmp_path / "none"))
+
+
+VF = "0000:06:10.1"
+
+
+def interface(rest: str = "", address: str = "<address type='pci' domain='0' bus='6' slot='0x10' function='1'/>"):
+    domain = parse_xml(
+        "<domain type='qemu'><name>x</name><devices><interface type='hostdev' managed='yes'>"
+        f"<mac address='52:54:00:00:00:01'/><source>{address}</source>{rest}</interface></devices></domain>",
+        Domain,
+    )
+    return domain.devices.interfaces[0]
+
+
+@pytest.fixture
+def card(tree, monkeypatch):
+    """A network card with functions; returns what their settings are."""
+    devices = tree.bus / "pci" / "devices"
+    (devices / "0000:06:00.0" / "net" / "enp6s0").mkdir(parents=True)
+    (devices / VF).mkdir()
+    (devices / VF / "physfn").symlink_to(devices / "0000:06:00.0")
+    (devices / VF / "iommu_group").symlink_to(tree.bus / "groups" / "9")
+    (tree.bus / "groups" / "9" / "devices" / VF).mkdir(parents=True)
+    (devices / "0000:06:00.0" / "virtfn3").symlink_to(devices / VF)
+    LivingTree.kernel.bind(VF, "e1000e")
+    settings = {("enp6s0", 3): ("02:00:00:00:00:99", 7)}
+    monkeypatch.setattr(netlink, "function_settings", lambda card, number: settings[card, number])
+    monkeypatch.setattr(
+        netlink, "set_function", lambda card, number, mac, vlan: settings.update({(card, number): (mac, vlan)})
+    )
+    return settings
+
+
+def test_a_function_of_a_network_card(side, tree, card):
+    mine = interface("<vlan><tag id='42'/></vlan>")
+    prepare(side, guest(side, 1), mine)
+    assert card["enp6s0", 3] == ("52:54:00:00:00:01", 42)
+    assert tree.pci_driver(VF) == "vfio-pci"
+    assert list(hostdev_nodes(side, mine)) == ["/dev/vfio/vfio", "/dev/vfio/9"]
+    with pytest.raises(OperationInvalid, match=f"PCI device {VF} is in use by driver QEMU, domain guest1"):
+        prepare(side, guest(side, 2), interface())
+    assert card["enp6s0", 3] == ("52:54:00:00:00:01", 42)
+    release(side, guest(side, 1), mine)
+    assert card["enp6s0", 3] == ("02:00:00:00:00:99", 7)
+    assert tree.pci_driver(VF) == "e1000e"
+
+
+def test_cards_without_functions(side, tree, card):
+    whole = "<address type='pci' domain='0' bus='6' slot='0x12' function='5'/>"
+    with pytest.raises(ConfigUnsupported, match="supported on SR-IOV Virtual Functions only"):
+        prepare(side, guest(side, 1), interface(address=whole))
+    with pytest.raises(ConfigUnsupported, match="vlan trunking is not supported by SR-IOV network devices"):
+        prepare(side, guest(side, 1), interface("<vlan trunk='yes'><tag id='1'/><tag id='2'/></vlan>"))
+    assert tree.pci_driver(VF) == "e1000e"
+
+
+def test_a_graphics_card_in_another_process(side, tmp_path, monkeypatch):
+    folder = tmp_path / "usr" / "share" / "qemu" / "vhost-user"
+    folder.mkdir(parents=True)
+    program = tmp_path / "gpu"
+    program.write_text("#!/bin/sh\necho served >&3\n[ $1 = --fd=3 ] && exec sleep 60\n")
+    program.chmod(0o755)
+    (folder / "50-gpu.json").write_text(json.dumps({"type": "gpu", "binary": str(program)}))
+    (folder / "40-broken.json").write_text("{")
+    find = vhost_user.find_program
+    monkeypatch.setattr(videos, "find_program", lambda kind: find(kind, root=tmp_path))
+    domain = parse_xml(
+        "<domain type='qemu'><name>x</name><devices><video><driver name='vhostuser'/>"
+        "<model type='virtio'><acceleration accel3d='yes' rendernode='/dev/dri/r'/></model></video></devices></domain>",
+        Domain,
+    )
+    [video] = domain.devices.videos
+    video.alias = "video0"
+    assert videos.gpu_command("/gpu", video, 3) == ["/gpu", "--fd=3", "--virgl", "--render-node=/dev/dri/r"]
+
+    async def serve() -> bytes:
+        with HostResources() as resources:
+            await side.prepare_device(guest(side, 1), video, resources)
+            descriptor = resources.fds[resources.vhost_user_gpu("video0")]
+            said = os.read(descriptor, 100)
+            await side.release_device(guest(side, 1), video)
+            assert os.read(descriptor, 100) == b"", "it has ended"
+        launcher().close()
+        return said
+
+    assert asyncio.run(serve()) == b"served\n"
+    monkeypatch.setattr(videos, "find_program", lambda kind: None)
+    with pytest.raises(OperationFailed, match="Unable to find a satisfying vhost-user-gpu"):
+        prepare(side, guest(side, 1), video)
 
 
 def test_memory_in_files(connection, boot, root):

@@ -121,6 +121,22 @@ class DeviceTree:
         except OSError as error:
             raise SystemError(f"Unable to write to '{path}': {error.strerror}") from None
 
+    def virtual_function(self, address: str) -> tuple[str, int] | None:
+        """The network card that a function of SR-IOV is part of, and the function's number; None of another device.
+
+        :raises InternalError: the card has no network device.
+        """
+        card = self._pci(address) / "physfn"
+        if not card.is_dir():
+            return None
+        for link in sorted(card.glob("virtfn*")):
+            if os.path.basename(os.readlink(link)) == address:
+                try:
+                    return sorted(os.listdir(card / "net"))[0], int(link.name.removeprefix("virtfn"))
+                except (OSError, IndexError):
+                    break
+        raise InternalError(f"Unable to get net device of the physical function of {address}")
+
     # -- USB
 
     def usb_devices(self) -> list[USBAddress]:

@@ -14,7 +14,6 @@ from virt_qemu.command.disks import disk_path, is_empty
 from virt_qemu.cpu_start import decide_cpu
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.aliases import assign_aliases
-from virt_qemu.start_limits import refuse_unstartable
 from virt_qemu.variables import prepare_variables
 from virtcore.errors import InternalError, OperationFailed, SystemError
 from virtcore.model.domain.chardev import SocketMode, UnixChardev, UnixSource
@@ -95,7 +94,6 @@ def prepare_domain(
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
-    refuse_unstartable(domain)
     displays = displays if displays is not None else DisplayDefaults()
     ports, taken = displays.ports, displays.taken
     decide(domain, folder, lambda address: free_port(address, ports, taken), capabilities, displays=displays)

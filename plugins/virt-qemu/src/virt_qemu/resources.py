@@ -96,6 +96,7 @@ class HostResources:
         self._vhosts: dict[int, list[int]] = {}
         self._tpm_sockets: dict[str, str] = {}
         self._scsi: dict[int, str] = {}
+        self._gpus: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -200,9 +201,13 @@ class HostResources:
         except OSError as error:
             raise SystemError(f"Unable to open '{path}' for vdpa device: {error.strerror}") from None
 
+    def provide_gpu(self, alias: str, descriptor: int) -> None:
+        """Take over the connection to the program that serves a graphics card."""
+        self._gpus[alias] = self.add(descriptor)
+
     def vhost_user_gpu(self, alias: str) -> int:
-        """Start the program that serves a graphics card; not done yet."""
-        raise unsupported("a graphics card in another process")
+        """The connection to the program that serves a graphics card."""
+        return self._gpus[alias]
 
     def render_node(self) -> str:
         """The host's first device file for rendering.

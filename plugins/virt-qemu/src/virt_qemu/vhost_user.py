@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["VhostUserProgram"]
+from virt_qemu.descriptors import descriptor_files, descriptor_folders
+
+__all__ = ["VhostUserProgram", "find_program"]
 
 _TYPES = frozenset(["9p", "balloon", "block", "caif", "console", "crypto", "gpu", "input", "net", "rng", "rproc-serial",
                     "rpmsg", "scsi", "vsock", "fs"])  # fmt: skip
@@ -40,3 +44,15 @@ class VhostUserProgram:
     def document(self) -> dict[str, object]:
         """The descriptor as a JSON value."""
         return {"type": self.type, "binary": self.binary}
+
+
+def find_program(kind: str, *, root: Path = Path("/")) -> str | None:
+    """The first program that packages describe for a kind of device and that can be run; None without one."""
+    for path in descriptor_files(descriptor_folders("vhost-user", root=root)):
+        try:
+            found = VhostUserProgram.parse(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue  # one broken package must not keep the others' programs from being found
+        if found.type == kind and os.access(found.binary, os.X_OK):
+            return found.binary
+    return None

@@ -11,7 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-unty
 from virt_host.links.devices import index_of
 from virtcore.errors import OperationInvalid, SystemError
 
-__all__ = ["create_macvtap", "delete"]
+__all__ = ["create_macvtap", "delete", "function_settings", "set_function"]
 
 
 def create_macvtap(name: str, lower: str, mode: str, mac: str) -> int:
@@ -43,6 +43,39 @@ def delete(name: str) -> None:
     except NetlinkError as error:
         if error.code != errno.ENODEV:
             raise OperationInvalid(f"error destroying network device {name}: {_reason(error)}") from None
+
+
+def function_settings(card: str, number: int) -> tuple[str, int]:
+    """MAC address and VLAN of a function of a network card.
+
+    :raises SystemError: the card does not tell.
+    """
+    try:
+        with IPRoute() as netlink:
+            [link] = netlink.link("get", index=index_of(card), ext_mask=1)
+    except NetlinkError as error:
+        raise SystemError(f"error dumping {card} (0) interface: {_reason(error)}") from None
+    listed = link.get_attr("IFLA_VFINFO_LIST")
+    for info in listed.get_attrs("IFLA_VF_INFO") if listed is not None else ():
+        mac, vlan = info.get_attr("IFLA_VF_MAC"), info.get_attr("IFLA_VF_VLAN")
+        if mac is not None and mac["vf"] == number:
+            return mac["mac"], vlan["vlan"] if vlan is not None else 0
+    raise SystemError(f"couldn't find IFLA_VF_INFO for VF {number} in netlink response")
+
+
+def set_function(card: str, number: int, mac: str, vlan: int) -> None:
+    """Give a function of a network card its MAC address and VLAN.
+
+    :param vlan: 0 for none.
+    :raises SystemError: the kernel refuses.
+    """
+    try:
+        with IPRoute() as netlink:
+            netlink.link("set", index=index_of(card), vf={"vf": number, "mac": mac, "vlan": vlan})
+    except NetlinkError as error:
+        raise SystemError(
+            f"Cannot set interface MAC/vlanid to {mac}/{vlan} for ifname {card} vf {number}: {_reason(error)}"
+        ) from None
 
 
 def _reason(error: NetlinkError) -> str:

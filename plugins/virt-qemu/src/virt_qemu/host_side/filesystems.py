@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.filesystems import virtiofs_socket
 from virt_qemu.host_side.tools import tool
 from virt_qemu.resources import bind_socket
+from virt_qemu.vhost_user import find_program
 from virtcore.errors import OperationFailed, SystemError
 from virtcore.model.domain.filesystem import DirectorySource, FilesystemDriverType
 
@@ -63,19 +63,12 @@ def _program(share: Filesystem) -> str:
 
     :raises OperationFailed: there is none.
     """
-    from virt_qemu.descriptors import descriptor_files, descriptor_folders
-    from virt_qemu.vhost_user import VhostUserProgram
-
     if share.binary is not None and share.binary.path is not None:
         return tool(share.binary.path)
-    for path in descriptor_files(descriptor_folders("vhost-user")):
-        try:
-            found = VhostUserProgram.parse(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue  # one broken package must not keep the others' programs from being found
-        if found.type == "fs" and os.access(found.binary, os.X_OK):
-            return found.binary
-    raise OperationFailed("Unable to find a satisfying virtiofsd")
+    found = find_program("fs")
+    if found is None:
+        raise OperationFailed("Unable to find a satisfying virtiofsd")
+    return found
 
 
 def virtiofsd_command(program: str, share: Filesystem, descriptor: int, *, debug: bool = False) -> list[str]:

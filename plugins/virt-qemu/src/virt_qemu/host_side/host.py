@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from virt_host.passthrough import DeviceTree
-from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms
+from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms, videos
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
 from virt_qemu.host_side.locks import LockSpace, resources_of
 from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
@@ -35,6 +35,7 @@ from virtcore.model.domain.hostdev import Hostdev
 from virtcore.model.domain.interface import Interface
 from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.model.domain.tpm import TPM
+from virtcore.model.domain.video import Video
 
 if TYPE_CHECKING:
     from virt_qemu.command.line import HostSettings
@@ -58,6 +59,7 @@ _KINDS: dict[type, tuple[_Prepare, _Release]] = {
     TPM: (tpms.prepare, tpms.release),  # type: ignore[dict-item]
     Filesystem: (filesystems.prepare, filesystems.release),  # type: ignore[dict-item]
     Interface: (interfaces.prepare, interfaces.release),  # type: ignore[dict-item]
+    Video: (videos.prepare, videos.release),  # type: ignore[dict-item]
     Disk: (disks.prepare, disks.release),  # type: ignore[dict-item]
 }
 

@@ -24,6 +24,7 @@ from virtcore.model.domain.hostdev import (
     SourceUSBAddress,
     USBHostdev,
 )
+from virtcore.model.domain.interface import Interface
 from virtcore.model.storage.source import NVMeSource, StartupPolicy
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from virt_qemu.resources import HostResources
     from virtcore.model.domain.hostdev import USBHostdevSource
 
-__all__ = ["hostdev_nodes", "prepare", "prepare_nvme", "release", "release_nvme"]
+__all__ = ["give_pci", "hostdev_nodes", "prepare", "prepare_nvme", "release", "release_nvme", "take_pci"]
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ async def prepare(side: HostSide, owner: Owner, device: Hostdev, resources: Host
         assert device.source is not None
         assert device.source.address is not None
         address = spell(device.source.address)
-        states = await in_thread(_take_pci, side, owner, address, bool(device.managed))
+        states = await in_thread(take_pci, side, owner, address, bool(device.managed))
         device.source.original_states = states
     elif isinstance(device, USBHostdev):
         assert device.source is not None
@@ -71,7 +72,7 @@ async def release(side: HostSide, owner: Owner, device: Hostdev) -> None:
     """Give a device back to the host."""
     if isinstance(device, PCIHostdev) and device.source is not None and device.source.address is not None:
         managed = bool(device.managed)
-        await in_thread(_give_pci, side, owner, spell(device.source.address), managed)
+        await in_thread(give_pci, side, owner, spell(device.source.address), managed)
     elif isinstance(device, USBHostdev) and device.source is not None and device.source.address is not None:
         _disclaim(side, owner, "usb", _usb_name(device.source.address))
     elif isinstance(device, SCSIHostdev) and isinstance(device.source, SCSIAdapterSource):
@@ -91,14 +92,14 @@ async def prepare_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
     """
     for source in _nvme(disk):
         assert source.address is not None
-        await in_thread(_take_pci, side, owner, spell(source.address), source.managed is not False)
+        await in_thread(take_pci, side, owner, spell(source.address), source.managed is not False)
 
 
 async def release_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
     """Give the controller of an NVMe disk back."""
     for source in _nvme(disk):
         assert source.address is not None
-        await in_thread(_give_pci, side, owner, spell(source.address), source.managed is not False)
+        await in_thread(give_pci, side, owner, spell(source.address), source.managed is not False)
 
 
 def _nvme(disk: Disk) -> Iterator[NVMeSource]:
@@ -127,6 +128,13 @@ def hostdev_nodes(side: HostSide, device: object) -> Iterator[str]:
         if adapter.adapter is not None and adapter.address is not None:
             place = adapter.address
             yield f"/dev/{side.devices.scsi_generic(adapter.adapter, place.bus, place.target, place.unit)}"
+    elif isinstance(device, Interface):
+        from virt_qemu.host_side.functions import function_address
+
+        function = function_address(device)
+        if function is not None:
+            yield "/dev/vfio/vfio"
+            yield f"/dev/vfio/{side.devices.iommu_group(function)}"
     elif isinstance(device, Disk):
         for source in _nvme(device):
             assert source.address is not None
@@ -137,7 +145,11 @@ def hostdev_nodes(side: HostSide, device: object) -> Iterator[str]:
 # ----------------------------------------------------------------------------------------------------------------- PCI
 
 
-def _take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[PCIOriginalState]:
+def take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[PCIOriginalState]:
+    """Take a PCI device for a guest; returns what is to be undone. Blocks.
+
+    :raises VirtError: it is not there, in use, or stays with the host.
+    """
     _claim(side, owner, "pci", address, f"PCI device {address}")
     try:
         states = side.devices.detach(address) if managed else []
@@ -149,12 +161,13 @@ def _take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list
             if member == address and driver != "vfio-pci":
                 raise OperationInvalid(f"Unmanaged PCI device {address} must be manually detached from the host")
     except BaseException:
-        _give_pci(side, owner, address, managed)
+        give_pci(side, owner, address, managed)
         raise
     return states
 
 
-def _give_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> None:
+def give_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> None:
+    """Give a PCI device back that a guest has. Blocks."""
     holder = _holder(side, "pci", address)
     if holder is None or holder[0] != owner.uuid:
         return

@@ -12,6 +12,7 @@ from virt_host.description.program import finish_program
 from virt_host.links import devices as links, taps
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type, is_virtio_net
+from virt_qemu.host_side.functions import give_function, take_function
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.tools import tool
 from virt_qemu.threads import in_thread
@@ -74,6 +75,9 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
             fds = await _bridge(side, owner, interface, queues)
         elif kind is InterfaceType.DIRECT:
             fds = await in_thread(_direct, interface, queues)
+        elif kind is InterfaceType.HOSTDEV:
+            await in_thread(take_function, side, owner, interface)
+            return
         elif kind is InterfaceType.VDPA:
             return  # opened with the command line
         elif _uses_passt(interface):
@@ -92,6 +96,8 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
 async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
     """Undo what was made for an interface; what is not there (any more) is no failure."""
     kind, name = actual_type(interface), interface.target.dev if interface.target is not None else None
+    if kind is InterfaceType.HOSTDEV:
+        await in_thread(give_function, side, owner, interface)
     if _uses_passt(interface):
         await stop_passt(side, owner, interface)
     if name is not None:

@@ -19,6 +19,7 @@ def devices_of(domain: Domain) -> list[object]:
         *devices.hostdevs,
         *devices.tpms,
         *devices.filesystems,
+        *devices.videos,
         *devices.interfaces,
         *devices.disks,
         *devices.memory,

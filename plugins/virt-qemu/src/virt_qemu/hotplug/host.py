@@ -8,7 +8,6 @@ from virt_qemu.command.line import unsupported
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
-from virt_qemu.start_limits import refuse_device
 from virt_qemu.threads import in_thread
 from virtcore.model.domain.chardev import Channel
 from virtcore.model.domain.disk import Disk
@@ -41,7 +40,6 @@ class RunningHost:
 
     async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
         assert isinstance(opened, HostResources)  # see open()
-        refuse_device(device)
         if isinstance(device, Disk):
             await in_thread(check_disk, device)
         elif isinstance(device, Channel):
