@@ -224,10 +224,19 @@ class GuestEvents(AgentState):
         action = obj.live.on_crash if obj.live is not None else None
         if action == "restart":
             guest.start_task(self._boot_again(obj, guest))
+        elif action in ("coredump-destroy", "coredump-restart"):
+            guest.start_task(self.dump_by_itself(obj, guest, str(action).removeprefix("coredump-")))
         elif action in (None, "destroy"):
             guest.start_task(self._end_powered_off(guest))
         else:
             self.state_changed(obj, guest)
+
+    async def dump_by_itself(self, obj: DomainObject, guest: Guest, action: str) -> None:
+        """Hook: write the memory of a guest that stands still into a file, and do something with it then.
+
+        :param action: ``destroy``, ``restart`` or ``resume``.
+        """
+        raise NotImplementedError
 
     def _on_pass(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         number = data.get("pass")
@@ -243,6 +252,9 @@ class GuestEvents(AgentState):
         if data.get("action") == "pause" and obj.state == DomainState.RUNNING:
             self.paused(obj, DomainPausedReason.WATCHDOG, DomainEventSuspendedDetailType.WATCHDOG)
             self.state_changed(obj, guest)
+            watchdogs = obj.live.devices.watchdogs if obj.live is not None and obj.live.devices is not None else []
+            if watchdogs and watchdogs[0].action == "dump":
+                guest.start_task(self.dump_by_itself(obj, guest, "resume"))
 
     def _on_balloon(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         actual = data.get("actual")

@@ -17,6 +17,7 @@ from virtcore.errors import InvalidArg, OperationInvalid
 
 if TYPE_CHECKING:
     from virtcore.enums.domain import DomainSaveImageXMLFlags
+    from virtcore.enums.domain_more import DomainCoreDumpFlags, DomainCoreDumpFormat
     from virtcore.types import DomainRef
 
 __all__ = ["SavingOperations"]
@@ -110,6 +111,26 @@ class SavingOperations(StatefulDriver[QemuState]):
         header = dataclasses.replace(image.header, running=running)
         changed_image = dataclasses.replace(image, header=header, xml=self.state.saved_xml(changed))
         await in_thread(rewrite_xml, path, changed_image)
+
+    # -- for a debugger
+
+    async def domain_core_dump(
+        self,
+        domain: DomainRef,
+        to: str,
+        dumpformat: DomainCoreDumpFormat | int = 0,
+        flags: DomainCoreDumpFlags | int = 0,
+    ) -> None:
+        from virtcore.enums.domain_more import DomainCoreDumpFlags, DomainCoreDumpFormat
+
+        if dumpformat not in DomainCoreDumpFormat.__members__.values():
+            raise invalid_argument(f"dumpformat '{int(dumpformat)}' is not supported")
+        flags = int(flags)
+        for one, other in (("CRASH", "LIVE"), ("CRASH", "RESET"), ("LIVE", "RESET")):
+            refuse_both(flags, *((f"VIR_DUMP_{name}", int(DomainCoreDumpFlags[name])) for name in (one, other)))
+        self.check_flags(flags, sum(DomainCoreDumpFlags), "domain_core_dump")
+        kind = DomainCoreDumpFormat(int(dumpformat))
+        await self.state.dump_guest(self.domain(domain), os.path.abspath(to), kind, DomainCoreDumpFlags(flags))
 
     # -- managed save
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.types import DomainRef
 
-__all__ = ["SavingState"]
+__all__ = ["SavingState", "check_same_guest", "create_file", "open_direct", "remove_half"]
 
 log = logging.getLogger(__name__)
 
@@ -188,9 +188,9 @@ class SavingState(LongJobs):
         :raises VirtError: it cannot be written; there is no file.
         """
         head = image.pack(complete=False)
-        descriptor = await in_thread(_create, path, head)
+        descriptor = await in_thread(create_file, path, head)
         try:
-            target = await in_thread(_direct, path, len(head)) if direct else descriptor
+            target = await in_thread(open_direct, path, len(head)) if direct else descriptor
             try:
                 async with into_file(target, image.header.format, program, direct=direct) as end:
                     await migrate_out(guest, job, end, name)
@@ -199,7 +199,7 @@ class SavingState(LongJobs):
                     os.close(target)
             await in_thread(_complete, path, descriptor, image.header)
         except BaseException:
-            _remove_half(path, descriptor)
+            remove_half(path, descriptor)
             raise
         finally:
             os.close(descriptor)
@@ -367,7 +367,8 @@ def _refuse_sparse(format: SaveFormat) -> None:
 # -- files; each of these may block
 
 
-def _create(path: str, head: bytes) -> int:
+def create_file(path: str, head: bytes) -> int:
+    """Make a file, or empty one, and write its beginning; returns a descriptor that stands behind it."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
@@ -377,13 +378,14 @@ def _create(path: str, head: bytes) -> int:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(head)
     except OSError as error:
-        _remove_half(path, descriptor)
+        remove_half(path, descriptor)
         os.close(descriptor)
         raise SystemError(f"failed to write header to domain save file '{path}': {error.strerror}") from None
     return descriptor
 
 
-def _direct(path: str, position: int) -> int:
+def open_direct(path: str, position: int) -> int:
+    """Open a file past the host's cache; returns a descriptor that stands at a position."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
     except OSError as error:
@@ -402,7 +404,8 @@ def _complete(path: str, descriptor: int, header: SaveHeader) -> None:
         raise SystemError(f"failed to write header to domain save file '{path}': {error.strerror}") from None
 
 
-def _remove_half(path: str, descriptor: int) -> None:
+def remove_half(path: str, descriptor: int) -> None:
+    """Remove a file that was not finished."""
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         try:
             os.unlink(path)

@@ -9,9 +9,9 @@ from virt_qemu.blockjobs.concluding import same_place
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.long_jobs import Held
 from virt_qemu.saving.cookie import cookie_of, format_cookie
+from virt_qemu.saving.dump import DumpingState
 from virt_qemu.saving.files import find_compressor
 from virt_qemu.saving.image import SaveFormat, SaveImage
-from virt_qemu.saving.state import SavingState
 from virt_qemu.saving.stream import refuse_blocked
 from virt_qemu.snapshots.internal import delete_inside, save_inside, snapshot_images
 from virt_qemu.snapshots.overlays import external_disks, make_overlays, make_overlays_offline, put_over, remove_files
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["TakingSnapshots"]
 
 
-class TakingSnapshots(SavingState, MomentState):
+class TakingSnapshots(DumpingState, MomentState):
     """The part of the driver's state that takes snapshots."""
 
     def make_snapshot_rules(self) -> SnapshotRules:

@@ -67,12 +67,14 @@ class Job:
     :ivar allows: kinds that may run while it is held; only asynchronous jobs allow any.
     :ivar endable: destroy may break it off: its holder can undo what it did, or what it did ends with the guest.
     :ivar ended_others: a destroy job that has broken another one off.
+    :ivar refusal: why it cannot be aborted, though destroy may break it off; None where it can.
     :ivar does: what an asynchronous job does, a ``DomainJobOperation``.
     :ivar unbounded: nobody can say when it will end, though its totals are known.
     """
 
     def __init__(self, lock: JobLock, kind: JobKind, operation: str, limit: float, endable: bool) -> None:
         self.does: DomainJobOperation | int = 0
+        self.refusal: str | None = None
         self._reported: dict[str, TypedValue] = {}
         self.kind = kind
         self.operation = operation
@@ -293,8 +295,8 @@ class JobLock:
         job = self._long
         if job is None:
             raise OperationInvalid("no job is active on the domain")
-        if not job.endable:
-            raise OperationInvalid(f"'{job.operation}' cannot be aborted")
+        if job.refusal is not None or not job.endable:
+            raise OperationInvalid(job.refusal or f"'{job.operation}' cannot be aborted")
         name = _names().get(job.does)
         job._end(OperationAborted(f"{name}: canceled by client" if name else f"'{job.operation}' was aborted"))
 

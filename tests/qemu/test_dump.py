@@ -1,0 +1,148 @@
+"""The memory of real guests in files for a debugger."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from guest_image import CMDLINE, guest_xml, write_initramfs
+from waiting import eventually
+
+import virtcore
+from virtcore.enums import (
+    DomainCoreDumpFlags as Dump,
+    DomainCoreDumpFormat as Format,
+    DomainEventCrashedDetailType,
+    DomainEventStoppedDetailType,
+    DomainEventType,
+    DomainGetJobStatsFlags,
+    DomainJobOperation,
+    DomainJobType,
+    DomainShutoffReason,
+    DomainState,
+)
+from virtcore.errors import OperationFailed, OperationUnsupported, SystemError, VirtError
+from virtcore.operations.events import DomainLifecycleEvent, GapEvent
+
+_MEMORY = 128 << 20
+
+
+class Counting:
+    """A guest that counts from memory, and panics when told."""
+
+    def __init__(
+        self, connection: virtcore.Connection, boot: tuple[Path, Path], folder: Path, on_crash: str = "destroy"
+    ) -> None:
+        self.output = folder / "console"
+        devices = f"<serial type='pty'><log file='{self.output}' append='on'/></serial><panic model='isa'/>"
+        xml = guest_xml("dumped", *boot, devices=devices, cmdline=f"{CMDLINE} count")
+        self.domain = connection.define_domain(xml.replace("<devices>", f"<on_crash>{on_crash}</on_crash><devices>"))
+        self.domain.create()
+        self.wait(2)
+
+    def counts(self) -> list[int]:
+        text = self.output.read_text(errors="replace") if self.output.exists() else ""
+        return [int(found) for found in re.findall(r"^count (\d+)$", text, re.M)]
+
+    def wait(self, further: int = 2) -> None:
+        """Wait until it has counted further."""
+        before = len(self.counts())
+        eventually(lambda: len(self.counts()) >= before + further, 60)
+
+    def crash(self, until: Callable[[], object]) -> None:
+        """Have it panic."""
+        with self.domain.open_console() as stream:
+            stream.write(b"run /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'\n")
+            eventually(until, 60)
+
+
+@pytest.fixture
+def panicking(boot: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Kernel and initramfs of a guest that tells when it panics."""
+    initrd = tmp_path_factory.mktemp("panicking") / "initrd"
+    write_initramfs(initrd, boot[0], modules=("pvpanic-mmio", "pvpanic"))
+    return boot[0], initrd
+
+
+@pytest.fixture
+def counting(connection: virtcore.Connection, boot: tuple[Path, Path], tmp_path: Path) -> Iterator[Counting]:
+    guest = Counting(connection, boot, tmp_path)
+    yield guest
+    if guest.domain.is_active():
+        guest.domain.destroy()
+
+
+def test_formats_and_what_becomes_of_the_guest(counting: Counting, tmp_path: Path) -> None:
+    domain, dump = counting.domain, tmp_path / "dump"
+    domain.core_dump(str(dump))
+    assert dump.read_bytes()[:4] == b"QEVM"
+    assert dump.stat().st_mode & 0o777 == 0o600
+    assert domain.state().state is DomainState.RUNNING
+    for flags in (Dump.MEMORY_ONLY, Dump.MEMORY_ONLY | Dump.LIVE, Dump.MEMORY_ONLY | Dump.BYPASS_CACHE):
+        domain.core_dump(str(dump), flags=flags)
+        assert dump.read_bytes()[:4] == b"\x7fELF"
+        assert dump.stat().st_size > _MEMORY
+    stats = domain.job_stats(DomainGetJobStatsFlags.COMPLETED)
+    assert (stats.type, stats.params["operation"]) == (DomainJobType.COMPLETED, DomainJobOperation.DUMP)
+    assert int(stats.params["memory_total"]) >= _MEMORY
+    domain.core_dump(str(dump), Format.KDUMP_ZLIB, Dump.MEMORY_ONLY)
+    assert dump.read_bytes()[:12] == b"makedumpfile"
+    domain.core_dump(str(dump), flags=Dump.LIVE)
+    assert domain.state().state is DomainState.RUNNING
+    counting.wait()
+    counts = counting.counts()
+    assert counts == sorted(counts)
+    domain.core_dump(str(dump), flags=Dump.RESET)
+    eventually(lambda: counting.counts() != sorted(counting.counts()), 60)  # it begins again
+    domain.suspend()
+    domain.core_dump(str(dump), flags=Dump.MEMORY_ONLY)
+    assert domain.state().state is DomainState.PAUSED
+    domain.core_dump(str(dump), flags=Dump.CRASH)
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+
+
+def test_what_is_refused(counting: Counting, tmp_path: Path) -> None:
+    domain, dump = counting.domain, tmp_path / "dump"
+    for format, flags, kind, message in (
+        (Format.KDUMP_ZLIB, 0, OperationUnsupported, "kdump-compressed format is only supported with memory-only dump"),
+        (Format.WIN_DMP, Dump.MEMORY_ONLY, OperationFailed, "memory-only dump failed: win-dump: "),
+        (9, 0, VirtError, "dumpformat '9' is not supported"),
+        (0, Dump.CRASH | Dump.LIVE, VirtError, "Flags 'VIR_DUMP_CRASH' and 'VIR_DUMP_LIVE' are mutually exclusive"),
+        (0, 1 << 9, VirtError, r"unsupported flags \(0x200\) in function qemuDomainCoreDumpWithFormat"),
+    ):
+        with pytest.raises(kind, match=message):
+            domain.core_dump(str(dump), format, int(flags))
+        assert not dump.exists()
+    with pytest.raises(SystemError, match="Failed to create file '/no/such/folder/dump'"):
+        domain.core_dump("/no/such/folder/dump")
+    with pytest.raises(VirtError, match="memory-only dump failed"):
+        domain.core_dump("/dev/full", flags=Dump.MEMORY_ONLY)
+    assert domain.state().state is DomainState.RUNNING
+    counting.wait()
+
+
+@pytest.mark.parametrize("action", ["coredump-destroy", "coredump-restart"])
+def test_a_crash_is_dumped(
+    connection: virtcore.Connection, panicking: tuple[Path, Path], tmp_path: Path, root: Path, action: str
+) -> None:
+    guest = Counting(connection, panicking, tmp_path, action)
+    events: list[DomainLifecycleEvent | GapEvent] = []
+    connection.on_event(events.append, DomainLifecycleEvent)
+    if action == "coredump-destroy":
+        guest.crash(lambda: not guest.domain.is_active())
+        assert guest.domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+        eventually(lambda: len(events) > 1)
+        kinds = [event[1:] for event in events]
+        assert (DomainEventType.CRASHED, DomainEventCrashedDetailType.PANICKED) in kinds
+        assert kinds[-1] == (DomainEventType.STOPPED, DomainEventStoppedDetailType.CRASHED)
+    else:
+        guest.crash(lambda: guest.counts() != sorted(guest.counts()))
+        assert guest.domain.state().state is DomainState.RUNNING
+        guest.domain.destroy()
+    [dump] = (root / "lib/qemu/dump").iterdir()
+    assert re.fullmatch(r"\d+-dumped-\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d", dump.name)
+    assert dump.read_bytes()[:4] == b"\x7fELF"
+    shutil.rmtree(dump.parent)
