@@ -55,6 +55,15 @@ class Qemu(Target):
             f"<target dev='{device}' bus='virtio'/></disk>"
         )
 
+    def raw_disk(self, device: str) -> str:
+        self._images += 1
+        image = self.root / f"disk-{self._images}.raw"
+        image.write_bytes(bytes(1 << 20))
+        return (
+            f"<disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='{image}'/>"
+            f"<target dev='{device}' bus='virtio'/></disk>"
+        )
+
     def destination(self) -> str:
         self._images += 1
         return f"<disk type='file'><driver type='qcow2'/><source file='{self.root}/copy-{self._images}.qcow2'/></disk>"

@@ -15,6 +15,8 @@ from virt_qemu.agent.operations import AgentOperations
 from virt_qemu.backup.operations import BackupOperations
 from virt_qemu.blockjobs.operations import BlockJobOperations
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
+from virt_qemu.disks.limits import LimitOperations
+from virt_qemu.disks.operations import DiskOperations
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
@@ -68,6 +70,8 @@ class QemuDriver(
     AgentOperations,
     InspectingOperations,
     StatisticsOperations,
+    DiskOperations,
+    LimitOperations,
     DeviceOperations,
     VcpuOperations,
     IOThreadOperations,

@@ -22,6 +22,8 @@ from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
 from virt_qemu.cpu_check import CPUCheckCache, check_cpu
+from virt_qemu.disks.events import DiskEvents
+from virt_qemu.disks.throttling import throttle_disks
 from virt_qemu.display_passwords import set_passwords
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
 from virt_qemu.hook_scripts import HookScripts
@@ -102,7 +104,7 @@ _DETAILS = {
 }
 
 
-class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, MigrationState, TuningState):
+class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, HotplugState, MigrationState, TuningState):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -489,6 +491,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, HotplugState, M
                 commands.append(monitor.execute("block_set_io_throttle", arguments, limit=limit))
         await _all(*commands)
         await set_passwords(monitor, domain, self.settings, limit)
+        await throttle_disks(monitor, domain, limit)
         guest.balloon = current
         obj.touch()
 

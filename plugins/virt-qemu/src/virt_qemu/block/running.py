@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from virt_qemu.monitor import Monitor
     from virtcore.model.domain.disk import Disk
 
-__all__ = ["NamedNodes", "as_json", "create_image", "disk_images", "reopen", "run_job", "transaction"]
+__all__ = [
+    "NamedNodes",
+    "alias_of",
+    "as_json",
+    "create_image",
+    "disk_images",
+    "reopen",
+    "rows_of",
+    "run_job",
+    "transaction",
+]
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +56,7 @@ class NamedNodes:
     """
 
     def __init__(self, reply: object) -> None:
-        rows = [row for row in reply if isinstance(row, dict)] if isinstance(reply, list) else []
-        self.rows: dict[str, dict[str, JSON]] = {str(row.get("node-name")): row for row in rows}
+        self.rows: dict[str, dict[str, JSON]] = {str(row.get("node-name")): row for row in rows_of(reply)}
         self._reply = reply
 
     @classmethod
@@ -75,6 +84,17 @@ class NamedNodes:
         size = self.image(node).get("virtual-size")
         assert isinstance(size, int)
         return size
+
+
+def rows_of(reply: object) -> list[dict[str, JSON]]:
+    """A list of objects in a reply."""
+    return [row for row in reply if isinstance(row, dict)] if isinstance(reply, list) else []
+
+
+def alias_of(row: Mapping[str, JSON]) -> str:
+    """Alias of the device that a row of ``query-block`` or ``query-blockstats`` is about."""
+    # The device's path in QEMU's tree ends in its id, or in a part of it.
+    return str(row.get("qdev") or "").removeprefix("/machine/peripheral/").split("/")[0]
 
 
 def disk_images(guest: Guest, disk: Disk) -> list[Image]:

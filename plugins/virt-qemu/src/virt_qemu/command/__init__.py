@@ -26,7 +26,7 @@ from virt_qemu.command import (
     peripherals,
     security,
 )
-from virt_qemu.command.line import Builder, HostSettings, Resources, on_off, unsupported
+from virt_qemu.command.line import Builder, HostSettings, Resources, on_off
 from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain import Domain
@@ -57,11 +57,6 @@ def boot_indexes(domain: Domain) -> dict[int, int]:
     if network is not None and domain.devices.interfaces:
         places[id(domain.devices.interfaces[0])] = network
     return places
-
-
-def _refuse_missing(domain: Domain) -> None:
-    if domain.throttle_groups:
-        raise unsupported("a throttle group")
 
 
 #: What the user wants to happen -> what QEMU does about deprecated input.
@@ -178,7 +173,6 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     domain = builder.domain
     assert domain.devices is not None
     assert domain.devices.emulator is not None
-    _refuse_missing(domain)
     builder.overrides = overrides_of(domain)
     boot = boot_indexes(domain)
     if builder.incoming is None:
@@ -214,6 +208,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         peripherals.add_hubs,
         controllers.add_ccid_controllers,
         memory.add_modules,
+        disks.add_throttle_groups,
         lambda each: disks.add_disks(each, boot),
         lambda each: filesystems.add_filesystems(each, boot),
         lambda each: networks.add_interfaces(each, boot),

@@ -10,8 +10,10 @@ from virt_qemu.block.layers import CACHES
 from virt_qemu.command.address import controller_alias, place, scsi_address, thread_mapping, virtio
 from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.images import add_image
-from virt_qemu.command.line import Builder, switch, unsupported
+from virt_qemu.command.line import Builder, switch
 from virt_qemu.command.machine import is_q35
+from virt_qemu.disks.throttling import group_id, group_properties
+from virt_qemu.private_data import DiskPrivate, NodeName
 from virtcore.errors import InternalError
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.controller import IDEController, SATAController
@@ -34,6 +36,7 @@ __all__ = [
     "add_disks",
     "add_drive",
     "add_reservations_helper",
+    "add_throttle_groups",
     "disk_path",
     "image_numbers",
     "is_empty",
@@ -95,7 +98,26 @@ def number_images(disk: Disk, number: int) -> int:
         backing.index = number
         number = _number_data_file(backing.source, number)
         backing = backing.backing_store
+    return _number_filters(disk, number)
+
+
+def _number_filters(disk: Disk, number: int) -> int:
+    """Name the nodes of a disk's throttle filters; returns the last number taken."""
+    nodes = []
+    for each in disk.throttle_filters:
+        number += 1
+        nodes.append(NodeName(type="throttle-filter", name=f"libvirt-{number}-filter", group=each.group))
+    if nodes:
+        known = disk.private_data if isinstance(disk.private_data, DiskPrivate) else DiskPrivate()
+        known.nodes = [node for node in known.nodes if node.type != "throttle-filter"] + nodes
+        disk.private_data = known
     return number
+
+
+def filter_nodes(disk: Disk) -> list[NodeName]:
+    """The nodes of a disk's throttle filters, the one next to the image first."""
+    known = disk.private_data.nodes if isinstance(disk.private_data, DiskPrivate) else []
+    return [node for node in known if node.type == "throttle-filter"]
 
 
 def image_numbers(disk: Disk) -> list[int]:
@@ -132,6 +154,12 @@ def add_reservations_helper(builder: Builder) -> None:
     if any(one is not None and one.managed for one in found):
         path = f"{builder.state_folder}/{MANAGED_HELPER}.sock"
         builder.object({"qom-type": "pr-manager-helper", "id": MANAGED_HELPER, "path": path})
+
+
+def add_throttle_groups(builder: Builder) -> None:
+    """The groups of limits that disks share."""
+    for group in builder.domain.throttle_groups:
+        builder.object(group_properties(group))
 
 
 def add_disks(builder: Builder, boot: Mapping[int, int]) -> None:
@@ -182,8 +210,6 @@ def add_drive(builder: Builder, disk: Disk) -> str | None:
             raise InternalError(f"disk '{disk.target.dev if disk.target else ''}' has no source")
         return None
     driver = disk.driver
-    if disk.throttle_filters:
-        raise unsupported("throttling of a disk")
     if isinstance(disk.source, VhostUserSource):
         chardev: dict[str, object] = {"id": f"chr-vu-{disk.alias}", "path": disk.source.path}
         if disk.source.reconnect is not None and disk.source.reconnect.enabled:
@@ -201,6 +227,11 @@ def add_drive(builder: Builder, disk: Disk) -> str | None:
     for each in reversed(list(image.chain())):
         add_image(builder, each)
     top = image.top()
+    for node in filter_nodes(disk):
+        group = group_id(node.group or "")
+        props = {"driver": "throttle", "node-name": node.name, "throttle-group": group, "file": top}
+        builder.json("-blockdev", props)
+        top = node.name
     if driver is None or not driver.copy_on_read:
         return top
     name = f"libvirt-CoR-{disk.target.dev if disk.target is not None else ''}"

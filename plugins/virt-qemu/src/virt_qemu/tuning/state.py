@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 def _kinds() -> tuple[LiveChange, ...]:
     """What can be changed while a guest runs, in the order in which it is."""
     from virt_qemu import perf
+    from virt_qemu.disks import throttling
     from virt_qemu.hotplug import iothreads
     from virt_qemu.tuning import balloon, groups, pins
 
@@ -46,6 +47,8 @@ def _kinds() -> tuple[LiveChange, ...]:
         LiveChange(("/domain/blkiotune",), groups.apply_io),
         LiveChange(("/domain/numatune",), groups.apply_nodes),
         LiveChange(("/domain/perf",), perf.apply_events),
+        LiveChange(("/domain/throttlegroups",), throttling.apply_groups),
+        LiveChange(("/domain/devices/disk/iotune",), throttling.apply_limits),
     )
 
 

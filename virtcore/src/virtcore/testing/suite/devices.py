@@ -109,10 +109,12 @@ class TestDisks:
     @covers("domain_block_peek")
     @needs(*_LIFE)
     @asks("disk")
-    def test_content(self, with_disk: Domain) -> None:
-        assert len(with_disk.block_peek("vda", 0, 512)) == 512
+    def test_content(self, connection: Connection, target: Target) -> None:
+        domain = connection.define_domain(target.domain_with("compliance", target.raw_disk("vda")))
+        domain.create()
+        assert len(domain.block_peek("vda", 0, 512)) == 512
         with pytest.raises(errors.InvalidArg):
-            with_disk.block_peek("vdz", 0, 512)
+            domain.block_peek("vdz", 0, 512)
 
     @covers("domain_block_resize")
     @needs(*_LIFE, "domain_block_info")

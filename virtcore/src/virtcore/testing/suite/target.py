@@ -99,6 +99,10 @@ class Target:
         """
         raise NotImplementedError
 
+    def raw_disk(self, device: str) -> str:
+        """The XML of such a disk whose image is, byte for byte, what the guest sees; by default like the others."""
+        return self.disk(device)
+
     def destination(self) -> str:
         """The XML of where a copy of such a disk goes, another place at each call; by default another disk."""
         return self.disk("vda")
