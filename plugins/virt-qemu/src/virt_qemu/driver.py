@@ -19,6 +19,7 @@ from virt_qemu.disks.limits import LimitOperations
 from virt_qemu.disks.operations import DiskOperations
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
+from virt_qemu.host_operations import HostOperations
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
 from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
@@ -67,6 +68,7 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 class QemuDriver(
     LinuxHostDriver,
+    HostOperations,
     AgentOperations,
     InspectingOperations,
     StatisticsOperations,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
     from virtcore.model.cpu.element import HostCPU
 
-__all__ = ["host_facts", "tpm_versions"]
+__all__ = ["host_facts", "sev_of_host", "tpm_versions"]
 
 _SEV_LEAF = 0x8000001F
 
@@ -44,7 +44,8 @@ async def tpm_versions() -> tuple[TPMVersion, ...] | None:
     return tuple(version for version in TPMVersion if f"tpm-{version}" in features)
 
 
-def _sev_registers() -> SEVRegisters | None:
+def sev_of_host() -> SEVRegisters | None:
+    """What the host's processor says of encrypted guests; None where it knows of none."""
     from virt_host.description.cpuid import cpuid_reader
 
     ask = cpuid_reader()
@@ -70,7 +71,7 @@ async def host_facts(
             device_assignment=tree.has_iommu() and tree.vfio.exists(),
             cpu=cpu(),
             address_bits=address_bits(tree),
-            sev=_sev_registers(),
+            sev=sev_of_host(),
             max_vcpus=max_vcpus(),
         )
     )

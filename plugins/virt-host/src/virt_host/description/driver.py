@@ -11,11 +11,12 @@ from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
 from virtcore.driver.toolkit import check_flags
 from virtcore.driver.toolkit.cpus import HostCPUDriver
+from virtcore.enums.host import NodeAllocPagesFlags
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, VirtError
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
 from virtcore.operations.values import NodeCpuMap, NodeInfo
-from virtcore.types import CpuMap
+from virtcore.types import CpuMap, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.model.cpu import HostCPU
@@ -98,6 +99,37 @@ class LinuxHostDriver(HostCPUDriver):
         if not found:
             raise InternalError("no suitable info found")
         return found
+
+    @inline
+    def connection_node_memory_parameters(self, flags: int = 0) -> TypedParameters:
+        from virt_host.description.memory_tuning import page_sharing
+
+        check_flags(flags, 0, "connection_node_memory_parameters", self.function_prefix)
+        return page_sharing(self.tree)
+
+    def connection_node_set_memory_parameters(self, params: TypedParameters, flags: int = 0) -> None:
+        from virt_host.description.memory_tuning import share_pages
+
+        check_flags(flags, 0, "connection_node_set_memory_parameters", self.function_prefix)
+        share_pages(self.tree, params)
+
+    def connection_node_alloc_pages(
+        self,
+        page_sizes: Sequence[int],
+        page_counts: Sequence[int],
+        start_cell: int = -1,
+        cell_count: int = 1,
+        flags: NodeAllocPagesFlags | int = 0,
+    ) -> int:
+        from virt_host.description.memory_tuning import reserve_pages
+
+        check_flags(flags, NodeAllocPagesFlags.SET, "connection_node_alloc_pages", self.function_prefix)
+        cells: Sequence[int | None] = self._cells(start_cell, cell_count) if start_cell != -1 else [None]
+        add = not int(flags) & NodeAllocPagesFlags.SET
+        for cell in cells:
+            for size, count in zip(page_sizes, page_counts, strict=True):
+                reserve_pages(self.tree, size, count, cell, add=add)
+        return len(cells) * len(page_sizes)
 
     def _last_cell(self) -> int:
         return max(self.tree.numbered(self.tree.nodes, "node"), default=0)

@@ -19,6 +19,7 @@ class HostTree:
     :ivar system: CPUs and NUMA nodes.
     :ivar resctrl: the resource control file system.
     :ivar hugepages: pools of huge pages of the whole host.
+    :ivar ksm: how equal pages are shared.
     :ivar cpuinfo: what the kernel says of each CPU.
     :ivar meminfo: what it says of memory.
     :ivar stat: what CPUs spent their time on.
@@ -30,6 +31,7 @@ class HostTree:
     system: Path = Path("/sys/devices/system")
     resctrl: Path = Path("/sys/fs/resctrl")
     hugepages: Path = Path("/sys/kernel/mm/hugepages")
+    ksm: Path = Path("/sys/kernel/mm/ksm")
     cpuinfo: Path = Path("/proc/cpuinfo")
     meminfo: Path = Path("/proc/meminfo")
     stat: Path = Path("/proc/stat")

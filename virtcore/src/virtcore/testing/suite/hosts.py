@@ -104,6 +104,26 @@ class TestConnection:
         with pytest.raises(errors.VirtError):
             connection.baseline_hypervisor_cpu(None, None, None, None, [])
 
+    @covers("connection_node_set_memory_parameters")
+    def test_page_sharing_takes_what_there_is_and_nothing_else(self, connection: Connection) -> None:
+        for wrong in ({"shm_nonsense": 1}, {"shm_full_scans": 1}, {"shm_pages_to_scan": "many"}):
+            with pytest.raises(errors.VirtError):
+                connection.node_set_memory_parameters(wrong)
+
+    @covers("connection_node_alloc_pages")
+    def test_pages_of_no_size_are_not_set_aside(self, connection: Connection) -> None:
+        with pytest.raises(errors.VirtError):
+            connection.node_alloc_pages([3], [1])
+
+    @covers("connection_node_sev_info")
+    def test_encryption_of_memory_is_described_or_refused(self, connection: Connection) -> None:
+        try:
+            found = connection.node_sev_info()
+        except errors.VirtError:
+            return
+        assert found["cbitpos"] >= 0
+        assert found["pdh"]
+
     @covers("connection_node_memory_parameters")
     def test_how_the_host_shares_memory(self, connection: Connection) -> None:
         from virtcore.operations.parameters import NODE_MEMORY
