@@ -15,7 +15,6 @@ from virt_qemu import process as processes
 from virt_qemu.agent.state import take_port_states
 from virt_qemu.backup.state import BackupState
 from virt_qemu.belongings import BelongingsState
-from virt_qemu.block.throttling import throttle_arguments
 from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
@@ -485,10 +484,6 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         for interface in domain.devices.interfaces if domain.devices is not None else ():
             if interface.link == "down":
                 commands.append(monitor.execute("set_link", {"name": interface.alias or "", "up": False}, limit=limit))
-        for disk in domain.devices.disks if domain.devices is not None else ():
-            if disk.iotune is not None:
-                arguments = throttle_arguments(disk, disk.iotune)
-                commands.append(monitor.execute("block_set_io_throttle", arguments, limit=limit))
         await _all(*commands)
         await set_passwords(monitor, domain, self.settings, limit)
         await throttle_disks(monitor, domain, limit)
