@@ -47,13 +47,14 @@ def share_pages(tree: HostTree, params: TypedParameters) -> None:
     :raises SystemError: it refuses a value.
     """
     NODE_MEMORY.validate(params, *_SETTABLE)
-    for name in params:
+    wanted = dict(params.items())
+    for name in wanted:
         if not _file(tree, name).exists():
             raise OperationInvalid(f"Parameter '{name}' is not supported by this kernel")
     for name in _SETTABLE:
-        if name in params:
+        if name in wanted:
             try:
-                _file(tree, name).write_text(f"{params[name]}")
+                _file(tree, name).write_text(f"{wanted[name]}")
             except OSError as error:
                 raise SystemError(f"failed to set {name}: {error.strerror}") from error
 
