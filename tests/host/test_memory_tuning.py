@@ -25,7 +25,11 @@ def plant(root: Path, **files: str) -> HostTree:
 
 def test_sharing_of_pages(tmp_path: Path) -> None:
     tree = plant(tmp_path, ksm__pages_to_scan="100", ksm__sleep_millisecs="20", ksm__full_scans="7")
-    assert dict(page_sharing(tree).items()) == {"shm_pages_to_scan": 100, "shm_sleep_millisecs": 20, "shm_full_scans": 7}
+    assert dict(page_sharing(tree).items()) == {
+        "shm_pages_to_scan": 100,
+        "shm_sleep_millisecs": 20,
+        "shm_full_scans": 7,
+    }
     share_pages(tree, NODE_MEMORY.typed({"shm_pages_to_scan": 5, "shm_sleep_millisecs": 9}))
     assert (tmp_path / "ksm/pages_to_scan").read_text() == "5"
     with pytest.raises(OperationInvalid, match="Parameter 'shm_merge_across_nodes' is not supported by this kernel"):
