@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 
 import pytest
 from block_guest import (
@@ -18,6 +20,7 @@ from block_guest import (
     idle_xml,
     make_image,
     needs_tools,
+    run,
     write,
 )
 from waiting import eventually
@@ -359,3 +362,68 @@ def test_not_on_a_guest_that_is_off(connection, images):
     for call in (lambda: domain.block_rebase("vda"), lambda: domain.block_job_abort("vda")):
         with pytest.raises(OperationInvalid, match="domain is not running"):
             call()
+
+
+@pytest.fixture
+def relative(connection, tmp_path):
+    """A guest on images that name each other relative to their folder."""
+    base = make_image(tmp_path / "base.qcow2", SIZE)
+    write(base, *WRITES[0])
+    (tmp_path / "over").mkdir()
+    middle = make_image(tmp_path / "over" / "middle.qcow2", base="../base.qcow2")
+    write(middle, *WRITES[1])
+    top = make_image(tmp_path / "top.qcow2", base="over/middle.qcow2")
+    write(top, *WRITES[2])
+    domain = connection.define_domain(idle_xml("relative", disk_xml(top)))
+    domain.create(DomainCreateFlags.START_PAUSED)
+    return domain, base, middle, top
+
+
+def spelled(path) -> str:
+    return json.loads(run("qemu-img", "info", "-U", "--output=json", path))["backing-filename"]
+
+
+def test_relative_names_stay_relative_when_pulled(relative):
+    domain, _base, _middle, top = relative
+    domain.block_rebase("vda", "vda[3]", flags=Rebase.RELATIVE)
+    ended(domain)
+    assert spelled(top) == "over/../base.qcow2"
+    domain.destroy()
+    assert content(top) == expected(SIZE, *WRITES)
+
+
+def test_relative_names_stay_relative_when_committed(relative):
+    domain, base, _middle, top = relative
+    domain.block_commit("vda", str(base), "over/middle.qcow2", flags=Commit.RELATIVE | Commit.SHALLOW)
+    ended(domain)
+    assert spelled(top) == "over/../base.qcow2"
+    domain.destroy()
+    assert content(top) == expected(SIZE, *WRITES)
+
+
+def test_copy_to_a_device(guest, images, tmp_path):
+    file = make_image(tmp_path / "device.raw", SIZE, format="raw")
+    made = subprocess.run(["losetup", "--show", "-f", file], capture_output=True, text=True, check=False)
+    device = made.stdout.strip()
+    if not device:
+        pytest.skip(f"there is no loop device to be had: {made.stderr.strip()}")
+    try:
+        xml = f"<disk type='block'><driver type='raw'/><source dev='{device}'/></disk>"
+        guest.block_copy("vda", xml, TypedParameters(), Copy.TRANSIENT_JOB)
+        eventually(lambda: "ready='yes'" in guest.xml())
+        assert "<mirror type='block' job='copy' ready='yes'>" in guest.xml()
+        guest.block_job_abort("vda", Abort.PIVOT)
+        assert f"<source dev='{device}'" in guest.xml()
+        kept = "<disk type='block' device='disk'>\n      <driver name='qemu' type='raw'/>\n"
+        assert f"{kept}      <source dev='{device}'/>" in guest.xml(2)
+        guest.destroy()
+        assert file.read_bytes()[:SIZE] == data_of(*WRITES)
+    finally:
+        subprocess.run(["losetup", "-d", device], check=False)
+
+
+def data_of(*writes) -> bytes:
+    data = bytearray(SIZE)
+    for pattern, offset, length in writes:
+        data[offset : offset + length] = bytes([pattern]) * length
+    return bytes(data)

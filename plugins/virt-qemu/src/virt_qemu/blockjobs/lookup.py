@@ -11,7 +11,7 @@ from virt_qemu.block.running import disk_images
 from virtcore.errors import InvalidArg, OperationInvalid, OverflowDetected
 from virtcore.model.domain.disk import BackingStore
 from virtcore.model.storage.location import source_path
-from virtcore.model.storage.source import FileSource
+from virtcore.model.storage.source import BlockSource, FileSource
 
 if TYPE_CHECKING:
     from virt_qemu.block.image import Image
@@ -83,15 +83,18 @@ class Chain(NamedTuple):
         raise InvalidArg(f"could not find image '{name}' in chain for '{self.path(0)}'")
 
     def _named(self, place: int, name: str) -> bool:
-        path = source_path(self.links[place].source)
+        source = self.links[place].source
+        path = source_path(source)
         if path == name:
             return True
-        if place == 0 or path is None or os.path.isabs(name):
+        if path is None or not isinstance(source, FileSource | BlockSource):
             return False
-        above = self.links[place - 1].source
+        if os.path.isabs(name):
+            return _same_file(name, path)
+        above = self.links[place - 1].source if place else None
         # As a relative name in the header of the image above.
         folder = os.path.dirname(above.file or "") if isinstance(above, FileSource) else None
-        return folder is not None and os.path.normpath(os.path.join(folder, name)) == os.path.normpath(path)
+        return folder is not None and _same_file(os.path.join(folder, name), path)
 
     def relative(self, top: int, base: int) -> str:
         """The name of an image that an image above is to have, relative to that one's folder.
@@ -109,6 +112,14 @@ class Chain(NamedTuple):
         for part in parts[1:]:
             result = os.path.join(os.path.dirname(result), part)
         return result
+
+
+def _same_file(one: str, other: str) -> bool:
+    """Whether two names are of one file, however they are spelled."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
 
 
 def _spelled_below(source: object) -> str | None:
