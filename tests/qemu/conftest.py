@@ -89,7 +89,7 @@ def root(tmp_path: Path, probed: Path) -> Iterator[Path]:
 def _remove_groups(folder: Path) -> None:
     """Remove the control groups of guests that were killed after their driver had let go of them."""
     mounts = Mounts.detect()
-    begin = group_name(0, "", str(folder / "run/qemu")).partition("-0")[0]
+    begin = group_name(0, "", str(folder / "run/qemu")).removesuffix("-0.libvirt-qemu")
     for machine in set(mounts.folders("/machine").values()):
         for left in machine.glob(f"{begin}-*"):
             ControlGroup(mounts, f"/machine/{left.name}").remove()

@@ -6,7 +6,7 @@ import json
 import logging
 from functools import cached_property
 
-from virt_qemu import process as processes
+from virt_qemu import news, process as processes
 from virt_qemu.agent.state import AgentState
 from virt_qemu.guest import Guest
 from virt_qemu.monitor import JSON, Event
@@ -15,17 +15,14 @@ from virtcore.driver.toolkit.events import EventHub
 from virtcore.enums.domain import (
     DomainCrashedReason,
     DomainPausedReason,
-    DomainPMSuspendedReason,
     DomainRunningReason,
     DomainShutdownReason,
     DomainState,
 )
 from virtcore.enums.domain_events import (
     DomainEventCrashedDetailType,
-    DomainEventPMSuspendedDetailType,
     DomainEventResumedDetailType,
     DomainEventShutdownDetailType,
-    DomainEventStartedDetailType,
     DomainEventSuspendedDetailType,
     DomainEventType,
 )
@@ -243,39 +240,6 @@ class GuestEvents(AgentState):
         if isinstance(number, int):
             self.events.emit(DomainMigrationIterationEvent(obj.ref, number))
 
-    def _on_io_error(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        if data.get("action") == "stop" and obj.state == DomainState.RUNNING:
-            self.paused(obj, DomainPausedReason.IOERROR, DomainEventSuspendedDetailType.IOERROR)
-            self.state_changed(obj, guest)
-
-    def _on_watchdog(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        if data.get("action") == "pause" and obj.state == DomainState.RUNNING:
-            self.paused(obj, DomainPausedReason.WATCHDOG, DomainEventSuspendedDetailType.WATCHDOG)
-            self.state_changed(obj, guest)
-            watchdogs = obj.live.devices.watchdogs if obj.live is not None and obj.live.devices is not None else []
-            if watchdogs and watchdogs[0].action == "dump":
-                guest.start_task(self.dump_by_itself(obj, guest, "resume"))
-
-    def _on_balloon(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        actual = data.get("actual")
-        if isinstance(actual, int):
-            guest.balloon = actual >> 10
-            for domain in guest.configurations(obj):
-                domain.current_memory = guest.balloon
-            obj.touch()
-
-    def _on_pm_suspend(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        if obj.state == DomainState.RUNNING:
-            self.set_state(obj, DomainState.PMSUSPENDED, DomainPMSuspendedReason.UNKNOWN)
-            self.emit(obj, DomainEventType.PMSUSPENDED, DomainEventPMSuspendedDetailType.MEMORY)
-            self.state_changed(obj, guest)
-
-    def _on_wakeup(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        if obj.state == DomainState.PMSUSPENDED:
-            self.running(obj, DomainRunningReason.WAKEUP)
-            self.emit(obj, DomainEventType.STARTED, DomainEventStartedDetailType.WAKEUP)
-            self.state_changed(obj, guest)
-
     def _on_port(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         self.port_changed(obj, guest, str(data.get("id")), data.get("open") is True)
 
@@ -299,11 +263,7 @@ _HANDLERS = {
     "RESET": GuestEvents._on_reset,
     "SHUTDOWN": GuestEvents._on_shutdown,
     "GUEST_PANICKED": GuestEvents._on_panic,
-    "BLOCK_IO_ERROR": GuestEvents._on_io_error,
-    "WATCHDOG": GuestEvents._on_watchdog,
-    "BALLOON_CHANGE": GuestEvents._on_balloon,
-    "SUSPEND": GuestEvents._on_pm_suspend,
-    "WAKEUP": GuestEvents._on_wakeup,
     "MIGRATION_PASS": GuestEvents._on_pass,
     "VSERPORT_CHANGE": GuestEvents._on_port,
+    **news.HANDLERS,
 }

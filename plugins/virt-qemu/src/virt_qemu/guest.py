@@ -78,6 +78,7 @@ class Guest:
     :ivar becoming: what its configuration is being changed to, while it is.
     :ivar dirty_rate: how fast it changes memory may have been measured; until then nobody asks.
     :ivar group: its control group; None where it has none.
+    :ivar io_errors: what its disks' last errors were, by target.
     :ivar perf: what is counted of its process.
     :ivar migration_speed: most that is sent when it is migrated, in MiB/s.
     :ivar agent: the agent inside it; None while that is not connected.
@@ -108,6 +109,7 @@ class Guest:
     becoming: Domain | None = None
     dirty_rate: bool = False
     group: ControlGroup | None = None
+    io_errors: dict[str, str] = field(default_factory=dict)
     perf: PerfCounters = field(default_factory=PerfCounters)
     migration_speed: int = ((1 << 63) - 1) >> 20
     agent: Agent | None = None

@@ -108,4 +108,6 @@ def messages(guest: Guest, flags: int) -> list[str]:
         found += [f"tainted: {text}" for flag, text in _TEXTS.items() if flag in known]
     if wanted & Message.DEPRECATION:
         found += [f"deprecated configuration: {each.message}" for each in guest.status.deprecations]
+    if wanted & Message.IOERRORS:
+        found += [f"I/O error: {text}" for text in guest.io_errors.values()]
     return found

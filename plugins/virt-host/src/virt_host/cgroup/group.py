@@ -180,8 +180,8 @@ class ControlGroup:
         """Remove it and those below it; what still has processes stays, and is logged."""
         end = time.monotonic() + _PATIENCE
         for folder in set(self._folders.values()):
-            inner = sorted((each for each in folder.rglob("*") if each.is_dir()), reverse=True)
-            for each in (*inner, folder):
+            for name, _, _ in os.walk(folder, topdown=False):
+                each = Path(name)
                 while True:
                     try:
                         each.rmdir()
