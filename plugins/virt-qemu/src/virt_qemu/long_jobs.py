@@ -103,12 +103,21 @@ class LongJobs(GuestRecovery):
         job = guest.status.job
         if job is None or job.async_ not in _NAMES.values():
             return
+        try:
+            async with obj.job.modify("recover"):
+                if obj.private is guest:
+                    await self._recover_job(obj, guest, job.async_)
+        except VirtError as error:
+            log.error("domain '%s': what job '%s' left cannot be cleared away: %s", obj.name, job.async_, error)
+
+    async def _recover_job(self, obj: DomainObject, guest: Guest, name: str) -> None:
         await cancel_migration(guest.channel())
-        if not await self.finish_job(obj, guest, job.async_):
-            if obj.state == DomainState.PAUSED and obj.reason in _STOPPED_BY_JOBS:
-                await self.resume_after_failure(obj, guest)
-            guest.status.job = GuestJob(type="none", async_="none")
-            self.state_changed(obj, guest)
+        if await self.finish_job(obj, guest, name):
+            return
+        if obj.state == DomainState.PAUSED and obj.reason in _STOPPED_BY_JOBS:
+            await self.resume_after_failure(obj, guest)
+        guest.status.job = GuestJob(type="none", async_="none")
+        await self.save(obj, guest)
 
     async def finish_job(self, obj: DomainObject, guest: Guest, name: str) -> bool:
         """Hook: a guest was found whose job was cut off; clear away what the job left.

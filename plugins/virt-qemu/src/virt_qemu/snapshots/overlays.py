@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,23 @@ from virt_qemu.programs import find_qemu_img, run_program
 from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError
 from virtcore.model.domain.disk import BackingFormat, BackingStore, SnapshotLocation
-from virtcore.model.moment import disk_by_name, disks_of
+from virtcore.model.moment import disk_by_name, disks_of, target_of
+from virtcore.model.snapshot import SnapshotDisk, SnapshotDriver
 from virtcore.model.storage.location import source_path, source_type
-from virtcore.model.storage.source import FileSource
+from virtcore.model.storage.source import FileSource, StorageFormat, StorageType
 
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
-    from virtcore.model.snapshot import SnapshotDisk
+    from virtcore.model.storage.source import Source
 
-__all__ = ["external_disks", "make_overlays", "make_overlays_offline", "put_over", "remove_files"]
+__all__ = ["adopt_overlays", "external_disks", "make_overlays", "make_overlays_offline", "put_over", "remove_files"]
 
 log = logging.getLogger(__name__)
+
+#: The node of an image above which nothing is, as we name it.
+_UNKNOWN = re.compile(r"libvirt-(?P<number>\d+)-format")
 
 
 def external_disks(entries: Sequence[SnapshotDisk], domain: Domain) -> Iterator[tuple[SnapshotDisk, Disk]]:
@@ -120,6 +125,39 @@ def _overlay(guest: Guest, disk: Disk, entry: SnapshotDisk) -> tuple[Disk, Image
     alone = copy.copy(other)
     alone.backing_store = BackingStore()
     return other, disk_image(alone, raw_layers=not guest.capabilities.has("blockjob.backing-mask-protocol"))
+
+
+async def adopt_overlays(guest: Guest) -> list[tuple[SnapshotDisk, Source | None]]:
+    """Put files into a guest's live configuration that it goes on in without our knowing: we were cut off between the
+    instant in which it began to and the writing down. Returns them, with what was in the disks before.
+    """
+    rows = await guest.channel().execute("query-block")
+    drives = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    adopted: list[tuple[SnapshotDisk, Source | None]] = []
+    for disk in disks_of(guest.status.domain):
+        device = f"/machine/peripheral/{disk.alias}/"
+        row = next((each for each in drives if f"{each.get('qdev')}/".startswith(device)), {})
+        inserted = row.get("inserted")
+        if not isinstance(inserted, dict) or disk.source is None or disk.source.index is None:
+            continue
+        found = _UNKNOWN.fullmatch(str(inserted.get("node-name")))
+        if found is None or int(found["number"]) <= disk.source.index or disk.mirror is not None:
+            continue
+        if inserted.get("backing_file") != source_path(disk.source):
+            continue
+        entry = SnapshotDisk(
+            name=target_of(disk),
+            snapshot=SnapshotLocation.EXTERNAL,
+            type=StorageType.FILE,
+            driver=SnapshotDriver(type=StorageFormat(str(inserted.get("drv")))),
+            source=FileSource(file=str(inserted.get("file"))),
+        )
+        adopted.append((entry, disk.source))
+        put_over(disk, entry, chain=True)
+        assert disk.source is not None
+        disk.source.index = int(found["number"])
+        guest.node_index = max(guest.node_index, disk.source.index)
+    return adopted
 
 
 def _recorded(known: NamedNodes, below: Image, above: Image) -> list[Action]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,14 @@ from virt_qemu.saving.files import find_compressor
 from virt_qemu.saving.image import SaveFormat, SaveImage
 from virt_qemu.saving.stream import refuse_blocked
 from virt_qemu.snapshots.internal import delete_inside, save_inside, snapshot_images
-from virt_qemu.snapshots.overlays import external_disks, make_overlays, make_overlays_offline, put_over, remove_files
+from virt_qemu.snapshots.overlays import (
+    adopt_overlays,
+    external_disks,
+    make_overlays,
+    make_overlays_offline,
+    put_over,
+    remove_files,
+)
 from virt_qemu.snapshots.prepare import Plan, check_document, plan_snapshot, settle
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit.moment_state import MomentState
@@ -34,6 +42,8 @@ if TYPE_CHECKING:
     from virtcore.model.storage.source import Source
 
 __all__ = ["TakingSnapshots"]
+
+log = logging.getLogger(__name__)
 
 
 class TakingSnapshots(DumpingState, MomentState):
@@ -114,6 +124,16 @@ class TakingSnapshots(DumpingState, MomentState):
     def _config(self, obj: DomainObject) -> Domain:
         """The configuration whose disks a snapshot is of."""
         return obj.live if obj.live is not None else self.definition(obj)
+
+    async def finish_job(self, obj: DomainObject, guest: Guest, name: str) -> bool:
+        if name == "snapshot":
+            before = await adopt_overlays(guest)
+            if before:
+                log.warning("domain '%s' goes on in files of a snapshot that was cut off", obj.name)
+                obj.touch()
+                await self.save(obj, guest)
+                await self.follow_in_definition(obj, before)
+        return await super().finish_job(obj, guest, name)
 
     # -- of a domain that does not run
 
