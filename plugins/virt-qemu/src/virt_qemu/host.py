@@ -376,7 +376,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
                 await self.save(obj, guest)
                 self._watch_logs()
                 await processes.launch(guest, await side.confine(owner, domain, command))
-            guest.group = self.group_of(obj.id, obj.name, domain)
+            guest.group = self.first_group(obj, domain)
             limiting = asyncio.ensure_future(self.limit_process(guest, domain))
             try:
                 await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started

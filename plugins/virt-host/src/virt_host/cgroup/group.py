@@ -85,6 +85,10 @@ class ControlGroup:
         """Whether it is there, in any hierarchy."""
         return any(folder.is_dir() for folder in self._folders.values())
 
+    def exists_for(self, controller: str) -> bool:
+        """Whether it is there in a controller's hierarchy."""
+        return controller in self._folders and self._folders[controller].is_dir()
+
     def create(self, *, threads: bool = False) -> None:
         """Make it, and what it is in.
 

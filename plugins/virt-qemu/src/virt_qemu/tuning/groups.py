@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from virt_host.cgroup import ControlGroup, Mounts, partition_path
 from virt_host.cgroup.group import DeviceLimit
+from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit.configuration.iothreads import iothreads
 from virtcore.driver.toolkit.configuration.vcpus import emulator_pin, pins
 from virtcore.enums.common import TypedParameterType as Kind
@@ -37,6 +38,7 @@ __all__ = [
     "enter_process",
     "enter_threads",
     "group_name",
+    "limits_cpu",
     "make_group",
 ]
 
@@ -139,8 +141,7 @@ def enter_threads(guest: Guest, domain: Domain, host: CpuMap) -> None:
         return
     tune = domain.cputune
     for group, threads, cpus, (period, quota) in _parts(guest, domain, host):
-        if not group.exists:
-            group.create(threads=True)
+        group.create(threads=True)
         for thread in threads:
             group.add_thread(thread)
         if group.has("cpuset") and cpus is not None:
@@ -175,10 +176,16 @@ def _parts(
             yield whole.below(f"iothread{entry.iothread_id}"), threads, where(entry.cpumap), limits
 
 
-def _limits_anything(domain: Domain) -> bool:
+def limits_cpu(domain: Domain) -> bool:
+    """Whether a configuration limits CPU time."""
     tune = domain.cputune
-    limited = tune is not None and any(getattr(tune, field) for field in SCHEDULER_FIELDS.values())
-    return limited or domain.memtune is not None or domain.blkiotune is not None or domain.resource is not None
+    return tune is not None and any(getattr(tune, field) for field in SCHEDULER_FIELDS.values())
+
+
+def _limits_anything(domain: Domain) -> bool:
+    return (
+        limits_cpu(domain) or domain.memtune is not None or domain.blkiotune is not None or domain.resource is not None
+    )
 
 
 # -- while it runs
@@ -191,15 +198,18 @@ async def apply_threads(change: GuestChange) -> None:
 
 async def apply_cpu(change: GuestChange) -> None:
     """Shares and limits of CPU time that have changed; tells of them."""
-    group = change.guest.group
-    if group is None:
-        raise OperationInvalid("cgroup CPU controller is not mounted")
-    group.require("cpu")
     old, new = change.old.cputune, change.new.cputune
 
     def changed(*fields: str) -> bool:
         return any(_of(old, field) != _of(new, field) for field in fields)
 
+    if not changed(*SCHEDULER_FIELDS.values()):
+        return
+    await in_thread(change.state.limit_cpu, change.obj, change.guest, change.old)
+    group = change.guest.group
+    if group is None:
+        raise OperationInvalid("cgroup CPU controller is not mounted")
+    group.require("cpu")
     if changed("shares"):
         group.set_cpu_shares(_of(new, "shares") or 1024)
     if changed("global_period", "global_quota"):

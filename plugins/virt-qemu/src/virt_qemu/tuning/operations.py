@@ -30,6 +30,15 @@ if TYPE_CHECKING:
 __all__ = ["TuningOperations"]
 
 _NO_CPU = "cgroup CPU controller is not mounted"
+#: What holds for a guest whose CPU time nobody has limited.
+_UNLIMITED = {
+    "cpu_shares": 1024,
+    **{
+        f"{part}_{name}": value
+        for part in ("vcpu", "emulator", "global", "iothread")
+        for name, value in (("period", 100_000), ("quota", -1))
+    },
+}
 #: What periods and quotas may be, in us.
 _LIMITS = {"period": (1000, 1_000_000), "quota": (1000, 17_592_186_044_415)}
 
@@ -89,9 +98,8 @@ class TuningOperations(
     @inline
     def domain_scheduler_type(self, domain: DomainRef) -> SchedulerType:
         self._refuse_session("CPU tuning")
-        obj = self.domain(domain)
-        if obj.active:
-            self._live_group(domain, 0, "cpu", _NO_CPU)
+        if self.domain(domain).active and "cpu" not in self.state.control_groups.controllers():
+            raise OperationInvalid(_NO_CPU)
         return SchedulerType("posix", len(SCHEDULER_FIELDS))
 
     @inline
@@ -100,7 +108,12 @@ class TuningOperations(
     ) -> TypedParameters:
         self.check_flags(flags, 3, "domain_scheduler_parameters")
         self._refuse_session("CPU tuning")
-        group = self._live_group(domain, int(flags), "cpu", _NO_CPU)
+        live, _ = self.state.impact(self.domain(domain), int(flags), one=True)
+        group = guest_of(self.domain(domain)).group if live else None
+        if live and (group is None or "cpu" not in group.mounts.controllers()):
+            raise OperationInvalid(_NO_CPU)
+        if group is not None and not group.has("cpu"):
+            return SCHEDULER.typed(_UNLIMITED)
         if group is None:
             tune = self.state.config(self.domain(domain), int(flags)).cputune
             values = {name: getattr(tune, field, None) or 0 for name, field in SCHEDULER_FIELDS.items()}

@@ -74,15 +74,46 @@ class TuningState(ReconfigurableState):
         """The host's control groups; none that a user without the administrator's rights could make some in."""
         return Mounts.detect() if self.privileged else Mounts()
 
-    def group_of(self, number: int, name: str, domain: Domain | None = None) -> ControlGroup | None:
-        """The control group of a guest, which need not be there; None where this host has none."""
+    def group_of(
+        self, number: int, name: str, domain: Domain | None = None, *, with_cpu: bool = True
+    ) -> ControlGroup | None:
+        """The control group of a guest, which need not be there; None where this host has none.
+
+        :param with_cpu: it is one among all who want CPU time, too, as whose CPU time is limited has to be.
+        """
         from virt_qemu.tuning.groups import group_name, make_group
 
+        controllers = self.settings.cgroup_controllers
+        if not with_cpu:
+            controllers = sorted(set(controllers or self.control_groups.controllers()) - {"cpu"})
+        return make_group(self.control_groups, domain, group_name(number, name, self._own_root), controllers)
+
+    @property
+    def _own_root(self) -> str | None:
+        """The root of an embedded driver, whose guests' numbers others have as well; None for the system's."""
         assert self.folders is not None
-        # The system's guests have their numbers for themselves, those of a root share them with others'.
-        system = str(self.folders.run).startswith("/run/")
-        root = None if system else str(self.folders.run)
-        return make_group(self.control_groups, domain, group_name(number, name, root), self.settings.cgroup_controllers)
+        return None if str(self.folders.run).startswith("/run/") else str(self.folders.run)
+
+    def first_group(self, obj: DomainObject, domain: Domain) -> ControlGroup | None:
+        """The control group that a guest begins in. All guests together count as one among those who want CPU time:
+        an embedded driver's do only once somebody limits theirs."""
+        from virt_qemu.tuning.groups import limits_cpu
+
+        with_cpu = self._own_root is None or limits_cpu(domain)
+        return self.group_of(obj.id, obj.name, domain, with_cpu=with_cpu)
+
+    def limit_cpu(self, obj: DomainObject, guest: Guest, domain: Domain) -> None:
+        """See to it that a running guest's CPU time can be limited.
+
+        :raises VirtError: it cannot.
+        """
+        from virt_qemu.tuning.groups import enter_process, enter_threads
+
+        if guest.group is None or guest.group.has("cpu") or "cpu" not in self.control_groups.controllers():
+            return
+        guest.group = self.group_of(obj.id, obj.name, domain)
+        enter_process(guest, domain)
+        enter_threads(guest, domain, self.host_cpus)
 
     async def remove_left_group(self, number: int, name: str) -> None:
         """Remove the control group of a guest that ended while nobody looked."""
@@ -141,6 +172,8 @@ class TuningState(ReconfigurableState):
         if obj.live is None or guest.process is None:
             return
         group = self.group_of(obj.id, obj.name, obj.live)
+        if group is not None and not group.exists_for("cpu"):
+            group = self.group_of(obj.id, obj.name, obj.live, with_cpu=False)
         guest.group = group if group is not None and group.exists else None
         for name in wanted_events(obj.live):
             try:
