@@ -18,8 +18,9 @@ from waiting import eventually
 import virtcore
 from virt_qemu.isolation import ownership
 from virt_qemu.isolation.ownership import Claim, give_back, take
-from virtcore.enums import DomainCreateFlags
+from virtcore.enums import DomainBlockCopyFlags, DomainBlockJobAbortFlags, DomainCreateFlags, DomainJobType
 from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, SystemError, VirtError
+from virtcore.types import TypedParameters
 
 PAUSED = DomainCreateFlags.START_PAUSED
 REMEMBERED = "trusted.libvirt.security.dac"
@@ -291,3 +292,30 @@ def test_what_was_noted_before_the_host_went_down_is_void(tmp_path):
     assert os.getxattr(file, COUNT) == b"1"
     give_back(tmp_path)
     assert owner(file) == (0, 0)
+
+
+@pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
+def test_images_of_block_jobs_and_backups_are_the_guests_as_long_as_it_uses_them(opened, files, place, nobody):
+    from block_guest import check, make_image
+
+    base = make_image(place / "base.qcow2")
+    top = make_image(place / "top.qcow2", base=base)
+    disk = f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{top}'/><target dev='vda'/></disk>"
+    connection = opened('user = "nobody"\nnamespaces = [ "mount" ]\n')
+    domain = connection.define_domain(guest_xml("blocks", *files, devices=disk))
+    domain.create(PAUSED)
+    mine = (nobody.pw_uid, nobody.pw_gid)
+    copy, pushed = place / "copy.qcow2", place / "pushed.qcow2"
+    xml = f"<disk><source file='{copy}'/></disk>"
+    domain.block_copy("vda", xml, TypedParameters(), DomainBlockCopyFlags.TRANSIENT_JOB)
+    eventually(lambda: "ready='yes'" in domain.xml())
+    assert owner(copy) == mine
+    domain.block_job_abort("vda", DomainBlockJobAbortFlags.PIVOT)
+    assert [owner(path) for path in (copy, top, base)] == [mine, (0, 0), mine], "others may read what is below"
+    target = f"<disk name='vda' type='file'><target file='{pushed}'/></disk>"
+    domain.backup_begin(f"<domainbackup><disks>{target}</disks></domainbackup>")
+    eventually(lambda: domain.job_stats(1).type == DomainJobType.COMPLETED)
+    check(pushed)
+    assert owner(pushed) == (0, 0)
+    domain.destroy()
+    assert owner(copy) == (0, 0)

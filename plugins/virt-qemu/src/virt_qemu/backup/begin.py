@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.block.bitmaps import Action, actions_for_backup
 from virt_qemu.block.image import BACKED_FORMATS, Image, source_image
-from virt_qemu.block.running import NamedNodes, as_json, create_image, disk_images
+from virt_qemu.block.running import NamedNodes, as_json, create_image, disk_images, touch
 from virt_qemu.block_jobs import BlockJob, ImageDescription, JobDisk
 from virt_qemu.blockjobs.state import check_block_job, find_job
 from virt_qemu.blockjobs.transitions import without_indexes
@@ -21,7 +21,6 @@ from virtcore.errors import (
     InvalidArg,
     NoDomainCheckpoint,
     OperationUnsupported,
-    SystemError,
 )
 from virtcore.model.backup import BackupDriver, BackupMode, BackupServer, PullDisk
 from virtcore.model.storage.location import source_path, source_type
@@ -37,7 +36,16 @@ if TYPE_CHECKING:
     from virtcore.model.backup import Backup, PushDisk
     from virtcore.model.domain.disk import Disk
 
-__all__ = ["DiskBackup", "add_credentials", "export", "open_store", "prepare", "settle_server", "start_server"]
+__all__ = [
+    "DiskBackup",
+    "add_credentials",
+    "export",
+    "make_store",
+    "open_store",
+    "prepare",
+    "settle_server",
+    "start_server",
+]
 
 TLS_ALIAS = "objlibvirt_backup_tls0"
 """Id of the credentials of the server."""
@@ -166,32 +174,28 @@ def _job(disk: Disk, name: str, store: Image, index: int, bitmap: str | None) ->
     )
 
 
-async def open_store(
-    attaching: Attaching, monitor: Monitor, disk: DiskBackup, known: NamedNodes, *, reuse: bool
-) -> str | None:
-    """Have QEMU open what a disk is copied into, made before unless it is there; returns the file that was made.
+def make_store(disk: DiskBackup) -> str | None:
+    """Make the file that a disk is copied into, if it is one; returns its path.
 
     :raises InvalidArg: there is a file already.
     """
-    if reuse:
-        await attaching.add_image(disk.store)
-        return None
     path = source_path(disk.store.source) if isinstance(disk.store.source, FileSource) else None
     if path is not None:
         if os.path.exists(path):
             raise InvalidArg(f"store '{path}' for backup of '{disk.entry.name}' exists")
-        try:
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        except OSError as error:
-            raise SystemError(f"failed to create image file '{path}': {error.strerror}") from None
-    try:
+        touch(path)
+    return path
+
+
+async def open_store(
+    attaching: Attaching, monitor: Monitor, disk: DiskBackup, known: NamedNodes, *, reuse: bool
+) -> None:
+    """Have QEMU open what a disk is copied into, formatted before unless it is to be used as it is."""
+    if reuse:
+        await attaching.add_image(disk.store)
+    else:
         capacity = known.capacity(disk.node)
         await create_image(attaching, monitor, disk.store, capacity, disk.below, known.image(disk.node))
-    except BaseException:
-        if path is not None:
-            os.unlink(path)
-        raise
-    return path
 
 
 async def add_credentials(state: BackupState, guest: Guest, attaching: Attaching, backup: Backup) -> str | None:

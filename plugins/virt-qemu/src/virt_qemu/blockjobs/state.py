@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.chain import images_of
 from virt_qemu.block.nodes import detach_chain
 from virt_qemu.block.running import as_json
 from virt_qemu.blockjobs import concluding
 from virt_qemu.blockjobs.transitions import described, undescribed, without_indexes
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.host_secrets import Lookup, references_in, secret_values
+from virt_qemu.host_side.owner import owner_of
 from virt_qemu.monitor import JSON, MonitorClosed, MonitorTimeout
 from virt_qemu.recovery import GuestRecovery
 from virtcore.driver.toolkit.configuration.disks import find_disk
 from virtcore.enums.domain_events import ConnectDomainEventBlockJobStatus as Status
 from virtcore.enums.domain_more import DomainBlockJobType
 from virtcore.errors import BlockCopyActive, InvalidArg, OperationUnsupported, VirtError
-from virtcore.model.domain.disk import MirrorState, TransientDisk
+from virtcore.model.domain.disk import Disk, MirrorState, TransientDisk
 from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import StorageType
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from virt_qemu.block_jobs import BlockJob
     from virt_qemu.host_side import HostSide
     from virtcore.driver.toolkit import DomainObject
-    from virtcore.model.domain.disk import Disk
+    from virtcore.model.storage.source import Source
 
 __all__ = ["BlockJobState", "check_block_job", "find_job", "jobs_of", "kind_of"]
 
@@ -128,6 +130,25 @@ class BlockJobState(GuestRecovery):
         """
         wanted = [each for one in elements for each in references_in(one)]
         return await secret_values(self.host_side.services, wanted)
+
+    async def admit_images(self, obj: DomainObject, disk: Disk) -> None:
+        """Let a running guest have the files of images that it is about to use.
+
+        :param disk: one that has them, and that the guest has not.
+        :raises VirtError: one cannot be given away.
+        """
+        guest = guest_of(obj)
+        if guest.process is not None:
+            await self.host_side.admit_image(owner_of(obj, guest.folder), disk, guest.process.pid)
+
+    async def dismiss_images(self, obj: DomainObject, guest: Guest, sources: Iterable[Source]) -> None:
+        """Give back the files of images that a guest does not use any more, unless another of its disks does."""
+        devices = obj.live.devices if obj.live is not None else None
+        used = {source_path(link.source) for disk in (devices.disks if devices else ()) for link in images_of(disk)}
+        pid = guest.process.pid if guest.process is not None else None
+        for source in sources:
+            if source_path(source) not in used:
+                await self.host_side.dismiss_image(owner_of(obj, guest.folder), Disk(source=source), pid)
 
     # -- beginning and ending
 
@@ -275,6 +296,7 @@ class BlockJobState(GuestRecovery):
         await self.block_job_ended(obj, guest, job, row)
         removed = undescribed(guest, job.chain)
         await detach_chain(guest, removed)
+        await self.dismiss_images(obj, guest, [image.source for image in removed])
         if job.delete_committed_images and job.state == "completed":
             await concluding.delete_images(removed)
         job.new_state = None

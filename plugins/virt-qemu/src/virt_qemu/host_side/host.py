@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from virtcore.driver.base import Place
     from virtcore.driver.toolkit import StateFolders
     from virtcore.model.domain import Domain
+    from virtcore.model.domain.disk import Disk
     from virtcore.runtime.launcher import Command, Devices, Identity
 
 __all__ = ["HostSide"]
@@ -130,6 +131,23 @@ class HostSide:
         if self.hides_devices:
             for path in paths_of(self, device):
                 add_device(pid, path)
+
+    async def admit_image(self, owner: Owner, image: Disk, pid: int) -> None:
+        """Let a running guest see and have the file of an image, and of those below it.
+
+        :param image: a disk that it would be in.
+        :raises VirtError: it cannot be given away.
+        """
+        if self.identity is not None or self.hides_devices:
+            await in_thread(self._admit, owner, image, pid)
+
+    async def dismiss_image(self, owner: Owner, image: Disk, pid: int | None) -> None:
+        """Give the file of an image that a guest does not use any more back. Never raises."""
+        if self.identity is not None or self.hides_devices:
+            try:
+                await in_thread(self._dismiss, owner, image, pid)
+            except (VirtError, OSError) as error:
+                log.warning("domain '%s': an image is not given back: %s", owner.name, error)
 
     async def release_device(self, owner: Owner, device: object, *, pid: int | None = None) -> None:
         """Undo what was made for a device, once QEMU has let go of it. Never raises; twice does no harm.
