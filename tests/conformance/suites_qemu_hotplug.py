@@ -100,6 +100,9 @@ class _MadeUp:
     def key(self, guest: Guest) -> bytes:
         return bytes(32)
 
+    def display_password(self, protocol: str) -> str | None:
+        return None
+
     async def prepare(self, guest: Guest, domain: Any, device: Any, opened: Any) -> None:
         if isinstance(device, Disk) and device.source is not None and device.backing_store is None:
             device.backing_store = BackingStore()

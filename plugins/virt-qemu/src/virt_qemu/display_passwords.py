@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from virtcore.model.domain.graphics import SpiceGraphics, VNCGraphics
 
 if TYPE_CHECKING:
-    from virt_qemu.monitor import Monitor
+    from virt_qemu.monitor import JSON, Monitor
     from virt_qemu.settings.table import QemuSettings
     from virtcore.model.domain import Domain
 
@@ -49,12 +49,13 @@ async def set_password(
     if password is None:
         return
     protocol = "vnc" if isinstance(graphics, VNCGraphics) else "spice"
-    connected = str(graphics.connected) if graphics.connected is not None else "keep"
-    await monitor.execute(
-        "set_password", {"protocol": protocol, "password": password, "connected": connected}, limit=limit
-    )
-    valid_to = graphics.passwd_valid_to
+    arguments: dict[str, JSON] = {"protocol": protocol, "password": password}
+    if graphics.connected is not None:
+        arguments["connected"] = str(graphics.connected)
+    await monitor.execute("set_password", arguments, limit=limit)
     until = "never"
-    if graphics.passwd is not None and valid_to is not None:
-        until = "now" if has_expired(graphics) else str(_seconds(valid_to))
+    if not password or has_expired(graphics):
+        until = "now"
+    elif graphics.passwd_valid_to is not None:
+        until = str(_seconds(graphics.passwd_valid_to))
     await monitor.execute("expire_password", {"protocol": protocol, "time": until}, limit=limit)

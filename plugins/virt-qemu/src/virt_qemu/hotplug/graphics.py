@@ -1,17 +1,15 @@
-"""Passwords of displays, and what of a display cannot change while a guest runs."""
+"""Displays: their passwords change, and what of a display cannot change while a guest runs."""
 
 from __future__ import annotations
 
-import calendar
-import time
 from typing import TYPE_CHECKING
 
+from virt_qemu.display_passwords import set_password
 from virt_qemu.hotplug.session import kind_of
 from virtcore.errors import DeviceMissing, InternalError, OperationUnsupported
 from virtcore.model.domain.graphics import (
     AddressListen,
     ConnectedAction,
-    GraphicsAuth,
     NetworkListen,
     SocketListen,
     SpiceGraphics,
@@ -20,36 +18,9 @@ from virtcore.model.domain.graphics import (
 
 if TYPE_CHECKING:
     from virt_qemu.hotplug.session import Session
-    from virt_qemu.monitor import JSON, Monitor
     from virtcore.model.domain.graphics import Graphics, Listen
 
-__all__ = ["change_graphics", "find_graphics", "set_password"]
-
-
-async def set_password(monitor: Monitor, graphics: VNCGraphics | SpiceGraphics) -> None:
-    """Tell QEMU a display's password and how long it holds; nothing where there is none.
-
-    :raises VirtError: QEMU refused it.
-    """
-    password = graphics.passwd
-    if password is None:
-        return
-    protocol = kind_of(graphics)
-    arguments: dict[str, JSON] = {"protocol": protocol, "password": password}
-    if graphics.connected is not None:
-        arguments["connected"] = str(graphics.connected)
-    await monitor.execute("set_password", arguments)
-    await monitor.execute("expire_password", {"protocol": protocol, "time": _end(graphics)})
-
-
-def _end(graphics: GraphicsAuth) -> str:
-    """When a password ends, as QEMU is told."""
-    until = None
-    if graphics.passwd_valid_to is not None:
-        until = calendar.timegm(time.strptime(graphics.passwd_valid_to, "%Y-%m-%dT%H:%M:%S"))
-    if not graphics.passwd or (until is not None and until <= time.time()):
-        return "now"
-    return "never" if until is None else str(until)
+__all__ = ["change_graphics", "find_graphics"]
 
 
 def find_graphics(present: list[Graphics], wanted: Graphics) -> Graphics | None:
@@ -82,7 +53,7 @@ async def change_graphics(session: Session, new: Graphics) -> None:
         or (isinstance(new, SpiceGraphics) and new.connected is ConnectedAction.DISCONNECT)
         or old.passwd != new.passwd
     ):
-        await set_password(session.monitor, new)
+        await set_password(session.monitor, new, session.host.display_password(kind))
         old.passwd, old.passwd_valid_to, old.connected = new.passwd, new.passwd_valid_to, new.connected
         session.obj.touch()
 

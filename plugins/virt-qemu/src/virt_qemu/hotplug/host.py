@@ -38,6 +38,10 @@ class RunningHost:
     def key(self, guest: Guest) -> bytes | None:
         return guest.master_key()
 
+    def display_password(self, protocol: str) -> str | None:
+        settings = self._state.settings
+        return settings.vnc_password if protocol == "vnc" else settings.spice_password
+
     async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
         assert isinstance(opened, HostResources)  # see open()
         if isinstance(device, Disk):

@@ -46,6 +46,9 @@ class GuestHost(Protocol):
     def key(self, guest: Guest) -> bytes | None:
         """The guest's key for secrets."""
 
+    def display_password(self, protocol: str) -> str | None:
+        """The password of displays (``vnc``, ``spice``) that have none of their own; None: they need none."""
+
     async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
         """Make what a device needs of the host, as a start does for all devices.
 
