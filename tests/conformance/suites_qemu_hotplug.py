@@ -110,6 +110,12 @@ class _MadeUp:
     async def release(self, guest: Guest, domain: Any, device: Any) -> None:
         pass
 
+    async def join_network(self, *_: Any) -> None:
+        pass
+
+    async def leave_network(self, *_: Any) -> None:
+        pass
+
     async def change_interface(self, *_: Any) -> None:
         pass
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import agent_image  # they stand beside this file, which is no package
 import guest_image
+from scripted_qemu import Scripted
 
 
 @pytest.fixture(scope="session")
@@ -128,3 +129,26 @@ def fake_emulator(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return make
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Scripted:
+    """What the QEMU of :func:`scripted_guest` is to do."""
+    return Scripted(tmp_path)
+
+
+@pytest.fixture
+def scripted_guest(
+    connection: virtcore.Connection, fake_emulator: Callable[[str], Path], scripted: Scripted
+) -> virtcore.Domain:
+    """A running guest whose QEMU is made up."""
+    domain = connection.define_domain(
+        f"""<domain type='qemu'><name>fake</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
+        <os><type arch='x86_64' machine='pc'>hvm</type></os>
+        <devices><emulator>{fake_emulator(scripted.body)}</emulator><memballoon model='none'/>
+        <controller type='scsi' index='0' model='virtio-scsi'/><controller type='virtio-serial' index='0'/>
+        </devices></domain>"""
+    )
+    domain.create()
+    scripted.commands()
+    return domain

@@ -9,22 +9,13 @@ import time
 
 import pytest
 from guest_image import guest_xml
+from scripted_qemu import GREET
 from waiting import eventually
 
 import virtcore
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainCreateFlags, DomainShutoffReason, DomainState
 from virtcore.errors import InternalError, OperationFailed, OperationTimeout, SystemError, VirtError
-
-#: For a fake emulator: take the monitor's connection and greet.
-GREET = """
-chardev = next(word for word in argv if word.startswith('socket,id=charmonitor'))
-number = int(chardev.split('fd=')[1].split(',')[0])
-listening = socket.socket(fileno=number)
-peer, _ = listening.accept()
-version = {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}
-peer.sendall(json.dumps({"QMP": {"version": version, "capabilities": []}}).encode() + b"\\n")
-"""
 
 
 def with_emulator(xml: str, path) -> str:

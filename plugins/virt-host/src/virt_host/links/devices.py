@@ -19,6 +19,7 @@ __all__ = [
     "is_bridge",
     "is_macvtap",
     "mtu_of",
+    "remove_from_bridge",
     "set_isolated",
     "set_mac",
     "set_mtu",
@@ -149,6 +150,17 @@ def add_to_bridge(name: str, bridge: str) -> None:
     if not exists(name):
         raise SystemError(f"{what}: No such device")
     _request(bridge, _ADD_PORT, struct.pack("=i", index_of(name)), what)
+
+
+def remove_from_bridge(name: str, bridge: str) -> None:
+    """Let a device be a port of a bridge no longer.
+
+    :raises SystemError: it is none.
+    """
+    what = f"Unable to remove bridge {bridge} port {name}"
+    if not exists(name):
+        raise SystemError(f"{what}: No such device")
+    _request(bridge, _REMOVE_PORT, struct.pack("=i", index_of(name)), what)
 
 
 def set_isolated(name: str, isolated: bool) -> None:

@@ -47,9 +47,9 @@ if TYPE_CHECKING:
     from virt_qemu.resources import HostResources
     from virtcore.model.domain.interface import Interface
     from virtcore.model.network.networkport import NetworkPort
-    from virtcore.model.network.port import Bandwidth, PortOptions
+    from virtcore.model.network.port import Bandwidth
 
-__all__ = ["prepare", "release"]
+__all__ = ["bridge_of", "join_network", "leave_network", "limit", "prepare", "release", "wants_isolation"]
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
     :raises VirtError: it cannot be made; nothing is left of it.
     """
     try:
-        if interface.type is InterfaceType.NETWORK:
-            await _allocate(side, owner, interface)
+        await join_network(side, owner, interface)
         kind = actual_type(interface)
         if interface.filterref is not None:
             raise unsupported("a network filter")
@@ -87,7 +86,8 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
             return
         resources.provide_taps(interface, fds)
         resources.provide_vhosts(interface, _vhosts(interface, queues))
-        await _limit(interface)
+        if _bandwidth(interface) is not None:
+            await limit(interface)
     except BaseException:
         await release(side, owner, interface)
         raise
@@ -108,9 +108,7 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
                 await _run_script(interface.downscript, name)
         except VirtError as error:
             log.warning("cannot remove network device '%s': %s", name, error)
-    source = interface.source
-    if interface.type is InterfaceType.NETWORK and isinstance(source, NetworkInterfaceSource) and source.portid:
-        await _give_back(side, interface, source)
+    await leave_network(side, interface)
 
 
 def _uses_passt(interface: Interface) -> bool:
@@ -185,12 +183,26 @@ async def _run_script(script: str, name: str) -> None:
         raise InternalError(f"Child process ({script} {name}) unexpected exit status {status}: {errors.strip()}")
 
 
-async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: int) -> list[int]:
-    """A tap in a bridge."""
+def bridge_of(interface: Interface) -> str:
+    """The bridge that an interface is in.
+
+    :raises InternalError: none is named.
+    """
     source = interface.actual.source if interface.actual is not None else interface.source
     if not isinstance(source, BridgeInterfaceSource | ActualNetworkSource | ActualBridgeSource) or not source.bridge:
         raise InternalError("Missing bridge name")
-    bridge = source.bridge
+    return source.bridge
+
+
+def wants_isolation(interface: Interface) -> bool:
+    """Whether an interface talks to no other one of its bridge that is isolated."""
+    port = interface.actual.port if interface.actual is not None and interface.actual.port else interface.port
+    return port is not None and bool(port.isolated)
+
+
+async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: int) -> list[int]:
+    """A tap in a bridge."""
+    bridge = bridge_of(interface)
     if not side.privileged:
         return [await _ask_helper(side.settings.bridge_helper, bridge, interface)]
     if not links.exists(bridge):
@@ -204,8 +216,7 @@ async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: in
         if mtu:
             links.set_mtu(name, mtu)
         links.add_to_bridge(name, bridge)
-        port = _port(interface)
-        if port is not None and port.isolated:
+        if wants_isolation(interface):
             links.set_isolated(name, True)
         links.set_up(name, True)
     except BaseException:
@@ -282,24 +293,25 @@ def _vhosts(interface: Interface, queues: int) -> list[int]:
     return found
 
 
-def _port(interface: Interface) -> PortOptions | None:
-    return interface.actual.port if interface.actual is not None and interface.actual.port else interface.port
-
-
-async def _limit(interface: Interface) -> None:
-    """Limit throughput as wanted."""
-    from virt_host.network.bandwidth import tc_commands
-
-    bandwidth: Bandwidth | None = interface.bandwidth
+def _bandwidth(interface: Interface) -> Bandwidth | None:
     if interface.actual is not None and interface.actual.bandwidth is not None:
-        bandwidth = interface.actual.bandwidth
-    if bandwidth is None:
-        return
+        return interface.actual.bandwidth
+    return interface.bandwidth
+
+
+async def limit(interface: Interface) -> None:
+    """Limit throughput as wanted, and not at all where nothing is.
+
+    :raises InternalError: it cannot be limited.
+    """
+    from virt_host.network.bandwidth import tc_commands
+    from virtcore.model.network.port import Bandwidth
+
     assert interface.target is not None
     assert interface.target.dev is not None
     # What the guest receives is what the host's end of a tap sends; a macvtap is the guest's own.
     swapped = actual_type(interface) is not InterfaceType.DIRECT
-    await apply_limits(tc_commands(interface.target.dev, bandwidth, swapped=swapped))
+    await apply_limits(tc_commands(interface.target.dev, _bandwidth(interface) or Bandwidth(), swapped=swapped))
 
 
 async def apply_limits(commands: list[list[str]]) -> None:
@@ -321,8 +333,13 @@ async def apply_limits(commands: list[list[str]]) -> None:
 # ------------------------------------------------------------------------------------------ virtual networks
 
 
-async def _allocate(side: HostSide, owner: Owner, interface: Interface) -> None:
-    """Get a port of the network, and with it what the interface really is."""
+async def join_network(side: HostSide, owner: Owner, interface: Interface) -> None:
+    """Get an interface in a network a port of that, and with it what the interface really is.
+
+    :raises VirtError: it gets none.
+    """
+    if interface.type is not InterfaceType.NETWORK:
+        return
     from virtcore.model.network.networkport import (
         NetworkPort,
         NoPlug,
@@ -388,7 +405,13 @@ def _actual(port: NetworkPort) -> ActualInterface:
     return actual
 
 
-async def _give_back(side: HostSide, interface: Interface, source: NetworkInterfaceSource) -> None:
+async def leave_network(side: HostSide, interface: Interface) -> None:
+    """Give the port of an interface in a network back. Never raises."""
+    source = interface.source
+    if interface.type is not InterfaceType.NETWORK or not isinstance(source, NetworkInterfaceSource):
+        return
+    if source.portid is None:
+        return
     try:
         network = await side.services.call("network", "connection_lookup_network", source.network, None)
         port = await side.services.call("network", "network_lookup_port", network, source.portid)

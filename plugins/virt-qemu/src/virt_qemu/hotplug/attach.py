@@ -9,17 +9,38 @@ from typing import TYPE_CHECKING, Any
 from virt_qemu.command import characters, controllers, devices as small, hostdevs, memory, networks, peripherals
 from virt_qemu.command.filesystems import add_filesystem
 from virt_qemu.hotplug import disks
+from virt_qemu.hotplug.find import find
 from virt_qemu.hotplug.join import Add, join
 from virt_qemu.hotplug.plan import Step
 from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
 from virt_qemu.rules.validate.domain import check_watchdogs
-from virtcore.driver.toolkit.configuration.devices import LoadedDevice, check_alias, check_boot_order
-from virtcore.errors import ConfigUnsupported, OperationFailed, OperationInvalid, OperationUnsupported, VirtError
+from virtcore.driver.toolkit.configuration.devices import (
+    LoadedDevice,
+    check_alias,
+    check_boot_order,
+    same_device,
+)
+from virtcore.errors import (
+    ConfigUnsupported,
+    DeviceMissing,
+    OperationFailed,
+    OperationInvalid,
+    OperationUnsupported,
+    VirtError,
+)
+from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.chardev import Channel, Console, ConsoleTargetType, HostPath, Parallel, PTYChardev, Serial
 from virtcore.model.domain.controller import SCSIController
 from virtcore.model.domain.filesystem import FilesystemDriverType
-from virtcore.model.domain.hostdev import HostdevMode, SCSIHostdev
+from virtcore.model.domain.hostdev import (
+    HostdevMode,
+    MdevHostdev,
+    PCIHostdev,
+    SCSIAdapterSource,
+    SCSIHostdev,
+    USBHostdev,
+)
 from virtcore.model.domain.input import EvdevInputSource, InputBus
 from virtcore.model.domain.interface import InterfaceType
 from virtcore.model.domain.memory_device import SGXEPC
@@ -125,11 +146,32 @@ async def _interface(session: Session, loaded: LoadedDevice) -> str | None:
     return loaded.alias
 
 
+def _what(device: Any) -> str:
+    """A device of the host, as errors call it."""
+    if isinstance(device, MdevHostdev):
+        return f"mediated device {device.uuid}"
+    where = device.source.address if device.source is not None and hasattr(device.source, "address") else None
+    if isinstance(device, PCIHostdev):
+        return f"PCI device {spell(where)}" if where is not None else "PCI device"
+    if isinstance(device, USBHostdev):
+        return f"USB device {where.bus:03}:{where.device:03}" if where is not None else "USB device"
+    if isinstance(device.source, SCSIAdapterSource) and where is not None:
+        host = (device.source.adapter or "").removeprefix("scsi_host")
+        return f"SCSI device {host}:{where.bus}:{where.target}:{where.unit}"
+    return "device"
+
+
 async def _hostdev(session: Session, loaded: LoadedDevice) -> str | None:
     device = loaded.device
     mode = kind_of(device)
     if mode != HostdevMode.SUBSYSTEM:
         raise ConfigUnsupported(f"hotplug is not supported for hostdev mode '{mode}'")
+    try:
+        find(session, loaded)
+    except DeviceMissing:
+        pass
+    else:
+        raise OperationInvalid(f"{_what(device)} is in use by driver QEMU, domain {session.obj.name}")
     if not isinstance(device, SCSIHostdev):
         await join(session, loaded, hostdevs.add_hostdev)
         return loaded.alias
@@ -153,8 +195,6 @@ _PORTS: dict[type, Callable[[PlanBuilder, Any], None]] = {
 
 
 async def _character_device(session: Session, loaded: LoadedDevice) -> str | None:
-    from virtcore.driver.toolkit.configuration.devices import same_device
-
     device = loaded.device
     if isinstance(device, Console) and (device.target is None or device.target.type is ConsoleTargetType.SERIAL):
         raise ConfigUnsupported("unsupported console target type serial")

@@ -10,7 +10,6 @@ from virt_qemu.command.controllers import add_controller
 from virt_qemu.command.disks import add_disk, add_reservations_helper, image_numbers, number_images, settle_cache
 from virt_qemu.disks.throttling import joining_limits
 from virt_qemu.hotplug.join import join
-from virt_qemu.hotplug.plan import Step
 from virt_qemu.private_data import NodeName, SourcePrivate
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice
 from virtcore.errors import ConfigUnsupported, InternalError, OperationInvalid, OperationUnsupported, VirtError
@@ -74,14 +73,15 @@ async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
     def add(builder: PlanBuilder, device: Any, boot: dict[int, int]) -> None:
         number_disk(session, device)  # only now it is known which images there are
         add_whole_disk(session.domain, builder, device, boot)
-        if device.iotune is not None:
-            builder.plan.devices.append(Step("block_set_io_throttle", joining_limits(device)))
 
     await join(session, loaded, add)
+    # The disk is there, whatever comes of the rest.
     try:
+        if disk.iotune is not None:
+            await session.monitor.execute("block_set_io_throttle", joining_limits(disk))
         await refresh_trays(session)
     except VirtError as error:
-        log.warning("%s: %s", session.obj.name, error)
+        log.warning("domain '%s', disk '%s': %s", session.obj.name, name, error)
     return loaded.alias
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from virt_qemu.command.line import unsupported
+from virt_qemu.host_side import interface_changes, interfaces
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
@@ -60,7 +60,13 @@ class RunningHost:
         if vcpus:
             await self._state.limit_threads(guest, domain)
 
+    async def join_network(self, guest: Guest, domain: Domain, interface: Interface) -> None:
+        await interfaces.join_network(self._state.host_side, owner_of(self._obj, guest.folder), interface)
+
+    async def leave_network(self, interface: Interface) -> None:
+        await interfaces.leave_network(self._state.host_side, interface)
+
     async def change_interface(
         self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]
     ) -> None:
-        raise unsupported(f"changing {', '.join(sorted(changes))} of a network interface")
+        await interface_changes.change(old, new, changes)

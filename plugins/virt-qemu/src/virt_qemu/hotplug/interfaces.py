@@ -38,18 +38,24 @@ async def change_interface(session: Session, loaded: LoadedDevice) -> None:
     if kind in _RIGID:
         raise OperationUnsupported(f"cannot change config of '{kind}' network interface type")
     _check_fixed(new, old)
-    wanted = actual_type(new) or InterfaceType.USER
-    if wanted in _RIGID:
-        raise OperationUnsupported(f"cannot change network interface type to '{wanted}'")
-    changes = _changes(new, old, wanted, kind)
-    if changes:
-        await session.host.change_interface(session.guest, session.domain, old, new, frozenset(changes))
-    if new.link != old.link:
-        await session.monitor.execute("set_link", {"name": old.alias or "", "up": new.link != "down"})
-        old.link = new.link
-    if changes:
-        interfaces = session.devices.interfaces
-        interfaces[next(place for place, one in enumerate(interfaces) if one is old)] = new
+    await session.host.join_network(session.guest, session.domain, new)
+    unused = new
+    try:
+        wanted = actual_type(new) or InterfaceType.USER
+        if wanted in _RIGID:
+            raise OperationUnsupported(f"cannot change network interface type to '{wanted}'")
+        changes = _changes(new, old, wanted, kind)
+        if changes:
+            await session.host.change_interface(session.guest, session.domain, old, new, frozenset(changes))
+        if new.link != old.link:
+            await session.monitor.execute("set_link", {"name": old.alias or "", "up": new.link != "down"})
+            old.link = new.link
+        if changes:
+            interfaces = session.devices.interfaces
+            interfaces[next(place for place, one in enumerate(interfaces) if one is old)] = new
+            unused = old
+    finally:
+        await session.host.leave_network(unused)
     session.obj.touch()
 
 

@@ -63,6 +63,15 @@ class GuestHost(Protocol):
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
         """Put the threads of virtual CPUs that have joined where the guest's configuration wants them."""
 
+    async def join_network(self, guest: Guest, domain: Domain, interface: Interface) -> None:
+        """Find out from its network what an interface really is; nothing for others.
+
+        :raises VirtError: the network does not take it.
+        """
+
+    async def leave_network(self, interface: Interface) -> None:
+        """Undo that. Never raises."""
+
     async def change_interface(
         self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]
     ) -> None:
