@@ -76,7 +76,7 @@ async def fuzz(peer: Any, count: int, seed: int) -> tuple[int, int]:
             peer.client.closing = False
             peer.client._frames = Frames()
             peer.client._account(0)
-        peer.client._held_by.clear()
+        peer.client._held_by = frozenset()
         if peer.client.session is None:
             await peer.open()
     for _ in range(50):

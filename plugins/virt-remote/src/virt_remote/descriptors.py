@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import os
 import socket
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -52,9 +51,9 @@ class DescriptorSocket(socket.socket):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.received: deque[int] = deque()
+        self.received: list[int] = []
         #: Descriptors to send, each with the number of bytes that go before its own.
-        self._outgoing: deque[tuple[int, int]] = deque()
+        self._outgoing: list[tuple[int, int]] = []
 
     @classmethod
     def of(cls, sock: socket.socket) -> DescriptorSocket:
@@ -72,7 +71,8 @@ class DescriptorSocket(socket.socket):
         """
         if count > len(self.received):
             raise LookupError(f"{count} descriptors announced, {len(self.received)} came")
-        return [self.received.popleft() for _ in range(count)]
+        taken, self.received = self.received[:count], self.received[count:]
+        return taken
 
     def attach(self, descriptors: Sequence[int], ahead: int) -> None:
         """Send descriptors with the bytes that follow the next ``ahead`` ones, one each. They are closed when sent."""
@@ -106,7 +106,7 @@ class DescriptorSocket(socket.socket):
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
         sent = super().sendmsg([view[:1]], [rights], flags)
         if sent:
-            self._outgoing.popleft()
+            del self._outgoing[0]
             os.close(descriptor)
             if not self._outgoing:
                 del self.send, self.sendmsg

@@ -12,9 +12,9 @@ class FlowControl(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._held_by: set[object] = set()
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._held_by: frozenset[object] = frozenset()
+        #: What those wait for who have something to send that the other side does not take; None while it takes it.
+        self._taken: asyncio.Event | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -22,17 +22,21 @@ class FlowControl(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._writable.set()
+        FlowControl.resume_writing(self)
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        if self._taken is None:
+            self._taken = asyncio.Event()
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        taken, self._taken = self._taken, None
+        if taken is not None:
+            taken.set()
 
     async def writable(self) -> None:
         """Wait until the other side takes what was sent."""
-        await self._writable.wait()
+        while self._taken is not None:
+            await self._taken.wait()
 
     @property
     def held(self) -> bool:
@@ -43,11 +47,11 @@ class FlowControl(asyncio.Protocol):
         """Do not read until ``who`` lets go."""
         if not self._held_by and self._transport is not None:
             self._transport.pause_reading()
-        self._held_by.add(who)
+        self._held_by |= {who}
 
     def release_reading(self, who: object) -> None:
         """Let go."""
         if who in self._held_by:
-            self._held_by.discard(who)
+            self._held_by -= {who}
             if not self._held_by and self._transport is not None:
                 self._transport.resume_reading()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from weakref import WeakKeyDictionary
 
 from virtcore.driver import loader
@@ -36,6 +37,12 @@ def service_key(cls: type[ServiceDriver], place: Place) -> tuple[str, ...]:
     return "service", cls.__module__, cls.__qualname__, str(place.privileged), place.root or ""
 
 
+@functools.cache
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    """One of equal sets, of which every connection would have its own."""
+    return names
+
+
 class HostServices:
     """The services of one connection: those that the driver brings as classes of their own, and for what it does not
     bring those of its place. Each is opened when it is first asked for; all methods belong to the core loop.
@@ -47,7 +54,7 @@ class HostServices:
         self._driver = driver
         self._place = driver.place
         elsewhere = frozenset() if driver.place is None else loader.service_names() - brought(type(driver))
-        self.names = elsewhere | type(driver).own_services.keys()
+        self.names = _shared(frozenset(elsewhere | type(driver).own_services.keys()))
         self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
         self._closed = False
 

@@ -170,7 +170,9 @@ class Session:
         self.deadline = check_deadline(deadline)
         self.closed = False
         self._methods = methods_of(type(driver))
-        self._pool = WorkerPool(workers, f"virtcore-{next(_names)}")
+        self._workers = workers
+        #: Threads for plain methods, from the first one on.
+        self._pool: WorkerPool | None = None
         self._subscribers: list[Subscriber] = []
         #: Where events come from: None is the driver, else its monitors or a service.
         self._registrations: dict[str | None, Cancellable] = {}
@@ -283,7 +285,12 @@ class Session:
         return check_deadline(deadline)
 
     def _call(self, method: Method, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-        return Call(self.core, method, (self.driver, *args), kwargs, self, self._pool)
+        return Call(self.core, method, (self.driver, *args), kwargs, self, self._pool_for(method))
+
+    def _pool_for(self, method: Method) -> WorkerPool | None:
+        if self._pool is None and method.style is Style.PLAIN:
+            self._pool = WorkerPool(self._workers, f"virtcore-{next(_names)}")
+        return self._pool
 
     def plan(self, method: Method, args: tuple[Any, ...]) -> Call:
         """A call of something that is no operation: of a stream or a subscription.
@@ -291,7 +298,7 @@ class Session:
         :raises OperationInvalid: the process was forked.
         """
         self._check_fork()
-        return Call(self.core, method, args, {}, self, self._pool)
+        return Call(self.core, method, args, {}, self, self._pool_for(method))
 
     def run_here(self, method: Method, args: tuple[Any, ...], seconds: float | None = None) -> Any:
         """Call something that is no operation, and block the calling thread."""
@@ -584,7 +591,8 @@ class Session:
             call.watch(partial(self.core.call_soon, ended, call))
 
     async def _close_driver(self) -> None:
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
         try:
             await self.driver.close()
         finally:

@@ -250,7 +250,7 @@ class Client(FlowControl):
         if transport is None:
             return
         transport.write(data if self._layer is None else self._layer.wrap(data))
-        if not self._writable.is_set() and transport.get_write_buffer_size() > MAX_UNSENT:
+        if self._taken is not None and transport.get_write_buffer_size() > MAX_UNSENT:
             log.warning("client %d does not read what it is sent: its connection ends", self.id)
             self.drop()
 

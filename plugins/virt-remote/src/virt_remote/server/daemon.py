@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -172,6 +173,9 @@ class Daemon:
                 self._held.append(await open_session(uri, deadline=None, aliases=False))
             except VirtError as error:
                 log.warning("%s cannot be opened: %s", uri, error)
+        # What is there now stays: it need not be looked through for garbage again and again while clients wait.
+        gc.freeze()
+        gc.enable()
         self.set_timeout(self.timeout)
 
     # -- sockets
@@ -321,6 +325,7 @@ class Daemon:
         from virtcore.driver.toolkit.folders import use_root
         from virtcore.runtime.loop import adopt
 
+        gc.disable()  # until all is loaded, see _hold_open
         self._stop = asyncio.Event()
         self._prepare()
         use_root(self.places.root)
@@ -338,6 +343,7 @@ class Daemon:
             notify("READY=1")
             await self._stop.wait()
         finally:
+            gc.enable()
             notify("STOPPING=1")
             for server in self.servers.values():
                 server.stop_listening()

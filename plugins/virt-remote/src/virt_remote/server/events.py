@@ -55,7 +55,7 @@ class Callbacks:
         #: Whether the client wants to know that the hypervisor was lost, and who tells it.
         self._close: tuple[Subscriber | None] | None = None
         #: Events that access control has to look at, in order; and who looks.
-        self._checked: deque[tuple[Procedure, Event, Callable[[Event], None]]] = deque()
+        self._checked: deque[tuple[Procedure, Event, Callable[[Event], None]]] | None = None
         self._checking: asyncio.Task[None] | None = None
 
     def add(
@@ -151,7 +151,7 @@ class Callbacks:
 
     def clear(self) -> None:
         """End every registration."""
-        self._checked.clear()
+        self._checked = None
         if self._checking is not None:
             self._checking.cancel()
             self._checking = None
@@ -171,6 +171,8 @@ class Callbacks:
             return deliver
 
         def check(event: Event) -> None:
+            if self._checked is None:
+                self._checked = deque()
             if len(self._checked) >= _MOST_UNCHECKED:
                 log.warning(
                     "client %d: events come faster than access to them is decided: one is lost", self._client.id
