@@ -26,7 +26,7 @@ from virtcore.enums.domain import (
     DomainShutoffReason,
     DomainState,
 )
-from virtcore.errors import VirtError, XMLError
+from virtcore.errors import InternalError, VirtError, XMLError
 from virtcore.runtime.launcher import Process, attach
 
 if TYPE_CHECKING:
@@ -272,6 +272,9 @@ class GuestRecovery(GuestEvents):
                 status = await monitor.execute("query-status", limit=self.start_limit)
                 cpus = await monitor.execute("query-cpus-fast", limit=self.start_limit)
                 iothreads = await monitor.execute("query-iothreads", limit=self.start_limit)
+                state = status.get("status") if isinstance(status, dict) else None
+                if not isinstance(state, str):
+                    raise InternalError("QEMU does not say what its guest does")
             except (VirtError, OSError) as error:
                 log.warning("monitor of domain '%s' does not answer: %s", obj.name, error)
                 await monitor.close()
@@ -280,13 +283,18 @@ class GuestRecovery(GuestEvents):
                 continue
             guest.monitor = monitor
             guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
-            self._take_state(obj, guest, status)
-            await self.recover(obj, guest)
+            self._take_state(obj, guest, state)
+            try:
+                await self.recover(obj, guest)
+            except VirtError as error:
+                log.error("what was being done with domain '%s' cannot be settled: %s", obj.name, error)
             return
 
-    def _take_state(self, obj: DomainObject, guest: Guest, status: object) -> None:
-        """Follow what happened while nobody listened."""
-        state = status.get("status") if isinstance(status, dict) else None
+    def _take_state(self, obj: DomainObject, guest: Guest, state: str) -> None:
+        """Follow what happened while nobody listened.
+
+        :param state: QEMU's own.
+        """
         if state == "running":
             if obj.state != DomainState.RUNNING:
                 self.running(obj, DomainRunningReason.UNKNOWN)
