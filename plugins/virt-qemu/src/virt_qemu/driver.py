@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Self
 from virt_host.description.driver import LinuxHostDriver
 from virt_host.description.kvm import max_vcpus
 from virt_qemu import host_capabilities
+from virt_qemu.addresses import AddressOperations
 from virt_qemu.agent.commands import shut_down
-from virt_qemu.agent.operations import AgentOperations
 from virt_qemu.backup.operations import BackupOperations
 from virt_qemu.blockjobs.operations import BlockJobOperations
 from virt_qemu.capabilities.find import find_emulator, installed_emulators
@@ -69,7 +69,7 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 class QemuDriver(
     LinuxHostDriver,
     HostOperations,
-    AgentOperations,
+    AddressOperations,
     InspectingOperations,
     StatisticsOperations,
     DiskOperations,

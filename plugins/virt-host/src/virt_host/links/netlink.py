@@ -11,7 +11,7 @@ from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-unty
 from virt_host.links.devices import index_of
 from virtcore.errors import OperationInvalid, SystemError
 
-__all__ = ["create_macvtap", "delete", "function_settings", "set_function"]
+__all__ = ["create_macvtap", "delete", "function_settings", "neighbours", "set_function"]
 
 
 def create_macvtap(name: str, lower: str, mode: str, mac: str) -> int:
@@ -43,6 +43,19 @@ def delete(name: str) -> None:
     except NetlinkError as error:
         if error.code != errno.ENODEV:
             raise OperationInvalid(f"error destroying network device {name}: {_reason(error)}") from None
+
+
+def neighbours() -> list[tuple[str, str]]:
+    """The hosts that this one has met on its networks: IP address and hardware address.
+
+    :raises SystemError: the kernel does not tell.
+    """
+    try:
+        with IPRoute() as netlink:
+            rows = [(row.get_attr("NDA_DST"), row.get_attr("NDA_LLADDR")) for row in netlink.get_neighbours()]
+    except NetlinkError as error:
+        raise SystemError(f"cannot read the table of neighbours: {_reason(error)}") from None
+    return [(address, link.lower()) for address, link in rows if address and link]
 
 
 def function_settings(card: str, number: int) -> tuple[str, int]:
