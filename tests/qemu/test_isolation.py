@@ -18,7 +18,13 @@ from waiting import eventually
 import virtcore
 from virt_qemu.isolation import ownership
 from virt_qemu.isolation.ownership import Claim, give_back, take
-from virtcore.enums import DomainBlockCopyFlags, DomainBlockJobAbortFlags, DomainCreateFlags, DomainJobType
+from virtcore.enums import (
+    DomainBlockCopyFlags,
+    DomainBlockJobAbortFlags,
+    DomainCreateFlags,
+    DomainJobType,
+    DomainSnapshotCreateFlags as SnapshotCreateFlags,
+)
 from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, SystemError, VirtError
 from virtcore.types import TypedParameters
 
@@ -168,6 +174,41 @@ def test_devices_of_its_own(opened, files, place):
         domain.destroy()
         subprocess.run(["losetup", "-d", loop], check=True)
     assert owner(Path(loop))[0] == 0
+
+
+def test_images_that_come_later(opened, files, place, nobody):
+    disk, overlay = place / "disk.qcow2", place / "overlay.qcow2"
+    write_qcow2(disk, 16)
+    (place / "closed").mkdir(mode=0o755)
+    overlay = place / "closed" / "overlay.qcow2"  # where only we can make files
+    device = f"<disk type='file'><driver name='qemu' type='qcow2'/><source file='{disk}'/><target dev='vda'/></disk>"
+    domain = opened('user = "nobody"\nnamespaces = [ "mount" ]\n').create_domain(
+        guest_xml("later", *files, devices=device), PAUSED
+    )
+    snapshot = f"<domainsnapshot><disks><disk name='vda'><source file='{overlay}'/></disk></disks></domainsnapshot>"
+    domain.create_snapshot(snapshot, SnapshotCreateFlags.DISK_ONLY | SnapshotCreateFlags.NO_METADATA)
+    assert owner(overlay) == (nobody.pw_uid, nobody.pw_gid)
+    assert f"<source file='{overlay}'" in domain.xml()
+    domain.destroy()
+    assert owner(overlay) == owner(disk) == (0, 0)
+
+
+@pytest.mark.skipif(not Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists(), reason="OVMF is not installed")
+def test_variables_and_a_tpm_of_another_user(opened, files, place, nobody):
+    tpm = "<tpm model='tpm-crb'><backend type='emulator'/></tpm>" if shutil.which("swtpm_setup") else ""
+    xml = guest_xml("efi", *files, devices=tpm).replace("<os>", "<os firmware='efi'>")
+    domain = opened('user = "nobody"\n').define_domain(xml)
+    domain.create(PAUSED)
+    variables = place / "lib" / "qemu" / "nvram" / "efi_VARS.fd"
+    assert owner(variables) == (nobody.pw_uid, nobody.pw_gid)
+    if tpm:
+        [state] = (place / "lib" / "qemu" / "swtpm").glob("*/tpm2")
+        [pid_file] = (place / "run" / "qemu").glob("domain-*/tpm0-swtpm.pid")
+        user = int(status_of(int(pid_file.read_text().split()[0]), "Uid")[0])
+        assert owner(state)[0] == user
+        assert pwd.getpwuid(user).pw_name in ("swtpm", "tss", "root")
+    domain.destroy()
+    assert owner(variables) == (0, 0)
 
 
 def test_a_label_of_its_own(opened, files, place):

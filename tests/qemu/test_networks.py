@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import os
 import re
+import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +171,53 @@ def test_throughput_is_limited(connection, boot, bridge, tmp_path, monkeypatch):
     fake.write_text("#!/bin/sh\necho no such luck >&2\n[ $2 != add ]\n")
     with pytest.raises(InternalError, match="unexpected exit status 1: no such luck"):
         start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>{limits}"))
+
+
+@administrator
+def test_a_running_guest_changes_its_bridge(connection, boot, bridge):
+    other = f"{bridge}b"[:15]
+    run("ip", "link", "add", other, "type", "bridge")
+    try:
+        domain = start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>"))
+        name = target(domain)
+        domain.update_device(interface("bridge", f"<source bridge='{other}'/><port isolated='yes'/>"))
+        assert links.bridge_of(name) == other
+        assert Path(f"/sys/class/net/{name}/brport/isolated").read_text().strip() == "1"
+        assert f"<source bridge='{other}'/>" in domain.xml()
+        with pytest.raises(VirtError, match="bridge none2 doesn't exist"):
+            domain.update_device(interface("bridge", "<source bridge='none2'/>"))
+        assert links.bridge_of(name) == other, "it stays where it was"
+        assert f"<source bridge='{other}'/>" in domain.xml()
+        domain.destroy()
+    finally:
+        run("ip", "link", "del", other)
+
+
+@administrator
+def test_frames_that_wait_for_one_interrupt(connection, boot):
+    domain = start(connection, boot, interface("ethernet", "<coalesce><rx><frames max='7'/></rx></coalesce>"))
+    shown = coalesced(target(domain))
+    assert shown == 7
+    domain.destroy()
+
+
+@administrator
+def test_what_a_plain_bridge_has_not_got(connection, boot, bridge):
+    for rest, message in (
+        ("<vlan><tag id='42'/></vlan>", "an interface of type 'bridge' is requesting a vlan tag, but that is not"),
+        ("<virtualport type='openvswitch'/>", "a virtual port of type 'openvswitch'"),
+    ):
+        with pytest.raises(ConfigUnsupported, match=message):
+            start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>{rest}"))
+
+
+def coalesced(name: str) -> int:
+    """How many received frames of a device wait for one interrupt, asked as ethtool asks."""
+    buffer = ctypes.create_string_buffer(struct.pack("=23I", 0x0E, *([0] * 22)))
+    request = struct.pack("=16sQ", name.encode(), ctypes.addressof(buffer)).ljust(40, b"\0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        fcntl.ioctl(asking, 0x8946, request)
+    return struct.unpack("=23I", buffer.raw[:92])[2]
 
 
 def test_the_host_needs_a_service_of_networks(connection, boot):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from virt_qemu.status import DomainStatus
     from virtcore.enums.domain import DomainShutoffReason
     from virtcore.model.domain import Domain
+    from virtcore.model.storage.source import Source
     from virtcore.operations.stream import ByteStream
     from virtcore.runtime.launcher import Process
 
@@ -64,6 +65,7 @@ class Guest:
     :ivar folder: its folder (see :func:`state_folder`).
     :ivar status: what its status file tells beside what is kept elsewhere: jobs, jobs of the block layer, counters, ...
         Whoever changes something there tells the state (``state_changed``, or ``save`` to know that it is on disk).
+    :ivar admission: lets its QEMU have an image, one that is still to be made too; None where it may have every one.
     :ivar process: its QEMU, once started.
     :ivar monitor: the channel to it; None while it is not connected.
     :ivar watch: the task that waits for its end.
@@ -92,6 +94,7 @@ class Guest:
 
     folder: Path
     log: GuestLog
+    admission: Callable[[Source, bool], Awaitable[None]] | None = None
     status: DomainStatus
     capabilities: EmulatorCapabilities | None = None
     process: Process | None = None
@@ -129,6 +132,15 @@ class Guest:
     @node_index.setter
     def node_index(self, number: int) -> None:
         self.status.node_index = number
+
+    async def admit(self, source: Source, *, new: bool = False) -> None:
+        """Let the guest's QEMU have an image that is not one of its disks' yet.
+
+        :param new: it is still to be made.
+        :raises VirtError: it cannot have it.
+        """
+        if self.admission is not None:
+            await self.admission(source, new)
 
     def channel(self) -> Monitor:
         """The channel to QEMU.

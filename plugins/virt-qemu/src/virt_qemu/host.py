@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from virtcore.driver.base import Place
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
+    from virtcore.model.storage.source import Source
     from virtcore.operations.stream import ByteStream
 
 __all__ = ["QemuState"]
@@ -283,6 +284,18 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def _let_in(self, obj: DomainObject, guest: Guest) -> None:
+        """See to it that a running guest can have images beside those it was started with."""
+        if not self.host_side.keeps_apart:
+            return
+
+        async def admit(source: Source, new: bool) -> None:
+            assert guest.process is not None
+            owner = owner_of(obj, guest.folder)
+            await self.host_side.admit_source(owner, source, guest.process.pid, new=new)
+
+        guest.admission = admit
+
     def _watch_logs(self) -> None:
         """See to it that logs of running guests do not grow without end."""
         if self.settings.stdio_handler != "logd":
@@ -330,6 +343,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         await self.remove_left_group(number, name)
 
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
+        self._let_in(obj, guest)
         await super().recover(obj, guest)
         await self.meet_agent_again(obj, guest)
         self.watch_again(obj, guest)
@@ -376,6 +390,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
                 await self.save(obj, guest)
                 self._watch_logs()
                 await processes.launch(guest, await side.confine(owner, domain, command))
+            self._let_in(obj, guest)
             guest.group = self.first_group(obj, domain)
             limiting = asyncio.ensure_future(self.limit_process(guest, domain))
             try:

@@ -45,7 +45,7 @@ def prepare_variables(domain: Domain, *, reset: bool = False) -> None:
         raise OperationFailed("conversion of the nvram template to another target format is not supported")
     temporary = f"{path}.new"
     try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
         with open(nvram.template, "rb") as template:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with open(descriptor, "wb") as file:

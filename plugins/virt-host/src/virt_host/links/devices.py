@@ -20,6 +20,7 @@ __all__ = [
     "is_macvtap",
     "mtu_of",
     "remove_from_bridge",
+    "set_coalesce",
     "set_isolated",
     "set_mac",
     "set_mtu",
@@ -29,6 +30,10 @@ __all__ = [
 MOST_NAME = 15
 """Bytes of a device's name at most."""
 _SYSFS = "/sys/class/net"
+_ETHTOOL, _GET_COALESCE, _SET_COALESCE = 0x8946, 0x0E, 0x0F
+_COALESCE = struct.Struct("=23I")
+"""What ethtool calls ``ethtool_coalesce``: the question, then 22 settings."""
+_RECEIVED_FRAMES = 2
 _GET_FLAGS, _SET_FLAGS, _SET_MTU, _SET_MAC, _ADD_PORT, _REMOVE_PORT = 0x8913, 0x8914, 0x8922, 0x8924, 0x89A2, 0x89A3
 _UP = 1
 _ETHERNET = 1
@@ -161,6 +166,24 @@ def remove_from_bridge(name: str, bridge: str) -> None:
     if not exists(name):
         raise SystemError(f"{what}: No such device")
     _request(bridge, _REMOVE_PORT, struct.pack("=i", index_of(name)), what)
+
+
+def set_coalesce(name: str, frames: int) -> None:
+    """Say how many received frames may wait for one interrupt.
+
+    :param frames: 0 as the device likes.
+    :raises SystemError: the device cannot.
+    """
+    import ctypes
+
+    settings = ctypes.create_string_buffer(_COALESCE.pack(_GET_COALESCE, *([0] * 22)))
+    pointer = struct.pack("=Q" if ctypes.sizeof(ctypes.c_void_p) == 8 else "=I", ctypes.addressof(settings))
+    what = f"Cannot set coalesce info on '{name}'"
+    _request(name, _ETHTOOL, pointer, what)
+    values = list(_COALESCE.unpack(settings.raw[: _COALESCE.size]))
+    values[0], values[_RECEIVED_FRAMES] = _SET_COALESCE, frames
+    settings.raw = _COALESCE.pack(*values).ljust(len(settings), b"\0")
+    _request(name, _ETHTOOL, pointer, what)
 
 
 def set_isolated(name: str, isolated: bool) -> None:

@@ -74,12 +74,17 @@ class Attaching:
         """An image's data file, its objects and the nodes of its bytes: all but its format."""
         if image.data_file is not None:
             await self.add_image(image.data_file)
+        await self._guest.admit(image.source)
         key = self._guest.master_key
         for each in image_objects(image, self._lookup, lambda name, value: secret_object(key(), name, value)):
             await self.add_object(each)
         layers = image_layers(image)
         for layer in layers[:-1] if image.has_format_layer else layers:
             await self.add_node(layer)
+
+    async def make_way(self, image: Image) -> None:
+        """Let the guest's QEMU make an image where only we may."""
+        await self._guest.admit(image.source, new=True)
 
     async def add_format(self, image: Image) -> None:
         """The node that interprets an image's bytes, where it has one."""

@@ -204,6 +204,7 @@ async def create_image(
     name = f"create-{image.nodes.storage}"
     try:
         if storage is not None:
+            await attaching.make_way(image)
             await run_job(monitor, name, "blockdev-create", {"options": storage})
         await attaching.add_storage(image)
         made = create_format_options(image, capacity, below, **_parameters(image, like or {}))

@@ -22,7 +22,7 @@ from virt_qemu.host_side.owner import Owner
 from virt_qemu.host_side.programs import Programs
 from virt_qemu.host_side.services import PlaceServices
 from virt_qemu.isolation import ownership
-from virt_qemu.isolation.claims import device_claims, domain_claims
+from virt_qemu.isolation.claims import device_claims, domain_claims, image_claims
 from virt_qemu.isolation.devices import add_device, device_paths, paths_of, private_devices, remove_device
 from virt_qemu.isolation.identity import guest_identity, helper_identity
 from virt_qemu.isolation.labels import OwnLabel, add_label, check_models, own_label
@@ -36,6 +36,7 @@ from virtcore.model.domain.interface import Interface
 from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.model.domain.tpm import TPM
 from virtcore.model.domain.video import Video
+from virtcore.model.storage.source import BlockSource, FileSource
 
 if TYPE_CHECKING:
     from virt_qemu.command.line import HostSettings
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from virtcore.driver.base import Place
     from virtcore.driver.toolkit import StateFolders
     from virtcore.model.domain import Domain
-    from virtcore.model.domain.disk import Disk
+    from virtcore.model.storage.source import Source
     from virtcore.runtime.launcher import Command, Devices, Identity
 
 __all__ = ["HostSide"]
@@ -117,7 +118,7 @@ class HostSide:
         try:
             if prepare is not None:
                 await prepare(self, owner, device, resources)
-            if pid is not None and (self.identity is not None or self.hides_devices):
+            if pid is not None and self.keeps_apart:
                 await in_thread(self._admit, owner, device, pid)
         except BaseException:
             await self.release_device(owner, device)
@@ -138,23 +139,49 @@ class HostSide:
         :param image: a disk that it would be in.
         :raises VirtError: it cannot be given away.
         """
-        if self.identity is not None or self.hides_devices:
+        if self.keeps_apart:
             await in_thread(self._admit, owner, image, pid)
 
     async def dismiss_image(self, owner: Owner, image: Disk, pid: int | None) -> None:
         """Give the file of an image that a guest does not use any more back. Never raises."""
-        if self.identity is not None or self.hides_devices:
+        if self.keeps_apart:
             try:
                 await in_thread(self._dismiss, owner, image, pid)
             except (VirtError, OSError) as error:
                 log.warning("domain '%s': an image is not given back: %s", owner.name, error)
+
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether guests have not got all that we have."""
+        return self.identity is not None or self.hides_devices
+
+    async def admit_source(self, owner: Owner, source: Source, pid: int, *, new: bool) -> None:
+        """Let a running guest have an image beside those of its disks; it is given back with them.
+
+        :param pid: of the guest's QEMU.
+        :param new: it is still to be made: an empty file is, which QEMU may fill.
+        :raises VirtError: it cannot be given to it.
+        """
+        await in_thread(self._admit_source, owner, source, pid, new)
+
+    def _admit_source(self, owner: Owner, source: Source, pid: int, new: bool) -> None:
+        if new and isinstance(source, FileSource) and source.file is not None and not os.path.exists(source.file):
+            try:
+                os.close(os.open(source.file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                raise SystemError(f"failed to create image file '{source.file}': {error.strerror}") from None
+        own = self._label(owner)
+        if own is not None:
+            self._take(owner, list(image_claims(source, own, remember=True)))
+        if self.hides_devices and isinstance(source, BlockSource) and source.dev is not None:
+            add_device(pid, source.dev)
 
     async def release_device(self, owner: Owner, device: object, *, pid: int | None = None) -> None:
         """Undo what was made for a device, once QEMU has let go of it. Never raises; twice does no harm.
 
         :param pid: of the guest's QEMU, where that runs on.
         """
-        if self.identity is not None or self.hides_devices:
+        if self.keeps_apart:
             try:
                 await in_thread(self._dismiss, owner, device, pid)
             except (VirtError, OSError) as error:
@@ -237,7 +264,7 @@ class HostSide:
         :raises VirtError: something cannot be given to it.
         """
         limits = self._limits(domain)
-        if self.identity is None and not self.hides_devices:
+        if not self.keeps_apart:
             return replace(command, limits=limits)
         devices = await in_thread(self._hand_over_files, owner, domain)
         identity = self.identity_of(owner)

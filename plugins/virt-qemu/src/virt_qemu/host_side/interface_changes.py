@@ -29,7 +29,6 @@ async def change(old: Interface, new: Interface, changes: Collection[str]) -> No
     """
     for name, what in (
         ("filter", "a network filter"),
-        ("coalesce", "coalescing of an interface's packets"),
         ("vlan", "changing the VLAN of an interface"),
     ):
         if name in changes:
@@ -73,6 +72,10 @@ async def _isolate(old: Interface, new: Interface) -> None:
     links.set_isolated(_device(old), wants_isolation(new))
 
 
+async def _coalesce(old: Interface, new: Interface) -> None:
+    links.set_coalesce(_device(old), new.coalesce or 0)
+
+
 async def _limit(old: Interface, new: Interface) -> None:
     await limit(new)
 
@@ -80,5 +83,6 @@ async def _limit(old: Interface, new: Interface) -> None:
 _WAYS: dict[str, Callable[[Interface, Interface], Awaitable[None]]] = {
     "bandwidth": _limit,
     "bridge": _move,
+    "coalesce": _coalesce,
     "isolation": _isolate,
 }

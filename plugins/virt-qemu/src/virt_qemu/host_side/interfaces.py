@@ -88,6 +88,8 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         resources.provide_vhosts(interface, _vhosts(interface, queues))
         if _bandwidth(interface) is not None:
             await limit(interface)
+            if interface.coalesce and interface.target is not None and interface.target.dev is not None:
+                links.set_coalesce(interface.target.dev, interface.coalesce)
     except BaseException:
         await release(side, owner, interface)
         raise
@@ -203,6 +205,7 @@ def wants_isolation(interface: Interface) -> bool:
 async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: int) -> list[int]:
     """A tap in a bridge."""
     bridge = bridge_of(interface)
+    _refuse_port(interface)
     if not side.privileged:
         return [await _ask_helper(side.settings.bridge_helper, bridge, interface)]
     if not links.exists(bridge):
@@ -230,6 +233,22 @@ def _bridge_helper(name: str) -> str:
         return tool(name)
     except OperationFailed:
         raise OperationFailed(f"'{name}' is not a suitable bridge helper") from None
+
+
+def _refuse_port(interface: Interface) -> None:
+    """Refuse what a port of a plain bridge has not got.
+
+    :raises ConfigUnsupported: the interface wants it.
+    """
+    actual = interface.actual
+    if (actual.vlan if actual is not None and actual.vlan is not None else interface.vlan) is not None:
+        raise ConfigUnsupported(
+            f"an interface of type '{actual_type(interface)}' is requesting a vlan tag, but that is not supported for "
+            f"this type of connection"
+        )
+    port = actual.virtualport if actual is not None and actual.virtualport is not None else interface.virtualport
+    if port is not None:
+        raise unsupported(f"a virtual port of type '{port.type}'")
 
 
 async def _ask_helper(program: str, bridge: str, interface: Interface) -> int:

@@ -159,9 +159,10 @@ async def _set_up(side: HostSide, owner: Owner, backend: EmulatorTPM, state: _St
     except OSError as error:
         raise SystemError(f"Could not create TPM directory {state.path}: {error.strerror}") from None
     argv = [tool("swtpm_setup")]
-    if os.geteuid() != 0:
-        # Users have an authority of certificates of their own, made once.
-        await _finish([*argv, "--create-config-files", "skip-if-exist"], {}, side, owner)
+    if identity is None:
+        # The host's authority of certificates belongs to the TPMs' user; everybody else has one, made once.
+        how = "skip-if-exist,root" if os.geteuid() == 0 else "skip-if-exist"
+        await _finish([*argv, "--create-config-files", how], {}, side, owner)
     if _is_v2(backend):
         argv.append("--tpm2")
     fds = {}
@@ -197,7 +198,10 @@ async def _choose_banks(side: HostSide, owner: Owner, backend: EmulatorTPM, stat
 
 async def _finish(argv: list[str], fds: dict[int, int], side: HostSide, owner: Owner) -> None:
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
-    if side.tpm_identity is None:
+    if side.tpm_identity is None and os.geteuid() == 0:
+        environment["XDG_CONFIG_HOME"] = f"{side.folders.lib}/swtpm-setup"
+        side.make_folder(environment["XDG_CONFIG_HOME"], 0o700)
+    elif side.tpm_identity is None:
         names = ("HOME", "XDG_CONFIG_HOME")  # where a user's own authority of certificates is
         environment |= {name: os.environ[name] for name in names if name in os.environ}
     finished = await finish_program(
