@@ -88,8 +88,8 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         resources.provide_vhosts(interface, _vhosts(interface, queues))
         if _bandwidth(interface) is not None:
             await limit(interface)
-            if interface.coalesce and interface.target is not None and interface.target.dev is not None:
-                links.set_coalesce(interface.target.dev, interface.coalesce)
+        if interface.coalesce and interface.target is not None and interface.target.dev is not None:
+            links.set_coalesce(interface.target.dev, interface.coalesce)
     except BaseException:
         await release(side, owner, interface)
         raise
