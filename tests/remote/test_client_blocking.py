@@ -28,6 +28,7 @@ from virtcore.errors import (
     InternalError,
     InvalidArg,
     InvalidConn,
+    NoSupport,
     OperationDenied,
     OperationInvalid,
     SystemError,
@@ -318,3 +319,22 @@ def test_a_registration_that_the_daemon_refuses_is_an_error(serve: Any, tmp_path
             with pytest.raises(AccessDenied):
                 connection.on_event(print, *kinds)
         assert connection.hostname()
+
+
+@pytest.mark.parametrize("in_loop", [False, True])
+def test_what_the_far_driver_turned_out_not_to_have_is_not_claimed(serve: Any, in_loop: bool) -> None:
+    with (
+        serve("") as root,
+        virtcore.connect(f"test+unix:///default?socket={root / 'run' / 'libvirt-sock'}") as connection,
+    ):
+        if in_loop:
+            assert connection.session is not None
+        name = "domain_lxc_open_namespace"
+        assert connection.supports(name)
+        assert connection.supports("domain_state")
+        with pytest.raises(NoSupport):
+            connection.lookup_domain(name="test").lxc_open_namespace()
+        assert not connection.supports(name)
+        assert connection.supports("domain_state")
+        assert connection.supports("connection_is_alive")
+        assert not connection.supports("connection_recent_stats")  # libvirt has nothing like it

@@ -154,6 +154,7 @@ def test_nothing_is_left_open_whatever_goes_wrong(daemon: Daemon) -> None:
 def test_only_a_socket_of_this_host_passes_them(daemon: Daemon) -> None:
     with virtcore.connect(f"fds+tcp://127.0.0.1:{daemon.port}/x") as connection:
         domain = connection.lookup_domain(name="one")
+        assert not connection.supports("domain_open_graphics_fd")
         message = "argument unsupported: fd passing is not supported by this connection"
         for call in (
             lambda: domain.create_with_files([0]),

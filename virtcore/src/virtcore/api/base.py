@@ -68,6 +68,9 @@ class ConnectionBase:
     def supports(self, operation: str) -> bool:
         """Whether the driver has an operation, by its full name, e.g. ``domain_create``.
 
+        Over a connection to a daemon it is the protocol that has them, and no call of it asks what the hypervisor there
+        has: that is known for what was called once and refused, and for what a connection of this kind cannot carry.
+
         :raises InvalidArg: there is no such operation.
         """
         return self._session.supports(operation)

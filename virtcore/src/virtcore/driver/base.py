@@ -210,6 +210,10 @@ class Driver(AllOperations):
         own = None if operation.service is None else cls.own_service(operation.service)
         return implements(own or cls, operation)
 
+    def has(self, operation: Operation) -> bool:
+        """Whether this connection has an operation: one that the class has, unless it has learnt better."""
+        return self.implements(operation)
+
     @classmethod
     def own_service(cls, name: str) -> type[DriverService] | None:
         """The class of a service in :attr:`own_services`, loaded now; None for others."""

@@ -87,6 +87,9 @@ class Hypervisor(Backend, Protocol):
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Cancellable:
         """Register for what QEMU's monitor says."""
 
+    def has(self, operation: Operation) -> bool:
+        """Whether an operation is there, as far as is known now."""
+
 
 class Services(Protocol):
     """What a session needs of services beside its driver (see :class:`virtcore.driver.composition.HostServices`)."""
@@ -249,7 +252,7 @@ class Session:
         operation = operation_named(name)
         if self._services is not None and operation.service in self._services.names:
             return self._services.implements(operation)
-        return self.driver.implements(operation)
+        return self.driver.has(operation)
 
     def error_domain(self, name: str) -> str:
         """The name of the error domain of what carries out an operation: the driver's, or NONE for a service of the

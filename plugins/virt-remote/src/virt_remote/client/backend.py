@@ -47,8 +47,8 @@ class RemoteBackend:
         self._client = client
 
     def implements(self, operation: Operation) -> bool:
-        """Whether the driver has an operation: if a procedure stands for it."""
-        return operation.name in _OWN or crosses(operation.name)
+        """Whether the driver has an operation, as far as is known."""
+        return operation.name in _OWN or not self._client.steps.lacks(operation.name)
 
     def call(self, operation: Operation, args: tuple[Any, ...], end: float | None) -> Any:
         """Carry an operation out, unless it takes a stream or what only the core loop can do."""

@@ -106,9 +106,13 @@ class Link:
         """Whether a layer encrypts."""
         return any(layer.ssf > 1 for layer in self.layers)
 
+    @property
+    def passes_files(self) -> bool:
+        """Whether the socket can pass descriptors, and nothing is between it and us."""
+        return not self.layers and isinstance(self.socket, DescriptorSocket)
+
     def expect_files(self) -> bool:
-        """Have descriptors received from now on, where the socket can pass them and nothing is between it and us.
-        Whether that is so."""
+        """Have descriptors received from now on, where they can be. Whether that is so."""
         if self.layers or not isinstance(self.socket, DescriptorSocket):
             return False
         self.socket.expect()

@@ -23,7 +23,7 @@ from virtcore._tuples import NamedTuple
 from virtcore.errors import RPC, AuthFailed, AuthUnavailable, NoSupport, VirtError
 from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure
-from virtcore.operations.spellings import canonical_function
+from virtcore.operations.spellings import canonical_function, spellings_of
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
 from virtcore.operations.wire.mapping import ClientCall, client_operation
 
@@ -218,6 +218,13 @@ class Steps:
                 if isinstance(error, RPC) or error.detail == call.spelling.function:
                     self._absent.add(call.spelling.function)  # for good; else it is what was asked for this time
         raise refusal or NoSupport(canonical_function(operation))
+
+    def lacks(self, operation: str) -> bool:
+        """Whether an operation cannot be had here: no procedure carries it, the daemon or its driver turned out not to
+        have it, or it needs descriptors, which do not travel."""
+        carried = [spelling for spelling in spellings_of(operation) if spelling.procedure is not None]
+        files = self._passes_files is not False and self._link is not None and self._link.passes_files
+        return all(one.function in self._absent or (one.files and not files) for one in carried)
 
     def _pass_files(self) -> Flow[None]:
         """Make sure that descriptors can be passed both ways.
