@@ -127,7 +127,7 @@ def test_thresholds(connection, guest, images):
     for dev, message in (("vdz", "failed to find disk 'vdz'"), ("vda[x", "failed to parse block device 'vda[x'")):
         with pytest.raises(InvalidArg, match=re.escape(message)):
             guest.set_block_threshold(dev, 1)
-    with pytest.raises(InvalidArg, match="could not find backing store index '9'"):
+    with pytest.raises(InvalidArg, match=re.escape("failed to find disk 'vda[9]'")):
         guest.set_block_threshold("vda[9]", 1)
 
 

@@ -275,12 +275,12 @@ def test_events_by_path(connection, guest, images):
         (
             lambda d, p: d.block_rebase("vda", "/none"),
             InvalidArg,
-            "could not find image '/none' beneath '{top}' in chain for '{top}'",
+            "could not find image '/none' beneath '{top}' in chain for 'vda'",
         ),
         (
             lambda d, p: d.block_rebase("vda", "vda[9]"),
             InvalidArg,
-            "could not find backing store index '9' in chain for '{top}'",
+            "could not find backing store index '9' in chain for 'vda'",
         ),
         (
             lambda d, p: d.block_rebase("vda", None, 1 << 44),

@@ -72,15 +72,13 @@ class Chain(NamedTuple):
                 number = link.index if isinstance(link, BackingStore) and link.index else source.index
                 if number == int(indexed["index"]):
                     return place
-            raise InvalidArg(f"could not find backing store index '{indexed['index']}' in chain for '{self.path(0)}'")
+            raise InvalidArg(f"could not find backing store index '{indexed['index']}' in chain for '{self.target}'")
         for place in range(first, len(self.links)):
             if self._named(place, name):
                 return place
         if below is not None:
-            raise InvalidArg(
-                f"could not find image '{name}' beneath '{self.path(below)}' in chain for '{self.path(0)}'"
-            )
-        raise InvalidArg(f"could not find image '{name}' in chain for '{self.path(0)}'")
+            raise InvalidArg(f"could not find image '{name}' beneath '{self.path(below)}' in chain for '{self.target}'")
+        raise InvalidArg(f"could not find image '{name}' in chain for '{self.target}'")
 
     def _named(self, place: int, name: str) -> bool:
         source = self.links[place].source

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.disks.throttling import LIMITS
+from virt_qemu.disks.throttling import LIMITS, live_limits
+from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virtcore.driver.toolkit.arguments import refuse_empty, refuse_none
-from virtcore.driver.toolkit.configuration.disks import find_disk
+from virtcore.driver.toolkit.configuration.disks import find_disk, iotune as limits_of
 from virtcore.driver.toolkit.reconfiguring import SettingLimits
 from virtcore.errors import (
     ArgumentUnsupported,
@@ -16,7 +17,7 @@ from virtcore.errors import (
     OperationFailed,
     OperationUnsupported,
 )
-from virtcore.model.domain.disk import IOTune
+from virtcore.model.domain.disk import Disk, IOTune
 from virtcore.model.domain.resources import ThrottleGroup
 
 if TYPE_CHECKING:
@@ -81,6 +82,23 @@ def _take(tune: IOTune | ThrottleGroup, values: Mapping[str, TypedValue]) -> Non
 
 class LimitOperations(SettingLimits[QemuState]):
     """Limits of disks' I/O as QEMU's driver sets them."""
+
+    async def domain_block_iotune(
+        self, domain: DomainRef, disk: str | None = None, flags: DomainModificationImpact | int = 0
+    ) -> TypedParameters:
+        obj = self.domain(domain)
+        config = self._one_config(domain, "domain_block_iotune", int(flags))
+        if not disk:
+            return limits_of(Disk())  # how many there are
+        if config is not obj.live:
+            return await super().domain_block_iotune(domain, disk, flags)
+        # QEMU knows best, the group's name included that it chose itself.
+        async with obj.job.query("domain_block_iotune"):
+            obj.require_active()
+            found = find_disk(config, disk)
+            if found is None:
+                raise InvalidArg(f"disk '{disk}' was not found in the domain config")
+            return limits_of(await live_limits(guest_of(obj).channel(), found))
 
     async def domain_set_block_iotune(
         self, domain: DomainRef, disk: str, params: TypedParameters, flags: DomainModificationImpact | int = 0

@@ -153,7 +153,10 @@ class DiskOperations(StatefulDriver[QemuState]):
         async with obj.job.modify("domain_block_resize"):
             obj.require_active()
             guest = guest_of(obj)
-            found = self.state.disk_of(obj, disk)
+            assert obj.live is not None
+            found = find_disk(obj.live, disk)
+            if found is None:
+                raise InvalidArg(f"disk '{disk}' was not found in the domain config")
             if is_empty(found.source) or found.readonly:
                 raise OperationInvalid(f"can't resize empty or readonly disk '{disk}'")
             if int(flags) & known.CAPACITY:
@@ -181,7 +184,10 @@ class DiskOperations(StatefulDriver[QemuState]):
             if is_empty(disk.source):
                 raise OperationUnsupported(f"threshold currently can't be set for block device '{dev}'")
             chain = Chain.of(guest, disk)
-            place = 0 if named["index"] is None else chain.find(dev)
+            try:
+                place = 0 if named["index"] is None else chain.find(dev)
+            except InvalidArg:
+                raise InvalidArg(f"failed to find disk '{dev}'") from None
             node = chain.images[place].storage_top()
             arguments: dict[str, JSON] = {"node-name": node, "write-threshold": threshold}
             await guest.channel().execute("block-set-write-threshold", arguments)

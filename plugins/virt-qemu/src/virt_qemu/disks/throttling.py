@@ -25,6 +25,7 @@ __all__ = [
     "group_id",
     "group_properties",
     "joining_limits",
+    "live_limits",
     "throttle_disks",
 ]
 
@@ -87,6 +88,25 @@ def joining_limits(disk: Disk) -> dict[str, JSON]:
     bus = disk.target.bus if disk.target is not None else None
     inner = {DiskBus.VIRTIO: "/virtio-backend", DiskBus.USB: f"/{disk.alias}.0/legacy[0]"}
     return _arguments(f"/machine/peripheral/{disk.alias}{inner.get(bus, '') if bus is not None else ''}", disk.iotune)
+
+
+async def live_limits(monitor: Monitor, disk: Disk) -> Disk:
+    """A disk that has the limits that QEMU has for one of its own."""
+    from virtcore.model.domain.disk import Disk, IOTune
+
+    tune = IOTune()
+    for row in rows_of(await monitor.execute("query-block")):
+        told = row.get("inserted")
+        if alias_of(row) == disk.alias and isinstance(told, dict):
+            for name, (theirs, _) in LIMITS.items():
+                value = told.get(theirs)
+                # A burst of limits that are not set lasts a second, which says nothing.
+                if isinstance(value, int) and (
+                    not name.endswith("_length") or told.get(theirs.removesuffix("_length"))
+                ):
+                    setattr(tune, name, value or None)
+            tune.group_name = str(told["group"]) if "group" in told else None
+    return Disk(iotune=tune)
 
 
 async def apply_limits(change: GuestChange) -> None:

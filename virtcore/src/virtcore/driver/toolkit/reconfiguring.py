@@ -392,8 +392,7 @@ class SettingLimits(Reconfiguring[R]):
             domain, operation, int(flags), lambda config, live: set_bandwidth(find_interface(config, device), params)
         )
 
-    @inline
-    def domain_block_iotune(
+    async def domain_block_iotune(
         self, domain: DomainRef, disk: str | None = None, flags: DomainModificationImpact | int = 0
     ) -> TypedParameters:
         from virtcore.driver.toolkit.configuration.disks import find_disk, iotune
