@@ -20,7 +20,7 @@ from virt_qemu.agent.channel import BLOCK, Agent
 from virt_qemu.agent.protocol import AgentCommandError, AgentProtocol
 from virt_qemu.agent.telling import disk_target, guest_info
 from virtcore import errors
-from virtcore.enums import DomainRebootFlags, DomainShutdownFlags, DomainState, NodeSuspendTarget
+from virtcore.enums import DomainRebootFlags, DomainShutdownFlags, DomainState, DomainVcpuFlags, NodeSuspendTarget
 from virtcore.enums.domain_events import (
     ConnectDomainEventAgentLifecycleReason as Reason,
     ConnectDomainEventAgentLifecycleState as State,
@@ -374,7 +374,12 @@ def test_the_real_agent(connection: virtcore.Connection, guest: virtcore.Domain,
     }  # fmt: skip
     guest.set_guest_vcpus("1", False)
     assert guest.guest_vcpus()["online"] == "0"
-    guest.set_guest_vcpus("1", True)
+    assert guest.vcpus_count(DomainVcpuFlags.GUEST) == 1
+    assert guest.vcpus_count(DomainVcpuFlags.GUEST | DomainVcpuFlags.MAXIMUM) == 2
+    guest.set_vcpus(2, DomainVcpuFlags.GUEST)
+    assert guest.guest_vcpus()["online"] == "0-1"
+    with pytest.raises(errors.InvalidArg, match="enabled vcpus in the domain: 3 > 2"):
+        guest.set_vcpus(3, DomainVcpuFlags.GUEST)
     with pytest.raises(errors.InvalidArg, match="guest is missing vCPUs '4-5'"):
         guest.set_guest_vcpus("1,4-5", False)
     # Keys.

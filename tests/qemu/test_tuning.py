@@ -19,9 +19,9 @@ from virt_qemu.tuning.groups import group_name
 from virt_qemu.tuning.live import GuestChange, LiveChange, apply_changes
 from virtcore import errors
 from virtcore.driver.toolkit import DomainObject
-from virtcore.enums import DomainModificationImpact as Impact
+from virtcore.enums import DomainLifecycle, DomainLifecycleAction, DomainModificationImpact as Impact
 from virtcore.model.domain import Domain
-from virtcore.operations.events import DomainTunableEvent, Event
+from virtcore.operations.events import DomainRebootEvent, DomainTunableEvent, Event
 from virtcore.operations.parameters import BLKIO, MEMORY, NUMA, SCHEDULER
 from virtcore.types import CpuMap
 from virtcore.xml import parse
@@ -219,3 +219,21 @@ def test_the_balloon_is_asked_and_follows_when_it_does(guest: virtcore.Domain) -
     guest.set_memory_stats_period(3, Impact.LIVE)
     assert "<stats period='3'/>" in guest.xml()
     assert "<stats" not in guest.xml(2)
+
+
+def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, guest: virtcore.Domain) -> None:
+    told: queue.Queue[Event] = queue.Queue()
+    connection.on_event(told.put, DomainRebootEvent)
+    guest.create()
+    with pytest.raises(errors.ConfigUnsupported, match="qemu driver doesn't support the 'rename-restart' action"):
+        guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.RESTART_RENAME, Impact.LIVE)
+    guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY, Impact.LIVE)
+    assert "<on_reboot>destroy</on_reboot>" in guest.xml()
+    assert "<on_reboot>restart</on_reboot>" in guest.xml(2)
+    guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.RESTART, Impact.LIVE)
+    guest.reset()
+    assert told.get(timeout=10).domain == guest.ref  # type: ignore[union-attr]
+    guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY, Impact.LIVE)
+    # Ctrl+Alt+Del has the firmware boot again: now it ends the guest.
+    guest.qemu_monitor_command('{"execute":"system_reset"}')
+    eventually(lambda: not guest.is_active(), limit=20)

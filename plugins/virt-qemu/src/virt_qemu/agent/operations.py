@@ -14,7 +14,12 @@ from virt_qemu.taint import taint
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.arguments import refuse_both, refuse_none
 from virtcore.enums.common import TypedParameterType as Kind
-from virtcore.enums.domain import DomainGetHostnameFlags, DomainSetTimeFlags, DomainSetUserPasswordFlags
+from virtcore.enums.domain import (
+    DomainGetHostnameFlags,
+    DomainSetTimeFlags,
+    DomainSetUserPasswordFlags,
+    DomainVcpuFlags,
+)
 from virtcore.enums.host import NodeSuspendTarget
 from virtcore.errors import (
     AgentUnresponsive,
@@ -150,6 +155,19 @@ class AgentOperations(StatefulDriver[QemuState]):
                 await guest_of(obj).channel().execute("rtc-reset-reinjection")
 
     # -- virtual CPUs
+
+    async def domain_vcpus_count(self, domain: DomainRef, flags: DomainVcpuFlags | int = 0) -> int:
+        known, flags = DomainVcpuFlags, int(flags)
+        if not flags & known.GUEST:
+            counted = super().domain_vcpus_count(domain, flags)
+            assert isinstance(counted, int)
+            return counted
+        self.check_flags(flags, known.LIVE | known.CONFIG | known.MAXIMUM | known.GUEST, "domain_vcpus_count")
+        obj = self.domain(domain)
+        if not self.state.affects_live(obj, flags):
+            raise InvalidArg("vCPU count provided by the guest agent can only be requested for live domains")
+        found = await commands.vcpus(self.state.agent_of(obj))
+        return len(found) if flags & known.MAXIMUM else sum(vcpu.online for vcpu in found)
 
     async def domain_guest_vcpus(self, domain: DomainRef, flags: int = 0) -> TypedParameters:
         from virtcore.xml import CpuSet

@@ -12,7 +12,7 @@ from virtcore.driver.toolkit.reconfiguring import SettingIOThreads, SettingVcpus
 from virtcore.enums import DomainDeviceModifyFlags as Modify
 from virtcore.enums.domain import DomainVcpuFlags
 from virtcore.enums.domain_events import DomainEventDefinedDetailType, DomainEventType
-from virtcore.errors import ArgumentUnsupported, InvalidArg, OperationInvalid, OperationUnsupported
+from virtcore.errors import InvalidArg, OperationInvalid, OperationUnsupported
 from virtcore.types import DomainRef, TypedParameters
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ class VcpuOperations(SettingVcpus[QemuState]):
         refuse_zero(nvcpus, "nvcpus", operation)
         self.check_flags(flags, _BOTH | known.MAXIMUM | known.GUEST | known.HOTPLUGGABLE, operation)
         if flags & known.GUEST:
-            self.domain(domain).require_active()
-            raise ArgumentUnsupported("QEMU guest agent is not configured")
+            await self._set_used_vcpus(domain, nvcpus)
+            return
         maximum = bool(flags & known.MAXIMUM)
 
         def definition(config: Domain) -> None:
@@ -171,6 +171,22 @@ class VcpuOperations(SettingVcpus[QemuState]):
             await vcpus.set_count(session, await vcpus.ask(session.monitor, most), nvcpus)
 
         await self._vcpus(domain, operation, flags, definition, live)
+
+    async def _set_used_vcpus(self, domain: DomainRef, count: int) -> None:
+        """Have the guest use as many virtual CPUs.
+
+        :raises InvalidArg: it has not got as many.
+        """
+        from virt_qemu.agent.commands import set_vcpu_count
+
+        obj = self.domain(domain)
+        agent = self.state.agent_of(obj)
+        present = self.state.config(obj, 1).vcpu_count
+        if count > present:
+            raise InvalidArg(
+                f"requested vcpu count is greater than the count of enabled vcpus in the domain: {count} > {present}"
+            )
+        await set_vcpu_count(agent, count)
 
     async def domain_set_vcpu(
         self, domain: DomainRef, vcpumap: str, state: bool, flags: DomainModificationImpact | int = 0

@@ -16,7 +16,7 @@ from virtcore.driver.toolkit.reconfiguring import (
     SettingMemory,
     SettingVcpus,
 )
-from virtcore.errors import InvalidArg, OperationInvalid, OperationUnsupported
+from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, OperationUnsupported
 from virtcore.operations.declare import inline
 from virtcore.operations.parameters import BLKIO, MEMORY, SCHEDULER
 from virtcore.operations.values import IOThreadInfo, SchedulerType
@@ -24,7 +24,7 @@ from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virt_host.cgroup import ControlGroup
-    from virtcore.enums import DomainModificationImpact
+    from virtcore.enums import DomainLifecycle, DomainLifecycleAction, DomainModificationImpact
     from virtcore.model.domain import Domain
 
 __all__ = ["TuningOperations"]
@@ -74,6 +74,24 @@ class TuningOperations(
         async with obj.job.query("domain_iothreads"):
             found = iothreads_of(await guest_of(obj).channel().execute("query-iothreads"))
         return [IOThreadInfo(number, CpuMap(affinity(thread))) for number, thread in found.items()]
+
+    # -- what happens when a guest ends
+
+    async def domain_set_lifecycle_action(
+        self,
+        domain: DomainRef,
+        type: DomainLifecycle | int,
+        action: DomainLifecycleAction | int,
+        flags: DomainModificationImpact | int = 0,
+    ) -> None:
+        from virtcore.enums import DomainLifecycleAction as Action
+
+        if action == Action.RESTART_RENAME:
+            self.check_flags(flags, 3, "domain_set_lifecycle_action")
+            raise ConfigUnsupported(
+                "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'"
+            )
+        await super().domain_set_lifecycle_action(domain, type, action, flags)
 
     # -- what control groups limit
 

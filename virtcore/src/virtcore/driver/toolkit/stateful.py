@@ -26,7 +26,7 @@ from virtcore.enums.domain import (
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
 from virtcore.errors import ArgumentUnsupported, ErrorDomain, InvalidArg, NoDomainMetadata
-from virtcore.operations.declare import inline
+from virtcore.operations.declare import Result, inline
 from virtcore.operations.values import DomainInfo, DomainStats, RecentStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
 
@@ -253,7 +253,7 @@ class StatefulDriver(Driver, Generic[S]):
         return _number(self.state.facts(self.domain(domain)), "max_memory")
 
     @inline
-    def domain_vcpus_count(self, domain: DomainRef, flags: DomainVcpuFlags | int = 0) -> int:
+    def domain_vcpus_count(self, domain: DomainRef, flags: DomainVcpuFlags | int = 0) -> Result[int]:
         flags = int(flags)
         known = DomainVcpuFlags.LIVE | DomainVcpuFlags.CONFIG | DomainVcpuFlags.MAXIMUM
         self.check_flags(flags, known, "domain_vcpus_count")
