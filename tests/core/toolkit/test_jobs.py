@@ -345,3 +345,59 @@ def test_an_abort_reaches_the_holder() -> None:
             pass
 
     run(test)
+
+
+def test_a_job_rests_between_the_steps_of_a_change() -> None:
+    async def test() -> None:
+        lock, ended = JobLock(), []
+        job = lock.asynchronous("move", DomainJobOperation.MIGRATION_OUT)
+        await job.begin()
+        job.rest(ended.append)
+        assert job.resting
+        with pytest.raises(OperationTimeout):
+            async with lock.modify("other", limit=0):
+                pass
+        with job.going_on():
+            assert not job.resting
+            job.report({"data_total": 10})
+            job.rest(ended.append)
+        assert lock.progress() is not None
+        with job.going_on():
+            job.finish()
+        assert lock.holder is None
+        found = lock.completed()
+        assert found is not None
+        assert found.type is DomainJobType.COMPLETED
+        assert ended == []
+
+    run(test)
+
+
+def test_a_resting_job_is_told_that_it_is_broken_off() -> None:
+    async def test() -> None:
+        lock = JobLock()
+        job = lock.asynchronous("move")
+        await job.begin()
+        job.rest(job.finish)
+        async with lock.destroy("destroy"):
+            assert isinstance(job.ended, OperationAborted)
+        # While it goes on, its holder is broken off as that of any job.
+        job = lock.asynchronous("move")
+        await job.begin()
+
+        async def step() -> None:
+            with job.going_on():
+                try:
+                    await asyncio.sleep(10)
+                finally:
+                    job.finish()
+
+        job.rest(job.finish)
+        stepping = asyncio.create_task(step())
+        await asyncio.sleep(0)
+        lock.abort()
+        with pytest.raises(OperationAborted):
+            await stepping
+        assert lock.holder is None
+
+    run(test)

@@ -23,6 +23,7 @@ from virtcore.model.domain.hostdev import HostdevMode, PCIHostdev, USBHostdev
 from virtcore.model.domain.memory_device import DIMM
 from virtcore.model.domain.shmem import ShmemRole
 from virtcore.model.storage.source import FileSource, NetworkSource, NVMeSource
+from virtcore.xml.declare import declaration
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -139,12 +140,14 @@ def check_devices(domain: Domain, capabilities: EmulatorCapabilities | None, blo
 def _check_hostdevs(domain: Domain) -> None:
     assert domain.devices is not None
     for device in domain.devices.hostdevs:
-        if getattr(device, "mode", None) is HostdevMode.CAPABILITIES:
+        tag = declaration(type(device)).tag
+        assert isinstance(tag, tuple)
+        mode, kind = tag
+        if mode == HostdevMode.CAPABILITIES:
             raise OperationUnsupported("cannot migrate a domain with <hostdev mode='capabilities'>")
         # What the guest has a substitute for, QEMU unplugs meanwhile.
         substituted = isinstance(device, PCIHostdev) and device.teaming is not None
         if not isinstance(device, USBHostdev) and not substituted:
-            kind = getattr(device, "type", "")
             raise OperationUnsupported(f"cannot migrate a domain with <hostdev mode='subsystem' type='{kind}'>")
     for interface in domain.devices.interfaces:
         if interface.type == "hostdev" and interface.teaming is None:

@@ -14,6 +14,7 @@ from virtcore.model.domain.address import (
     USBAddress,
     VirtioSerialAddress,
 )
+from virtcore.xml.declare import declaration
 
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
@@ -55,6 +56,12 @@ def _path(*names: str) -> _Get:
         return value
 
     return get
+
+
+def _kind(device: object) -> object:
+    """What the class of a device stands for, as its document says it."""
+    tag = declaration(type(device)).tag
+    return tag[-1] if isinstance(tag, tuple) else tag
 
 
 _DOMAIN = (
@@ -104,7 +111,7 @@ _FAMILIES = (
         "domain controller count",
         _list("controllers"),
         (
-            _Property("controller type", _path("type")),
+            _Property("controller type", _kind),
             _Property("controller index", _path("index")),
             _Property("controller model", _path("model")),
         ),
@@ -133,7 +140,7 @@ _FAMILIES = (
             _Property("video card heads", _path("model", "heads")),
         ),
     ),
-    _Family("domain host device count", _list("hostdevs"), (_Property("host device type", _path("type")),)),
+    _Family("domain host device count", _list("hostdevs"), (_Property("host device type", _kind),)),
     _Family("domain smartcard count", _list("smartcards")),
     _Family("domain serial port count", _list("serials"), (_Property("serial type", _path("target", "type")),)),
     _Family("domain parallel port count", _list("parallels")),
