@@ -37,6 +37,7 @@ from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import DisplayDefaults, ports_of, prepare_domain, prepare_folder
 from virt_qemu.recovery import boot_id, iothreads_of, threads_of
 from virt_qemu.resources import HostResources
+from virt_qemu.saving.stream import tell_passes
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.snapshots.deleting import DeletingSnapshots
 from virt_qemu.taint import taint_at_start
@@ -487,6 +488,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
             take_states(domain, found)
             guest.threads = plugged_threads(found)
         commands: list[Coroutine[None, None, JSON | None]] = [self.limit_threads(guest, domain)]
+        commands.append(tell_passes(monitor, limit))
         if domain.on_reboot == "destroy":
             commands.append(monitor.execute("set-action", {"reboot": "shutdown"}, limit=limit))
         balloon = domain.devices.memballoon if domain.devices is not None else None

@@ -78,8 +78,13 @@ class LongJobs(GuestRecovery):
                 if obj.private is guest:
                     self.state_changed(obj, guest)
 
-    def tell_completed(self, obj: DomainObject, job: Job) -> None:
-        """Tell subscribers that a long job has done its work."""
+    def tell_completed(self, obj: DomainObject, job: Job, stopped: float | None = None) -> None:
+        """Tell subscribers that a long job has done its work.
+
+        :param stopped: since when (monotonic) the guest has stood still for it; None where it has not.
+        """
+        if stopped is not None:
+            job.report({"downtime": int((time.monotonic() - stopped) * 1000)})
         self.events.emit(DomainJobCompletedEvent(obj.ref, job.stats().params))
 
     async def resume_after_failure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import time
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -139,11 +140,12 @@ class SavingState(LongJobs):
             ran = obj.state == DomainState.RUNNING
             try:
                 await self.stop_cpus(obj, guest, DomainPausedReason.SAVE)
+                stopped = time.monotonic()
                 xml = await self._saved_xml(obj, guest, dxml)
                 cookie = format_cookie(cookie_of(guest, guest.status.domain))
                 image = SaveImage.make(xml, cookie, running=ran if running is None else running, format=kind)
                 await self.write_image(guest, job, path, image, program, "domain save job", direct=direct)
-                self.tell_completed(obj, job)
+                self.tell_completed(obj, job, stopped)
             except BaseException:
                 if ran:
                     await self.resume_after_failure(obj, guest)

@@ -6,14 +6,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from virt_qemu.monitor import JSON, Monitor, MonitorClosed
+from virt_qemu.monitor import COMMAND_LIMIT, JSON, Monitor, MonitorClosed
 from virtcore.errors import InternalError, OperationFailed, VirtError
 
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest
     from virtcore.driver.toolkit.jobs import Job
 
-__all__ = ["cancel_migration", "migrate_in", "migrate_out", "progress_of", "refuse_blocked"]
+__all__ = ["cancel_migration", "migrate_in", "migrate_out", "progress_of", "refuse_blocked", "tell_passes"]
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ async def migrate_out(guest: Guest, job: Job, descriptor: int, name: str) -> Non
     before = told.get("max-bandwidth") if isinstance(told, dict) else None
     with monitor.events("MIGRATION") as events:
         await asyncio.gather(
-            _tell_events(monitor),
+            tell_passes(monitor),
             monitor.execute("migrate-set-parameters", {"max-bandwidth": _UNLIMITED}),
             monitor.give(_NAME, descriptor),
         )
@@ -85,7 +85,7 @@ async def migrate_in(guest: Guest, descriptor: int, limit: float) -> None:
     monitor = guest.channel()
     try:
         with monitor.events("MIGRATION") as events:
-            await asyncio.gather(_tell_events(monitor), monitor.give(_NAME, descriptor, limit=limit))
+            await asyncio.gather(tell_passes(monitor), monitor.give(_NAME, descriptor, limit=limit))
             await monitor.execute("migrate-incoming", {"uri": f"fd:{_NAME}"}, limit=limit)
             status, info = await _ask(monitor)
             while status not in _ENDED:
@@ -113,10 +113,10 @@ def _has_balloon(guest: Guest) -> bool:
     return balloon is not None and str(balloon.model) != "none"
 
 
-async def _tell_events(monitor: Monitor) -> None:
-    """Have QEMU tell when its migration's status changes."""
+async def tell_passes(monitor: Monitor, limit: float = COMMAND_LIMIT) -> None:
+    """Have QEMU tell when the status of a migration changes, and when it begins another pass."""
     wanted: list[JSON] = [{"capability": "events", "state": True}]
-    await monitor.execute("migrate-set-capabilities", {"capabilities": wanted})
+    await monitor.execute("migrate-set-capabilities", {"capabilities": wanted}, limit=limit)
 
 
 async def _ask(monitor: Monitor) -> tuple[str, dict[str, JSON]]:
@@ -139,36 +139,33 @@ async def cancel_migration(monitor: Monitor) -> None:
         log.warning("%s: cannot cancel what QEMU writes: %s", monitor.name, error)
 
 
+#: Parameters of a job in libvirt's order: where ``query-migrate`` tells them, and as what.
+_TOLD = (
+    ("downtime", "", "downtime"),
+    ("setup_time", "", "setup-time"),
+    ("data_total", "ram", "total"),
+    ("data_processed", "ram", "transferred"),
+    ("data_remaining", "ram", "remaining"),
+    ("memory_total", "ram", "total"),
+    ("memory_processed", "ram", "transferred"),
+    ("memory_remaining", "ram", "remaining"),
+    ("memory_bps", "ram", "mbps"),
+    ("memory_constant", "ram", "duplicate"),
+    ("memory_normal", "ram", "normal"),
+    ("memory_normal_bytes", "ram", "normal-bytes"),
+    ("memory_dirty_rate", "ram", "dirty-pages-rate"),
+    ("memory_iteration", "ram", "dirty-sync-count"),
+    ("memory_postcopy_requests", "ram", "postcopy-requests"),
+    ("memory_page_size", "ram", "page-size"),
+)
+
+
 def progress_of(info: dict[str, JSON]) -> dict[str, int]:
     """What ``query-migrate`` says, as parameters of a job."""
-    values: dict[str, int] = {}
-
-    def take(place: object, names: dict[str, str], factor: float = 1) -> None:
-        for theirs, ours in names.items():
-            value = place.get(theirs) if isinstance(place, dict) else None
-            if isinstance(value, int | float):
-                values[ours] = int(value * factor)
-
-    ram = info.get("ram")
-    take(info, {"setup-time": "setup_time", "expected-downtime": "downtime"})
-    take(info, {"downtime": "downtime"})
-    take(
-        ram,
-        {
-            "total": "memory_total",
-            "remaining": "memory_remaining",
-            "transferred": "memory_processed",
-            "duplicate": "memory_constant",
-            "normal": "memory_normal",
-            "normal-bytes": "memory_normal_bytes",
-            "dirty-pages-rate": "memory_dirty_rate",
-            "page-size": "memory_page_size",
-            "dirty-sync-count": "memory_iteration",
-            "postcopy-requests": "memory_postcopy_requests",
-        },
-    )
-    take(ram, {"mbps": "memory_bps"}, 1e6 / 8)
-    for part in ("total", "remaining", "processed"):
-        if f"memory_{part}" in values:
-            values[f"data_{part}"] = values[f"memory_{part}"]
+    values = {"downtime": 0}
+    for ours, place, theirs in _TOLD:
+        part = info.get(place) if place else info
+        value = part.get(theirs) if isinstance(part, dict) else None
+        if isinstance(value, int | float):
+            values[ours] = int(value * 125_000) if theirs == "mbps" else int(value)
     return values
