@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.command.disks import disk_path
 from virtcore.enums.common import TypedParameterType as Kind
 from virtcore.model.storage.image_header import HEADER_SIZE, read_header
+from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import BackingStore, Disk
     from virtcore.model.storage.source import Source, StorageFormat
-    from virtcore.types import TypedParameters
 
-__all__ = ["Sizes", "add_blocks", "add_idle_blocks", "sizes_of_file"]
+__all__ = ["IdleDisk", "Sizes", "add_blocks", "add_idle_blocks", "idle_disks", "sizes_of_file"]
 
 #: Our names of a disk's counters, QEMU's.
 _COUNTERS = (
@@ -165,15 +165,34 @@ def _highest_offset(row: Mapping[str, object] | None) -> int | None:
     return None
 
 
-def add_idle_blocks(domain: Domain, rows: TypedParameters) -> None:
-    """Add the group of the disks of a guest that does not run: sizes as the host's files tell them."""
-    disks = _disks(domain)
+class IdleDisk(NamedTuple):
+    """What has to be known of a disk to tell its statistics while the guest does not run."""
+
+    #: Rows that its definition alone decides.
+    header: TypedParameters
+    path: str | None
+    format: StorageFormat | None
+
+
+def idle_disks(domain: Domain) -> Sequence[IdleDisk]:
+    """The disks of a definition."""
+    found = []
+    for number, disk in enumerate(_disks(domain)):
+        header = TypedParameters()
+        _add_header(header, f"block.{number}.", disk, disk.source, None)
+        path, format = disk_path(disk.source), disk.driver.type if disk.driver is not None else None
+        found.append(IdleDisk(header, path, format))
+    return found
+
+
+def add_idle_blocks(disks: Sequence[IdleDisk], rows: TypedParameters) -> None:
+    """Add the group of the disks of a guest that does not run: sizes as the host's files tell them now."""
     rows.add("block.count", Kind.UINT, len(disks))
     for number, disk in enumerate(disks):
         prefix = f"block.{number}."
-        _add_header(rows, prefix, disk, disk.source, None)
-        path = disk_path(disk.source)
-        sizes = sizes_of_file(path, disk.driver.type if disk.driver is not None else None) if path is not None else None
+        for row in disk.header.rows():
+            rows.add(*row)
+        sizes = sizes_of_file(disk.path, disk.format) if disk.path is not None else None
         if sizes is not None:
             for name in ("allocation", "capacity", "physical"):
                 value = getattr(sizes, name)

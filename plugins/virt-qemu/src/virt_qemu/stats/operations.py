@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.host import QemuState
@@ -25,6 +25,8 @@ from virtcore.operations.values import (
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virt_qemu.monitor import JSON
     from virtcore.enums import DomainMemoryStatTags
     from virtcore.model.domain import Domain
@@ -63,9 +65,12 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         row = super()._inactive_row(obj, groups & ~Group.BLOCK)
         if not groups & Group.BLOCK:
             return row
-        # Sizes of files are looked at anew each time.
+        # Sizes of files are looked at anew each time, the definition is not.
+        disks = cast("Sequence[blocks.IdleDisk] | None", obj.kept.get("idle disks"))
+        if disks is None:
+            obj.kept["idle disks"] = disks = blocks.idle_disks(self.state.config(obj))
         rows = TypedParameters(row.params.rows())
-        blocks.add_idle_blocks(self.state.config(obj), rows)
+        blocks.add_idle_blocks(disks, rows)
         return DomainStats(obj.ref, rows)
 
     def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
