@@ -12,8 +12,8 @@ from waiting import eventually
 
 from virt_qemu.host_side.filesystems import virtiofsd_command
 from virt_qemu.rules import QemuRules
-from virtcore.enums import DomainCreateFlags
-from virtcore.errors import OperationFailed, VirtError
+from virtcore.enums import DomainCreateFlags, DomainDeviceModifyFlags as Modify
+from virtcore.errors import OperationFailed, OperationUnsupported, VirtError
 from virtcore.model.domain.document import load_domain
 
 PAUSED = DomainCreateFlags.START_PAUSED
@@ -105,3 +105,19 @@ def test_options_of_virtiofsd():
         "--readonly",
         "-d",
     ]
+
+
+@needs_virtiofsd
+def test_a_folder_joins_a_running_guest(connection, boot, root, tmp_path):
+    domain = connection.create_domain(shared_guest("joins", boot, ""), PAUSED)
+    before = domain.xml()
+    with pytest.raises(OperationFailed, match=r"the virtiofs export directory '/none' does not exist"):
+        domain.attach_device(share(Path("/none")), Modify.LIVE)
+    domain.attach_device(share(tmp_path), Modify.LIVE)
+    pid = virtiofsd_of(root)
+    plain = f"<filesystem type='mount'><source dir='{tmp_path}'/><target dir='other'/></filesystem>"
+    with pytest.raises(OperationUnsupported, match="only virtiofs filesystems can be hotplugged"):
+        domain.attach_device(plain, Modify.LIVE)
+    assert domain.xml() != before
+    domain.destroy()
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
