@@ -358,5 +358,13 @@ def test_images_of_block_jobs_and_backups_are_the_guests_as_long_as_it_uses_them
     eventually(lambda: domain.job_stats(1).type == DomainJobType.COMPLETED)
     check(pushed)
     assert owner(pushed) == (0, 0)
+    overlay = place / "overlay.qcow2"
+    source = f"<disk name='vda' snapshot='external'><source file='{overlay}'/></disk>"
+    domain.create_snapshot(f"<domainsnapshot><disks>{source}</disks></domainsnapshot>", 16)  # of the disks only
+    assert owner(overlay) == mine
+    domain.block_commit("vda", flags=4)
+    eventually(lambda: "ready='yes'" in domain.xml())
+    domain.block_job_abort("vda", DomainBlockJobAbortFlags.PIVOT)
+    assert owner(overlay) == (0, 0)
     domain.destroy()
-    assert owner(copy) == (0, 0)
+    assert owner(base) == mine, "others may read what was below"

@@ -8,18 +8,18 @@ import copy
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.bitmaps import Action
 from virt_qemu.block.chain import format_of, set_format
 from virt_qemu.block.image import Image, disk_image
 from virt_qemu.block.nodes import Attaching
-from virt_qemu.block.running import NamedNodes, create_image, disk_images, transaction
+from virt_qemu.block.running import NamedNodes, create_image, disk_images, touch, transaction
 from virt_qemu.programs import find_qemu_img, run_program
 from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError
-from virtcore.model.domain.disk import BackingFormat, BackingStore, SnapshotLocation
+from virtcore.model.domain.disk import BackingFormat, BackingStore, Disk, SnapshotLocation
 from virtcore.model.moment import disk_by_name, disks_of, target_of
 from virtcore.model.snapshot import SnapshotDisk, SnapshotDriver
 from virtcore.model.storage.location import source_path, source_type
@@ -28,7 +28,6 @@ from virtcore.model.storage.source import FileSource, StorageFormat, StorageType
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest
     from virtcore.model.domain import Domain
-    from virtcore.model.domain.disk import Disk
     from virtcore.model.storage.source import Source
 
 __all__ = ["adopt_overlays", "external_disks", "make_overlays", "make_overlays_offline", "put_over", "remove_files"]
@@ -77,10 +76,13 @@ def put_over(disk: Disk, entry: SnapshotDisk, *, chain: bool) -> None:
 # -- of a running guest
 
 
-async def make_overlays(guest: Guest, entries: Sequence[SnapshotDisk], *, reuse: bool) -> None:
+async def make_overlays(
+    guest: Guest, entries: Sequence[SnapshotDisk], admit: Callable[[Disk], Awaitable[None]], *, reuse: bool
+) -> None:
     """Have a running guest go on in the files of a snapshot, all its disks at one instant, and put them into its live
     configuration. Nothing has changed where that fails.
 
+    :param admit: lets the guest have the files of images (``BlockJobState.admit_images``).
     :param reuse: the files are there.
     :raises VirtError: QEMU refused it, or a file cannot be made.
     """
@@ -95,11 +97,13 @@ async def make_overlays(guest: Guest, entries: Sequence[SnapshotDisk], *, reuse:
             for entry, disk in disks:
                 below = disk_images(guest, disk)[0]
                 other, image = _overlay(guest, disk, entry)
+                if not reuse and isinstance(image.source, FileSource) and image.source.file is not None:
+                    made.append(image.source.file)
+                    touch(image.source.file)
+                await admit(Disk(source=image.source))
                 if reuse:
                     await attaching.add_image(image)
                 else:
-                    if isinstance(image.source, FileSource) and image.source.file is not None:
-                        made.append(image.source.file)
                     node = known.image(below.top())
                     await create_image(attaching, monitor, image, known.capacity(below.top()), below, node)
                 actions += _recorded(known, below, image)
