@@ -551,3 +551,35 @@ def test_the_destinations_daemon_is_killed(daemons, disk, last):
             assert not writable(disk, "raw")
             moved = domain.migrate(look, {"migrate_uri": "tcp://127.0.0.1"}, Flags.LIVE | Flags.UNSAFE)
             assert moved.state().state is DomainState.RUNNING
+
+
+@pytest.mark.parametrize("who", ["source", "destination"])
+def test_a_daemon_is_killed_while_it_asks_a_peer(daemons, disk, who):
+    source, destination = daemons
+    uri = f"qemu+unix:///system?socket={destination.root}/run/libvirt-sock"
+    failures: list[VirtError] = []
+    with source.connect() as here:
+        domain = filled(here, disk.parent, disk)
+
+        def migrate() -> None:
+            params = MIGRATION.typed({"migrate_uri": "tcp://127.0.0.1", **SLOW})
+            flags = Flags.LIVE | Flags.UNSAFE | Flags.PEER2PEER
+            try:
+                domain._call("domain_migrate_perform", (uri, params, b"", flags), None)
+            except VirtError as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=migrate, daemon=True)
+        thread.start()
+        eventually(lambda: domain.job_stats().params.get("memory_processed", 0) > 0)
+        (source if who == "source" else destination).restart()
+        thread.join(30)
+        assert failures
+    with source.connect() as here, destination.connect() as there:
+        domain = here.lookup_domain(name="mover")
+        eventually(lambda: domain.state().state is DomainState.RUNNING)
+        eventually(lambda: nowhere(there))
+        eventually(lambda: domain.job_stats().type is DomainJobType.NONE)
+        assert not writable(disk, "raw")
+        moved = domain.migrate(there, {"migrate_uri": "tcp://127.0.0.1"}, Flags.LIVE | Flags.UNSAFE)
+        assert moved.state().state is DomainState.RUNNING
