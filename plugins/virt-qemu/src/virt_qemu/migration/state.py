@@ -32,9 +32,6 @@ __all__ = ["MigrationState"]
 
 log = logging.getLogger(__name__)
 
-_LOCKS = "nop"
-"""What keeps guests on different hosts from each other's images here: nothing but QEMU."""
-
 
 class MigrationState(GuestEvents):
     """Migrations that are under way, by the UUID of the guest.
@@ -145,9 +142,10 @@ class MigrationState(GuestEvents):
             host_uuid=self.host_uuid,
             features=known,
         )
-        if told.lock_state is not None and told.lock_state.driver != _LOCKS:
+        locks = self.settings.lock_manager or "nop"
+        if told.lock_state is not None and told.lock_state.driver != locks:
             raise OperationUnsupported(
-                f"Source host lock driver {told.lock_state.driver} different from target {_LOCKS}"
+                f"Source host lock driver {told.lock_state.driver} different from target {locks}"
             )
         return told
 
