@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.disk import BackingStore, Disk
     from virtcore.model.storage.source import Source, StorageFormat
 
-__all__ = ["IdleDisk", "Sizes", "add_blocks", "add_idle_blocks", "idle_disks", "sizes_of_file"]
+__all__ = ["IdleDisk", "Sizes", "add_blocks", "add_idle_blocks", "idle_disks", "look_at", "sizes_of_file"]
 
 #: Our names of a disk's counters, QEMU's.
 _COUNTERS = (
@@ -183,6 +183,21 @@ def idle_disks(domain: Domain) -> Sequence[IdleDisk]:
         path, format = disk_path(disk.source), disk.driver.type if disk.driver is not None else None
         found.append(IdleDisk(header, path, format))
     return found
+
+
+def look_at(disks: Sequence[IdleDisk]) -> Sequence[object]:
+    """What the host's files are now: equal as long as their sizes and content are the same."""
+    return [None if disk.path is None else _look_at(disk.path) for disk in disks]
+
+
+def _look_at(path: str) -> object:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return object()  # whose size the system does not tell so: never the same
+    return found.st_dev, found.st_ino, found.st_size, found.st_blocks, found.st_mtime_ns, found.st_ctime_ns
 
 
 def add_idle_blocks(disks: Sequence[IdleDisk], rows: TypedParameters) -> None:

@@ -65,13 +65,19 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         row = super()._inactive_row(obj, groups & ~Group.BLOCK)
         if not groups & Group.BLOCK:
             return row
-        # Sizes of files are looked at anew each time, the definition is not.
+        # Files are looked at each time, and what is told of them made anew when one has changed; the definition is not.
         disks = cast("Sequence[blocks.IdleDisk] | None", obj.kept.get("idle disks"))
         if disks is None:
             obj.kept["idle disks"] = disks = blocks.idle_disks(self.state.config(obj))
+        key, seen = ("idle stats", groups), blocks.look_at(disks)
+        kept = cast("tuple[object, DomainStats] | None", obj.kept.get(key))
+        if kept is not None and kept[0] == seen:
+            return kept[1]
         rows = TypedParameters(row.params.rows())
         blocks.add_idle_blocks(disks, rows)
-        return DomainStats(obj.ref, rows)
+        whole = DomainStats(obj.ref, rows)
+        obj.kept[key] = (seen, whole)
+        return whole
 
     def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
         """What is told of a guest that does not run."""
