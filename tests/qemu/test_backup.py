@@ -6,6 +6,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 
 import pytest
 from block_guest import (
@@ -26,6 +27,7 @@ from block_guest import (
 )
 from waiting import eventually
 
+import virtcore
 from virtcore.enums import (
     ConnectDomainEventBlockJobStatus as Status,
     DomainBackupBeginFlags,
@@ -315,3 +317,67 @@ def test_destroy_ends_a_backup_and_removes_its_scratch(guest, tmp_path, guests_o
     eventually(lambda: not list(tmp_path.glob("disk.qcow2.*")))
     guest.create(DomainCreateFlags.START_PAUSED)
     assert not has_backup(guest)
+
+
+def certificates(folder) -> None:
+    """A certificate authority, and certificates of a server and of a client, as QEMU looks for them."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    folder.mkdir()
+    now = datetime.datetime.now(datetime.UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+
+    def make(name: str, issuer=None, authority_key=None):
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer.subject if issuer is not None else subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+            .add_extension(here, critical=False)
+            .sign(authority_key or key, hashes.SHA256())
+        )
+        return certificate, key
+
+    authority, authority_key = make("authority")
+    (folder / "ca-cert.pem").write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    plain = serialization.NoEncryption()
+    for name in ("server", "client"):
+        certificate, key = make(name, authority, authority_key)
+        (folder / f"{name}-cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        text = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+        (folder / f"{name}-key.pem").write_bytes(text)
+
+
+def test_pulled_by_clients_with_certificates(root, image, tmp_path):
+    certificates(tmp_path / "pki")
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc" / "qemu.conf").write_text(f'backup_tls_x509_cert_dir = "{tmp_path}/pki"\n')
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = connection.define_domain(idle_xml("sealed", disk_xml(image)))
+        domain.create(DomainCreateFlags.START_PAUSED)
+        domain.backup_begin(pull(f"tls='yes' name='127.0.0.1' port='{port}'", disks="<disk name='vda'/>"))
+        place = f"driver=nbd,export=vda,server.type=inet,server.host=127.0.0.1,server.port={port}"
+        refused = subprocess.run(["qemu-img", "info", "--image-opts", place], capture_output=True, check=False)
+        assert refused.returncode != 0
+        key = f"tls-creds-x509,id=t,endpoint=client,dir={tmp_path}/pki"
+        copy = tmp_path / "copy.raw"
+        run("qemu-img", "convert", "--object", key, "--image-opts", f"{place},tls-creds=t", "-O", "raw", copy)
+        assert content(copy, "raw") == expected(SIZE, FIRST)
+        domain.abort_job()
+        done(domain)
+        assert "objlibvirt_backup_tls0" not in str(execute(domain, "qom-list", {"path": "/objects"}))
+        domain.destroy()
