@@ -23,6 +23,7 @@ from virt_qemu.host_operations import HostOperations
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
 from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
+from virt_qemu.native import NativeOperations
 from virt_qemu.saving.operations import SavingOperations
 from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
@@ -71,6 +72,7 @@ class QemuDriver(
     HostOperations,
     AddressOperations,
     InspectingOperations,
+    NativeOperations,
     StatisticsOperations,
     DiskOperations,
     LimitOperations,

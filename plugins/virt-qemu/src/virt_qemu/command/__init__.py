@@ -100,7 +100,8 @@ def _display(builder: Builder) -> None:
 
 
 def _monitor(builder: Builder) -> None:
-    builder.options("-chardev", "socket", {"id": "charmonitor", "fd": builder.monitor, "server": True, "wait": False})
+    where = {"path": f"{builder.state_folder}/monitor.sock"} if builder.standalone else {"fd": builder.monitor}
+    builder.options("-chardev", "socket", {"id": "charmonitor"} | where | {"server": True, "wait": False})
     builder.add("-mon", "chardev=charmonitor,id=monitor,mode=control")
 
 

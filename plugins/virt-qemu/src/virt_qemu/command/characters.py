@@ -75,6 +75,10 @@ def add_chardev(builder: Builder, device: Backed, alias: str) -> str:
     log = device.source.log if device.source is not None else None
     logged: dict[str, object] = {}
     if log is not None and log.file is not None:
+        if builder.standalone:
+            logged = {"logfile": log.file, "logappend": bool(log.append)}
+            builder.options("-chardev", kind, {"id": name} | props | logged)
+            return name
         number = builder.resources.log(log.file, bool(log.append))
         logged = {"logfile": builder.fdset(number, f"{alias}-log"), "logappend": True}
     builder.options("-chardev", kind, {"id": name} | props | logged)
@@ -91,6 +95,8 @@ def _backend(builder: Builder, device: Backed, alias: str) -> tuple[str, dict[st
     if isinstance(source, FileChardev):
         assert source.source is not None
         assert source.source.path is not None
+        if builder.standalone:
+            return "file", {"path": source.source.path, "append": bool(source.source.append) or None}
         number = builder.resources.output(source.source.path, bool(source.source.append))
         return "file", {"path": builder.fdset(number, f"{alias}-source"), "append": True}
     if isinstance(source, PipeChardev | DevChardev):
@@ -129,7 +135,7 @@ def _unix(builder: Builder, source: UnixChardev) -> dict[str, object]:
     if source.source is None or source.source.path is None:
         raise InternalError("a Unix socket was not given a path")
     if source.source.mode is SocketMode.BIND:
-        return {"fd": builder.resources.listen(source.source.path), "server": True, "wait": False}
+        return builder.listening(source.source.path)
     return {"path": source.source.path} | _reconnect(builder, source.source.reconnect)
 
 

@@ -159,6 +159,7 @@ class Builder:
     :ivar random: gives random bytes.
     :ivar host: how the host is arranged for guests.
     :ivar incoming: where QEMU takes its state from instead of booting.
+    :ivar standalone: it is for somebody to run by hand: files and sockets have paths, not descriptors.
     :ivar now: the time, in the host's zone.
     :ivar overrides: alias of a device -> properties the user gives it; None takes one away.
     :ivar hostdev_nodes: number of the node of every SCSI device of the host, by ``id()``.
@@ -179,6 +180,7 @@ class Builder:
     argv: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     incoming: str | None = None
+    standalone: bool = False
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
     overrides: dict[str, dict[str, object]] = field(default_factory=dict)
     hostdev_nodes: dict[int, int] = field(default_factory=dict)
@@ -194,6 +196,11 @@ class Builder:
     def raw_layers(self) -> bool:
         """Whether raw images need a layer of their own, as they do where block jobs cannot hide it."""
         return not self.capabilities.has("blockjob.backing-mask-protocol")
+
+    def listening(self, path: str) -> dict[str, object]:
+        """A socket that QEMU listens on."""
+        where: dict[str, object] = {"path": path} if self.standalone else {"fd": self.resources.listen(path)}
+        return where | {"server": True, "wait": False}
 
     def reconnect(self, seconds: int) -> dict[str, object]:
         """How long a socket waits before it connects again; 0 is never."""

@@ -155,6 +155,8 @@ def _wants_vhost(interface: Interface) -> bool:
 
 
 def _tap(builder: Builder, interface: Interface) -> dict[str, object]:
+    if builder.standalone:
+        return {"type": "tap", "sndbuf": interface.sndbuf}
     count = _queues(interface)
     taps = builder.resources.taps(interface, count)
     vhosts = builder.resources.vhost_net(interface, count) if _wants_vhost(interface) else []

@@ -1,0 +1,73 @@
+"""Command lines for people: ``virsh domxml-to-native qemu-argv``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from virt_host.description.cpu_model import host_cpu
+from virt_qemu.command import Builder, build
+from virt_qemu.host import QemuState
+from virt_qemu.prepare import decide
+from virt_qemu.resources import HostResources
+from virtcore.driver.toolkit import StatefulDriver
+from virtcore.errors import InvalidArg, VirtError
+from virtcore.model.arch import host_arch
+from virtcore.model.domain.interface import EthernetInterfaceSource, InterfaceType
+
+if TYPE_CHECKING:
+    from virtcore.model.cpu import HostCPU
+    from virtcore.model.domain import Domain
+
+__all__ = ["NativeOperations"]
+
+_FORMAT = "qemu-argv"
+#: Types of interfaces whose device on the host nobody makes for a command line that is run by hand.
+_MADE_BY_HAND = (InterfaceType.NETWORK, InterfaceType.BRIDGE, InterfaceType.DIRECT)
+
+
+class NativeOperations(StatefulDriver[QemuState]):
+    """Between domain XML and QEMU's command line; only towards it, as libvirt's driver."""
+
+    def _processor(self) -> HostCPU | None:
+        """The host's processor; None where nothing is known of it."""
+        try:
+            return host_cpu(self.state.tree, host_arch())
+        except VirtError:
+            return None
+
+    async def connection_xml_to_native(self, native_format: str, xml: str, flags: int = 0) -> str:
+        self.check_flags(flags, 0, "connection_xml_to_native")
+        if native_format != _FORMAT:
+            raise InvalidArg(f"unsupported config type {native_format}")
+        domain = await self.state.load_new(xml, False)
+        assert domain.devices is not None
+        assert domain.devices.emulator is not None
+        capabilities = await self.state.capabilities.get(domain.devices.emulator)
+        folder = self.state.folders.run / f"domain--1-{domain.name[:20]}"
+        _by_hand(domain)
+        decide(domain, folder, lambda address: 5900, capabilities, self._processor(), lambda address: 5901)
+        with HostResources() as resources:
+            builder = Builder(
+                domain=domain,
+                capabilities=capabilities,
+                resources=resources,
+                state_folder=str(folder),
+                monitor=-1,
+                privileged=self.state.privileged,
+                key=bytes(32),  # what is sealed with it opens for nobody: the real one is made at each start
+                host=self.state.host_settings,
+                standalone=True,
+            )
+            argv = build(builder, os.environ)
+        words = [f"{name}={shlex.quote(value)}" for name, value in builder.environment.items()]
+        return " ".join([*words, *map(shlex.quote, argv)]) + "\n"
+
+
+def _by_hand(domain: Domain) -> None:
+    """Leave the devices of interfaces on the host to the scripts of whoever runs the command."""
+    assert domain.devices is not None
+    for interface in domain.devices.interfaces:
+        if interface.type in _MADE_BY_HAND:
+            interface.type, interface.source = InterfaceType.ETHERNET, EthernetInterfaceSource()
