@@ -9,7 +9,7 @@ from typing import Any
 
 from suites_qemu_domain import capabilities_of, rules_of
 from virt_qemu.command import Builder, HostSettings, build, incoming_uri
-from virt_qemu.prepare import decide
+from virt_qemu.prepare import DisplayDefaults, decide
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import HostCPU, HostCPUFeature, migratable_cpu
 from virtcore.model.domain.document import load_domain
@@ -138,7 +138,9 @@ def qemu_argv(case: Any) -> list[str]:
         capabilities,
         host_cpu_of(case),
         lambda address: 5901,
-        [name for name in ("vnc", "spice") if config.get(f"{name}AutoUnixSocket")],
+        DisplayDefaults(
+            sockets_for=tuple(name for name in ("vnc", "spice") if config.get(f"{name}AutoUnixSocket")),
+        ),
     )
     builder = Builder(
         domain=domain,
