@@ -33,14 +33,17 @@ from pathlib import Path
 __all__ = [
     "DRIVERS",
     "EXPLAINED",
+    "SEEN",
     "VERDICTS",
     "Place",
     "Row",
     "Session",
+    "answers",
     "commands_of",
     "judge",
     "read_table",
     "run_beside",
+    "same",
     "spellings",
 ]
 
@@ -58,6 +61,9 @@ VERDICTS = {
 #: As virsh 9.0 misses the end of a job now and then, a session that it hangs in is begun again.
 ATTEMPTS = 4
 PATIENCE = 60
+
+#: What a session printed at the first place that it was run at, by URI and title.
+SEEN: dict[tuple[str, str], list[str]] = {}
 
 _MARK = "@@virsh@@"
 _UNSUPPORTED = "this function is not supported by the connection driver"
@@ -119,6 +125,7 @@ class Place:
     """What is called otherwise at this place, and the name for it."""
     port: int = 5977
     """Where a guest's display listens."""
+    program: tuple[str, ...] = ("virsh",)
 
     def fill(self, text: str) -> str:
         return text.replace("FOLDER", str(self.folder)).replace("PORT", str(self.port))
@@ -204,7 +211,13 @@ def run_beside(session: Session, theirs: Place, ours: Place) -> Iterator[tuple[R
     """Run a session at both places; gives each row and the two answers."""
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda place: answers(session, place), (theirs, ours))
+    SEEN[theirs.uri, session.title] = one
     yield from zip(session.rows, one, other, strict=True)
+
+
+def same(row: Row, one: str, other: str) -> bool:
+    """Whether two answers to a row are the same, less what is not compared of it."""
+    return _less(row, one) == _less(row, other)
 
 
 def answers(session: Session, place: Place) -> list[str]:
@@ -237,7 +250,7 @@ def clean(session: Session, place: Place) -> None:
 
 def _virsh(place: Place, script: str) -> str:
     ran = subprocess.run(
-        ["virsh", "-c", place.uri, script],
+        [*place.program, "-c", place.uri, script],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
