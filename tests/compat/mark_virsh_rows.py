@@ -33,10 +33,7 @@ def main(driver: str, theirs: str, ours: str, *titles: str) -> None:
     counts: Counter[str] = Counter()
     changed: dict[int, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        places = [
-            Place(uri, Path(folder) / name, spellings(uri), port)
-            for uri, name, port in ((theirs, "1", 5977), (ours, "2", 5978))
-        ]
+        places = [Place(uri, Path(folder) / name, spellings(uri)) for uri, name in ((theirs, "1"), (ours, "2"))]
         for session in read_table(driver):
             if titles and not any(title in session.title for title in titles):
                 continue

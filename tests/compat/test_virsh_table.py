@@ -21,9 +21,9 @@ def test_it_is_as_the_table_says(
     virsh: Any, virtcored: Path, libvirtd: Path, tmp_path: Path, driver: str, session: Session
 ) -> None:
     places = []
-    for name, socket, port in (("1", libvirtd, 5977), ("2", virtcored / "run" / "libvirt-sock", 5978)):
+    for name, socket in (("1", libvirtd), ("2", virtcored / "run" / "libvirt-sock")):
         where = uri(f"{driver}+unix://{PATHS[driver]}", socket)
-        places.append(Place(where, tmp_path / name, spellings(where), port))
+        places.append(Place(where, tmp_path / name, spellings(where)))
     wrong = []
     for row, theirs, ours in run_beside(session, *places):
         found = judge(row, theirs, ours)

@@ -24,6 +24,7 @@ import difflib
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,7 @@ _PASSING = (
     (r"(?m)^ (Id|\d+) +(Name|walk) ", r" # \2 "),
     (r"-{9,}", "---------"),
     (r"\d+\.\d+Z qemu", "#Z qemu"),
+    (r"\blibvirt-\d+\b", "libvirt-#"),
 )
 
 
@@ -115,6 +117,16 @@ class Session:
     rows: list[Row] = field(default_factory=list)
 
 
+def free_port() -> int:
+    """A port that nobody has, for a display."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port >= 5900:
+            return port
+
+
 @dataclass
 class Place:
     """A daemon and a folder for what it reads and writes."""
@@ -123,7 +135,7 @@ class Place:
     folder: Path
     spellings: Mapping[str, str] = field(default_factory=dict)
     """What is called otherwise at this place, and the name for it."""
-    port: int = 5977
+    port: int = field(default_factory=free_port)
     """Where a guest's display listens."""
     program: tuple[str, ...] = ("virsh",)
 
@@ -198,6 +210,7 @@ def _less(row: Row, answer: str) -> str:
     if _is_error(answer):
         return answer
     if "values" in row.less:
+        answer = re.sub(r"(?m)^CPU time:.*\n", "", answer)  # only told of what has had some
         answer = re.sub(r"(?m)^(\s*\S+).*$", r"\1", answer)
     if "numbers" in row.less:
         answer = re.sub(r"\d+(\.\d+)?", "#", answer)

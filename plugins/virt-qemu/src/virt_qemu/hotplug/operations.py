@@ -83,9 +83,10 @@ class DeviceOperations(ChangingDevices[QemuState]):
 
     def attached(self, config: Domain, xml: str) -> Domain:
         from virt_qemu.hotplug.definitions import check_attached
-        from virtcore.driver.toolkit.configuration.devices import attach
+        from virtcore.driver.toolkit.configuration.devices import attach, check_alias
 
         loaded = self.load_attached(config, xml)
+        check_alias(config, loaded.device)
         check_attached(config, loaded)
         attach(config, loaded)
         return self.state.completed(config)
