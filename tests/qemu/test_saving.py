@@ -210,6 +210,21 @@ def test_managed_save(counting: Counting, connection: virtcore.Connection, root:
         domain.managed_save()
 
 
+def test_an_image_goes_with_its_domain(connection: virtcore.Connection, root: Path) -> None:
+    os_ = "<os><type machine='q35'>hvm</type></os>"
+    domain = connection.define_domain(
+        f"<domain type='qemu'><name>before</name><memory unit='MiB'>32</memory>{os_}</domain>"
+    )
+    domain.create(DomainCreateFlags.START_PAUSED)
+    domain.managed_save()
+    domain.rename("after")
+    assert [path.name for path in (root / "lib/qemu/save").iterdir()] == ["after.save"]
+    assert "<name>after</name>" in domain.managed_save_xml()
+    domain.create()
+    assert domain.state() == (DomainState.PAUSED, DomainPausedReason.MIGRATION)
+    domain.destroy()
+
+
 def test_managed_images_that_are_of_no_use(counting: Counting, connection: virtcore.Connection, root: Path) -> None:
     domain = counting.domain
     image = root / "lib/qemu/save/counting.save"

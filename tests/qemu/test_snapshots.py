@@ -8,12 +8,14 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import agent_image
 import pytest
 from guest_image import CMDLINE, guest_xml, write_initramfs, write_qcow2
 from waiting import eventually
 
 import virtcore
 from virtcore.enums import (
+    DomainCreateFlags,
     DomainEventDefinedDetailType,
     DomainEventResumedDetailType,
     DomainEventStartedDetailType,
@@ -423,6 +425,33 @@ def test_files_of_a_running_guest_are_merged_away(writing: Writing, disk: Path, 
     check_image(disk)
 
 
+def test_variables_of_firmware_take_part(connection: virtcore.Connection, disk: Path, tmp_path: Path) -> None:
+    code, template = Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+    if not code.exists():
+        pytest.skip("no firmware is installed (Debian: ovmf)")
+    kept = tmp_path / "variables"
+    for format in ("raw", "qcow2"):
+        convert = ["qemu-img", "convert", "-f", "raw", "-O", format, template, kept]
+        subprocess.run(convert, check=True, capture_output=True)
+        domain = connection.define_domain(
+            f"<domain type='qemu'><name>{format}</name><memory unit='MiB'>64</memory>"
+            f"<os><type arch='x86_64' machine='q35'>hvm</type><loader readonly='yes' type='pflash'>{code}</loader>"
+            f"<nvram template='{template}' templateFormat='raw' format='{format}'>{kept}</nvram></os>"
+            f"<features><acpi/></features><devices>{disk_xml(disk)}</devices></domain>"
+        )
+        domain.create(DomainCreateFlags.START_PAUSED)
+        if format == "raw":
+            with pytest.raises(OperationUnsupported, match="pflash based firmware require QCOW2 nvram format"):
+                domain.create_snapshot(snapshot_xml("with"))
+        else:
+            taken = domain.create_snapshot(snapshot_xml("with"))
+            assert inside(kept) == inside(disk) == ["with"]
+            taken.revert(Revert.PAUSED)
+            taken.delete()
+            assert inside(kept) == inside(disk) == []
+        domain.destroy()
+
+
 def test_what_running_guests_refuse(writing: Writing, disk: Path, tmp_path: Path) -> None:
     domain = writing.domain
     one = "<disks><disk name='vda' snapshot='{}'/></disks>"
@@ -455,3 +484,31 @@ def test_what_running_guests_refuse(writing: Writing, disk: Path, tmp_path: Path
     with pytest.raises(VirtError, match=r"Invalid target domain state 'disk-snapshot'\. Refusing snapshot reversion"):
         outside.revert()
     assert domain.state().state is DomainState.RUNNING
+
+
+def test_a_guest_that_writes_nothing_meanwhile(
+    connection: virtcore.Connection, agent_boot: tuple[Path, Path], tmp_path: Path
+) -> None:
+    image = tmp_path / "mounted.raw"
+    with image.open("wb") as file:
+        file.truncate(4 << 20)
+    source = f"<driver name='qemu' type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/>"
+    devices = f"{agent_image.CHANNEL}<disk type='file'>{source}</disk>"
+    domain = connection.define_domain(guest_xml("quiet", *agent_boot, devices=devices))
+    domain.create()
+
+    def answers() -> bool:
+        try:
+            return bool(domain.fs_info())
+        except VirtError:
+            return False
+
+    eventually(answers, 90)
+    domain.create_snapshot(snapshot_xml("quiet"), Create.DISK_ONLY | Create.QUIESCE)
+    assert f"<source file='{tmp_path}/mounted.quiet' index='2'/>" in domain.xml()
+    assert domain.fs_freeze() == 1  # it was let go on
+    with pytest.raises(VirtError, match="frozen"):
+        domain.create_snapshot(snapshot_xml("again"), Create.DISK_ONLY | Create.QUIESCE)
+    assert [each.name for each in domain.list_snapshots()] == ["quiet"]
+    assert domain.fs_thaw() == 1
+    domain.destroy()

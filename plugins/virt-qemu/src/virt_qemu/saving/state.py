@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +16,11 @@ from virt_qemu.guest import Boot, Guest
 from virt_qemu.long_jobs import LongJobs
 from virt_qemu.saving.cookie import cookie_of, format_cookie, read_cookie, use_cookie
 from virt_qemu.saving.files import find_compressor, into_file, out_of_file
-from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image
+from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image, rewrite_xml
 from virt_qemu.saving.stream import migrate_in, migrate_out, refuse_blocked
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import file_name
+from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.driver.toolkit.state import check_name
 from virtcore.enums.domain import (
     DomainCreateFlags,
@@ -49,7 +51,7 @@ __all__ = ["SavingState", "check_same_guest", "create_file", "open_direct", "rem
 log = logging.getLogger(__name__)
 
 
-class SavingState(LongJobs):
+class SavingState(LongJobs, ReconfigurableState):
     """The part of the driver's state that saves guests and restores them."""
 
     settings: QemuSettings
@@ -101,6 +103,20 @@ class SavingState(LongJobs):
         await super().before_undefine(obj, flags)
         if obj.managed_save:
             await self.remove_managed(obj, "Failed to remove domain managed save image")
+
+    async def rename(self, obj: DomainObject, name: str) -> None:
+        path = self.managed_path(obj)
+        await super().rename(obj, name)
+        if not obj.managed_save:
+            return
+        # The image goes with its domain, and says so.
+        image, saved = await self.open_image(str(path))
+        saved.name = obj.name
+        await in_thread(rewrite_xml, str(path), replace(image, xml=self.saved_xml(saved)))
+        try:
+            await in_thread(path.rename, self.managed_path(obj))
+        except OSError as error:
+            raise SystemError(f"unable to rename '{path}': {error.strerror}") from None
 
     # -- saving
 

@@ -10,6 +10,7 @@ from virt_qemu.block.running import NamedNodes, disk_images, run_job
 from virt_qemu.programs import find_qemu_img, run_program
 from virtcore.errors import OperationFailed, OperationInvalid, VirtError
 from virtcore.model.domain.disk import DiskDevice, SnapshotLocation
+from virtcore.model.domain.os import LoaderType
 from virtcore.model.moment import disks_of
 from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import StorageFormat
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["delete_inside", "load_inside", "save_inside", "snapshot_images"]
 
 log = logging.getLogger(__name__)
+
+_VARIABLES = "libvirt-pflash1-format"
+"""The node of the firmware's variables."""
 
 
 def _inside(domain: Domain, snapshot: Snapshot) -> Iterator[Disk]:
@@ -70,8 +74,13 @@ async def snapshot_images(domain: Domain, snapshot: Snapshot, option: str, *, go
 
 
 def _nodes(guest: Guest, snapshot: Snapshot) -> list[str]:
-    """The nodes of the images that a snapshot of a running guest is in."""
-    return [disk_images(guest, disk)[0].top() for disk in _inside(guest.status.domain, snapshot)]
+    """The nodes of the images that a snapshot of a running guest is in; the firmware's variables come last."""
+    nodes = [disk_images(guest, disk)[0].top() for disk in _inside(guest.status.domain, snapshot)]
+    os_ = guest.status.domain.os
+    in_flash = os_ is not None and os_.loader is not None and os_.loader.type is LoaderType.PFLASH
+    if in_flash and os_ is not None and os_.nvram is not None and os_.nvram.format is StorageFormat.QCOW2:
+        nodes.append(_VARIABLES)
+    return nodes
 
 
 async def save_inside(guest: Guest, snapshot: Snapshot) -> None:
@@ -89,8 +98,8 @@ async def load_inside(guest: Guest, snapshot: Snapshot) -> None:
 
     :raises OperationFailed: QEMU could not.
     """
-    nodes = _nodes(guest, snapshot)
     known = await NamedNodes.ask(guest.channel())
+    nodes = [node for node in _nodes(guest, snapshot) if node != _VARIABLES or _holds(known, node, snapshot.name or "")]
     with_memory = [node for node in nodes if _holds(known, node, snapshot.name or "", memory=True)]
     if not with_memory:
         raise OperationFailed(f"missing memory state of internal snapshot '{snapshot.name}'")
