@@ -13,7 +13,7 @@ import guest_image
 import pytest
 from guest_image import guest_xml
 from scripted_qemu import Scripted
-from test_host_devices import CARD, FakeKernel, LivingTree
+from test_host_devices import CARD, VF, FakeKernel, LivingTree, card
 from test_networks import MAC, PAUSED, FakeNetworks, administrator, bridge, interface, run, target
 
 import virtcore
@@ -23,7 +23,7 @@ from virtcore.driver import loader
 from virtcore.enums import DomainDeviceModifyFlags as Modify
 from virtcore.errors import InternalError, OperationFailed, OperationInvalid, OperationUnsupported, VirtError
 
-__all__ = ["bridge"]  # a fixture
+__all__ = ["bridge", "card"]  # fixtures
 
 
 @pytest.fixture
@@ -135,11 +135,17 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LivingTree:
     """The host's devices, made of files; to be asked for before the connection."""
     monkeypatch.setattr(LivingTree, "kernel", FakeKernel(tmp_path / "bus"), raising=False)
     made = LivingTree(tmp_path / "bus")
+    mediated = tmp_path / "bus" / "mdev" / "devices" / MDEV
+    mediated.mkdir(parents=True)
+    (mediated / "iommu_group").symlink_to(tmp_path / "bus" / "groups" / "7")
     monkeypatch.setattr("virt_qemu.host_side.host.DeviceTree", lambda: made)
     return made
 
 
+MDEV = "4b20d080-1b54-4048-85b3-a6a62d165c01"
 HOSTDEVS = {
+    "mdev": "<hostdev mode='subsystem' type='mdev' model='vfio-pci'><source>"
+    f"<address uuid='{MDEV}'/></source></hostdev>",
     "usb": "<hostdev mode='subsystem' type='usb'><source><address bus='1' device='4'/></source></hostdev>",
     "pci": "<hostdev mode='subsystem' type='pci' managed='yes'><source>"
     "<address domain='0x0000' bus='0x06' slot='0x12' function='0x5'/></source></hostdev>",
@@ -147,6 +153,7 @@ HOSTDEVS = {
     "<address bus='0' target='1' unit='3'/></source></hostdev>",
 }
 ADDED = {
+    "mdev": {"driver": "vfio-pci", "sysfsdev": f"/sys/bus/mdev/devices/{MDEV}", "id": "hostdev0"},
     "usb": {"driver": "usb-host", "hostdevice": "/dev/bus/usb/001/004", "id": "hostdev0"},
     "pci": {"driver": "vfio-pci", "host": CARD, "id": "hostdev0"},
     "scsi": {"driver": "scsi-generic", "id": "hostdev0"},
@@ -161,7 +168,7 @@ def test_devices_of_the_host(tree: LivingTree, scripted_guest: Domain, scripted:
     [added] = [arguments for name, arguments in scripted.commands() if name == "device_add"]
     assert added.items() >= ADDED[kind].items()
     assert (tree.pci_driver(CARD) == "vfio-pci") == (kind == "pci")
-    with pytest.raises(OperationInvalid, match=r"(USB device 001:004|PCI device 0000:06:12.5|SCSI .*) is in use"):
+    with pytest.raises(OperationInvalid, match=r"device [-0-9a-f:.]+ is in use by driver QEMU, domain fake"):
         scripted_guest.attach_device(HOSTDEVS[kind], Modify.LIVE)
     scripted_guest.detach_device(HOSTDEVS[kind], Modify.LIVE)
     assert scripted_guest.xml() == before
@@ -185,6 +192,30 @@ def test_a_device_that_stays_with_the_host(
         scripted_guest.attach_device(HOSTDEVS["pci"], Modify.LIVE)
     assert [name for name, _ in scripted.commands()] == []
     assert "<hostdev" not in scripted_guest.xml()
+
+
+def test_a_function_of_a_network_card(
+    tree: LivingTree, card: dict[tuple[str, int], tuple[str, int]], scripted_guest: Domain, scripted: Scripted
+) -> None:
+    before, as_it_was = scripted_guest.xml(), dict(card)
+    where = "<address type='pci' domain='0x0000' bus='0x06' slot='0x10' function='0x1'/>"
+    device = f"<interface type='hostdev' managed='yes'><mac address='{MAC}'/><source>{where}</source></interface>"
+    scripted.plan(unplug="event")
+    scripted_guest.attach_device(device, Modify.LIVE)
+    [added] = [arguments for name, arguments in scripted.commands() if name == "device_add"]
+    assert added.items() >= {"driver": "vfio-pci", "host": VF, "id": "hostdev0"}.items()
+    assert card["enp6s0", 3][0] == MAC
+    with pytest.raises(OperationUnsupported, match="cannot change config of 'hostdev' network interface type"):
+        scripted_guest.update_device(device, Modify.LIVE)
+    scripted_guest.detach_device(device, Modify.LIVE)
+    assert [name for name, _ in scripted.commands()] == ["device_del", "qom-list"]
+    assert scripted_guest.xml() == before
+    assert card == as_it_was
+    scripted.plan(at=0)
+    with pytest.raises(VirtError, match="refused by plan"):
+        scripted_guest.attach_device(device, Modify.LIVE)
+    assert card == as_it_was
+    assert tree.pci_driver(VF) == "e1000e"
 
 
 def test_a_socket_to_the_host(scripted_guest: Domain, scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
