@@ -82,7 +82,6 @@ class Guest:
     :ivar group: its control group; None where it has none.
     :ivar io_errors: what its disks' last errors were, by target.
     :ivar perf: what is counted of its process.
-    :ivar migration_speed: most that is sent when it is migrated, in MiB/s.
     :ivar agent: the agent inside it; None while that is not connected.
     :ivar agent_broken: it has opened its channel for the agent, which cannot be reached all the same.
     :ivar consoles: open streams by alias of the device.
@@ -114,7 +113,6 @@ class Guest:
     group: ControlGroup | None = None
     io_errors: dict[str, str] = field(default_factory=dict)
     perf: PerfCounters = field(default_factory=PerfCounters)
-    migration_speed: int = ((1 << 63) - 1) >> 20
     agent: Agent | None = None
     agent_broken: bool = False
     consoles: dict[str, ByteStream] = field(default_factory=dict)

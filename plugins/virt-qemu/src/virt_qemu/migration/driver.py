@@ -498,18 +498,18 @@ class MigrationOperations(JobDriver[QemuState]):
         if flags & postcopy:
             obj.require_active()
         async with obj.job.query("domain_migrate_set_max_speed"):
-            guest = guest_of(obj)
-            name = "max-postcopy-bandwidth" if flags & postcopy else "max-bandwidth"
-            await MigrationControl(guest).set_parameters({name: bandwidth << 20})
+            if obj.active:
+                name = "max-postcopy-bandwidth" if flags & postcopy else "max-bandwidth"
+                await MigrationControl(guest_of(obj)).set_parameters({name: bandwidth << 20})
             if not flags & postcopy:
-                guest.migration_speed = bandwidth
+                self.state.migration_speeds[obj.uuid] = bandwidth
 
     async def domain_migrate_max_speed(self, domain: DomainRef, flags: DomainMigrateMaxSpeedFlags | int = 0) -> int:
         postcopy = DomainMigrateMaxSpeedFlags.POSTCOPY
         self.check_flags(flags, postcopy, "domain_migrate_max_speed")
         obj = self.domain(domain)
         if not flags & postcopy:
-            return guest_of(obj).migration_speed if obj.active else UNLIMITED
+            return self.state.migration_speeds.get(obj.uuid, UNLIMITED)
         obj.require_active()
         async with obj.job.query("domain_migrate_max_speed"):
             found = (await MigrationControl(guest_of(obj)).parameters()).get("max-postcopy-bandwidth")

@@ -227,7 +227,9 @@ class Outgoing(MigrationSide):
         options.settle(Party.SOURCE, self._supported, automatic)
         await self.use_tls(options, address.host if address is not None and not self._direct(address) else None)
         bandwidth = self.params.get("bandwidth")
-        speed = int(bandwidth) if isinstance(bandwidth, int) and bandwidth else guest.migration_speed
+        speed = self.state.migration_speeds.get(self.obj.uuid, UNLIMITED)
+        if isinstance(bandwidth, int) and bandwidth:
+            speed = int(bandwidth)
         options.parameters["max-bandwidth"] = speed << 20
         await self.control.set_capabilities(self._supported, options.capabilities)
         await self.control.set_parameters(options.parameters)

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 class MigrationState(GuestEvents):
     """Migrations that are under way, by the UUID of the guest.
 
+    :ivar migration_speeds: most that is sent of a guest, in MiB/s, where somebody has set it; it need not run.
     :ivar migration_errors: why guests that were to come did not, by name, until somebody asks.
     """
 
@@ -45,6 +46,7 @@ class MigrationState(GuestEvents):
     def __init__(self, folders: StateFolders) -> None:
         super().__init__(folders)
         self.migrations: dict[str, MigrationSide] = {}
+        self.migration_speeds: dict[str, int] = {}
         self.migration_errors: dict[str, VirtError] = {}
 
     @property

@@ -8,7 +8,9 @@ import pytest
 
 import virtcore
 from virtcore import errors
+from virtcore.enums.common import TypedParameterType
 from virtcore.testing.suite.target import Target, covers, needs, refused
+from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Connection
@@ -106,9 +108,14 @@ class TestConnection:
 
     @covers("connection_node_set_memory_parameters")
     def test_page_sharing_takes_what_there_is_and_nothing_else(self, connection: Connection) -> None:
-        for wrong in ({"shm_nonsense": 1}, {"shm_full_scans": 1}, {"shm_pages_to_scan": "many"}):
+        unsigned = TypedParameterType.UINT
+        for wrong in (
+            ("shm_nonsense", unsigned, 1),
+            ("shm_full_scans", unsigned, 1),
+            ("shm_pages_to_scan", TypedParameterType.STRING, "many"),
+        ):
             with pytest.raises(errors.VirtError):
-                connection.node_set_memory_parameters(wrong)
+                connection.node_set_memory_parameters(TypedParameters([wrong]))
 
     @covers("connection_node_alloc_pages")
     def test_pages_of_no_size_are_not_set_aside(self, connection: Connection) -> None:
@@ -121,7 +128,7 @@ class TestConnection:
             found = connection.node_sev_info()
         except errors.VirtError:
             return
-        assert found["cbitpos"] >= 0
+        assert int(found["cbitpos"]) >= 0
         assert found["pdh"]
 
     @covers("connection_node_memory_parameters")
