@@ -222,11 +222,10 @@ def _main(words: list[str]) -> int:
             status = _apply(shell, written, short, value)
             if status is not None:
                 return status
+        return _run(shell, words)
     except _Usage as wrong:
         shell.error(str(wrong))
         return 1
-    try:
-        return _run(shell, words)
     except OSError as problem:
         import os
 
