@@ -34,7 +34,6 @@ EXPLAINED = {
 #: and the driver's own.
 PENDING = {
     "qemu": (
-        "iotune",
         "network",
         "pool",
         "volume",
@@ -90,7 +89,7 @@ def of_guests(events: list[list[str]]) -> tuple[list[list[str]], list[list[str]]
         if name == "JOB_COMPLETED"
         else [name, *details]
         for name, *details in told
-        if name not in ("MIGRATION_ITERATION", "TUNABLE")
+        if name != "MIGRATION_ITERATION"
     ]
     racing = [any(each[: len(start)] == start for start in RACING) for each in told]
     ordered = [each for each, late in zip(told, racing, strict=True) if not late]

@@ -185,8 +185,5 @@ def test_collectd_watches_guests(virtcored: Path, libvirtd: Path, tmp_path: Path
         pytest.skip("collectd is not installed (Debian: collectd-core)")
     theirs, _ = watched(uri("qemu+unix:///system", libvirtd), tmp_path / "theirs")
     ours, log = watched(uri("qemu+unix:///system", virtcored / "run" / "libvirt-sock"), tmp_path / "ours")
-    assert ours <= theirs
-    if ours != theirs:
-        assert all(name.startswith("disk_") for name in theirs - ours)
-        pytest.xfail("QEMU's driver does not tell sizes and counters of disks yet")
+    assert ours == theirs
     assert "failed" not in log

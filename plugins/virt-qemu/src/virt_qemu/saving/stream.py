@@ -65,6 +65,7 @@ async def migrate_out(guest: Guest, job: Job, descriptor: int, name: str) -> Non
                     await events.next(_INTERVAL)
                     status, info = await _ask(monitor)
                     job.report(progress_of(info))
+                job.report(progress_of(info))  # it may have been done before anybody looked
             except BaseException:
                 await cancel_migration(monitor)
                 raise
