@@ -232,7 +232,7 @@ class QemuDriver(
                 raise OperationInvalid("domain is pmsuspended")
             if obj.state != DomainState.PAUSED:
                 await guest.channel().execute("stop")
-                self.state.paused(obj, DomainPausedReason.USER)
+                self.state.paused(obj, guest.pausing)  # while it is migrated it goes on where it ends up
                 self.state.state_changed(obj, guest)
 
     async def domain_resume(self, domain: DomainRef) -> None:

@@ -15,7 +15,7 @@ from virtcore.uri import URI
 if TYPE_CHECKING:
     from virt_qemu.settings.table import QemuSettings
 
-__all__ = ["MigrationAddress", "Ports", "connect", "parse_address", "prepare_address"]
+__all__ = ["MigrationAddress", "Ports", "PreparedAddress", "connect", "parse_address", "prepare_address"]
 
 
 class MigrationAddress(NamedTuple):

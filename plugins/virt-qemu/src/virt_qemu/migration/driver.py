@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
-from virt_qemu.migration.address import prepare_address
+from virt_qemu.migration.address import PreparedAddress, prepare_address
 from virt_qemu.migration.control import MigrationControl
 from virt_qemu.migration.destination import Incoming
 from virt_qemu.migration.options import SUPPORTED
@@ -281,12 +281,9 @@ class MigrationOperations(JobDriver[QemuState]):
         params: TypedParameters,
         flags: int,
         cookie: bytes,
-        address: object = None,
+        address: PreparedAddress | None = None,
         tunnel: ReceivingTunnel | None = None,
     ) -> bytes:
-        from virt_qemu.migration.address import PreparedAddress
-
-        assert address is None or isinstance(address, PreparedAddress)
         state = self.state
         assert domain.uuid is not None
         with state.domains.holding(domain.name, domain.uuid, running=True) as obj:
@@ -392,11 +389,8 @@ class MigrationOperations(JobDriver[QemuState]):
         return answer
 
     async def _prepare_resume(
-        self, domain: Domain, address: object, params: TypedParameters, flags: int, cookie: bytes
+        self, domain: Domain, address: PreparedAddress, params: TypedParameters, flags: int, cookie: bytes
     ) -> bytes:
-        from virt_qemu.migration.address import PreparedAddress
-
-        assert isinstance(address, PreparedAddress)
         obj = self.state.domains.by_name(domain.name)
         self._resumable(obj, Incoming, flags, Phase.POSTCOPY_FAILED)
         side = self.state.migrations[obj.uuid]
