@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import queue
+import shutil
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,7 +24,7 @@ from virtcore.driver.toolkit import DomainObject
 from virtcore.enums import DomainLifecycle, DomainLifecycleAction, DomainModificationImpact as Impact
 from virtcore.model.domain import Domain
 from virtcore.operations.events import DomainRebootEvent, DomainTunableEvent, Event
-from virtcore.operations.parameters import BLKIO, MEMORY, NUMA, SCHEDULER
+from virtcore.operations.parameters import BANDWIDTH, BLKIO, MEMORY, NUMA, SCHEDULER
 from virtcore.types import CpuMap
 from virtcore.xml import parse
 
@@ -237,3 +239,37 @@ def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, gues
     # Ctrl+Alt+Del has the firmware boot again: now it ends the guest.
     guest.qemu_monitor_command('{"execute":"system_reset"}')
     eventually(lambda: not guest.is_active(), limit=20)
+
+
+def test_bandwidth_is_limited_where_the_host_has_a_device(connection: virtcore.Connection) -> None:
+    reason = guest_image.missing()
+    if reason is not None:
+        pytest.skip(reason)
+    if os.geteuid() != 0 or shutil.which("tc") is None or not Path("/dev/net/tun").exists():
+        pytest.skip("making and limiting devices needs the administrator's rights, tc (Debian: iproute2) and tun")
+    mac = "52:54:00:0a:0a:0a"
+    domain = connection.define_domain(
+        "<domain type='qemu'><name>limited</name><memory unit='MiB'>32</memory>"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"
+        f"<interface type='ethernet'><mac address='{mac}'/></interface>"
+        "<interface type='user'><mac address='52:54:00:0a:0a:0b'/></interface></devices></domain>"
+    )
+    domain.create()
+    assert domain.interface_stats(mac).rx_errs == 0
+    limits = BANDWIDTH.typed({"outbound.average": 64, "outbound.peak": 128})
+    with pytest.raises(errors.OperationUnsupported, match="no device on the host"):
+        domain.set_interface_parameters("52:54:00:0a:0a:0b", limits, Impact.LIVE)
+    assert "<bandwidth>" not in domain.xml().partition("52:54:00:0a:0a:0b")[2]
+    before, refused = domain.xml(), None
+    try:
+        domain.set_interface_parameters(mac, limits, Impact.LIVE)
+    except errors.InternalError as error:  # this kernel has not got the parts of tc
+        refused = error
+    if refused is not None:
+        assert domain.xml() == before
+        pytest.skip(f"this kernel limits no bandwidth: {refused}")
+    found = domain.interface_parameters(mac, Impact.LIVE)
+    assert (found["outbound.average"], found["outbound.peak"]) == (64, 128)
+    device = domain.xml().partition("<target dev='")[2].partition("'")[0]
+    told = subprocess.run(["tc", "qdisc", "show", "dev", device], capture_output=True, text=True, check=True).stdout
+    assert "ingress" in told

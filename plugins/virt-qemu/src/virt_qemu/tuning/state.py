@@ -32,7 +32,7 @@ def _kinds() -> tuple[LiveChange, ...]:
     from virt_qemu import perf
     from virt_qemu.disks import throttling
     from virt_qemu.hotplug import iothreads
-    from virt_qemu.tuning import balloon, groups, lifecycle, pins
+    from virt_qemu.tuning import balloon, groups, interfaces, lifecycle, pins
 
     return (
         LiveChange(("/domain/currentMemory",), balloon.apply_size),
@@ -46,6 +46,7 @@ def _kinds() -> tuple[LiveChange, ...]:
         LiveChange(("/domain/memtune",), groups.apply_memory),
         LiveChange(("/domain/blkiotune",), groups.apply_io),
         LiveChange(("/domain/numatune",), groups.apply_nodes),
+        LiveChange(("/domain/devices/interface/bandwidth",), interfaces.apply_bandwidth),
         LiveChange(("/domain/perf",), perf.apply_events),
         LiveChange(("/domain/on_poweroff", "/domain/on_reboot", "/domain/on_crash"), lifecycle.apply_actions),
         LiveChange(("/domain/throttlegroups",), throttling.apply_groups),

@@ -1,0 +1,38 @@
+"""Limits of a running guest's network interfaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtcore.errors import OperationUnsupported
+
+if TYPE_CHECKING:
+    from virt_qemu.tuning.live import GuestChange
+
+__all__ = ["apply_bandwidth"]
+
+
+async def apply_bandwidth(change: GuestChange) -> None:
+    """Limit the bandwidth of the interfaces whose limits have changed.
+
+    :raises VirtError: one cannot be limited; all are as they were.
+    """
+    from virt_qemu.host_side import interface_changes
+
+    assert change.old.devices is not None
+    assert change.new.devices is not None
+    pairs = zip(change.old.devices.interfaces, change.new.devices.interfaces, strict=True)
+    changed = [(old, new) for old, new in pairs if old.bandwidth != new.bandwidth]
+    for _, new in changed:
+        if new.target is None or new.target.dev is None:
+            raise OperationUnsupported("the interface has no device on the host that could be limited")
+    bandwidth = frozenset({"bandwidth"})
+    done = []
+    try:
+        for old, new in changed:
+            await interface_changes.change(old, new, bandwidth)
+            done.append((old, new))
+    except BaseException:
+        for old, new in reversed(done):
+            await interface_changes.change(new, old, bandwidth)
+        raise
