@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.block.bitmaps import Action, actions_for_backup
 from virt_qemu.block.image import BACKED_FORMATS, Image, source_image
-from virt_qemu.block.running import NamedNodes, as_json, create_image, disk_images, touch
+from virt_qemu.block.running import NamedNodes, as_json, create_image, disk_images
 from virt_qemu.block_jobs import BlockJob, ImageDescription, JobDisk
 from virt_qemu.blockjobs.state import check_block_job, find_job
 from virt_qemu.blockjobs.transitions import without_indexes
@@ -40,7 +40,7 @@ __all__ = [
     "DiskBackup",
     "add_credentials",
     "export",
-    "make_store",
+    "new_store",
     "open_store",
     "prepare",
     "settle_server",
@@ -174,16 +174,14 @@ def _job(disk: Disk, name: str, store: Image, index: int, bitmap: str | None) ->
     )
 
 
-def make_store(disk: DiskBackup) -> str | None:
-    """Make the file that a disk is copied into, if it is one; returns its path.
+def new_store(disk: DiskBackup) -> str | None:
+    """The file that is made for a disk to be copied into, if it is one.
 
     :raises InvalidArg: there is a file already.
     """
     path = source_path(disk.store.source) if isinstance(disk.store.source, FileSource) else None
-    if path is not None:
-        if os.path.exists(path):
-            raise InvalidArg(f"store '{path}' for backup of '{disk.entry.name}' exists")
-        touch(path)
+    if path is not None and os.path.exists(path):
+        raise InvalidArg(f"store '{path}' for backup of '{disk.entry.name}' exists")
     return path
 
 

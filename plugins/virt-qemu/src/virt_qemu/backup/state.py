@@ -28,7 +28,6 @@ from virtcore.enums.domain import DomainBackupBeginFlags
 from virtcore.enums.domain_more import DomainJobOperation
 from virtcore.errors import OperationAborted, OperationFailed, OperationUnsupported, VirtError
 from virtcore.model.backup import BackupMode, DiskBackupState, align_backup_disks, load_backup
-from virtcore.model.domain.disk import Disk
 from virtcore.model.storage.source import FileSource
 
 if TYPE_CHECKING:
@@ -139,9 +138,8 @@ class BackupState(CheckpointState):
             secrets = await self.secrets_for(*(disk.entry.store for disk in disks))
             async with Attaching(guest, secrets) as attaching:
                 for disk in disks:
-                    path = None if reuse else begin.make_store(disk)
+                    path = None if reuse else begin.new_store(disk)
                     made += [] if path is None else [path]
-                    await self.admit_images(obj, Disk(source=disk.store.source))
                     await begin.open_store(attaching, monitor, disk, known, reuse=reuse)
                 actions += [each for disk in disks for each in disk.actions]
                 await self._start_backup(obj, guest, attaching, backup, [disk.job for disk in disks], actions, flags)

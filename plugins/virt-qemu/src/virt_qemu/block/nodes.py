@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from virt_qemu.monitor import Monitor
     from virtcore.model.storage.secret import SecretReference
 
-__all__ = ["Attaching", "attach_chain", "attach_image", "detach_chain", "detach_image", "object_ids"]
+__all__ = ["Attaching", "detach_chain"]
 
 log = logging.getLogger(__name__)
 
@@ -100,24 +100,7 @@ def _json(props: Mapping[str, object]) -> dict[str, JSON]:
     return dict(props)  # type: ignore[arg-type]  # they are made of what JSON has
 
 
-async def attach_image(guest: Guest, image: Image, lookup: Callable[[SecretReference], bytes] | None = None) -> None:
-    """Add one image whose image below is there already; all of it or nothing.
-
-    :param lookup: the value of a secret the host keeps.
-    :raises VirtError: QEMU refused it.
-    """
-    async with Attaching(guest, lookup) as attaching:
-        await attaching.add_image(image)
-
-
-async def attach_chain(guest: Guest, image: Image, lookup: Callable[[SecretReference], bytes] | None = None) -> None:
-    """Add an image and those below it; all of them or none. As :func:`attach_image`."""
-    async with Attaching(guest, lookup) as attaching:
-        for each in reversed(list(image.chain())):
-            await attaching.add_image(each)
-
-
-def object_ids(image: Image) -> list[str]:
+def _object_ids(image: Image) -> list[str]:
     """Ids of the objects that belong to an image, those that others refer to last."""
     reservations = image.source.reservations
     own = image.reservations if reservations is not None and not reservations.managed else None
@@ -125,7 +108,7 @@ def object_ids(image: Image) -> list[str]:
     return [each for each in ids if each is not None]
 
 
-async def detach_image(guest: Guest, image: Image) -> None:
+async def _detach_image(guest: Guest, image: Image) -> None:
     """Remove one image that nothing uses any more. What QEMU does not have, or does not let go, is logged."""
     monitor = guest.monitor
     if monitor is None or not monitor.connected:
@@ -138,16 +121,16 @@ async def detach_image(guest: Guest, image: Image) -> None:
     nodes.append(image.nodes.storage)
     for node in nodes:
         await _quietly(monitor, "blockdev-del", {"node-name": node})
-    for name in object_ids(image):
+    for name in _object_ids(image):
         await _quietly(monitor, "object-del", {"id": name})
     if image.data_file is not None:
-        await detach_image(guest, image.data_file)
+        await _detach_image(guest, image.data_file)
 
 
 async def detach_chain(guest: Guest, images: Iterable[Image]) -> None:
     """Remove images that nothing uses any more, the top one first (:meth:`Image.chain`)."""
     for image in images:
-        await detach_image(guest, image)
+        await _detach_image(guest, image)
 
 
 async def _quietly(monitor: Monitor, command: str, arguments: dict[str, JSON]) -> None:

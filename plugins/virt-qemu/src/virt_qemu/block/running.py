@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypedDict
 
@@ -13,7 +12,7 @@ from virt_qemu.block.create import create_format_options, create_storage_options
 from virt_qemu.block.image import Image, disk_image
 from virt_qemu.block.layers import format_layer
 from virt_qemu.monitor import JSON, CommandError, MonitorClosed
-from virtcore.errors import InternalError, OperationFailed, SystemError, VirtError
+from virtcore.errors import InternalError, OperationFailed, VirtError
 from virtcore.model.storage.source import StorageFormat
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ __all__ = [
     "reopen",
     "rows_of",
     "run_job",
-    "touch",
     "transaction",
 ]
 
@@ -170,17 +168,6 @@ async def _give_up(monitor: Monitor, name: str) -> None:
         await monitor.execute("job-dismiss", {"id": name})
     except (VirtError, TimeoutError) as error:
         log.warning("%s: job '%s' cannot be ended: %s", monitor.name, name, error)
-
-
-def touch(path: str) -> None:
-    """Make an empty file for an image, or keep one that is there empty.
-
-    :raises SystemError: it cannot be made.
-    """
-    try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
-        raise SystemError(f"failed to create image file '{path}': {error.strerror}") from None
 
 
 async def create_image(

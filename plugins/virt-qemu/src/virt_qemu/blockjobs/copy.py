@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.block.chain import complete_chain, format_of, images_of
 from virt_qemu.block.create import create_storage_options
 from virt_qemu.block.nodes import Attaching
-from virt_qemu.block.running import NamedNodes, create_image, disk_images, touch
+from virt_qemu.block.running import NamedNodes, create_image, disk_images
 from virt_qemu.block_jobs import BlockJob, JobDisk
 from virt_qemu.blockjobs.lookup import Chain
 from virt_qemu.blockjobs.state import find_job
@@ -19,7 +19,7 @@ from virt_qemu.command.disks import number_images
 from virt_qemu.guest import guest_of
 from virtcore.enums.domain_more import DomainBlockCopyFlags as Flags
 from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, SystemError
-from virtcore.model.domain.disk import BackingFormat, BackingStore, BlockJob as MirrorJob, Disk, DiskMirror
+from virtcore.model.domain.disk import BackingFormat, BackingStore, BlockJob as MirrorJob, DiskMirror
 from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, StorageType
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from virt_qemu.blockjobs.state import BlockJobState
     from virt_qemu.guest import Guest
     from virtcore.driver.toolkit import DomainObject
+    from virtcore.model.domain.disk import Disk
 
 __all__ = ["begin_copy"]
 
@@ -89,11 +90,8 @@ async def begin_copy(
     if flags & Flags.SYNCHRONOUS_WRITES:
         arguments["copy-mode"] = "write-blocking"
     made = None if reuse or not isinstance(mirror.source, FileSource) else mirror.source.file
-    admitted = Disk(source=mirror.source, backing_store=mirror.backing_store)
+    sources = [link.source for link in images_of(mirror) if link.source is not None]
     try:
-        if made is not None:
-            touch(made)
-        await state.admit_images(obj, admitted)
         async with Attaching(guest, await state.secrets_for(mirror.source)) as attaching:
             await _open_mirror(guest, attaching, disk, reuse=reuse, inherits=inherits, chain=chain)
             await state.begin_block_job(obj, job, "blockdev-mirror", arguments)
@@ -101,8 +99,7 @@ async def begin_copy(
         if find_job(guest, name=job.name) is not job:
             disk.mirror = None
             obj.touch()
-            links = images_of(admitted)
-            await state.dismiss_images(obj, guest, [link.source for link in links if link.source is not None])
+            await state.dismiss_images(obj, guest, sources)
             if made is not None and os.path.exists(made):
                 os.unlink(made)
         raise

@@ -131,16 +131,6 @@ class BlockJobState(GuestRecovery):
         wanted = [each for one in elements for each in references_in(one)]
         return await secret_values(self.host_side.services, wanted)
 
-    async def admit_images(self, obj: DomainObject, disk: Disk) -> None:
-        """Let a running guest have the files of images that it is about to use.
-
-        :param disk: one that has them, and that the guest has not.
-        :raises VirtError: one cannot be given away.
-        """
-        guest = guest_of(obj)
-        if guest.process is not None:
-            await self.host_side.admit_image(owner_of(obj, guest.folder), disk, guest.process.pid)
-
     async def dismiss_images(self, obj: DomainObject, guest: Guest, sources: Iterable[Source]) -> None:
         """Give back the files of images that a guest does not use any more, unless another of its disks does."""
         devices = obj.live.devices if obj.live is not None else None

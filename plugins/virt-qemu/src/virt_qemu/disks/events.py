@@ -1,4 +1,4 @@
-"""What QEMU tells of disks while a guest runs: errors of their I/O, storage that grew past a size."""
+"""What QEMU tells of the storage of disks: it grew past a size that somebody asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from virt_qemu.block.running import disk_images
 from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest
 from virt_qemu.private_data import SourcePrivate
-from virtcore.enums.domain_events import DomainEventIOErrorAction as Action
 from virtcore.errors import VirtError
 from virtcore.model.storage.location import is_empty, source_path
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from virtcore.model.domain.disk import Disk
 
 __all__ = ["DiskEvents", "Place", "places"]
-
-_ACTIONS = {"ignore": Action.NONE, "stop": Action.PAUSE, "report": Action.REPORT}
 
 
 class Place(NamedTuple):
@@ -62,26 +59,10 @@ class DiskEvents(GuestEvents):
     """The part of the driver's state that follows what QEMU tells of disks."""
 
     def _on_event(self, obj: DomainObject, guest: Guest, event: Event) -> None:
-        # An error is told before the pause that it is the reason of.
         handler = _HANDLERS.get(event.name)
         if handler is not None and obj.private is guest and guest.ending is None:
             handler(self, obj, guest, event.data)
         super()._on_event(obj, guest, event)
-
-    def on_disk_error(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
-        """A read or write failed."""
-        from virtcore.operations.events import DomainIOErrorEvent, DomainIOErrorReasonEvent
-
-        alias, path = str(data.get("device") or ""), ""
-        for place in places(obj, guest):
-            named = data.get("node-name") in (place.image.nodes.format, place.image.nodes.storage)
-            if named or (alias and place.disk.alias == alias):
-                alias, path = place.disk.alias or "", source_path(place.link.source) or ""
-                break
-        action = _ACTIONS.get(str(data.get("action")), Action.NONE)
-        reason = "enospc" if data.get("nospace") is True else ""
-        self.events.emit(DomainIOErrorEvent(obj.ref, path, alias, action))
-        self.events.emit(DomainIOErrorReasonEvent(obj.ref, path, alias, action, reason))
 
     def on_threshold(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         """An image's storage has grown past the size that somebody asked for."""
@@ -108,6 +89,5 @@ class DiskEvents(GuestEvents):
 
 
 _HANDLERS = {
-    "BLOCK_IO_ERROR": DiskEvents.on_disk_error,
     "BLOCK_WRITE_THRESHOLD": DiskEvents.on_threshold,
 }

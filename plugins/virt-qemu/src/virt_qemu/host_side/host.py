@@ -133,15 +133,6 @@ class HostSide:
             for path in paths_of(self, device):
                 add_device(pid, path)
 
-    async def admit_image(self, owner: Owner, image: Disk, pid: int) -> None:
-        """Let a running guest see and have the file of an image, and of those below it.
-
-        :param image: a disk that it would be in.
-        :raises VirtError: it cannot be given away.
-        """
-        if self.keeps_apart:
-            await in_thread(self._admit, owner, image, pid)
-
     async def dismiss_image(self, owner: Owner, image: Disk, pid: int | None) -> None:
         """Give the file of an image that a guest does not use any more back. Never raises."""
         if self.keeps_apart:

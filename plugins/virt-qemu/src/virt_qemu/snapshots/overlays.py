@@ -8,14 +8,14 @@ import copy
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.bitmaps import Action
 from virt_qemu.block.chain import format_of, set_format
 from virt_qemu.block.image import Image, disk_image
 from virt_qemu.block.nodes import Attaching
-from virt_qemu.block.running import NamedNodes, create_image, disk_images, touch, transaction
+from virt_qemu.block.running import NamedNodes, create_image, disk_images, transaction
 from virt_qemu.programs import find_qemu_img, run_program
 from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError
@@ -76,13 +76,10 @@ def put_over(disk: Disk, entry: SnapshotDisk, *, chain: bool) -> None:
 # -- of a running guest
 
 
-async def make_overlays(
-    guest: Guest, entries: Sequence[SnapshotDisk], admit: Callable[[Disk], Awaitable[None]], *, reuse: bool
-) -> None:
+async def make_overlays(guest: Guest, entries: Sequence[SnapshotDisk], *, reuse: bool) -> None:
     """Have a running guest go on in the files of a snapshot, all its disks at one instant, and put them into its live
     configuration. Nothing has changed where that fails.
 
-    :param admit: lets the guest have the files of images (``BlockJobState.admit_images``).
     :param reuse: the files are there.
     :raises VirtError: QEMU refused it, or a file cannot be made.
     """
@@ -99,8 +96,6 @@ async def make_overlays(
                 other, image = _overlay(guest, disk, entry)
                 if not reuse and isinstance(image.source, FileSource) and image.source.file is not None:
                     made.append(image.source.file)
-                    touch(image.source.file)
-                await admit(Disk(source=image.source))
                 if reuse:
                     await attaching.add_image(image)
                 else:

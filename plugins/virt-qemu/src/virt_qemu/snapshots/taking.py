@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING
 
 from virt_qemu.blockjobs.concluding import same_place
-from virt_qemu.blockjobs.state import BlockJobState
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.long_jobs import Held
 from virt_qemu.saving.cookie import cookie_of, format_cookie
@@ -47,7 +46,7 @@ __all__ = ["TakingSnapshots"]
 log = logging.getLogger(__name__)
 
 
-class TakingSnapshots(DumpingState, BlockJobState, MomentState):
+class TakingSnapshots(DumpingState, MomentState):
     """The part of the driver's state that takes snapshots."""
 
     def make_snapshot_rules(self) -> SnapshotRules:
@@ -265,7 +264,7 @@ class TakingSnapshots(DumpingState, BlockJobState, MomentState):
     ) -> list[tuple[SnapshotDisk, Source | None]]:
         """Have a running guest go on in other files; returns what was in its disks before."""
         before = [(entry, disk.source) for entry, disk in external_disks(entries, guest.status.domain)]
-        await make_overlays(guest, entries, lambda disk: self.admit_images(obj, disk), reuse=reuse)
+        await make_overlays(guest, entries, reuse=reuse)
         obj.touch()
         await self.save(obj, guest)
         return before
