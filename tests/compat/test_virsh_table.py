@@ -27,6 +27,8 @@ def test_it_is_as_the_table_says(
     wrong = []
     for row, theirs, ours in run_beside(session, *places):
         found = judge(row, theirs, ours)
+        if row.verdict == "not yet" and found in ("same", "refused"):
+            continue  # better than the table says: mark_virsh_rows.py writes it down
         if found != row.verdict:
             wrong.append(
                 f"{driver}.rows:{row.number}: {row.line}: {row.verdict}, found {found}\n{difference(theirs, ours)}"
