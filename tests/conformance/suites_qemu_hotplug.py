@@ -68,7 +68,7 @@ class _Script:
     def _tell(self, event: Event) -> None:
         for queue in self._queues:
             queue.put(event)
-        waiting = self._guest.unplugging.get(event.data.get("device"))
+        waiting = self._guest.unplugging.get(str(event.data.get("device")))
         if event.name == "DEVICE_DELETED" and waiting is not None:
             waiting.set_result(True)
 
@@ -146,7 +146,7 @@ def _session(case: Any, inactive: bool = False) -> tuple[Session, _Script]:
     session = Session(
         obj=obj,
         guest=guest,
-        host=_MadeUp(case),  # type: ignore[arg-type]
+        host=_MadeUp(case),
         rules=rules,
         context=context,
         tell=lambda event: None,
