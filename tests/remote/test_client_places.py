@@ -13,7 +13,7 @@ import pytest
 import virtcore
 from virt_remote.client import autostart
 from virt_remote.client.address import libvirt_sockets
-from virt_remote.protocol import CALL, OK, REPLY, Frames, pack, unpack
+from virt_remote.protocol import CALL, KEEPALIVE_PROGRAM, OK, PONG, REPLY, Frames, pack, unpack
 from virtcore.operations.procedures import procedure
 from virtcore.operations.wire.codec import codec
 from virtcore.uri import ConnectionURI
@@ -49,6 +49,9 @@ class Listener:
         frames = Frames()
         while data := sock.recv(65536):
             for call in map(unpack, frames.feed(data)):
+                if call.program == KEEPALIVE_PROGRAM:
+                    sock.sendall(PONG)
+                    continue
                 assert call.type == CALL
                 name = ROWS[call.procedure]
                 row = procedure(f"remote.{name}")
