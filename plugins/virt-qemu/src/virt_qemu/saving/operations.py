@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.host import QemuState
 from virt_qemu.saving.image import is_whole, rewrite_xml
-from virt_qemu.saving.state import check_same_guest
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.arguments import invalid_argument, refuse_both, refuse_missing
@@ -106,8 +105,7 @@ class SavingOperations(StatefulDriver[QemuState]):
         running = image.header.running if (wanted := _wanted_state(flags)) is None else wanted
         if dxml == image.xml and running == image.header.running:
             return
-        changed = await self.state.load_saved(dxml)
-        check_same_guest(saved, changed)
+        changed = await self.state.same_guest(saved, dxml)
         header = dataclasses.replace(image.header, running=running)
         changed_image = dataclasses.replace(image, header=header, xml=self.state.saved_xml(changed))
         await in_thread(rewrite_xml, path, changed_image)

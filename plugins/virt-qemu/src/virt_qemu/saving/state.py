@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.types import DomainRef
 
-__all__ = ["SavingState", "check_same_guest", "create_file", "open_direct", "remove_half"]
+__all__ = ["SavingState", "create_file", "open_direct", "remove_half"]
 
 log = logging.getLogger(__name__)
 
@@ -184,9 +184,7 @@ class SavingState(LongJobs, ReconfigurableState):
         assert obj.live is not None
         if dxml is None:
             return self.saved_xml(obj.live, guest.status.original_cpu)
-        changed = await self.load_saved(dxml)
-        check_same_guest(obj.live, changed)
-        return self.saved_xml(changed)
+        return self.saved_xml(await self.same_guest(obj.live, dxml))
 
     async def write_image(
         self,
@@ -257,7 +255,7 @@ class SavingState(LongJobs, ReconfigurableState):
         """
         image, domain = await self.open_image(path)
         if dxml is not None:
-            domain = await self._replaced(domain, dxml)
+            domain = await self.same_guest(domain, dxml)
         check_name(domain.name)
         assert domain.uuid is not None
         with self.domains.holding(domain.name, domain.uuid, running=True) as obj:
@@ -268,10 +266,17 @@ class SavingState(LongJobs, ReconfigurableState):
                 await self._restore(obj, domain, path, image, paused=paused, direct=direct, reset_nvram=reset_nvram)
                 return obj.ref
 
-    async def _replaced(self, saved: Domain, dxml: str) -> Domain:
-        changed = await self.load_saved(dxml)
-        check_same_guest(saved, changed)
-        return await self.load_saved(self.saved_xml(changed))
+    async def same_guest(self, known: Domain, dxml: str) -> Domain:
+        """Read a document that is to take the place of a guest's, as it is saved.
+
+        :raises ConfigUnsupported: it makes another machine of the guest.
+        """
+        from virtcore.model.domain.stability import check_stability
+
+        given = await self.load_saved(dxml)
+        was, becomes = [await self.load_saved(self.saved_xml(each)) for each in (known, given)]
+        check_stability(was, becomes)
+        return becomes
 
     async def _restore(
         self,
@@ -363,16 +368,6 @@ class SavingState(LongJobs, ReconfigurableState):
             await self.remove_managed(obj, "Failed to remove the managed state")
         except VirtError as error:
             log.warning("%s", error)
-
-
-def check_same_guest(known: Domain, other: Domain) -> None:
-    """Refuse a configuration in which a guest would see another machine.
-
-    :raises ConfigUnsupported: it would.
-    """
-    from virtcore.model.domain.abi import check_abi
-
-    check_abi(known, other)
 
 
 def _refuse_sparse(format: SaveFormat) -> None:

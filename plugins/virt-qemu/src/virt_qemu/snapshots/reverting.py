@@ -106,10 +106,10 @@ class RevertingSnapshots(TakingSnapshots):
         overlays = self._overlays(domain, active=config is not None)
         memory = None
         if config is not None and snapshot.memory is not None and snapshot.memory.file is not None:
-            from virtcore.model.domain.abi import check_abi
+            from virtcore.model.domain.stability import check_stability
 
             image, saved = await self.open_image(snapshot.memory.file)
-            check_abi(saved, domain)
+            check_stability(saved, domain)
             memory = snapshot.memory.file, image
         return _Return(config, definition, overlays, memory)
 
