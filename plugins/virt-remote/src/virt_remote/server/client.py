@@ -67,8 +67,10 @@ ANONYMOUS_MAX = 4 * DATA_MAX + 4096
 #: Bytes that may wait to be sent to a client that does not read; beyond, its connection ends.
 MAX_UNSENT = 64 * 1024 * 1024
 
-#: Who holds reading while too many calls run.
-_CALLS = object()
+#: Who holds reading while too many calls run, and while messages wait for their turn.
+_CALLS, _BACKLOG = object(), object()
+#: Most messages of a client that are taken before others have their turn.
+_PORTION = 64
 
 #: What answers a call: the reply's body, or None when that comes later. Takes the frame and the call's serial.
 Handler = Callable[[bytes, int], bytes | None]
@@ -116,6 +118,8 @@ class Client(FlowControl):
         #: It was told to leave.
         self.closing = False
         self._frames = Frames(MESSAGE_MAX if self.authenticated else ANONYMOUS_MAX)
+        #: Messages that came with others and have not had their turn.
+        self._backlog: list[bytes] = []
         self._pending = 0
         self._layer: SecurityLayer | None = None
         self._handlers: dict[tuple[int, int, int], Handler] = {}
@@ -213,20 +217,39 @@ class Client(FlowControl):
             if self._layer is not None:
                 data = self._layer.unwrap(data)
             frames = self._frames.feed(data)
-            if len(frames) == 1:
+            if len(frames) == 1 and not self._backlog:
                 answer = self._frame(frames[0])
                 if answer is not None:
                     self.send(answer)
             else:
-                answers = [answer for frame in frames if (answer := self._frame(frame)) is not None]
-                if answers:
-                    self.send(b"".join(answers))
+                self._take([*self._backlog, *frames])
         except (ProtocolError, SaslError) as error:
             log.warning("client %d broke the protocol: %s", self.id, error)
             self.drop()
             return
         if self._frames.pending != self._pending:
             self._account(self._frames.pending)
+
+    def _take(self, frames: list[bytes]) -> None:
+        """Take the first of several messages; the others when clients beside this one had their turn."""
+        answers = [answer for frame in frames[:_PORTION] if (answer := self._frame(frame)) is not None]
+        if answers:
+            self.send(b"".join(answers))
+        self._backlog = frames[_PORTION:]
+        if self._backlog:
+            self.hold_reading(_BACKLOG)
+            asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self.release_reading(_BACKLOG)
+
+    def _go_on(self) -> None:
+        backlog, self._backlog = self._backlog, []
+        if self._transport is not None and not self.closing and backlog:
+            try:
+                self._take(backlog)
+            except (ProtocolError, SaslError) as error:
+                log.warning("client %d broke the protocol: %s", self.id, error)
+                self.drop()
 
     def _account(self, pending: int) -> None:
         """Count the bytes that wait for the rest of their message, of all clients together."""
