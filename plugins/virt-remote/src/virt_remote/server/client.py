@@ -119,7 +119,7 @@ class Client(FlowControl):
         self.closing = False
         self._frames = Frames(MESSAGE_MAX if self.authenticated else ANONYMOUS_MAX)
         #: Messages that came with others and have not had their turn.
-        self._backlog: list[bytes] = []
+        self._backlog: Sequence[bytes] = ()
         self._pending = 0
         self._layer: SecurityLayer | None = None
         self._handlers: dict[tuple[int, int, int], Handler] = {}
@@ -235,7 +235,7 @@ class Client(FlowControl):
         answers = [answer for frame in frames[:_PORTION] if (answer := self._frame(frame)) is not None]
         if answers:
             self.send(b"".join(answers))
-        self._backlog = frames[_PORTION:]
+        self._backlog = frames[_PORTION:] or ()
         if self._backlog:
             self.hold_reading(_BACKLOG)
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -243,10 +243,10 @@ class Client(FlowControl):
             self.release_reading(_BACKLOG)
 
     def _go_on(self) -> None:
-        backlog, self._backlog = self._backlog, []
+        backlog, self._backlog = self._backlog, ()
         if self._transport is not None and not self.closing and backlog:
             try:
-                self._take(backlog)
+                self._take(list(backlog))
             except (ProtocolError, SaslError) as error:
                 log.warning("client %d broke the protocol: %s", self.id, error)
                 self.drop()
