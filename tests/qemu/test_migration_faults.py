@@ -33,7 +33,7 @@ from virtcore.operations.parameters import MIGRATION
 from virtcore.types import TypedParameters
 
 #: What keeps a guest's memory from being sent before the test has done what it is about: MiB/s.
-SLOW = {"bandwidth": 4}
+SLOW = {"bandwidth": 1}
 
 
 class Wire:
