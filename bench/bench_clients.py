@@ -99,7 +99,8 @@ def busy(path: str, seconds: float, ready: object, out: object) -> None:
 
 def latencies(path: str, seconds: float) -> list[float]:
     """How long every call of the busy clients took."""
-    ready, out = multiprocessing.Barrier(BUSY), multiprocessing.Queue()
+    ready = multiprocessing.Barrier(BUSY)
+    out: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
     processes = [multiprocessing.Process(target=busy, args=(path, seconds, ready, out)) for _ in range(BUSY)]
     for process in processes:
         process.start()

@@ -366,8 +366,7 @@ class Busy(Faulty):
 
     caught_by = "TestJobs"
 
-    @inline
-    def domain_abort_job(self, domain: DomainRef, flags: Any = 0) -> None:
+    async def domain_abort_job(self, domain: DomainRef, flags: Any = 0) -> None:
         self.domain(domain)
 
 

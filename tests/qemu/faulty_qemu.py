@@ -80,7 +80,7 @@ def serve(client: socket.socket, guest: Guest) -> None:
 
     send({"QMP": {"version": _VERSION, "capabilities": []}})
     for message in _messages(client):
-        command, identity = message["execute"], {key: message[key] for key in ("id",) if key in message}
+        command, identity = str(message["execute"]), {key: message[key] for key in ("id",) if key in message}
         with (_HERE / "said").open("a") as file:
             file.write(command + "\n")
         what = guest.fault(command)

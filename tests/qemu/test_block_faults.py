@@ -55,7 +55,7 @@ class Faults:
                     raise CommandError(command, "GenericError", "injected")
             return await real(monitor, command, arguments, **options)
 
-        execute.__wrapped__ = real  # what the tests themselves ask does not count
+        execute.__wrapped__ = real  # type: ignore[attr-defined]  # what the tests themselves ask does not count
         monkeypatch.setattr(Monitor, "execute", execute)
 
     def arm(self, fail: int | None) -> None:

@@ -217,14 +217,22 @@ def has_backup(domain) -> bool:
 
 # -- QEMU is killed
 
+
+def _committed(domain) -> None:
+    domain.block_commit("vda", flags=4)
+    eventually(lambda: "ready='yes'" in domain.xml())
+
+
+def _copied(domain, folder) -> None:
+    exec(copy(folder), {"domain": domain, **_types()})
+    eventually(lambda: "ready='yes'" in domain.xml())
+
+
 KILLED = {
     "pull": lambda d, t: d.block_rebase("vda", None, 256 * KIB, 64),
     "commit": lambda d, t: d.block_commit("vda", None, None, 256 * KIB, 4 | 16),
-    "commit that is ready": lambda d, t: (
-        d.block_commit("vda", flags=4),
-        eventually(lambda: "ready='yes'" in d.xml()),
-    ),
-    "copy": lambda d, t: (exec(copy(t), {"domain": d, **_types()}), eventually(lambda: "ready='yes'" in d.xml())),
+    "commit that is ready": lambda d, t: _committed(d),
+    "copy": lambda d, t: _copied(d, t),
     "backup": lambda d, t: d.backup_begin(
         f"<domainbackup mode='pull'><server transport='unix' socket='{t}/nbd'/></domainbackup>"
     ),

@@ -74,7 +74,9 @@ def recorded(domain) -> dict[str, dict[str, int]]:
 
 
 def size(checkpoint) -> int:
-    return int(re.search(r"<disk name='vda' .* size='(\d+)'/>", checkpoint.xml(Shown.SIZE | Shown.NO_DOMAIN))[1])
+    found = re.search(r"<disk name='vda' .* size='(\d+)'/>", checkpoint.xml(Shown.SIZE | Shown.NO_DOMAIN))
+    assert found is not None
+    return int(found[1])
 
 
 def test_each_records_from_its_moment_on_and_measures(guest, images):
@@ -208,7 +210,10 @@ def _add_layer(domain, overlay) -> None:
     }
     execute(domain, "transaction", {"actions": [snapshot, bitmap]})
     obj = state().domains.by_uuid(domain.uuid)
+    assert obj.live is not None
+    assert obj.live.devices is not None
     disk = obj.live.devices.disks[0]
+    assert disk.source is not None
     disk.backing_store = BackingStore(
         type=StorageType.FILE,
         index=2,

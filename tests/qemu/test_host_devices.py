@@ -114,6 +114,7 @@ def guest(side: HostSide, number: int) -> Owner:
 
 def device(xml: str):
     domain = parse_xml(f"<domain type='qemu'><name>x</name><devices>{xml}</devices></domain>", Domain)
+    assert domain.devices is not None
     return domain.devices.hostdevs[0]
 
 
@@ -224,6 +225,7 @@ def interface(rest: str = "", address: str = "<address type='pci' domain='0' bus
         f"<mac address='52:54:00:00:00:01'/><source>{address}</source>{rest}</interface></devices></domain>",
         Domain,
     )
+    assert domain.devices is not None
     return domain.devices.interfaces[0]
 
 

@@ -109,7 +109,7 @@ def disk_xml(path: Path, target: str, bus: str = "virtio", more: str = "", devic
 
 def events_of(connection: virtcore.Connection, kind: type) -> list[str]:
     found: list[str] = []
-    connection.on_event(lambda event: found.append(event.alias), kind)
+    connection.on_event(lambda event: found.append(getattr(event, "alias", "a gap")), kind)
     return found
 
 

@@ -160,10 +160,12 @@ class Volumes(ServiceDriver, StorageService):
 
     def storage_pool_create_volume(self, pool: StoragePoolRef, xml: str, flags: int = 0) -> StorageVolRef:
         volume = ElementTree.fromstring(xml)
-        path = f"{pool.name}/{volume.findtext('name')}"
-        form = volume.find("target/format").get("type")
-        subprocess.run(["qemu-img", "create", "-q", "-f", form, path, volume.findtext("capacity")], check=True)
-        return StorageVolRef(pool.name, volume.findtext("name"), path)
+        name, capacity = volume.findtext("name", ""), volume.findtext("capacity", "")
+        path = f"{pool.name}/{name}"
+        form = volume.find("target/format")
+        assert form is not None
+        subprocess.run(["qemu-img", "create", "-q", "-f", form.attrib["type"], path, capacity], check=True)
+        return StorageVolRef(pool.name, name, path)
 
 
 def test_images_that_are_not_there_are_made_in_pools(connection, peer, boot, tmp_path, monkeypatch):  # noqa: F811

@@ -13,6 +13,7 @@ from virt_qemu.migration.control import Progress
 from virt_qemu.migration.options import Party, options_of
 from virt_qemu.migration.statistics import MigrationStatistics
 from virt_qemu.migration.storage import server_of
+from virt_qemu.monitor import JSON
 from virt_qemu.rules import QemuRules
 from virt_qemu.settings.table import QemuSettings
 from virtcore.enums import DomainMigrateFlags as Flags
@@ -170,11 +171,11 @@ def test_flags_that_do_not_go_together() -> None:
 
 
 def test_statistics_tell_what_qemu_told() -> None:
-    ram = {
+    ram: dict[str, JSON] = {
         "total": 1000, "transferred": 600, "remaining": 400, "duplicate": 3, "normal": 5, "normal-bytes": 20480,
         "mbps": 8.0, "dirty-pages-rate": 2, "page-size": 4096, "dirty-sync-count": 4, "postcopy-requests": 1,
     }  # fmt: skip
-    cache = {"cache-size": 64, "bytes": 7, "pages": 6, "cache-miss": 5, "overflow": 4}
+    cache: dict[str, JSON] = {"cache-size": 64, "bytes": 7, "pages": 6, "cache-miss": 5, "overflow": 4}
     statistics = MigrationStatistics(started=0)
     statistics.take(
         Progress("active", {"ram": ram, "xbzrle-cache": cache, "cpu-throttle-percentage": 30, "expected-downtime": 11})

@@ -153,7 +153,7 @@ def test_progress_outside_of_a_call_is_nobodys() -> None:
 def test_a_stuck_object_never_blocks_queries_of_others(connection: virtcore.Connection) -> None:
     with ThreadPoolExecutor(12) as pool:
         stuck = [pool.submit(connection.domain(ONLY).state) for _ in range(12)]  # three times the workers
-        wait_until(lambda: connection.session._pool._queue)
+        wait_until(lambda: connection.session._pool is not None and connection.session._pool._queue)
         for _ in range(20):
             assert connection.domain(OTHER).state(deadline=5) == (1, 0)
             assert connection.version() == 7

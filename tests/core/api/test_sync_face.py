@@ -310,7 +310,9 @@ def test_a_change_that_has_not_begun_is_withdrawn(
     domain = connection.domain(ONLY)
     with ThreadPoolExecutor(4) as pool:
         stuck = [pool.submit(connection.capabilities) for _ in range(4)]  # every worker
-        wait_until(lambda: len(connection.session._pool._queue) == 0)
+        workers = connection.session._pool
+        assert workers is not None
+        wait_until(lambda: len(workers._queue) == 0)
         time.sleep(0.05)
         with pytest.raises(virtcore.DeadlineExpired) as caught:
             domain.set_autostart(True, deadline=0.1)

@@ -94,10 +94,10 @@ def test_a_job_and_its_end(tmp_path: Path) -> None:
 def test_an_abort(tmp_path: Path) -> None:
     async def scenario(driver: BusyDriver, running: DomainRef, off: DomainRef) -> None:
         with pytest.raises(OperationInvalid, match="no job is active on the domain"):
-            driver.domain_abort_job(running)
+            await driver.domain_abort_job(running)
         dump = asyncio.create_task(driver.domain_core_dump(running, "/dump"))
         await asyncio.sleep(0.01)
-        driver.domain_abort_job(running)
+        await driver.domain_abort_job(running)
         with pytest.raises(OperationAborted, match="domain core dump job: canceled by client"):
             await dump
         assert driver.domain_job_stats(running, COMPLETED).type is DomainJobType.CANCELLED
@@ -107,11 +107,14 @@ def test_an_abort(tmp_path: Path) -> None:
 
 def test_what_is_refused(tmp_path: Path) -> None:
     async def scenario(driver: BusyDriver, running: DomainRef, off: DomainRef) -> None:
-        for refused in (driver.domain_job_stats, driver.domain_abort_job):
+        async def job_stats(domain: DomainRef, flags: int = 0) -> None:
+            driver.domain_job_stats(domain, flags)
+
+        for refused in (job_stats, driver.domain_abort_job):
             with pytest.raises(OperationInvalid, match="domain is not running"):
-                refused(off)
+                await refused(off)
             with pytest.raises(InvalidArg, match=r"unsupported flags \(0x80\) in function busyDomain"):
-                refused(running, 0x80)
+                await refused(running, 0x80)
         assert driver.domain_job_stats(off, COMPLETED).type is DomainJobType.NONE
 
     play(scenario, tmp_path)

@@ -349,7 +349,8 @@ def test_an_abort_reaches_the_holder() -> None:
 
 def test_a_job_rests_between_the_steps_of_a_change() -> None:
     async def test() -> None:
-        lock, ended = JobLock(), []
+        lock = JobLock()
+        ended: list[object] = []
         job = lock.asynchronous("move", DomainJobOperation.MIGRATION_OUT)
         await job.begin()
         job.rest(ended.append)
