@@ -83,6 +83,7 @@ _PASSING = (
     (r"-{9,}", "---------"),
     (r"\d+\.\d+Z qemu", "#Z qemu"),
     (r"\blibvirt-\d+\b", "libvirt-#"),
+    (r'("type":"tap","fd":")\d+', r"\1#"),
 )
 
 
