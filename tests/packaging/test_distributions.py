@@ -186,7 +186,7 @@ def test_dependencies_are_what_is_imported(name: str) -> None:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 imported.add(node.module.split(".")[0])
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "import_module":
-                imported |= {part.value.split(".")[0] for part in node.args[:1] if isinstance(part, ast.Constant)}
+                imported |= {str(part.value).split(".")[0] for part in node.args[:1] if isinstance(part, ast.Constant)}
     ours = {module(other): [other] for other in FOLDERS}  # editable installs list no packages
     owners = {**packages_distributions(), **ours}
     foreign = imported - sys.stdlib_module_names - {module(name)}

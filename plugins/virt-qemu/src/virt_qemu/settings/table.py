@@ -146,13 +146,13 @@ class QemuSettings:
         "raw", "format of saved guests: `raw`, `sparse`, or a program that compresses", choices=_FORMATS,
         refusal="Invalid save_image_format '{value}' in qemu.conf",
     )  # fmt: skip
-    dump_image_format: str = _setting("raw", "the same for dumps; `raw` in place of what cannot be had", heeded=False)
+    dump_image_format: str = _setting("raw", "the same for dumps; `raw` in place of what cannot be had")
     snapshot_image_format: str = _setting(
         "raw", "the same for the memory of snapshots", choices=_FORMATS,
         refusal="Invalid snapshot_image_format '{value}' in qemu.conf",
     )  # fmt: skip
-    auto_dump_path: str | None = _setting(None, "folder of dumps that a watchdog or a panic asks for", heeded=False)
-    auto_dump_bypass_cache: bool = _setting(False, "these dumps do not go through the host's cache", heeded=False)
+    auto_dump_path: str | None = _setting(None, "folder of dumps that a watchdog or a panic asks for")
+    auto_dump_bypass_cache: bool = _setting(False, "these dumps do not go through the host's cache")
     auto_start_bypass_cache: bool = _setting(
         False, "guests that start by themselves are restored beside the cache", heeded=False
     )
