@@ -15,6 +15,7 @@ from waiting import eventually
 
 import virtcore
 from virt_qemu.guest import Guest
+from virt_qemu.host import QemuState
 from virt_qemu.monitor import CommandError, Monitor
 from virt_qemu.perf import PerfCounters
 from virt_qemu.stats import groups
@@ -305,3 +306,22 @@ def test_at_most_six_questions_are_asked(connection: virtcore.Connection, guest:
     assert sorted(asked) == [
         "qom-get", "query-blockstats", "query-dirty-rate", "query-iothreads", "query-named-block-nodes",
     ]  # fmt: skip
+
+
+def test_definitions_are_not_read_for_statistics(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = tmp_path / "disk.raw"
+    image.write_bytes(bytes(4096))
+    disk = f"<disk type='file'><driver type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
+    xml = (
+        "<domain type='qemu'><name>idle</name><memory unit='MiB'>32</memory>"
+        f"<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{disk}</devices></domain>"
+    )
+    uri = f"qemu:///embed?root={root}"
+    with virtcore.connect(uri) as connection:
+        connection.define_domain(xml)
+        [told] = connection.domain_stats()
+    monkeypatch.setattr(QemuState, "config", lambda *_: pytest.fail("a definition is read"))
+    with virtcore.connect(uri) as connection:
+        [again] = connection.domain_stats()
+    assert again.params.rows() == told.params.rows()
+    assert (again.params["block.0.path"], again.params["block.0.capacity"]) == (str(image), 4096)

@@ -40,6 +40,7 @@ from virt_qemu.resources import HostResources
 from virt_qemu.saving.stream import tell_passes
 from virt_qemu.settings.table import QemuSettings
 from virt_qemu.snapshots.deleting import DeletingSnapshots
+from virt_qemu.stats.blocks import describe_disks
 from virt_qemu.taint import taint_at_start
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from virt_qemu.log_rotation import LogRotation
     from virt_qemu.rules.audio import HostAudio
     from virtcore.driver.base import Place
+    from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
     from virtcore.model.storage.source import Source
@@ -185,6 +187,9 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         return HostAudio.of_environment(os.environ)
 
     # -- documents
+
+    def facts_of(self, domain: Domain) -> Facts:
+        return {**super().facts_of(domain), "disks": describe_disks(domain)}
 
     def make_migratable(self, domain: Domain) -> None:
         from virt_qemu.migration.migratable import make_migratable

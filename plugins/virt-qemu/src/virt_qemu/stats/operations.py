@@ -68,7 +68,10 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         # Files are looked at each time, and what is told of them made anew when one has changed; the definition is not.
         disks = cast("Sequence[blocks.IdleDisk] | None", obj.kept.get("idle disks"))
         if disks is None:
-            obj.kept["idle disks"] = disks = blocks.idle_disks(self.state.config(obj))
+            described = self.state.facts(obj).get("disks")
+            if not isinstance(described, str):  # written by a version that did not keep it
+                described = blocks.describe_disks(self.state.config(obj))
+            obj.kept["idle disks"] = disks = blocks.idle_disks(described)
         key, seen = ("idle stats", groups), blocks.look_at(disks)
         kept = cast("tuple[object, DomainStats] | None", obj.kept.get(key))
         if kept is not None and kept[0] == seen:
