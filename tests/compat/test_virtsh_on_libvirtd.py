@@ -18,6 +18,9 @@ from compat.conftest import uri
 from compat.virsh_rows import SEEN, Place, Session, answers, difference, read_table, same, spellings
 from virtcore.operations.declare import all_operations
 
+#: The whole walk takes minutes; every change runs the table of virsh's commands itself.
+pytestmark = pytest.mark.deep
+
 RECORDER = Path(__file__).with_name("recording_virtsh.py")
 
 #: What virtsh prints otherwise than virsh 9.0, and why.

@@ -31,6 +31,9 @@ from virtcore.enums import DomainBlockJobAbortFlags as Abort, DomainJobOperation
 from virtcore.errors import NoDomainBackup
 from virtcore.operations.events import DomainBlockJob2Event
 
+#: A minute of kills; test_block_faults is the sample that every change runs.
+pytestmark = pytest.mark.deep
+
 SIZE = 4 * MIB
 WRITES = ((1, 0, 64 * KIB), (2, MIB, 2 * MIB))
 
