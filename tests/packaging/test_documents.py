@@ -211,19 +211,21 @@ def test_every_environment_variable_that_is_read_is_documented() -> None:
 
 
 def test_every_setting_of_the_daemon_is_documented() -> None:
-    from virt_remote.server.settings import Settings, example, rows
+    from virt_remote.server.settings import Settings, example
+    from virtcore.runtime.settings import rows
 
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    for name, default, meaning in rows():
+    for name, default, meaning in rows(Settings):
         assert f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" in text
     assert Settings.parse(example(), "example") == Settings(), "it says everything and changes nothing"
 
 
 def test_every_setting_of_qemu_is_documented() -> None:
-    from virt_qemu.settings import QemuSettings, example, parse, rows
+    from virt_qemu.settings import QemuSettings, example, parse
+    from virtcore.runtime.settings import rows
 
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    for name, default, meaning in rows():
+    for name, default, meaning in rows(QemuSettings):
         assert f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" in text
     assert parse(example(), "example", privileged=True) == QemuSettings(), "it says everything and changes nothing"
 

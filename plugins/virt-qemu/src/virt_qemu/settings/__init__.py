@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virt_qemu.settings.file import example, load, parse, rows
+from virt_qemu.settings.file import example, load, parse
 from virt_qemu.settings.table import QemuSettings
 
-__all__ = ["QemuSettings", "example", "load", "parse", "rows"]
+__all__ = ["QemuSettings", "example", "load", "parse"]

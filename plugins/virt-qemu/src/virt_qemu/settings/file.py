@@ -15,9 +15,10 @@ from typing import Any
 
 from virt_qemu.settings.table import QemuSettings
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InternalError, SystemError
+from virtcore.runtime import settings as settings_files
 from virtcore.runtime.conf import ConfFile, ConfValue
 
-__all__ = ["example", "load", "parse", "rows"]
+__all__ = ["example", "load", "parse"]
 
 log = logging.getLogger(__name__)
 
@@ -31,13 +32,8 @@ def load(path: Path, *, privileged: bool) -> QemuSettings:
     :param privileged: they are for the host's guests, not for a user's.
     :raises VirtError: it cannot be read, or makes no sense.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except (FileNotFoundError, NotADirectoryError):
-        return QemuSettings()
-    except OSError as error:
-        raise SystemError(f"Failed to open file '{path}': {error.strerror}") from None
-    return parse(text, str(path), privileged=privileged)
+    text = settings_files.read_text(path)
+    return QemuSettings() if text is None else parse(text, str(path), privileged=privileged)
 
 
 def parse(text: str, name: str, *, privileged: bool) -> QemuSettings:
@@ -175,27 +171,6 @@ def _is_here(address: str) -> bool:
         return False
 
 
-def rows() -> list[tuple[str, str, str]]:
-    """Name, default and documentation of every setting, as the documentation has them."""
-    found = []
-    for one in dataclasses.fields(QemuSettings):
-        default = one.default_factory() if callable(one.default_factory) else one.default
-        doc = one.metadata["doc"] if one.metadata["heeded"] else f"{one.metadata['doc']} (without effect yet)"
-        found.append((one.name, _shown(default), doc))
-    return found
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "[ {} ]".format(", ".join(f'"{one}"' for one in value)) if value else "[ ]"
-    return str(int(value)) if isinstance(value, int) else f'"{value}"'
-
-
 def example() -> str:
     """A ``qemu.conf`` that changes nothing and says everything."""
-    lines = ["# qemu.conf: settings of the QEMU driver. Every setting is there, with its default.", ""]
-    for name, default, doc in rows():
-        lines += [f"# {doc[0].upper()}{doc[1:]}.", f"#{name} = {default}", ""]
-    return "\n".join(lines)
+    return settings_files.example(QemuSettings, "qemu.conf: settings of the QEMU driver")

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from virt_remote.server.workers import MOST
-from virtcore.errors import ConfSyntax, InternalError, SystemError
+from virtcore.errors import ConfSyntax, InternalError
+from virtcore.runtime import settings as settings_files
 from virtcore.runtime.conf import ConfFile
 
 __all__ = ["Places", "Settings"]
@@ -174,15 +175,8 @@ class Settings:
         :param required: the file must be there.
         :raises VirtError: it cannot be read, or makes no sense.
         """
-        try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
-        except (FileNotFoundError, NotADirectoryError):
-            if required:
-                raise SystemError(f"Failed to open file '{path}': No such file or directory") from None
-            return cls()
-        except OSError as error:
-            raise SystemError(f"Failed to open file '{path}': {error.strerror}") from None
-        return cls.parse(text, str(path))
+        text = settings_files.read_text(path, required=required)
+        return cls() if text is None else cls.parse(text, str(path))
 
     @classmethod
     def parse(cls, text: str, name: str) -> Self:
@@ -260,26 +254,6 @@ def _value(conf: ConfFile, key: str, kind: Any) -> Any:
     return bool(value) if kind is bool else value
 
 
-def rows() -> list[tuple[str, str, str]]:
-    """Name, default and documentation of every setting, as the documentation has them."""
-    found = []
-    for one in dataclasses.fields(Settings):
-        default = one.default_factory() if callable(one.default_factory) else one.default
-        found.append((one.name, _shown(default), one.metadata["doc"]))
-    return found
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "[ {} ]".format(", ".join(f'"{one}"' for one in value)) if value else "[ ]"
-    return str(int(value)) if isinstance(value, int) else f'"{value}"'
-
-
 def example() -> str:
     """A ``virtcored.conf`` that changes nothing and says everything."""
-    lines = ["# virtcored.conf: settings of virtcore's daemon. Every setting is there, with its default.", ""]
-    for name, default, doc in rows():
-        lines += [f"# {doc[0].upper()}{doc[1:]}.", f"#{name} = {default}", ""]
-    return "\n".join(lines)
+    return settings_files.example(Settings, "virtcored.conf: settings of virtcore's daemon")
