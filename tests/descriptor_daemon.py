@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from typing import Self
 
@@ -15,6 +16,9 @@ from virtcore.driver.loader import register
 from virtcore.errors import NoDomain, OperationFailed
 from virtcore.operations.values import MonitorReply
 from virtcore.types import DomainRef
+
+#: A flag: take time before anything is done with the descriptors.
+SLOWLY = 2
 
 ONE = DomainRef("one", "6695eb01-f6a4-8304-79aa-97f2502e193f", 1)
 
@@ -51,7 +55,9 @@ class DescriptorDriver(Driver):
         return ONE
 
     def domain_create_with_files(self, domain: DomainRef, files: Sequence[int], flags: int = 0) -> DomainRef:
-        if flags:
+        if flags == SLOWLY:
+            time.sleep(0.5)
+        elif flags:
             raise OperationFailed("as was asked for")
         greet(files)
         return domain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import os
 import socket
 import subprocess
@@ -11,17 +12,21 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 import virtcore
 from support import ROOT
+from virt_remote.client.driver import RemoteDriver
+from virt_remote.client.wire import Wire
 from virt_remote.descriptors import DescriptorSocket, copies
 from virt_remote.protocol import BODY, CALL, CALL_WITH_FDS, OK, Frames, pack, unpack, with_files
+from virtcore.driver import OpenRequest
 from virtcore.errors import RPC, ArgumentUnsupported, InvalidArg, OperationFailed, SystemError, VirtError
 from virtcore.operations.procedures import procedure, program
 from virtcore.operations.wire.codec import codec
+from virtcore.uri import ConnectionURI
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 
@@ -266,6 +271,42 @@ def test_a_call_without_its_descriptor_is_refused(raw: Raw) -> None:
     assert status != OK
     fields = codec("rpc", "virNetMessageError").decode(body, 0)[0]
     assert fields[2] == "internal error: No FD available at slot 0"
+
+
+def test_a_change_that_has_begun_keeps_its_descriptors(daemon: Daemon, raw: Raw) -> None:
+    raw.call("CONNECT_SUPPORTS_FEATURE", 8)
+    before = daemon.descriptors
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as heard:
+        raw.sock.sendall(raw.frame("DOMAIN_CREATE_WITH_FILES", DOMAIN, 2, files=1))
+        raw.descriptors([writing])
+        os.close(writing)
+        time.sleep(0.1)
+        raw.sock.close()
+        assert heard.read() == b"file 0"
+    assert daemon.settles_at(before - 1)
+
+
+def test_what_comes_for_who_has_just_given_up_is_closed(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        remote = await RemoteDriver.open(OpenRequest(ConnectionURI.parse(daemon.uri), readonly=False, auth=None))
+        domain = await remote.connection_lookup_domain(name="one")
+        os.close(await remote.domain_open_graphics_fd(domain, 0))
+        before = len(os.listdir("/proc/self/fd"))
+        asked = asyncio.create_task(remote.domain_open_graphics_fd(domain, 0))
+        receive = Wire._receive
+
+        def receive_and_give_up(self: Wire, item: Any) -> None:
+            receive(self, item)
+            asked.cancel()
+
+        monkeypatch.setattr(Wire, "_receive", receive_and_give_up)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert len(os.listdir("/proc/self/fd")) == before
+        await remote.close()
+
+    asyncio.run(main())
 
 
 def test_they_wait_for_their_bytes_turn() -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from virt_remote.client.link import Link
+from virt_remote.client.link import Link, ReplyWithFiles
 from virt_remote.client.steps import remote_error
 from virt_remote.client.streams import ClientStream, SparseClientStream
 from virt_remote.descriptors import close_all
@@ -235,6 +235,10 @@ class Wire(FlowControl):
             return await future
         except asyncio.CancelledError:
             self._state.forget(serial)
+            if not future.cancelled() and future.done() and future.exception() is None:  # it came at the same moment
+                reply = future.result()
+                if isinstance(reply, ReplyWithFiles):
+                    close_all(reply.files)
             raise
 
     async def open_stream(self, row: Procedure, body: bytes) -> tuple[bytes, ClientStream]:

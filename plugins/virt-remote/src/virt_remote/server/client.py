@@ -394,9 +394,9 @@ class Client(FlowControl):
             taken: list[int] = []
             if call.takes_files:
                 taken, self._files = self._files, taken
-            # Descriptors that the driver makes have to be sent or closed, whether the client is still there or not.
-            whole = call.files is not None
-            self.run(self._audited(work, call, arguments) if audited else work, key, serial, whole=whole, files=taken)
+            # Descriptors that the driver makes have to be sent or closed, whether the client is still there or not; and
+            # a change that has begun goes on with those that came, which must not be others' by then.
+            self.run(self._audited(work, call, arguments) if audited else work, key, serial, whole=files, files=taken)
 
         return later
 
