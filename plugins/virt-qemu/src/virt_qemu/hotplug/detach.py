@@ -2,7 +2,7 @@
 
 The guest is asked, and what it does takes time: QEMU tells when a device has gone, and then what is behind it goes by
 the plan by which it would come, backwards. Whoever detached a device waits for that some seconds; after that the event
-finishes it (:mod:`virt_qemu.hotplug.events`).
+finishes it (:mod:`virt_qemu.hotplug.state`).
 """
 
 from __future__ import annotations

@@ -40,8 +40,8 @@ async def change_graphics(session: Session, new: Graphics) -> None:
     _check_listens(kind, getattr(old, "listens", []), getattr(new, "listens", []))
     if not isinstance(new, VNCGraphics | SpiceGraphics) or not isinstance(old, VNCGraphics | SpiceGraphics):
         raise InternalError(f"unable to change config on '{kind}' graphics type")
-    ports = [("port", False)] + ([("tls_port", False)] if isinstance(new, SpiceGraphics) else [])
-    moved = any((getattr(old, name) or 0) != (getattr(new, name) or 0) for name, _ in ports)
+    ports = ("port", "tls_port") if isinstance(new, SpiceGraphics) else ("port",)
+    moved = any((getattr(old, name) or 0) != (getattr(new, name) or 0) for name in ports)
     if bool(old.autoport) != bool(new.autoport) or (not new.autoport and moved):
         raise OperationUnsupported(f"cannot change port settings on {kind} graphics")
     if old.keymap != new.keymap:

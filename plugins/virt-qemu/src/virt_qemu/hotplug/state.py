@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, cast
 
 from virt_qemu.guest import Guest, guest_of
@@ -90,7 +88,7 @@ class HotplugState(GuestRecovery):
         if waiting is not None and not waiting.done():
             waiting.set_result(True)
         elif waiting is None:
-            self._beside(guest, self._finish(obj, guest, alias))
+            guest.start_task(self._finish(obj, guest, alias))
 
     def on_unplug_refused(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         """The guest keeps a device."""
@@ -136,11 +134,6 @@ class HotplugState(GuestRecovery):
         self.state_changed(obj, guest)
         if isinstance(alias, str):
             self.events.emit(DomainTrayChangeEvent(obj.ref, alias, Reason.OPEN if is_open else Reason.CLOSE))
-
-    def _beside(self, guest: Guest, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        guest.tasks.add(task)
-        task.add_done_callback(guest.tasks.discard)
 
     async def _finish(self, obj: DomainObject, guest: Guest, alias: str) -> None:
         """Finish the removal of a device that nobody waits for."""
