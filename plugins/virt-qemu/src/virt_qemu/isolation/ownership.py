@@ -77,16 +77,16 @@ def take(folder: Path, claims: Sequence[Claim], *, remember: bool) -> None:
     wanted = [claim for claim in dict.fromkeys(claims) if claim.path not in known and os.path.lexists(claim.path)]
     if not wanted:
         return
-    _write(folder, [*before, *(_Note(claim.path, remember and claim.remember) for claim in wanted)])
-    done: list[Claim] = []
+    notes = [_Note(claim.path, remember and claim.remember) for claim in wanted]
+    _write(folder, [*before, *notes])
+    done: list[_Note] = []
     try:
-        for claim in wanted:
-            done.append(claim)
-            _give(claim, remember and claim.remember)
+        for claim, note in zip(wanted, notes, strict=True):
+            _give(claim, note.remembered)
+            done.append(note)
     except BaseException:
-        # The last one failed before anything was changed.
-        for claim in done[:-1]:
-            _restore(_Note(claim.path, remember and claim.remember), restore=remember and claim.remember)
+        for note in done:
+            _restore(note)
         _write(folder, before)
         raise
 
@@ -102,7 +102,7 @@ def give_back(folder: Path, paths: Iterable[str] | None = None) -> None:
     rest = [] if chosen is None else [note for note in notes if note.path not in chosen]
     for note in notes:
         if chosen is None or note.path in chosen:
-            _restore(note, restore=note.remembered)
+            _restore(note)
     if notes:
         _write(folder, rest)
 
@@ -214,8 +214,8 @@ def _lessen(path: str) -> str | None:
     return owner if owner is not None else "+0:+0"
 
 
-def _restore(note: _Note, *, restore: bool) -> None:
-    if not restore:
+def _restore(note: _Note) -> None:
+    if not note.remembered:
         return
     try:
         with _locked(note.path):
