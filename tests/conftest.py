@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,8 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="also run the long tests")
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """Let a run that is told to end, as by CI's limit of time, end what its tests have begun."""
+    signal.signal(number, lambda *_: None)  # timeout(1) sends it twice
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("deep" if config.getoption("--deep") else "virtcore")
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -70,7 +79,7 @@ def _processes_of(token: str, folder: Path) -> dict[int, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fail when a process started by a test outlives the session: guests and daemons must be ended by their test.
+    """Fail, and end it, when a process started by a test outlives the session: tests must end guests and daemons.
 
     Processes are known by a variable that they inherit or, where they start with a cleaned environment as guests do,
     by the session's temporary folder in their command line; so processes of others on the machine never count.
@@ -83,5 +92,8 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     end = time.monotonic() + LEFT_OVER_GRACE
     while (left := _processes_of(token, folder)) and time.monotonic() < end:
         time.sleep(0.1)
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     listing = "; ".join(f"{pid}: {command}" for pid, command in left.items())
     assert not left, f"processes left behind by tests: {listing}"
