@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
@@ -18,13 +15,6 @@ from virtcore.driver.toolkit import shared
 from virtcore.runtime.loop import core_loop
 
 KIB, MIB = 1 << 10, 1 << 20
-
-
-def needs_tools() -> None:
-    """Skip the test where QEMU or its tools are not installed."""
-    for program in ("qemu-system-x86_64", "qemu-img", "qemu-io"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
 
 
 def run(*argv: object) -> str:
@@ -80,15 +70,6 @@ def disk_xml(path: Path | str, target: str = "vda", *, format: str = "qcow2", mo
     return (
         f"<disk type='file' device='disk'><driver name='qemu' type='{format}'/><source file='{path}'/>"
         f"<target dev='{target}' bus='virtio'/>{more}</disk>"
-    )
-
-
-def idle_xml(name: str, *devices: str, more: str = "") -> str:
-    """A guest whose firmware finds nothing to boot."""
-    return (
-        f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>{more}"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        f"<devices><controller type='usb' model='none'/>{''.join(devices)}</devices></domain>"
     )
 
 

@@ -24,26 +24,38 @@ from scripted_qemu import Scripted
 
 
 @pytest.fixture(scope="session")
-def boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Kernel and initramfs of a real guest; the test is skipped where the host has not got what they need."""
+def kernel() -> Path:
+    """The kernel of real guests; the test is skipped where the host has not got what they need."""
     reason = guest_image.missing()
     if reason is not None:
         pytest.skip(reason)
-    kernel = guest_image.find_kernel()
-    assert kernel is not None
+    found = guest_image.find_kernel()
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="session")
+def image_tools() -> None:
+    """The test is skipped where QEMU or the programs for its images are not installed."""
+    for program in ("qemu-system-x86_64", "qemu-img", "qemu-io"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+@pytest.fixture(scope="session")
+def boot(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Kernel and initramfs of a real guest."""
     initrd = tmp_path_factory.mktemp("guest") / "initrd"
     guest_image.write_initramfs(initrd, kernel)
     return kernel, initrd
 
 
 @pytest.fixture(scope="session")
-def agent_boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def agent_boot(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Kernel and initramfs of a real guest with an agent in it; as :func:`boot`."""
     reason = agent_image.missing()
     if reason is not None:
         pytest.skip(reason)
-    kernel = guest_image.find_kernel()
-    assert kernel is not None
     initrd = tmp_path_factory.mktemp("agent") / "initrd"
     agent_image.write_initramfs(initrd, kernel)
     return kernel, initrd

@@ -199,3 +199,16 @@ def guest_xml(
   </devices>
 </domain>
 """
+
+
+def idle_xml(name: str, *devices: str, more: str = "") -> str:
+    """A guest whose firmware finds nothing to boot.
+
+    :param devices: elements of ``<devices>``.
+    :param more: further elements of the domain.
+    """
+    return (
+        f"<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>{more}"
+        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
+        f"<devices><controller type='usb' model='none'/>{''.join(devices)}</devices></domain>"
+    )

@@ -428,14 +428,9 @@ def _asks(ask: Callable[[], T]) -> T | None:
         return None
 
 
-def test_guests_without_an_agent_say_so(connection: virtcore.Connection, root: Path) -> None:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    domain = connection.define_domain(
-        "<domain type='qemu'><name>mute</name><memory unit='MiB'>32</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os></domain>"
-    )
+@pytest.mark.usefixtures("kernel")
+def test_guests_without_an_agent_say_so(connection: virtcore.Connection) -> None:
+    domain = connection.define_domain(guest_image.idle_xml("mute"))
     with pytest.raises(errors.OperationInvalid, match="domain is not running"):
         domain.time()
     domain.create()

@@ -19,12 +19,11 @@ from block_guest import (
     execute,
     expected,
     guest_writes,
-    idle_xml,
     make_image,
-    needs_tools,
     run,
     write,
 )
+from guest_image import idle_xml
 from waiting import eventually
 
 import virtcore
@@ -52,9 +51,7 @@ FIRST = (1, 0, 64 * KIB)
 REUSE = DomainBackupBeginFlags.REUSE_EXTERNAL
 
 
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
+pytestmark = pytest.mark.usefixtures("image_tools")
 
 
 @pytest.fixture

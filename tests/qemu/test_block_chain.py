@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-from block_guest import disk_xml, idle_xml, make_image, needs_tools, run
+from block_guest import disk_xml, make_image, run
+from guest_image import idle_xml
 
 from virtcore.enums import DomainCreateFlags
 from virtcore.errors import OperationFailed, SystemError
 
-
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
+pytestmark = pytest.mark.usefixtures("image_tools")
 
 
 def test_a_chain_is_read_from_the_images_and_numbered(connection, tmp_path):

@@ -11,12 +11,11 @@ from block_guest import (
     disk_xml,
     execute,
     guest_writes,
-    idle_xml,
     make_image,
-    needs_tools,
     run,
     write,
 )
+from guest_image import idle_xml
 from waiting import eventually
 
 from virtcore.enums import DomainCreateFlags, DomainEventIOErrorAction, DomainPausedReason, DomainState
@@ -40,9 +39,7 @@ from virtcore.operations.parameters import BLOCK_IOTUNE
 LIVE, CONFIG = 1, 2
 
 
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
+pytestmark = pytest.mark.usefixtures("image_tools")
 
 
 @pytest.fixture

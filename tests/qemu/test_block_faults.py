@@ -12,11 +12,10 @@ from block_guest import (
     execute,
     expected,
     guest_writes,
-    idle_xml,
     make_image,
-    needs_tools,
     write,
 )
+from guest_image import idle_xml
 from waiting import eventually
 
 from virt_qemu.monitor import CommandError, Monitor
@@ -33,9 +32,7 @@ SIZE = 2 * MIB
 WRITES = ((1, 0, 64 * KIB), (2, MIB, 64 * KIB))
 
 
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
+pytestmark = pytest.mark.usefixtures("image_tools")
 
 
 class Faults:

@@ -17,12 +17,11 @@ from block_guest import (
     execute,
     expected,
     guest_writes,
-    idle_xml,
     make_image,
-    needs_tools,
     run,
     write,
 )
+from guest_image import idle_xml
 from waiting import eventually
 
 from virtcore.enums import (
@@ -50,9 +49,7 @@ SIZE = 4 * MIB
 WRITES = ((1, 0, 64 * KIB), (2, 32 * KIB, 64 * KIB), (3, 2 * MIB, 64 * KIB))
 
 
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
+pytestmark = pytest.mark.usefixtures("image_tools")
 
 
 @pytest.fixture

@@ -18,12 +18,11 @@ from block_guest import (
     execute,
     expected,
     guest_writes,
-    idle_xml,
     make_image,
-    needs_tools,
     run,
     write,
 )
+from guest_image import idle_xml
 from waiting import eventually
 
 import virtcore
@@ -32,7 +31,7 @@ from virtcore.errors import NoDomainBackup
 from virtcore.operations.events import DomainBlockJob2Event
 
 #: A minute of kills; test_block_faults is the sample that every change runs.
-pytestmark = pytest.mark.deep
+pytestmark = [pytest.mark.deep, pytest.mark.usefixtures("image_tools")]
 
 SIZE = 4 * MIB
 WRITES = ((1, 0, 64 * KIB), (2, MIB, 2 * MIB))
@@ -48,11 +47,6 @@ print("begun", flush=True)
 os.kill(os.getpid(), 9)
 """
 _READY = "\nwhile \"ready='yes'\" not in domain.xml(): time.sleep(0.01)"
-
-
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
 
 
 @pytest.fixture

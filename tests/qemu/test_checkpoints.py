@@ -15,10 +15,9 @@ from block_guest import (
     disk_xml,
     execute,
     guest_writes,
-    idle_xml,
     make_image,
-    needs_tools,
 )
+from guest_image import idle_xml
 from waiting import eventually
 
 from virtcore.enums import (
@@ -39,10 +38,7 @@ from virtcore.errors import (
 )
 from virtcore.types import TypedParameters
 
-
-@pytest.fixture(autouse=True)
-def _tools():
-    needs_tools()
+pytestmark = pytest.mark.usefixtures("image_tools")
 
 
 @pytest.fixture

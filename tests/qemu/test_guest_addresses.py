@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import guest_image
 import pytest
+from guest_image import idle_xml
 
 import virtcore
 from virt_host.links import netlink
@@ -18,15 +19,9 @@ _MAC = "52:54:00:0a:0b:0c"
 
 
 @pytest.fixture
-def guest(connection: virtcore.Connection) -> virtcore.Domain:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    domain = connection.define_domain(
-        "<domain type='qemu'><name>placed</name><memory unit='MiB'>32</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        f"<devices><interface type='user'><mac address='{_MAC}'/></interface></devices></domain>"
-    )
+def guest(connection: virtcore.Connection, kernel: Path) -> virtcore.Domain:
+    interface = f"<interface type='user'><mac address='{_MAC}'/></interface>"
+    domain = connection.define_domain(idle_xml("placed", interface))
     with pytest.raises(errors.OperationInvalid, match="domain is not running"):
         domain.interface_addresses()
     domain.create()

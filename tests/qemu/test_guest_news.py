@@ -200,18 +200,12 @@ def test_a_guest_changes_an_address() -> None:
 # -- real ones
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_real_client_of_a_real_display(connection: virtcore.Connection) -> None:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
     told: queue.Queue[Event] = queue.Queue()
     connection.on_event(told.put, DomainGraphicsEvent)
-    domain = connection.define_domain(
-        "<domain type='qemu'><name>shown</name><memory unit='MiB'>32</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"
-        "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/><video><model type='vga'/></video>"
-        "</devices></domain>"
-    )
+    display = "<graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/><video><model type='vga'/></video>"
+    domain = connection.define_domain(guest_image.idle_xml("shown", display))
     domain.create()
     port = int(domain.xml().partition("type='vnc' port='")[2].partition("'")[0])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
@@ -227,12 +221,7 @@ def test_a_real_client_of_a_real_display(connection: virtcore.Connection) -> Non
     assert last.phase is Phase.DISCONNECT
 
 
-def test_a_real_balloon_and_a_real_clock(connection: virtcore.Connection, tmp_path: Path) -> None:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    kernel = guest_image.find_kernel()
-    assert kernel is not None
+def test_a_real_balloon_and_a_real_clock(connection: virtcore.Connection, kernel: Path, tmp_path: Path) -> None:
     script = "/bin/busybox mount -t devtmpfs dev /dev; /bin/busybox date -s '2001-02-03 04:05'; /bin/busybox hwclock -w"
     guest_image.write_initramfs(tmp_path / "initrd", kernel, modules=("virtio_pci", "virtio_balloon"), script=script)
     told: queue.Queue[Event] = queue.Queue()

@@ -64,12 +64,7 @@ class Told:
 
 
 @pytest.fixture(scope="module")
-def initrd(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    kernel = guest_image.find_kernel()
-    assert kernel is not None
+def initrd(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     path = tmp_path_factory.mktemp("hotplug") / "initrd"
     guest_image.write_initramfs(path, kernel, modules=MODULES)
     return kernel, path

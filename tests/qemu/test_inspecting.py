@@ -27,16 +27,9 @@ _DEVICES = """<graphics type='vnc' port='-1' autoport='yes'/>
 
 
 @pytest.fixture
-def guest(connection: virtcore.Connection) -> virtcore.Domain:
+def guest(connection: virtcore.Connection, kernel: Path) -> virtcore.Domain:
     """A running guest without a system."""
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
-    domain = connection.define_domain(
-        "<domain type='qemu'><name>seen</name><memory unit='MiB'>32</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        f"<devices><controller type='usb' model='none'/>{_DEVICES}</devices></domain>"
-    )
+    domain = connection.define_domain(guest_image.idle_xml("seen", _DEVICES))
     domain.create()
     return domain
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import guest_image
 import pytest
 
 import virtcore
 from virtcore import errors
 
 
+@pytest.mark.usefixtures("kernel")
 def test_a_command_line_needs_nothing_but_paths(connection: virtcore.Connection, root: Path) -> None:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
     xml = (
         "<domain type='qemu'><name>by hand</name><memory unit='MiB'>32</memory>"
         "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"

@@ -70,10 +70,7 @@ class Qemu(Target):
 
 
 @pytest.fixture  # type: ignore[no-redef]
-def target(root: Path, request: pytest.FixtureRequest) -> Target:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
+def target(kernel: Path, root: Path, request: pytest.FixtureRequest) -> Target:
     # The agent's guest takes a while to make: only for who asks for it.
     responsive = "responsive" in request.fixturenames
     return Qemu(root, request.getfixturevalue("agent_boot") if responsive else None)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import agent_image
 import pytest
-from guest_image import CMDLINE, guest_xml, write_initramfs, write_qcow2
+from guest_image import CMDLINE, guest_xml, idle_xml, write_initramfs, write_qcow2
 from waiting import eventually
 
 import virtcore
@@ -90,11 +90,7 @@ def disk(tmp_path: Path) -> Path:
 @pytest.fixture
 def defined(connection: virtcore.Connection, disk: Path) -> virtcore.Domain:
     """A guest with a disk and nothing to boot."""
-    return connection.define_domain(
-        "<domain type='qemu'><name>still</name><memory unit='MiB'>32</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os>"
-        f"<devices>{disk_xml(disk)}</devices></domain>"
-    )
+    return connection.define_domain(idle_xml("still", disk_xml(disk)))
 
 
 # -- of a domain that does not run

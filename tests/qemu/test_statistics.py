@@ -57,10 +57,7 @@ _IDLE = (
 
 
 @pytest.fixture
-def guest(connection: virtcore.Connection, root: Path) -> virtcore.Domain:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
+def guest(connection: virtcore.Connection, kernel: Path, root: Path) -> virtcore.Domain:
     guest_image.write_qcow2(root / "disk.qcow2", 4)
     return connection.define_domain(
         f"""<domain type='qemu'><name>told</name><memory unit='MiB'>64</memory><vcpu current='2'>3</vcpu>
@@ -312,10 +309,7 @@ def test_definitions_are_not_read_for_statistics(root: Path, tmp_path: Path, mon
     image = tmp_path / "disk.raw"
     image.write_bytes(bytes(4096))
     disk = f"<disk type='file'><driver type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
-    xml = (
-        "<domain type='qemu'><name>idle</name><memory unit='MiB'>32</memory>"
-        f"<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>{disk}</devices></domain>"
-    )
+    xml = guest_image.idle_xml("idle", disk)
     uri = f"qemu:///embed?root={root}"
     with virtcore.connect(uri) as connection:
         connection.define_domain(xml)

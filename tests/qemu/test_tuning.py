@@ -11,8 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import guest_image
 import pytest
+from guest_image import idle_xml
 from waiting import eventually
 
 import virtcore
@@ -92,10 +92,7 @@ def test_groups_are_named_after_guests(name: str, root: str | None, group: str) 
 
 
 @pytest.fixture
-def guest(connection: virtcore.Connection) -> virtcore.Domain:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
+def guest(connection: virtcore.Connection, kernel: Path) -> virtcore.Domain:
     return connection.define_domain(
         """<domain type='qemu'><name>tuned</name><memory unit='MiB'>64</memory><vcpu>2</vcpu><iothreads>1</iothreads>
         <os><type arch='x86_64' machine='q35'>hvm</type></os>
@@ -241,19 +238,16 @@ def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, gues
     eventually(lambda: not guest.is_active(), limit=20)
 
 
+@pytest.mark.usefixtures("kernel")
 def test_bandwidth_is_limited_where_the_host_has_a_device(connection: virtcore.Connection) -> None:
-    reason = guest_image.missing()
-    if reason is not None:
-        pytest.skip(reason)
     if os.geteuid() != 0 or shutil.which("tc") is None or not Path("/dev/net/tun").exists():
         pytest.skip("making and limiting devices needs the administrator's rights, tc (Debian: iproute2) and tun")
     mac = "52:54:00:0a:0a:0a"
-    domain = connection.define_domain(
-        "<domain type='qemu'><name>limited</name><memory unit='MiB'>32</memory>"
-        "<os><type arch='x86_64' machine='q35'>hvm</type></os><devices>"
+    interfaces = (
         f"<interface type='ethernet'><mac address='{mac}'/></interface>"
-        "<interface type='user'><mac address='52:54:00:0a:0a:0b'/></interface></devices></domain>"
+        "<interface type='user'><mac address='52:54:00:0a:0a:0b'/></interface>"
     )
+    domain = connection.define_domain(idle_xml("limited", interfaces))
     domain.create()
     assert domain.interface_stats(mac).rx_errs == 0
     limits = BANDWIDTH.typed({"outbound.average": 64, "outbound.peak": 128})
