@@ -190,3 +190,11 @@ def test_statistics_tell_what_qemu_told() -> None:
     assert {name: told[name] for name in expected} == expected
     again = MigrationStatistics.of_cookie(statistics.to_cookie())
     assert again.parameters() == told | {"disk_bps": 0}
+
+
+def test_phases_come_one_after_the_other():
+    from virt_qemu.migration.side import MigrationPhase as Phase
+
+    assert Phase.PREPARE.is_before(Phase.POSTCOPY_FAILED)
+    assert Phase.POSTCOPY_FAILED.is_before(Phase.BEGIN_RESUME)
+    assert not Phase.PERFORM3.is_before(Phase.BEGIN3)

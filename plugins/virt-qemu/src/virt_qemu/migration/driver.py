@@ -360,10 +360,9 @@ class MigrationOperations(JobDriver[QemuState]):
             raise OperationInvalid(f"migration of domain {obj.name} is being actively monitored by another thread")
         if not side.in_postcopy:
             raise OperationInvalid(f"migration of domain {obj.name} is not in post-copy phase")
-        order = list(Phase)
-        if order.index(side.phase) < order.index(Phase.POSTCOPY_FAILED) and not side.failed_in_postcopy:
+        if side.phase.is_before(Phase.POSTCOPY_FAILED) and not side.failed_in_postcopy:
             raise OperationInvalid(f"post-copy migration of domain {obj.name} has not failed")
-        if order.index(side.phase) > order.index(upto):
+        if upto.is_before(side.phase):
             raise OperationInvalid(f"resuming failed post-copy migration of domain {obj.name} already in progress")
 
     async def _begin_resume(self, obj: DomainObject, params: TypedParameters, flags: int) -> MigrationBegun:

@@ -53,6 +53,11 @@ class MigrationPhase(StrEnum):
     PREPARE_RESUME = "prepare_resume"
     FINISH_RESUME = "finish_resume"
 
+    def is_before(self, other: MigrationPhase) -> bool:
+        """Whether it comes before another one."""
+        order = list(MigrationPhase)
+        return order.index(self) < order.index(other)
+
 
 class MigrationSide:
     """What both sides share.
@@ -142,8 +147,7 @@ class MigrationSide:
 
         :raises InternalError: the phase was before.
         """
-        order = list(MigrationPhase)
-        if phase < MigrationPhase.POSTCOPY_FAILED and order.index(phase) < order.index(self.phase):
+        if phase.is_before(MigrationPhase.POSTCOPY_FAILED) and phase.is_before(self.phase):
             raise InternalError(f"migration protocol going backwards {self.phase} => {phase}")
         self.phase = phase
         guest = self.obj.private
