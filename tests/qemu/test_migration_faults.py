@@ -28,7 +28,7 @@ from virtcore.enums import (
     DomainShutoffReason,
     DomainState,
 )
-from virtcore.errors import NoDomain, OperationInvalid, VirtError
+from virtcore.errors import InternalError, NoDomain, OperationInvalid, VirtError
 from virtcore.operations.parameters import MIGRATION
 from virtcore.types import TypedParameters, TypedValue
 
@@ -277,6 +277,21 @@ def test_the_destination_cannot_have_it(connection, peer, boot, tmp_path):  # no
         domain.migrate(peer, flags=Flags.LIVE | Flags.UNSAFE)
     assert domain.state().state is DomainState.RUNNING
     assert other.state().state is DomainState.RUNNING
+
+
+def test_a_destination_that_cannot_answer_keeps_nothing(connection, peer, tmp_path, monkeypatch):  # noqa: F811
+    domain = filled(connection, tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise InternalError("no cookie today")
+
+    monkeypatch.setattr("virt_qemu.migration.destination.cookie_of", refuse)
+    with pytest.raises(InternalError, match="no cookie today"):
+        domain.migrate(peer, flags=Flags.LIVE)
+    assert nowhere(peer)
+    assert domain.state().state is DomainState.RUNNING
+    monkeypatch.undo()
+    assert domain.migrate(peer, flags=Flags.LIVE).state().state is DomainState.RUNNING
 
 
 def test_destroying_it_on_either_side_ends_the_migration(connection, peer, disk, tmp_path):  # noqa: F811

@@ -125,21 +125,21 @@ class Incoming(MigrationSide):
                     obj, domain, lambda: self.state.boot(obj, how), DomainEventStartedDetailType.MIGRATED, None
                 )
             await self.enter(Phase.PREPARE)
+            told = cookie_of(
+                domain if not obj.active else _live(obj),
+                host_name=self.state.host_name,
+                host_uuid=self.state.host_uuid,
+                features=features,
+                capabilities=self._supported,
+                automatic=[name for name, party in ALWAYS_ON.items() if Party.DESTINATION in party],
+            )
+            told.name = self._source_name
+            if self._server is not None and self._server.place is not None:
+                told.nbd = CookieNBD(port=self._server.place.port or None)
+            return self.state.write_cookie(told)
         except BaseException:
-            self._release()
+            await self._send_away()
             raise
-        told = cookie_of(
-            domain if not obj.active else _live(obj),
-            host_name=self.state.host_name,
-            host_uuid=self.state.host_uuid,
-            features=features,
-            capabilities=self._supported,
-            automatic=[name for name, party in ALWAYS_ON.items() if Party.DESTINATION in party],
-        )
-        told.name = self._source_name
-        if self._server is not None and self._server.place is not None:
-            told.nbd = CookieNBD(port=self._server.place.port or None)
-        return self.state.write_cookie(told)
 
     def _disk_names(self) -> list[str]:
         return [str(each) for each in self.params.all("migrate_disks")]
