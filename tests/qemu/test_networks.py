@@ -21,7 +21,15 @@ from virt_host.links import devices as links, taps
 from virtcore.driver import loader
 from virtcore.driver.service import ServiceDriver
 from virtcore.enums import DomainCreateFlags
-from virtcore.errors import ConfigUnsupported, InternalError, NoConnect, NoNetwork, OperationInvalid, VirtError
+from virtcore.errors import (
+    ConfigUnsupported,
+    InternalError,
+    NoConnect,
+    NoNetwork,
+    OperationInvalid,
+    SystemError,
+    VirtError,
+)
 from virtcore.operations.declare import inline
 from virtcore.operations.network import NetworkService
 from virtcore.types import NetworkPortRef, NetworkRef
@@ -135,6 +143,20 @@ def test_macvtap(connection, boot, lower, mode):
     assert Path(f"/sys/class/net/{name}/address").read_text().strip() == MAC
     domain.destroy()
     assert not links.exists(name)
+
+
+@administrator
+def test_a_macvtap_of_somebody_else_stays(connection, boot, lower):
+    run("ip", "link", "add", "link", lower, "name", "vcown", "type", "macvtap", "mode", "bridge")
+    device = interface("direct", f"<source dev='{lower}' mode='bridge'/><target dev='vcown'/>")
+    with pytest.raises(SystemError, match="File exists"):
+        start(connection, boot, device)
+    assert links.is_macvtap("vcown")
+    run("ip", "link", "del", "vcown")
+    domain = start(connection, boot, device)
+    assert target(domain) == "vcown"
+    domain.destroy()
+    assert not links.exists("vcown")
 
 
 @administrator

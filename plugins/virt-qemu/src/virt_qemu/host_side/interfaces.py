@@ -42,6 +42,8 @@ from virtcore.model.domain.interface import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from virt_qemu.host_side.host import HostSide
     from virt_qemu.host_side.owner import Owner
     from virt_qemu.resources import HostResources
@@ -60,39 +62,35 @@ _SCRIPTED = (InterfaceType.ETHERNET,)
 async def prepare(side: HostSide, owner: Owner, interface: Interface, resources: HostResources) -> None:
     """Make what an interface is connected to, and hand its descriptors over.
 
-    :raises VirtError: it cannot be made; nothing is left of it.
+    :raises VirtError: it cannot be made.
     """
-    try:
-        await join_network(side, owner, interface)
-        kind = actual_type(interface)
-        if interface.filterref is not None:
-            raise unsupported("a network filter")
-        queues = _queues(interface)
-        if kind is InterfaceType.ETHERNET:
-            fds = await _ethernet(interface, queues, side.privileged)
-        elif kind in (InterfaceType.BRIDGE, InterfaceType.NETWORK):
-            fds = await _bridge(side, owner, interface, queues)
-        elif kind is InterfaceType.DIRECT:
-            fds = await in_thread(_direct, interface, queues)
-        elif kind is InterfaceType.HOSTDEV:
-            await in_thread(take_function, side, owner, interface)
-            return
-        elif kind is InterfaceType.VDPA:
-            return  # opened with the command line
-        elif _uses_passt(interface):
-            await start_passt(side, owner, interface)
-            return
-        else:
-            return
-        resources.provide_taps(interface, fds)
-        resources.provide_vhosts(interface, _vhosts(interface, queues))
-        if _bandwidth(interface) is not None:
-            await limit(interface)
-        if interface.coalesce and interface.target is not None and interface.target.dev is not None:
-            links.set_coalesce(interface.target.dev, interface.coalesce)
-    except BaseException:
-        await release(side, owner, interface)
-        raise
+    await join_network(side, owner, interface)
+    kind = actual_type(interface)
+    if interface.filterref is not None:
+        raise unsupported("a network filter")
+    queues = _queues(interface)
+    if kind is InterfaceType.ETHERNET:
+        fds = await _ethernet(interface, queues, side.privileged)
+    elif kind in (InterfaceType.BRIDGE, InterfaceType.NETWORK):
+        fds = await _bridge(side, owner, interface, queues)
+    elif kind is InterfaceType.DIRECT:
+        fds = await in_thread(_direct, owner, interface, queues)
+    elif kind is InterfaceType.HOSTDEV:
+        await in_thread(take_function, side, owner, interface)
+        return
+    elif kind is InterfaceType.VDPA:
+        return  # opened with the command line
+    elif _uses_passt(interface):
+        await start_passt(side, owner, interface)
+        return
+    else:
+        return
+    resources.provide_taps(interface, fds)
+    resources.provide_vhosts(interface, _vhosts(interface, queues))
+    if _bandwidth(interface) is not None:
+        await limit(interface)
+    if interface.coalesce and interface.target is not None and interface.target.dev is not None:
+        links.set_coalesce(interface.target.dev, interface.coalesce)
 
 
 async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
@@ -105,7 +103,7 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
     if name is not None:
         try:
             if kind is InterfaceType.DIRECT:
-                await in_thread(taps.delete_macvtap, name)
+                await in_thread(_delete_macvtap, owner, name)
             if interface.downscript is not None and kind in _SCRIPTED:
                 await _run_script(interface.downscript, name)
         except VirtError as error:
@@ -279,13 +277,26 @@ def _close(fds: list[int]) -> None:
         os.close(descriptor)
 
 
-def _direct(interface: Interface, queues: int) -> list[int]:
+def _made(owner: Owner, name: str) -> Path:
+    """What marks a macvtap as the guest's: another one of the name is not ours to remove."""
+    return owner.folder / f"macvtap-{name}"
+
+
+def _delete_macvtap(owner: Owner, name: str) -> None:
+    mark = _made(owner, name)
+    if mark.exists():
+        taps.delete_macvtap(name)
+        mark.unlink(missing_ok=True)
+
+
+def _direct(owner: Owner, interface: Interface, queues: int) -> list[int]:
     """A macvtap on a device of the host."""
     source = interface.actual.source if interface.actual is not None else interface.source
     if not isinstance(source, DirectInterfaceSource):
         raise InternalError("Missing device name")
     mode = str(source.mode or MacvtapMode.VEPA)
     name = taps.create_macvtap(_wanted(interface, taps.NEW_MACVTAP), source.dev, mode, _mac(interface))
+    _made(owner, name).touch()
     _name(interface, name)
     if interface.mtu:
         links.set_mtu(name, interface.mtu)
