@@ -31,7 +31,9 @@ from virtcore.enums import (
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags
 from virtcore.model.domain import Domain
+from virtcore.model.domain.interface import ActualInterface, DirectInterfaceSource, InterfaceType
 from virtcore.operations.parameters import DOMAIN_STATS, PERF
+from virtcore.operations.values import InterfaceStats
 from virtcore.types import CpuMap, TypedParameters
 from virtcore.xml import parse
 
@@ -169,6 +171,18 @@ def test_what_a_guest_receives_the_host_sends() -> None:
     seen = interface_stats(tap.devices.interfaces[0])  # type: ignore[union-attr]
     assert seen.rx_bytes >= counted.tx_bytes
     assert (seen.tx_errs, seen.rx_drop) == (counted.rx_errs, counted.tx_drop)
+
+
+def test_a_macvtap_counts_as_its_guest_does_also_where_a_network_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = InterfaceStats(*range(1, 9))
+    monkeypatch.setattr("virt_qemu.stats.interfaces.device_counters", lambda: {"m0": counted})
+    rest = "<target dev='m0'/></interface>"
+    own = _interface(f"<interface type='direct'><source dev='e0' mode='vepa'/>{rest}")
+    given = _interface(f"<interface type='network'><source network='n'/>{rest}")
+    [device] = given.devices.interfaces  # type: ignore[union-attr]
+    assert interface_stats(device) == InterfaceStats(5, 6, 7, 8, 1, 2, 3, 4), "a tap"
+    device.actual = ActualInterface(type=InterfaceType.DIRECT, source=DirectInterfaceSource(dev="e0"))
+    assert interface_stats(device) == interface_stats(own.devices.interfaces[0]) == counted  # type: ignore[union-attr]
 
 
 def _interface(xml: str) -> Domain:

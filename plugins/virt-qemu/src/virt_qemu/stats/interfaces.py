@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virt_qemu.command.networks import actual_type
 from virt_qemu.stats.threads import device_counters
 from virtcore.enums.common import TypedParameterType as Kind
 from virtcore.errors import InternalError
+from virtcore.model.domain.interface import InterfaceType
 from virtcore.operations.values import InterfaceStats
 
 if TYPE_CHECKING:
@@ -24,9 +26,7 @@ def _name(interface: Interface) -> str | None:
 
 def _as_the_guest_sees_it(interface: Interface, counted: InterfaceStats) -> InterfaceStats:
     """What a tap device sends is what the guest receives; a device on top of one of the host's has the guest's view."""
-    from virtcore.model.domain.interface import DirectInterfaceSource
-
-    if isinstance(interface.source, DirectInterfaceSource):
+    if actual_type(interface) is InterfaceType.DIRECT:
         return counted
     return InterfaceStats(*counted[4:], *counted[:4])
 
