@@ -257,12 +257,12 @@ def find_operation(name: str) -> Operation | None:
     """A declared operation; None when there is no such one. Loads no more than the module that declares it."""
     found = _REGISTRY.get(name)
     if found is None:
-        from virtcore.operations._index import DECLARED
+        from virtcore.operations._index import HOMES
 
-        home = DECLARED.get(name)
+        home = HOMES.get(name)
         if home is None:
             return all_operations().get(name)  # new, perhaps: the index is not written anew yet
-        import_module(f"virtcore.operations.{home}")
+        import_module(f"virtcore.operations.{home[0]}")
         found = _REGISTRY[name]
     return found
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final
 
-from virtcore.operations._index import DECLARED, SPELLED
+from virtcore.operations._index import HOMES
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings.declare import VIRTUAL_ARGUMENTS, Form, Row, Spelling
 
@@ -64,9 +64,9 @@ def _rows_of(table: str) -> Mapping[str, Sequence[Row]]:
 @functools.cache
 def spellings_of(operation: str) -> tuple[Spelling, ...]:
     """Every spelling of an operation, the canonical one first; none for an operation that libvirt does not know."""
-    known = SPELLED.get(operation)
-    # One that is in neither index is new, perhaps, and they are not written anew yet.
-    tables = () if known is None and operation in DECLARED else TABLES if known is None else (known,)
+    _, home = HOMES.get(operation, ("", None))
+    # One that is not in the index is new, perhaps, and that is not written anew yet.
+    tables = TABLES if operation not in HOMES else () if home is None else (home,)
     return tuple(_complete(operation, row) for table in tables for row in _rows_of(table).get(operation, ()))
 
 
