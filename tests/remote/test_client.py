@@ -386,6 +386,16 @@ def test_network_updates_of_old_daemons_are_the_other_way_round(
     play(scenario, tmp_path)
 
 
+def test_what_the_daemon_has_not_got_is_not_claimed_though_a_method_here_stands_for_it(tmp_path: Path) -> None:
+    async def scenario(ends: Ends) -> None:
+        assert ends.session.supports("network_update")
+        ends.remote._steps._absent.add("virNetworkUpdate")  # as it turned out
+        assert not ends.session.supports("network_update")
+        assert ends.session.supports("connection_is_alive")
+
+    play(scenario, tmp_path)
+
+
 def test_the_driver_is_asked_for_its_features(tmp_path: Path) -> None:
     async def scenario(ends: Ends) -> None:
         assert await ends.call("connection_supports_feature", DriverFeature.MIGRATION_PARAMS) is True

@@ -48,7 +48,8 @@ class RemoteBackend:
 
     def implements(self, operation: Operation) -> bool:
         """Whether the driver has an operation, as far as is known."""
-        return operation.name in _OWN or not self._client.steps.lacks(operation.name)
+        name = operation.name
+        return not self._client.steps.lacks(name) if crosses(name) else name in _OWN
 
     def call(self, operation: Operation, args: tuple[Any, ...], end: float | None) -> Any:
         """Carry an operation out, unless it takes a stream or what only the core loop can do."""

@@ -121,7 +121,7 @@ class RemoteDriver(Driver):
         return call
 
     def has(self, operation: Operation) -> bool:
-        return self.implements(operation) and (operation.name in _HERE or not self._steps.lacks(operation.name))
+        return self.implements(operation) and not (crosses(operation.name) and self._steps.lacks(operation.name))
 
     # -- what is answered here
 
@@ -290,9 +290,6 @@ def _remote_method(operation: Operation) -> Callable[..., Coroutine[Any, Any, An
     method.__doc__ = operation.function.__doc__
     return method
 
-
-#: Operations that do not depend on what the daemon has.
-_HERE: Final = frozenset(name for name in all_operations() if name in vars(RemoteDriver))
 
 for _operation in all_operations().values():
     if _operation.name not in vars(RemoteDriver) and crosses(_operation.name):
