@@ -188,8 +188,8 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
 
     # -- documents
 
-    def facts_of(self, domain: Domain) -> Facts:
-        return {**super().facts_of(domain), "disks": describe_disks(domain)}
+    def facts_of_definition(self, domain: Domain) -> Facts:
+        return {**super().facts_of_definition(domain), "disks": describe_disks(domain)}
 
     def make_migratable(self, domain: Domain) -> None:
         from virt_qemu.migration.migratable import make_migratable

@@ -123,7 +123,7 @@ class DriverState:
             raise OperationInvalid("Refusing to undefine while domain managed save image exists")
 
     def facts_of(self, domain: Domain) -> Facts:
-        """Hook: what lists and statistics need of an inactive domain; extend the result of ``super()``."""
+        """Hook: what lists and statistics need of a configuration; extend the result of ``super()``."""
         return {
             "os_type": domain.os_type and str(domain.os_type.value),
             "max_memory": domain.memory_total,
@@ -131,6 +131,10 @@ class DriverState:
             "vcpus": domain.vcpu_count,
             "max_vcpus": domain.vcpu_maximum,
         }
+
+    def facts_of_definition(self, domain: Domain) -> Facts:
+        """Hook: what they need of a definition, whose domain need not run; extend the result of ``super()``."""
+        return self.facts_of(domain)
 
     def update_cpu(self, domain: Domain) -> None:
         """Hook: put the host's CPU into a copy of a definition (``VIR_DOMAIN_XML_UPDATE_CPU``)."""
@@ -340,7 +344,7 @@ class DriverState:
 
         text = format_domain(domain, Mode.SECURE)
         plain = format_domain(domain, Mode.NONE)
-        return text, {**self.facts_of(domain), "plain": plain == text}
+        return text, {**self.facts_of_definition(domain), "plain": plain == text}
 
     def _take(self, obj: DomainObject, text: str, facts: Facts) -> None:
         obj.text = text
@@ -524,7 +528,7 @@ class DriverState:
 
         domain = self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
         check_name(domain.name)
-        return IndexEntry(domain.uuid or "", domain.name, self.facts_of(domain))
+        return IndexEntry(domain.uuid or "", domain.name, self.facts_of_definition(domain))
 
 
 def check_name(name: str) -> None:
