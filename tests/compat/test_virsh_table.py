@@ -16,7 +16,9 @@ SESSIONS = [(driver, session) for driver in DRIVERS for session in read_table(dr
 PATHS = {"test": "/default", "qemu": "/system"}
 
 
-@pytest.mark.parametrize(("driver", "session"), SESSIONS, ids=lambda each: getattr(each, "title", each))
+@pytest.mark.parametrize(
+    ("driver", "session"), SESSIONS, ids=[f"{driver}-{session.title}" for driver, session in SESSIONS]
+)
 def test_it_is_as_the_table_says(
     virsh: Any, virtcored: Path, libvirtd: Path, tmp_path: Path, driver: str, session: Session
 ) -> None:

@@ -8,7 +8,7 @@ behind; lines after a command that are indented say how the answers of the two d
 ``differs: REASON``
     they answer otherwise, as 11.3 does, or because of what REASON names
 ``not yet``
-    the driver behind virtcored has not got the operation; libvirt's has
+    the driver behind virtcored has not got the operation; libvirt's has. With a reason after a colon: or it falls short
 ``more``
     the other way round
 ``less: numbers | lines | values``
@@ -201,7 +201,8 @@ def judge(row: Row, theirs: str, ours: str) -> str:
         return "not yet"
     if _UNSUPPORTED in theirs:
         return "more"
-    return row.verdict if row.verdict in ("differs", "not yet") else "fails"
+    # What only has not come yet is refused as above; who answers otherwise has to say why.
+    return row.verdict if row.verdict in ("differs", "not yet") and row.reason else "fails"
 
 
 def _is_error(answer: str) -> bool:
