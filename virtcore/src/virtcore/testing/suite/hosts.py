@@ -126,7 +126,7 @@ class TestConnection:
     def test_encryption_of_memory_is_described_or_refused(self, connection: Connection) -> None:
         try:
             found = connection.node_sev_info()
-        except errors.VirtError:
+        except errors.OperationUnsupported:
             return
         assert int(found["cbitpos"]) >= 0
         assert found["pdh"]
