@@ -207,7 +207,7 @@ def test_the_sources_qemu_is_killed_on_the_way(connection, peer, disk, root, tmp
     with pytest.raises(VirtError):
         phases.finish(cancelled=True)
     assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
-    assert nowhere(peer)
+    eventually(lambda: nowhere(peer))  # its own QEMU may have ended a moment ago
     assert writable(disk, "raw")
     domain.create()
     assert domain.migrate(peer, flags=Flags.LIVE | Flags.UNSAFE).state().state is DomainState.RUNNING
@@ -333,6 +333,25 @@ def test_a_guest_is_protected_between_the_phases(connection, peer, tmp_path):  #
     phases.confirm()
     assert moved.state().state is DomainState.RUNNING
     assert not domain.is_active()
+
+
+def test_a_phase_that_goes_on_is_nobody_elses(connection, peer, tmp_path):  # noqa: F811
+    domain = filled(connection, tmp_path)
+    phases = Phases(domain, peer, **SLOW)
+    phases.begin()
+    phases.prepare()
+    thread = phases.performing()
+    for meanwhile in (phases.confirm, phases.perform):
+        with pytest.raises(OperationInvalid, match="of domain mover is being actively monitored by another thread"):
+            meanwhile()
+    assert domain.job_stats().type is DomainJobType.UNBOUNDED
+    domain.abort_job()
+    thread.join(20)
+    assert phases.failure is not None
+    with pytest.raises(VirtError):
+        phases.finish(cancelled=True)
+    assert nowhere(peer)
+    assert domain.state().state is DomainState.RUNNING
 
 
 def test_whoever_led_it_has_gone(connection, root, peer, peer_root, tmp_path):  # noqa: F811

@@ -42,8 +42,6 @@ from virtcore.errors import (
 from virtcore.operations.values import MigrationFinished
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from virt_qemu.host import QemuState
     from virt_qemu.migration.address import PreparedAddress
     from virt_qemu.migration.tunnel import ReceivingTunnel
@@ -381,11 +379,9 @@ class Incoming(MigrationSide):
 
     # -- between phases
 
-    def abandon(self) -> Callable[[], Awaitable[None]] | None:
-        """The connection that led it has gone: what is to be done, if anything."""
-        return self._abandon_prepared if self.phase is Phase.PREPARE else None
-
-    async def _abandon_prepared(self) -> None:
+    async def abandon(self) -> None:
+        if self.phase is not Phase.PREPARE:
+            return
         log.warning("The connection which controls migration of domain %s was closed", self.obj.name)
         with self.job.going_on():
             try:

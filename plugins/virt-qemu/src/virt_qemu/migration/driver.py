@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MigrationOperations"]
 
+S = TypeVar("S", Outgoing, Incoming)
+
 _FEATURES = frozenset(
     {
         DriverFeature.MIGRATION_P2P,
@@ -74,19 +76,20 @@ class MigrationOperations(JobDriver[QemuState]):
         for side in list(self.state.migrations.values()):
             if side.owner is self:
                 side.owner = None
-                work = side.abandon()
-                if work is not None:
-                    await work()
+                await side.abandon()
         await super().close()
 
-    def outgoing(self, obj: DomainObject) -> Outgoing:
-        """The migration of a guest that leaves.
+    def _side(self, obj: DomainObject, kind: type[S]) -> S:
+        """The migration of a guest, of which a next phase is to begin.
 
-        :raises OperationInvalid: it does not.
+        :raises OperationInvalid: there is none, or a phase of it goes on.
         """
         side = self.state.migrations.get(obj.uuid)
-        if not isinstance(side, Outgoing):
-            raise OperationInvalid(f"domain '{obj.name}' is not being migrated")
+        if not isinstance(side, kind):
+            what = "is not being migrated" if kind is Outgoing else "is not processing incoming migration"
+            raise OperationInvalid(f"domain '{obj.name}' {what}")
+        if not side.resting:
+            raise OperationInvalid(f"migration of domain {obj.name} is being actively monitored by another thread")
         return side
 
     # -- at the source
@@ -107,15 +110,9 @@ class MigrationOperations(JobDriver[QemuState]):
             async with obj.job.modify("domain_migrate_begin"):
                 return await side.begin()
         await side.hold()
-        with side.job.going_on():
-            try:
-                await side.enter(Phase.BEGIN3)
-                begun = await side.begin()
-            except BaseException as error:
-                side.drop(error)
-                raise
-            side.rest(self)
-        return begun
+        with side.step(self):
+            await side.enter(Phase.BEGIN3)
+            return await side.begin()
 
     async def domain_migrate_perform(
         self,
@@ -144,21 +141,16 @@ class MigrationOperations(JobDriver[QemuState]):
         if flags & Flags.POSTCOPY_RESUME:
             return await self._perform_resume(obj, params, flags, uri, cookie)
         if flags & Flags.CHANGE_PROTECTION:
-            side = self.outgoing(obj)
+            side = self._side(obj, Outgoing)
         else:
             side = Outgoing(self.state, obj, params, flags)
             await side.hold()
         side.params, side.flags = params, flags
-        with side.job.going_on():
-            try:
-                await side.enter(Phase.PERFORM3)
-                answer = await side.perform(uri, cookie)
-                await side.enter(Phase.PERFORM3_DONE)
-            except BaseException as error:
-                side.drop(error)
-                raise
-            side.rest(self)
-        return answer
+        with side.step(self):
+            await side.enter(Phase.PERFORM3)
+            answer = await side.perform(uri, cookie)
+            await side.enter(Phase.PERFORM3_DONE)
+            return answer
 
     async def domain_migrate_confirm(
         self,
@@ -171,27 +163,10 @@ class MigrationOperations(JobDriver[QemuState]):
         flags = int(flags)
         self.check_flags(flags, SUPPORTED, "domain_migrate_confirm")
         obj = self.domain(domain)
-        side = self.outgoing(obj)
-        await self.end_outgoing(side, cookie, flags, cancelled=cancelled)
-
-    async def end_outgoing(self, side: Outgoing, cookie: bytes, flags: int, *, cancelled: bool) -> None:
-        """The last phase at the source: the guest is forgotten here, or goes on."""
-        obj = side.obj
-        resumed = bool(flags & Flags.POSTCOPY_RESUME)
-        with side.job.going_on():
-            try:
-                if resumed:
-                    await side.enter(Phase.CONFIRM_RESUME)
-                elif not side.failed_in_postcopy:
-                    await side.enter(Phase.CONFIRM3_CANCELLED if cancelled else Phase.CONFIRM3)
-                await side.confirm(cookie, cancelled=cancelled)
-            except BaseException as error:
-                side.drop(error)
-                raise
-            if side.failed_in_postcopy:
-                side.rest(None)
-                return
-            side.drop(OperationInvalid("the destination did not take it") if cancelled else None)
+        side = self._side(obj, Outgoing)
+        refused = OperationInvalid("the destination did not take it") if cancelled else None
+        with side.step(last=True, why=refused):
+            await side.confirm(cookie, flags, cancelled=cancelled)
         if not cancelled and not obj.active:
             await self.forget_source(obj, flags)
 
@@ -202,12 +177,12 @@ class MigrationOperations(JobDriver[QemuState]):
                 await self.state.drop_definition(obj)
             self.state.domains.remove(obj)
 
-    def check_resumable(self, obj: DomainObject, flags: int) -> None:
-        """Check that a guest's migration to a peer can go on.
+    def resumable(self, obj: DomainObject, flags: int) -> Outgoing:
+        """A guest's migration to a peer that can go on.
 
         :raises VirtError: it cannot.
         """
-        self._resumable(obj, Outgoing, flags, Phase.POSTCOPY_FAILED)
+        return self._resumable(obj, Outgoing, flags, Phase.POSTCOPY_FAILED)
 
     # -- at the destination
 
@@ -294,14 +269,8 @@ class MigrationOperations(JobDriver[QemuState]):
                 raise OperationInvalid(f"domain '{obj.name}' is already active")
             side = Incoming(state, obj, params, flags, address, tunnel)
             await side.hold()
-            with side.job.going_on():
-                try:
-                    answer = await side.prepare(domain, told)
-                except BaseException as error:
-                    side.drop(error)
-                    raise
-                side.rest(self)
-        return answer
+            with side.step(self):
+                return await side.prepare(domain, told)
 
     async def connection_migrate_finish(
         self, params: TypedParameters, cookie: bytes = b"", flags: Flags | int = 0, cancelled: bool = False
@@ -314,24 +283,16 @@ class MigrationOperations(JobDriver[QemuState]):
             obj = self._expected(name)
         except VirtError as error:
             raise self.state.migration_errors.pop(name, error) from None
-        side = self.state.migrations.get(obj.uuid)
-        if not isinstance(side, Incoming):
-            raise self.state.migration_errors.pop(name, None) or OperationInvalid(
-                f"domain '{obj.name}' is not processing incoming migration"
-            )
         if flags & Flags.POSTCOPY_RESUME:
-            return await self._finish_resume(side, cookie, flags, cancelled=cancelled)
-        with side.job.going_on():
-            try:
-                finished = await side.finish(cookie, cancelled=cancelled)
-            except BaseException as error:
-                if side.failed_in_postcopy:
-                    side.rest(None)
-                else:
-                    side.drop(error)
-                raise
-            side.drop()
-        return finished
+            side = self._resumable(obj, Incoming, flags, Phase.PREPARE_RESUME)
+            with side.step(last=True):
+                return await side.finish_again(cookie, cancelled=cancelled)
+        try:
+            side = self._side(obj, Incoming)
+        except VirtError as error:
+            raise self.state.migration_errors.pop(name, error) from None
+        with side.step(last=True):
+            return await side.finish(cookie, cancelled=cancelled)
 
     def _expected(self, name: str) -> DomainObject:
         """The guest of a name that comes, or the domain that there is."""
@@ -342,8 +303,8 @@ class MigrationOperations(JobDriver[QemuState]):
 
     # -- a migration that goes on after it has failed behind the guest
 
-    def _resumable(self, obj: DomainObject, kind: type[Outgoing | Incoming], flags: int, upto: Phase) -> None:
-        """Check that what is left behind a guest can follow it.
+    def _resumable(self, obj: DomainObject, kind: type[S], flags: int, upto: Phase) -> S:
+        """The migration of a guest whose rest can follow it.
 
         :raises VirtError: it cannot.
         """
@@ -352,65 +313,34 @@ class MigrationOperations(JobDriver[QemuState]):
         early = kind is Outgoing and upto is not Phase.PERFORM_RESUME
         if early and not flags & (Flags.CHANGE_PROTECTION | Flags.PEER2PEER):
             raise ArgumentUnsupported("resuming failed post-copy migration requires change protection")
-        side = self.state.migrations.get(obj.uuid)
-        if not isinstance(side, kind):
-            what = "is not being migrated" if kind is Outgoing else "is not processing incoming migration"
-            raise OperationInvalid(f"domain '{obj.name}' {what}")
-        if not side.job.resting:
-            raise OperationInvalid(f"migration of domain {obj.name} is being actively monitored by another thread")
+        side = self._side(obj, kind)
         if not side.in_postcopy:
             raise OperationInvalid(f"migration of domain {obj.name} is not in post-copy phase")
         if side.phase.is_before(Phase.POSTCOPY_FAILED) and not side.failed_in_postcopy:
             raise OperationInvalid(f"post-copy migration of domain {obj.name} has not failed")
         if upto.is_before(side.phase):
             raise OperationInvalid(f"resuming failed post-copy migration of domain {obj.name} already in progress")
+        return side
 
     async def _begin_resume(self, obj: DomainObject, params: TypedParameters, flags: int) -> MigrationBegun:
-        self._resumable(obj, Outgoing, flags, Phase.POSTCOPY_FAILED)
-        side = self.outgoing(obj)
-        with side.job.going_on():
-            try:
-                begun = await side.begin_again(params, flags)
-            finally:
-                side.rest(self)
-        return begun
+        side = self._resumable(obj, Outgoing, flags, Phase.POSTCOPY_FAILED)
+        with side.step(self):
+            return await side.begin_again(params, flags)
 
     async def _perform_resume(
         self, obj: DomainObject, params: TypedParameters, flags: int, uri: str, cookie: bytes
     ) -> bytes:
-        self._resumable(obj, Outgoing, flags, Phase.BEGIN_RESUME)
-        side = self.outgoing(obj)
-        with side.job.going_on():
-            try:
-                answer = await side.perform_again(params, flags, uri, cookie)
-            finally:
-                side.rest(self)
-        return answer
+        side = self._resumable(obj, Outgoing, flags, Phase.BEGIN_RESUME)
+        with side.step(self):
+            return await side.perform_again(params, flags, uri, cookie)
 
     async def _prepare_resume(
         self, domain: Domain, address: PreparedAddress, params: TypedParameters, flags: int, cookie: bytes
     ) -> bytes:
         obj = self.state.domains.by_name(domain.name)
-        self._resumable(obj, Incoming, flags, Phase.POSTCOPY_FAILED)
-        side = self.state.migrations[obj.uuid]
-        assert isinstance(side, Incoming)
-        with side.job.going_on():
-            try:
-                answer = await side.prepare_again(address, params, flags, cookie)
-            finally:
-                side.rest(self)
-        return answer
-
-    async def _finish_resume(self, side: Incoming, cookie: bytes, flags: int, *, cancelled: bool) -> MigrationFinished:
-        self._resumable(side.obj, Incoming, flags, Phase.PREPARE_RESUME)
-        with side.job.going_on():
-            try:
-                finished = await side.finish_again(cookie, cancelled=cancelled)
-            except BaseException:
-                side.rest(None)
-                raise
-            side.drop()
-        return finished
+        side = self._resumable(obj, Incoming, flags, Phase.POSTCOPY_FAILED)
+        with side.step(self):
+            return await side.prepare_again(address, params, flags, cookie)
 
     # -- the job
 

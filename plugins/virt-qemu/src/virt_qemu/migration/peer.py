@@ -52,27 +52,18 @@ async def migrate_to_peer(
                 raise ArgumentUnsupported(f"{what} is not supported by tunnelled migration")
     resume = bool(flags & Flags.POSTCOPY_RESUME)
     if resume:
-        driver.check_resumable(obj, flags)
-        side = driver.outgoing(obj)
+        side = driver.resumable(obj, flags)
     else:
         side = Outgoing(driver.state, obj, params, flags)
         await side.hold()
-    with side.job.going_on():
+    with side.step(last=True):
+        if not flags & Flags.OFFLINE:
+            obj.require_active()
+        peer = await _open(driver, uri)
         try:
-            if not flags & Flags.OFFLINE:
-                obj.require_active()
-            peer = await _open(driver, uri)
-            try:
-                await _Peer(driver, side, peer, params, flags).run()
-            finally:
-                await peer.close()
-        except BaseException as error:
-            if side.failed_in_postcopy:
-                side.rest(None)
-            else:
-                side.drop(error)
-            raise
-        side.drop()
+            await _Peer(side, peer, params, flags).run()
+        finally:
+            await peer.close()
     if not obj.active:
         await driver.forget_source(obj, flags)
 
@@ -100,10 +91,7 @@ async def _open(driver: MigrationOperations, uri: str) -> Session:
 class _Peer:
     """One such migration."""
 
-    def __init__(
-        self, driver: MigrationOperations, side: Outgoing, peer: Session, params: TypedParameters, flags: int
-    ) -> None:
-        self.driver = driver
+    def __init__(self, side: Outgoing, peer: Session, params: TypedParameters, flags: int) -> None:
         self.side = side
         self.peer = peer
         self.params = params
@@ -199,15 +187,10 @@ class _Peer:
         return finished, None
 
     async def _confirm(self, cookie: bytes, *, cancelled: bool) -> None:
-        side = self.side
-        if self.flags & Flags.POSTCOPY_RESUME:
-            await side.enter(Phase.CONFIRM_RESUME)
-        elif not side.failed_in_postcopy:
-            await side.enter(Phase.CONFIRM3_CANCELLED if cancelled else Phase.CONFIRM3)
         try:
-            await side.confirm(cookie, cancelled=cancelled)
+            await self.side.confirm(cookie, self.flags, cancelled=cancelled)
         except VirtError as failure:
-            log.warning("Guest %s probably left in 'paused' state on source: %s", side.obj.name, failure)
+            log.warning("Guest %s probably left in 'paused' state on source: %s", self.side.obj.name, failure)
 
     def _replaced(self, values: dict[str, str], params: TypedParameters | None = None) -> TypedParameters:
         from virtcore.operations.parameters import MIGRATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,7 +19,7 @@ from virtcore.enums.domain_more import DomainJobOperation, DomainMigrateFlags as
 from virtcore.errors import ConfigUnsupported, InternalError, OperationInvalid, VirtError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Iterator
 
     from virt_qemu.host import QemuState
     from virtcore.driver.toolkit import DomainObject
@@ -97,6 +98,11 @@ class MigrationSide:
         """Whether the guest has gone to the destination before its memory has."""
         return self._postcopy
 
+    @property
+    def resting(self) -> bool:
+        """Whether a next phase can begin: the job is held, by no task just now."""
+        return self._job is not None and self._job.resting
+
     async def hold(self) -> None:
         """Begin the job.
 
@@ -115,6 +121,29 @@ class MigrationSide:
             raise
         self._job = job
         self.statistics = MigrationStatistics()
+
+    @contextmanager
+    def step(self, owner: object = None, *, last: bool = False, why: VirtError | None = None) -> Iterator[None]:
+        """The calling task holds the job for a phase. Then it rests for the next one, or ends. It ends as well where
+        that fails, unless the guest's memory is in two places: somebody may let the rest follow.
+
+        :param owner: the connection that will ask for the next phase.
+        :param last: there is none.
+        :param why: what the migration as a whole has failed with.
+        """
+        with self.job.going_on():
+            try:
+                yield
+            except BaseException as error:
+                if self.in_postcopy and (self.phase is MigrationPhase.POSTCOPY_FAILED or self.failed_in_postcopy):
+                    self.rest(None)
+                else:
+                    self.drop(error)
+                raise
+            if last and not self.failed_in_postcopy:
+                self.drop(why)
+            else:
+                self.rest(owner)
 
     def rest(self, owner: object) -> None:
         """Wait for the next phase.
@@ -171,8 +200,8 @@ class MigrationSide:
         """Whether it has failed behind the guest, and nobody helps."""
         return self.phase is MigrationPhase.POSTCOPY_FAILED and self.owner is None
 
-    def abandon(self) -> Callable[[], Awaitable[None]] | None:
-        """Hook: the connection that led it has gone: what is to be done, if anything."""
+    async def abandon(self) -> None:
+        """Hook: the connection that led it has gone: do what is to be done, if anything."""
         raise NotImplementedError
 
     async def complete(self) -> None:

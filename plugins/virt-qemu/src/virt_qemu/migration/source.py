@@ -421,11 +421,16 @@ class Outgoing(MigrationSide):
 
     # -- confirm
 
-    async def confirm(self, cookie: bytes, *, cancelled: bool) -> None:
+    async def confirm(self, cookie: bytes, flags: int, *, cancelled: bool) -> None:
         """The end: the guest is forgotten here, or goes on here.
 
+        :param flags: of this phase.
         :param cancelled: it does not run at the destination.
         """
+        if flags & Flags.POSTCOPY_RESUME:
+            await self.enter(Phase.CONFIRM_RESUME)
+        elif not self.failed_in_postcopy:
+            await self.enter(Phase.CONFIRM3_CANCELLED if cancelled else Phase.CONFIRM3)
         if self.flags & Flags.OFFLINE:
             return
         if cancelled and self._postcopy and await self._finished_by_itself():
@@ -532,15 +537,13 @@ class Outgoing(MigrationSide):
 
     # -- between phases
 
-    def abandon(self) -> Callable[[], Awaitable[None]] | None:
-        """The connection that led it has gone: what is to be done, if anything."""
+    async def abandon(self) -> None:
         if self.phase is Phase.BEGIN3:
-            return self._abandon_begun
-        if self.phase is Phase.PERFORM3_DONE:
-            return self._abandon_done
-        return None
+            self._abandon_begun()
+        elif self.phase is Phase.PERFORM3_DONE:
+            await self._abandon_done()
 
-    async def _abandon_begun(self) -> None:
+    def _abandon_begun(self) -> None:
         log.warning("The connection which controls migration of domain %s was closed", self.obj.name)
         with self.job.going_on():
             self.drop(OperationAborted("job 'migration out' canceled by client"))

@@ -166,7 +166,7 @@ class MigrationState(GuestEvents):
                 self.set_state(obj, DomainState.PAUSED, paused.POSTCOPY)
                 self.emit(obj, DomainEventType.SUSPENDED, kinds.POSTCOPY)
         elif status == "postcopy-paused":
-            if side.job.resting and side.in_postcopy and not side.failed_in_postcopy:
+            if side.resting and side.in_postcopy and not side.failed_in_postcopy:
                 side.state.spawn(side.postcopy_failed())
         elif status == "postcopy-recover" and side.failed_in_postcopy:
             if isinstance(side, Outgoing):
@@ -175,7 +175,7 @@ class MigrationState(GuestEvents):
             else:
                 self.set_state(obj, DomainState.RUNNING, DomainRunningReason.POSTCOPY)
                 self.emit(obj, DomainEventType.RESUMED, DomainEventResumedDetailType.POSTCOPY)
-        elif status == "completed" and side.job.resting and side.in_postcopy and side.unattended:
+        elif status == "completed" and side.resting and side.in_postcopy and side.unattended:
             side.state.spawn(self._finish_unattended(side))
 
     async def recover_migration(self, obj: DomainObject, guest: Guest) -> None:
