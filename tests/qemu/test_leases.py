@@ -9,7 +9,7 @@ from guest_image import guest_xml
 
 import virtcore
 from virt_qemu.settings import parse
-from virtcore.enums import DomainCreateFlags
+from virtcore.enums import DomainCreateFlags, DomainDeviceModifyFlags as Modify
 from virtcore.errors import InternalError, ResourceBusy, SystemError, VirtError
 
 PAUSED = DomainCreateFlags.START_PAUSED
@@ -70,6 +70,30 @@ def test_leases_go_while_a_guest_stands_still(locking, boot, root):
     paused.destroy()
     with pytest.raises(InternalError, match="Offset must be zero for this lock manager"):
         locking.create_domain(guest_xml("offset", *boot, devices=lease(" offset='4096'")))
+
+
+def test_what_comes_and_goes_is_locked_and_let_go(locking, boot, image):
+    first, second = (locking.create_domain(guest_xml(name, *boot)) for name in ("first", "second"))
+    first.attach_device(lease(), Modify.LIVE)
+    with pytest.raises(ResourceBusy, match="Lockspace resource 'one' is locked"):
+        second.attach_device(lease(), Modify.LIVE)
+    assert "<lease>" not in second.xml()
+    first.detach_device(lease(), Modify.LIVE)
+    second.attach_device(lease(), Modify.LIVE)
+    with pytest.raises(ResourceBusy):
+        first.attach_device(lease(), Modify.LIVE)
+    second.suspend()
+    first.attach_device(lease(), Modify.LIVE)
+    first.destroy()
+    second.resume()
+    third = locking.create_domain(guest_xml("third", *boot))
+    second.attach_device(disk(image), Modify.LIVE)
+    with pytest.raises(ResourceBusy, match=f"Lockspace resource '{image}' is locked"):
+        third.attach_device(disk(image), Modify.LIVE)
+    with pytest.raises(VirtError):  # QEMU does not open it twice
+        second.attach_device(disk(image).replace("vda", "vdb"), Modify.LIVE)
+    with pytest.raises(ResourceBusy, match=f"Lockspace resource '{image}' is locked"):
+        third.attach_device(disk(image), Modify.LIVE)
 
 
 def test_shared_and_readonly_disks(locking, boot, image):

@@ -317,8 +317,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         self.host_side.lock(obj.uuid, obj.live)
 
     def unlock_resources(self, obj: DomainObject) -> None:
-        if obj.live is not None:
-            self.host_side.unlock(obj.uuid, obj.live)
+        self.host_side.unlock(obj.uuid)
 
     async def _autostart_domains(self) -> None:
         """Start what is marked so, once per uptime of the host."""

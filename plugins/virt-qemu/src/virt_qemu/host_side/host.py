@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from virt_host.passthrough import DeviceTree
 from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms, videos
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
-from virt_qemu.host_side.locks import LockSpace, resources_of
+from virt_qemu.host_side.locks import LockSpace, resource_of, resources_of
 from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
 from virt_qemu.host_side.order import devices_of
 from virt_qemu.host_side.owner import Owner
@@ -226,14 +226,39 @@ class HostSide:
         if self.settings.lock_manager == "lockd":
             self.locks.acquire(uuid, resources_of(domain))
 
-    def unlock(self, uuid: str, domain: Domain) -> None:
+    def unlock(self, uuid: str) -> None:
         """Let others have what a guest had for itself; what cannot be let go of is logged."""
         if self.settings.lock_manager != "lockd":
             return
         try:
-            self.locks.release(uuid, resources_of(domain))
-        except VirtError as error:
-            log.warning("domain '%s' keeps its locks: %s", domain.name, error)
+            self.locks.release(uuid)
+        except (VirtError, OSError) as error:
+            log.warning("domain %s keeps its locks: %s", uuid, error)
+
+    def lock_device(self, uuid: str, device: object) -> None:
+        """Lock what a device gives a running guest for itself.
+
+        :raises ResourceBusy: another guest has it.
+        """
+        resource = resource_of(device) if self.settings.lock_manager == "lockd" else None
+        if resource is not None:
+            self.locks.acquire(uuid, [resource])
+
+    def unlock_device(self, uuid: str, device: object, domain: Domain) -> None:
+        """Let others have what a device gave a guest, unless another device of the guest has it, too.
+
+        :param domain: what the guest is, with or without the device.
+        """
+        if self.settings.lock_manager != "lockd":
+            return
+        assert domain.devices is not None
+        others = [one for one in (*domain.devices.leases, *domain.devices.disks) if one is not device]
+        try:
+            resource, kept = resource_of(device), [resource_of(other) for other in others]
+            if resource is not None and resource.key not in [one.key for one in kept if one is not None]:
+                self.locks.release(uuid, resource)
+        except (VirtError, OSError) as error:
+            log.warning("domain '%s' keeps the lock of a device: %s", domain.name, error)
 
     def runs_as_root(self, owner: Owner) -> bool:
         """Whether a guest runs with the administrator's rights."""
@@ -316,7 +341,7 @@ class HostSide:
     async def release(self, owner: Owner, domain: Domain) -> None:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
         await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
-        self.unlock(owner.uuid, domain)
+        self.unlock(owner.uuid)
         await self.abandon(owner.folder)
         if any(map(os.path.isdir, memory_folders(self, owner))):
             await in_thread(release_memory, self, owner)

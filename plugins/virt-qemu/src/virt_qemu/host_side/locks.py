@@ -15,13 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from virt_qemu.command.disks import disk_path
 from virtcore.errors import InternalError, ResourceBusy, SystemError
-from virtcore.model.storage.source import BlockSource, FileSource
+from virtcore.model.domain.disk import Disk
+from virtcore.model.domain.lease import Lease
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
-__all__ = ["LockSpace", "Resource", "resources_of"]
+__all__ = ["LockSpace", "Resource", "resource_of", "resources_of"]
+
+#: Names of locks: a hash.
+_LOCKS = "?" * 64
 
 
 class Resource(NamedTuple):
@@ -44,18 +49,24 @@ def resources_of(domain: Domain) -> list[Resource]:
     """
     devices = domain.devices
     assert devices is not None
-    found = []
-    for lease in devices.leases:
-        if lease.offset:
+    found = (resource_of(device) for device in (*devices.leases, *devices.disks))
+    return [resource for resource in found if resource is not None]
+
+
+def resource_of(device: object) -> Resource | None:
+    """What a running guest with a device has for itself by that; None where it is nothing.
+
+    :raises InternalError: a lease cannot be had here.
+    """
+    if isinstance(device, Lease):
+        if device.offset:
             raise InternalError("Offset must be zero for this lock manager")
-        found.append(Resource(lease.key or "", f"lease:{lease.path}:{lease.key}"))
-    for disk in devices.disks:
-        source = disk.source
-        path = source.file if isinstance(source, FileSource) else None
-        path = source.dev if isinstance(source, BlockSource) else path
-        if path is not None and not disk.readonly:
-            found.append(Resource(path, f"file:{os.path.realpath(path)}", bool(disk.shareable)))
-    return found
+        return Resource(device.key or "", f"lease:{device.path}:{device.key}")
+    if isinstance(device, Disk) and not device.readonly:
+        path = disk_path(device.source)
+        if path is not None:
+            return Resource(path, f"file:{os.path.realpath(path)}", bool(device.shareable))
+    return None
 
 
 class LockSpace:
@@ -83,22 +94,6 @@ class LockSpace:
     def _path(self, resource: Resource) -> Path:
         return self._folder / hashlib.sha256(os.fsencode(resource.key)).hexdigest()
 
-    def _holders(self, resource: Resource) -> tuple[bool, list[str]]:
-        try:
-            shared, uuids = json.loads(self._path(resource).read_text())
-        except (FileNotFoundError, ValueError):
-            return False, []
-        return bool(shared), list(uuids)
-
-    def _write(self, resource: Resource, shared: bool, uuids: list[str]) -> None:
-        path = self._path(resource)
-        if not uuids:
-            path.unlink(missing_ok=True)
-            return
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps([shared, uuids]))
-        temporary.rename(path)
-
     def acquire(self, uuid: str, resources: list[Resource]) -> None:
         """Lock resources for a guest, all or none; what it has already stays.
 
@@ -107,19 +102,38 @@ class LockSpace:
         with self._alone():
             new = []
             for resource in resources:
-                shared, holders = self._holders(resource)
+                shared, holders = _holders(self._path(resource))
                 if uuid in holders:
                     continue
                 if holders and not (shared and resource.shared):
                     raise ResourceBusy(f"Lockspace resource '{resource.name}' is locked")
                 new.append((resource, [*holders, uuid]))
             for resource, holders in new:
-                self._write(resource, resource.shared, holders)
+                _write(self._path(resource), resource.shared, holders)
 
-    def release(self, uuid: str, resources: list[Resource]) -> None:
-        """Let go of what a guest has."""
+    def release(self, uuid: str, resource: Resource | None = None) -> None:
+        """Let go of a resource that a guest has; of all by default, whatever its devices have become meanwhile."""
         with self._alone():
-            for resource in resources:
-                shared, holders = self._holders(resource)
+            paths = [self._path(resource)] if resource is not None else list(self._folder.glob(_LOCKS))
+            for path in paths:
+                shared, holders = _holders(path)
                 if uuid in holders:
-                    self._write(resource, shared, [one for one in holders if one != uuid])
+                    _write(path, shared, [one for one in holders if one != uuid])
+
+
+def _holders(path: Path) -> tuple[bool, list[str]]:
+    """Whether a lock is held with others, and by whom."""
+    try:
+        shared, uuids = json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return False, []
+    return bool(shared), list(uuids)
+
+
+def _write(path: Path, shared: bool, uuids: list[str]) -> None:
+    if not uuids:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps([shared, uuids]))
+    temporary.rename(path)

@@ -9,6 +9,7 @@ from virt_qemu.host_side.owner import owner_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
 from virt_qemu.threads import in_thread
+from virtcore.enums.domain import DomainState
 from virtcore.model.domain.chardev import Channel
 from virtcore.model.domain.disk import Disk
 
@@ -50,11 +51,25 @@ class RunningHost:
             settle_channel(device, guest.folder)
         opened.secret = await self._state.secrets_for(device, *self._state.tls_secrets())
         pid = guest.process.pid if guest.process is not None else None
-        await self._state.host_side.prepare_device(owner_of(self._obj, guest.folder), device, opened, pid=pid)
+        side = self._state.host_side
+        if self._obj.state == DomainState.RUNNING:  # else it is locked when the guest runs
+            side.lock_device(self._obj.uuid, device)
+        try:
+            await side.prepare_device(owner_of(self._obj, guest.folder), device, opened, pid=pid)
+        except BaseException:
+            side.unlock_device(self._obj.uuid, device, self._live)
+            raise
+
+    @property
+    def _live(self) -> Domain:
+        assert self._obj.live is not None
+        return self._obj.live
 
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
         pid = guest.process.pid if guest.process is not None else None
-        await self._state.host_side.release_device(owner_of(self._obj, guest.folder), device, pid=pid)
+        side = self._state.host_side
+        await side.release_device(owner_of(self._obj, guest.folder), device, pid=pid)
+        side.unlock_device(self._obj.uuid, device, self._live)
 
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:
         if vcpus:
