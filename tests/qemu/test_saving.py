@@ -217,6 +217,13 @@ def test_an_image_goes_with_its_domain(connection: virtcore.Connection, root: Pa
     )
     domain.create(DomainCreateFlags.START_PAUSED)
     domain.managed_save()
+    image = root / "lib/qemu/save/before.save"
+    data = image.read_bytes()
+    image.write_bytes(data[:100])
+    with pytest.raises(OperationFailed, match="failed to read"):
+        domain.rename("after")
+    assert domain.name == "before"
+    image.write_bytes(data)
     domain.rename("after")
     assert [path.name for path in (root / "lib/qemu/save").iterdir()] == ["after.save"]
     assert "<name>after</name>" in domain.managed_save_xml()
@@ -248,6 +255,13 @@ def test_managed_images_that_are_of_no_use(counting: Counting, connection: virtc
     domain.managed_save()
     domain.create(DomainCreateFlags.START_FORCE_BOOT | DomainCreateFlags.START_PAUSED)
     assert not image.exists()
+    for gone in (domain.managed_save_remove, lambda: domain.create(DomainCreateFlags.START_PAUSED)):
+        domain.managed_save()
+        image.unlink()  # by somebody else
+        gone()
+        assert not domain.has_managed_save()
+        if not domain.is_active():
+            domain.create(DomainCreateFlags.START_PAUSED)
     domain.managed_save()
     # Cut short after it was written: it is kept, for what can be saved of it, and the start fails.
     image.write_bytes(data[: len(data) // 2])

@@ -94,7 +94,8 @@ class SavingState(LongJobs, ReconfigurableState):
         """
         path = self.managed_path(obj)
         try:
-            await in_thread(path.unlink)
+            # One that somebody has taken away himself is as good as removed.
+            await in_thread(partial(path.unlink, missing_ok=obj.managed_save))
         except OSError as error:
             raise SystemError(f"{complaint}: {error.strerror}") from None
         obj.managed_save = False
@@ -106,13 +107,15 @@ class SavingState(LongJobs, ReconfigurableState):
 
     async def rename(self, obj: DomainObject, name: str) -> None:
         path = self.managed_path(obj)
-        await super().rename(obj, name)
         if not obj.managed_save:
+            await super().rename(obj, name)
             return
-        # The image goes with its domain, and says so.
+        # The image goes with its domain, and says so; what cannot say so is found out before anything changes.
         image, saved = await self.open_image(str(path))
-        saved.name = obj.name
-        await in_thread(rewrite_xml, str(path), replace(image, xml=self.saved_xml(saved)))
+        saved.name = name
+        image = replace(image, xml=self.saved_xml(saved)).laid_out()
+        await super().rename(obj, name)
+        await in_thread(rewrite_xml, str(path), image)
         try:
             await in_thread(path.rename, self.managed_path(obj))
         except OSError as error:
@@ -338,10 +341,13 @@ class SavingState(LongJobs, ReconfigurableState):
                 raise OperationInvalid("domain is already running")
             if wanted & DomainCreateFlags.START_FORCE_BOOT:
                 await self.remove_managed(obj, f"cannot remove managed save file {path}")
-            elif await in_thread(is_whole, str(path)) is False:
+            elif (whole := await in_thread(is_whole, str(path))) is None:
+                log.warning("The managed state %s has gone", path)
+                obj.managed_save = False
+            elif not whole:
                 log.warning("Ignoring incomplete managed state %s", path)
                 await self.remove_managed(obj, f"cannot remove corrupt file: {path}")
-            elif obj.managed_save:
+            else:
                 await self._restore_managed(obj, str(path), wanted)
                 return obj.ref
         return await super().create(obj, flags)
