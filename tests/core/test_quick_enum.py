@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -57,3 +59,16 @@ def test_those_of_libvirt_are_made_so_and_survive_pickling() -> None:
     for one in (DomainState.PAUSED, ConnectListAllDomainsFlags.ACTIVE | ConnectListAllDomainsFlags.PAUSED):
         assert pickle.loads(pickle.dumps(one)) == one
     assert issubclass(DomainState, enum.IntEnum)
+
+
+def test_a_python_without_that_way_makes_them_as_ever() -> None:
+    program = (
+        "import enum, re, pickle\n"
+        "del enum._simple_enum\n"
+        "from virtcore import _quick_enum\n"
+        "assert (_quick_enum.IntEnum, _quick_enum.IntFlag) == (enum.IntEnum, enum.IntFlag)\n"
+        "from virtcore.enums import ConnectListAllDomainsFlags as Flags, DomainState\n"
+        "print(repr(DomainState(3)), repr(Flags(3)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == f"{DomainState(3)!r} {ConnectListAllDomainsFlags(3)!r}"
