@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.passthrough import USBAddress
+from virt_qemu.block.chain import images_of
 from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError, OperationFailed, OperationInvalid, SystemError, VirtError
 from virtcore.model.domain.addresses.pci import spell
@@ -103,13 +104,9 @@ async def release_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
 
 
 def _nvme(disk: Disk) -> Iterator[NVMeSource]:
-    if isinstance(disk.source, NVMeSource):
-        yield disk.source
-    backing = disk.backing_store
-    while backing is not None:
-        if isinstance(backing.source, NVMeSource):
-            yield backing.source
-        backing = backing.backing_store
+    for link in images_of(disk):
+        if isinstance(link.source, NVMeSource):
+            yield link.source
 
 
 def hostdev_nodes(side: HostSide, device: object) -> Iterator[str]:

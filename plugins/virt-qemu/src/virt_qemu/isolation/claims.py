@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.chain import images_of
+from virt_qemu.command.disks import disk_path
 from virt_qemu.host_side.hostdevs import hostdev_nodes
 from virt_qemu.isolation.labels import OwnLabel, resource_owner
 from virt_qemu.isolation.ownership import Claim
 from virtcore.model.domain.chardev import DevChardev, PipeChardev
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.memory_device import NVDIMM, VirtioPMEM
-from virtcore.model.storage.source import BlockSource, FileSource
 
 if TYPE_CHECKING:
     from virt_qemu.host_side.host import HostSide
@@ -62,18 +63,9 @@ def _device_path(device: object) -> str | None:
     return None
 
 
-def _path(source: Source | None) -> str | None:
-    if isinstance(source, FileSource):
-        return source.file
-    return source.dev if isinstance(source, BlockSource) else None
-
-
 def _disk_claims(disk: Disk, own: OwnLabel) -> Iterator[Claim]:
-    yield from image_claims(disk.source, own, remember=not (disk.readonly or disk.shareable))
-    backing = disk.backing_store
-    while backing is not None:
-        yield from image_claims(backing.source, own, remember=False)
-        backing = backing.backing_store
+    for link in images_of(disk):
+        yield from image_claims(link.source, own, remember=link is disk and not (disk.readonly or disk.shareable))
 
 
 def image_claims(source: Source | None, own: OwnLabel, *, remember: bool) -> Iterator[Claim]:
@@ -81,7 +73,7 @@ def image_claims(source: Source | None, own: OwnLabel, *, remember: bool) -> Ite
 
     :param remember: only one guest has it.
     """
-    path = _path(source)
+    path = disk_path(source)
     if path is None or source is None:
         return
     owner = resource_owner(own, source.seclabels)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from virt_qemu.block.chain import images_of
 from virt_qemu.command.disks import disk_path
 from virtcore.enums.common import TypedParameterType as Kind
+from virtcore.model.domain.disk import BackingStore
 from virtcore.model.storage.image_header import HEADER_SIZE, read_header
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
-    from virtcore.model.domain.disk import BackingStore, Disk
+    from virtcore.model.domain.disk import Disk
     from virtcore.model.storage.source import Source, StorageFormat
 
 __all__ = [
@@ -83,13 +85,6 @@ def _add_header(rows: TypedParameters, prefix: str, target: str, path: str | Non
         rows.add(prefix + "backingIndex", Kind.UINT, index)
 
 
-def _backing(disk: Disk) -> Iterator[BackingStore]:
-    below = disk.backing_store
-    while below is not None and below.source is not None:
-        yield below
-        below = below.backing_store
-
-
 def add_blocks(domain: Domain, counters: object, nodes: object, backing: bool, rows: TypedParameters) -> None:
     """Add the group of a running guest's disks.
 
@@ -113,7 +108,8 @@ def add_blocks(domain: Domain, counters: object, nodes: object, backing: bool, r
     for disk in _disks(domain):
         found.append((disk, disk.source, disk.source.index if disk.source is not None else None, True))
         if backing:
-            found.extend((disk, below.source, below.index, False) for below in _backing(disk))
+            below = [link for link in images_of(disk) if isinstance(link, BackingStore)]
+            found.extend((disk, link.source, link.index, False) for link in below)
     rows.add("block.count", Kind.UINT, len(found))
     for number, (disk, source, index, front) in enumerate(found):
         prefix = f"block.{number}."
