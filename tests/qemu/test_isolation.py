@@ -25,7 +25,7 @@ from virtcore.enums import (
     DomainJobType,
     DomainSnapshotCreateFlags as SnapshotCreateFlags,
 )
-from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, SystemError, VirtError
+from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, OperationInvalid, SystemError, VirtError
 from virtcore.types import TypedParameters
 
 PAUSED = DomainCreateFlags.START_PAUSED
@@ -191,6 +191,18 @@ def test_images_that_come_later(opened, files, place, nobody):
     assert f"<source file='{overlay}'" in domain.xml()
     domain.destroy()
     assert owner(overlay) == owner(disk) == (0, 0)
+
+
+def test_an_image_that_another_disk_has_stays_the_guests(opened, files, place, nobody):
+    image = place / "image"
+    image.write_bytes(bytes(1 << 20))
+    disk = f"<disk type='file'><driver type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
+    domain = opened('user = "nobody"\n').create_domain(guest_xml("twice", *files, devices=disk), PAUSED)
+    with pytest.raises(InternalError, match='Failed to get "write" lock'):
+        domain.attach_device(disk.replace("vda", "vdb"))
+    assert owner(image) == (nobody.pw_uid, nobody.pw_gid)
+    domain.destroy()
+    assert owner(image) == (0, 0)
 
 
 @pytest.mark.skipif(not Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists(), reason="OVMF is not installed")

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from virt_qemu.block.chain import images_of
 from virt_qemu.block.nodes import detach_chain
 from virt_qemu.block.running import as_json
 from virt_qemu.blockjobs import concluding
@@ -133,12 +132,9 @@ class BlockJobState(GuestRecovery):
 
     async def dismiss_images(self, obj: DomainObject, guest: Guest, sources: Iterable[Source]) -> None:
         """Give back the files of images that a guest does not use any more, unless another of its disks does."""
-        devices = obj.live.devices if obj.live is not None else None
-        used = {source_path(link.source) for disk in (devices.disks if devices else ()) for link in images_of(disk)}
         pid = guest.process.pid if guest.process is not None else None
         for source in sources:
-            if source_path(source) not in used:
-                await self.host_side.dismiss_image(owner_of(obj, guest.folder), Disk(source=source), pid)
+            await self.host_side.dismiss_image(owner_of(obj, guest.folder), Disk(source=source), pid)
 
     # -- beginning and ending
 

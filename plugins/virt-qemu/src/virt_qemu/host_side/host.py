@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from virt_host.passthrough import DeviceTree
+from virt_qemu.block.chain import images_of
+from virt_qemu.command.disks import disk_path
 from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms, videos
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
 from virt_qemu.host_side.locks import LockSpace, resource_of, resources_of
@@ -121,7 +123,7 @@ class HostSide:
             if pid is not None and self.keeps_apart:
                 await in_thread(self._admit, owner, device, pid)
         except BaseException:
-            await self.release_device(owner, device)
+            await self.release_device(owner, device, pid=pid)
             raise
 
     def _admit(self, owner: Owner, device: object, pid: int) -> None:
@@ -189,12 +191,18 @@ class HostSide:
             log.warning("domain '%s': what a device had of the host is left behind: %s", owner.name, error)
 
     def _dismiss(self, owner: Owner, device: object, pid: int | None) -> None:
-        own = self._label(owner)
+        own, kept = self._label(owner), self._images_of_others(owner, device)
         if own is not None:
-            ownership.give_back(owner.folder, [claim.path for claim in device_claims(self, device, own)])
+            ownership.give_back(owner.folder, {claim.path for claim in device_claims(self, device, own)} - kept)
         if pid is not None and self.hides_devices:
-            for path in paths_of(self, device):
+            for path in set(paths_of(self, device)) - kept:
                 remove_device(pid, path, self.settings.cgroup_device_acl)
+
+    def _images_of_others(self, owner: Owner, device: object) -> set[str | None]:
+        """Files that other disks of the guest have."""
+        devices = owner.domain.devices if owner.domain is not None else None
+        others = [disk for disk in devices.disks if disk is not device] if devices is not None else []
+        return {disk_path(link.source) for disk in others for link in images_of(disk)}
 
     # -- whole guests
 
