@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_image import CMDLINE, guest_xml, write_initramfs
+from counting_guest import Counting
+from guest_image import write_initramfs
 from waiting import eventually
 
 import virtcore
@@ -28,35 +29,7 @@ from virtcore.errors import OperationFailed, OperationUnsupported, SystemError, 
 from virtcore.operations.events import DomainLifecycleEvent, GapEvent
 
 _MEMORY = 128 << 20
-
-
-class Counting:
-    """A guest that counts from memory, and panics when told."""
-
-    def __init__(
-        self, connection: virtcore.Connection, boot: tuple[Path, Path], folder: Path, on_crash: str = "destroy"
-    ) -> None:
-        self.output = folder / "console"
-        devices = f"<serial type='pty'><log file='{self.output}' append='on'/></serial><panic model='isa'/>"
-        xml = guest_xml("dumped", *boot, devices=devices, cmdline=f"{CMDLINE} count")
-        self.domain = connection.define_domain(xml.replace("<devices>", f"<on_crash>{on_crash}</on_crash><devices>"))
-        self.domain.create()
-        self.wait(2)
-
-    def counts(self) -> list[int]:
-        text = self.output.read_text(errors="replace") if self.output.exists() else ""
-        return [int(found) for found in re.findall(r"^count (\d+)$", text, re.M)]
-
-    def wait(self, further: int = 2) -> None:
-        """Wait until it has counted further."""
-        before = len(self.counts())
-        eventually(lambda: len(self.counts()) >= before + further, 60)
-
-    def crash(self, until: Callable[[], object]) -> None:
-        """Have it panic."""
-        with self.domain.open_console() as stream:
-            stream.write(b"run /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'\n")
-            eventually(until, 60)
+_PANIC = "<panic model='isa'/>"
 
 
 @pytest.fixture
@@ -69,10 +42,9 @@ def panicking(boot: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def counting(connection: virtcore.Connection, boot: tuple[Path, Path], tmp_path: Path) -> Iterator[Counting]:
-    guest = Counting(connection, boot, tmp_path)
-    yield guest
-    if guest.domain.is_active():
-        guest.domain.destroy()
+    guest = Counting(connection, boot, tmp_path, "dumped", devices=_PANIC)
+    with guest.running():
+        yield guest
 
 
 def test_formats_and_what_becomes_of_the_guest(counting: Counting, tmp_path: Path) -> None:
@@ -128,20 +100,25 @@ def test_what_is_refused(counting: Counting, tmp_path: Path) -> None:
 def test_a_crash_is_dumped(
     connection: virtcore.Connection, panicking: tuple[Path, Path], tmp_path: Path, root: Path, action: str
 ) -> None:
-    guest = Counting(connection, panicking, tmp_path, action)
+    on_crash = f"<on_crash>{action}</on_crash>"
+    guest = Counting(connection, panicking, tmp_path, "dumped", devices=_PANIC, more=on_crash)
     events: list[DomainLifecycleEvent | GapEvent] = []
     connection.on_event(events.append, DomainLifecycleEvent)
-    if action == "coredump-destroy":
-        guest.crash(lambda: not guest.domain.is_active())
-        assert guest.domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
-        eventually(lambda: len(events) > 1)
-        kinds = [event[1:] for event in events]
-        assert (DomainEventType.CRASHED, DomainEventCrashedDetailType.PANICKED) in kinds
-        assert kinds[-1] == (DomainEventType.STOPPED, DomainEventStoppedDetailType.CRASHED)
-    else:
-        guest.crash(lambda: guest.counts() != sorted(guest.counts()))
-        assert guest.domain.state().state is DomainState.RUNNING
-        guest.domain.destroy()
+    with guest.running():
+        with guest.domain.open_console() as stream:
+            stream.write(b"run /bin/busybox sh -c 'echo c >/proc/sysrq-trigger'\n")
+            if action == "coredump-destroy":
+                guest.wait(lambda: not guest.domain.is_active())
+            else:
+                guest.wait(lambda: guest.counts() != sorted(guest.counts()))
+        if action == "coredump-destroy":
+            assert guest.domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
+            eventually(lambda: len(events) > 1)
+            kinds = [event[1:] for event in events]
+            assert (DomainEventType.CRASHED, DomainEventCrashedDetailType.PANICKED) in kinds
+            assert kinds[-1] == (DomainEventType.STOPPED, DomainEventStoppedDetailType.CRASHED)
+        else:
+            assert guest.domain.state().state is DomainState.RUNNING
     [dump] = (root / "lib/qemu/dump").iterdir()
     assert re.fullmatch(r"\d+-dumped-\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d", dump.name)
     assert dump.read_bytes()[:4] == b"\x7fELF"

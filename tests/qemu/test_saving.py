@@ -11,11 +11,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from guest_image import CMDLINE, MARKER, guest_xml
+from counting_guest import Counting
+from guest_image import MARKER
 from waiting import eventually
 
 import virtcore
@@ -50,50 +52,31 @@ from virtcore.errors import (
 from virtcore.operations.events import DomainLifecycleEvent, GapEvent
 
 _SET_PIPE_SIZE = 1031
-_COUNTS = f"{CMDLINE} count"
 
 
-class Counting:
-    """A guest that counts, and what it said."""
-
-    def __init__(self, connection: virtcore.Connection, boot: tuple[Path, Path], folder: Path, name: str) -> None:
-        self.output = folder / f"{name}.out"
-        self.connection = connection
-        serial = f"<serial type='file'><source path='{self.output}' append='on'/></serial>"
-        self.xml = guest_xml(name, *boot, devices=serial, cmdline=_COUNTS)
-        self.domain = connection.define_domain(self.xml)
-
-    def counts(self) -> list[int]:
-        text = self.output.read_text(errors="replace") if self.output.exists() else ""
-        return [int(found) for found in re.findall(r"^count (\d+)\r?$", text, re.M)]
-
-    def wait(self, beyond: int = 2) -> int:
-        """Wait until it has counted further; returns how far."""
-        eventually(lambda: self.counts() and self.counts()[-1] > beyond, 60)
-        return self.counts()[-1]
+class Remembering(Counting):
+    """A guest that is to go on where it was."""
 
     def check_goes_on(self, limit: int = 3) -> None:
         """It goes on counting, and has never begun again nor left out more than was printed nowhere."""
-        self.wait(self.counts()[-1] + limit)
+        last = self.counts()[-1]
+        self.wait(lambda: self.counts()[-1] > last + limit)
         counts = self.counts()
         assert counts[0] == 1
         assert counts == sorted(counts)
         assert all(later - earlier <= 2 for earlier, later in pairwise(counts))
-        assert self.output.read_text(errors="replace").count(MARKER) == 1
+        assert self.text().count(MARKER) == 1
 
 
 @pytest.fixture
-def counting(connection: virtcore.Connection, boot: tuple[Path, Path], tmp_path: Path) -> Iterator[Counting]:
+def counting(connection: virtcore.Connection, boot: tuple[Path, Path], tmp_path: Path) -> Iterator[Remembering]:
     """A guest that counts and runs."""
-    guest = Counting(connection, boot, tmp_path, "counting")
-    guest.domain.create()
-    guest.wait()
-    yield guest
-    if guest.domain in connection.list_domains() and guest.domain.is_active():
-        guest.domain.destroy()
+    guest = Remembering(connection, boot, tmp_path, "counting")
+    with guest.running():
+        yield guest
 
 
-def test_what_it_remembers(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+def test_what_it_remembers(counting: Remembering, connection: virtcore.Connection, tmp_path: Path) -> None:
     events: list[DomainLifecycleEvent | GapEvent] = []
     connection.on_event(events.append, DomainLifecycleEvent)
     domain, image = counting.domain, tmp_path / "image"
@@ -124,7 +107,7 @@ def test_what_it_remembers(counting: Counting, connection: virtcore.Connection, 
     ]
 
 
-def _there_and_back(counting: Counting, connection: virtcore.Connection, image: Path, format: str) -> None:
+def _there_and_back(counting: Remembering, connection: virtcore.Connection, image: Path, format: str) -> None:
     counting.domain.save(str(image), image_format=format)
     _, _, size, _, number, _ = struct.unpack("=16s5I", image.read_bytes()[:36])
     assert number == ["raw", "gzip", "bzip2", "xz", "lzop", "zstd"].index(format)
@@ -133,7 +116,7 @@ def _there_and_back(counting: Counting, connection: virtcore.Connection, image: 
     counting.check_goes_on()
 
 
-def test_compressed(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+def test_compressed(counting: Remembering, connection: virtcore.Connection, tmp_path: Path) -> None:
     for format in ("gzip", "lzop", "zstd"):
         if shutil.which(format) is not None:
             _there_and_back(counting, connection, tmp_path / format, format)
@@ -149,13 +132,15 @@ def test_compressed(counting: Counting, connection: virtcore.Connection, tmp_pat
 
 @pytest.mark.deep
 @pytest.mark.parametrize("format", ["bzip2", "xz"])
-def test_compressed_slowly(counting: Counting, connection: virtcore.Connection, tmp_path: Path, format: str) -> None:
+def test_compressed_slowly(counting: Remembering, connection: virtcore.Connection, tmp_path: Path, format: str) -> None:
     if shutil.which(format) is None:
         pytest.skip(f"{format} is not installed")
     _there_and_back(counting, connection, tmp_path / "image", format)
 
 
-def test_states_that_a_restore_begins_in(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+def test_states_that_a_restore_begins_in(
+    counting: Remembering, connection: virtcore.Connection, tmp_path: Path
+) -> None:
     domain, image = counting.domain, str(tmp_path / "image")
     flags = DomainSaveRestoreFlags
     domain.save(image, flags=flags.PAUSED)
@@ -180,7 +165,7 @@ def test_states_that_a_restore_begins_in(counting: Counting, connection: virtcor
     assert domain.state().state is DomainState.RUNNING
 
 
-def test_managed_save(counting: Counting, connection: virtcore.Connection, root: Path) -> None:
+def test_managed_save(counting: Remembering, connection: virtcore.Connection, root: Path) -> None:
     domain = counting.domain
     image = root / "lib/qemu/save/counting.save"
     with pytest.raises(OperationInvalid, match="domain does not have managed save image"):
@@ -232,7 +217,7 @@ def test_an_image_goes_with_its_domain(connection: virtcore.Connection, root: Pa
     domain.destroy()
 
 
-def test_managed_images_that_are_of_no_use(counting: Counting, connection: virtcore.Connection, root: Path) -> None:
+def test_managed_images_that_are_of_no_use(counting: Remembering, connection: virtcore.Connection, root: Path) -> None:
     domain = counting.domain
     image = root / "lib/qemu/save/counting.save"
     domain.managed_save()
@@ -274,7 +259,7 @@ def test_managed_images_that_are_of_no_use(counting: Counting, connection: virtc
     assert not stranger.has_managed_save()  # it was put there behind our back
 
 
-def test_what_is_in_an_image(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
+def test_what_is_in_an_image(counting: Remembering, connection: virtcore.Connection, tmp_path: Path) -> None:
     image = str(tmp_path / "image")
     counting.domain.save(image)
     text = connection.save_image_xml(image)
@@ -318,7 +303,7 @@ def test_what_is_in_an_image(counting: Counting, connection: virtcore.Connection
 
 
 def test_a_save_that_fails_leaves_the_guest_and_no_file(
-    counting: Counting, connection: virtcore.Connection, tmp_path: Path
+    counting: Remembering, connection: virtcore.Connection, tmp_path: Path
 ) -> None:
     domain = counting.domain
     with pytest.raises(SystemError, match="Failed to create file '/no/such/folder/image': No such file"):
@@ -359,23 +344,32 @@ def _unread(pipe: Path) -> int:
     return reader
 
 
-def test_an_abort_leaves_the_guest_and_no_file(
-    counting: Counting, connection: virtcore.Connection, tmp_path: Path
-) -> None:
-    domain, pipe, aborted = counting.domain, tmp_path / "pipe", threading.Event()
+@contextmanager
+def _stuck_save(counting: Remembering, folder: Path) -> Iterator[tuple[int, list[VirtError]]]:
+    """Save a guest into a pipe that nobody reads; gives its other end, and what the save fails with afterwards."""
+    pipe, failures = folder / "pipe", list[VirtError]()
     reader = _unread(pipe)
-    failures: list[VirtError] = []
 
     def save() -> None:
         try:
-            domain.save(str(pipe))
+            counting.domain.save(str(pipe))
         except VirtError as error:
             failures.append(error)
 
     thread = threading.Thread(target=save)
     thread.start()
     try:
-        eventually(lambda: domain.job_stats().params.get("memory_total"), 30)
+        eventually(lambda: counting.domain.job_stats().params.get("memory_total"), 30)
+        yield reader, failures
+        thread.join(30)
+        assert not thread.is_alive()
+    finally:
+        os.close(reader)
+
+
+def test_an_abort_leaves_the_guest_and_no_file(counting: Remembering, tmp_path: Path) -> None:
+    domain, aborted = counting.domain, threading.Event()
+    with _stuck_save(counting, tmp_path) as (reader, failures):
         assert domain.job_stats().params["operation"] == DomainJobOperation.SAVE
         assert domain.state() == (DomainState.PAUSED, DomainPausedReason.SAVE)
         with pytest.raises(VirtError, match="cannot acquire state change lock"):
@@ -383,12 +377,9 @@ def test_an_abort_leaves_the_guest_and_no_file(
         slowly = threading.Thread(target=_drain, args=(reader, aborted))
         slowly.start()
         domain.abort_job()
-        thread.join(30)
+        eventually(lambda: failures, 30)
         aborted.set()
         slowly.join()
-        assert not thread.is_alive()
-    finally:
-        os.close(reader)
     assert isinstance(failures[0], OperationAborted)
     assert "domain save job: canceled by client" in str(failures[0])
     assert domain.state() == (DomainState.RUNNING, DomainRunningReason.SAVE_CANCELED)
@@ -415,26 +406,10 @@ def _impatiently(work: Callable[[], object]) -> None:
         JobLock.limit = patience
 
 
-def test_destroy_ends_a_save(counting: Counting, connection: virtcore.Connection, tmp_path: Path) -> None:
-    domain, pipe = counting.domain, tmp_path / "pipe"
-    reader = _unread(pipe)
-    failures: list[VirtError] = []
-
-    def save() -> None:
-        try:
-            domain.save(str(pipe))
-        except VirtError as error:
-            failures.append(error)
-
-    thread = threading.Thread(target=save)
-    thread.start()
-    try:
-        eventually(lambda: domain.job_stats().params.get("memory_total"), 30)
+def test_destroy_ends_a_save(counting: Remembering, tmp_path: Path) -> None:
+    with _stuck_save(counting, tmp_path) as (_, failures):
         began = time.monotonic()
-        domain.destroy()
+        counting.domain.destroy()
         assert time.monotonic() - began < 10
-        thread.join(30)
-    finally:
-        os.close(reader)
     assert failures
-    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)
+    assert counting.domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)

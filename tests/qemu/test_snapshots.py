@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import agent_image
 import pytest
-from guest_image import CMDLINE, guest_xml, idle_xml, write_initramfs, write_qcow2
+from counting_guest import Counting
+from guest_image import guest_xml, idle_xml, write_initramfs, write_qcow2
 from waiting import eventually
 
 import virtcore
@@ -245,25 +246,8 @@ def test_no_metadata_reuse_and_redefine(defined: virtcore.Domain, disk: Path, tm
 # -- of a running guest
 
 
-class Writing:
-    """A guest that counts from memory and writes to its disk when told."""
-
-    def __init__(self, connection: virtcore.Connection, boot: tuple[Path, Path], disk: Path, folder: Path) -> None:
-        self.output = folder / "console"
-        serial = f"<serial type='pty'><log file='{self.output}' append='on'/></serial>"
-        xml = guest_xml("writing", *boot, devices=serial + disk_xml(disk), cmdline=f"{CMDLINE} count")
-        self.domain = connection.define_domain(xml)
-
-    def text(self) -> str:
-        return self.output.read_text(errors="replace") if self.output.exists() else ""
-
-    def counts(self) -> list[int]:
-        return [int(found) for found in re.findall(r"^count (\d+)$", self.text(), re.M)]
-
-    def wait(self, check: Callable[[], object] | None = None) -> None:
-        """Wait until it has counted further, or something holds."""
-        before = len(self.counts())
-        eventually(check or (lambda: len(self.counts()) > before + 1), 60)
+class Writing(Counting):
+    """A guest that counts and writes to its disk when told."""
 
     def run(self, command: str) -> None:
         """Have the guest's shell run something."""
@@ -302,13 +286,10 @@ def disk_boot(boot: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory)
 def writing(
     connection: virtcore.Connection, disk_boot: tuple[Path, Path], disk: Path, tmp_path: Path
 ) -> Iterator[Writing]:
-    guest = Writing(connection, disk_boot, disk, tmp_path)
-    guest.domain.create()
-    guest.wait(lambda: len(guest.counts()) > 1)
-    guest.run("/bin/busybox mount -t devtmpfs dev /mnt")
-    yield guest
-    if guest.domain.is_active():
-        guest.domain.destroy()
+    guest = Writing(connection, disk_boot, tmp_path, "writing", devices=disk_xml(disk))
+    with guest.running():
+        guest.run("/bin/busybox mount -t devtmpfs dev /mnt")
+        yield guest
 
 
 def _kinds(events: list[DomainLifecycleEvent | GapEvent]) -> list[tuple[object, ...]]:
