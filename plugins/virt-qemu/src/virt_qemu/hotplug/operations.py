@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
+from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.changing_devices import ChangingDevices
 from virtcore.driver.toolkit.reconfiguring import SettingIOThreads, SettingVcpus
 from virtcore.enums import DomainDeviceModifyFlags as Modify
@@ -27,12 +28,55 @@ __all__ = ["DeviceOperations", "IOThreadOperations", "VcpuOperations"]
 _BOTH = int(Modify.LIVE | Modify.CONFIG)
 
 
-class DeviceOperations(ChangingDevices[QemuState]):
-    """Attach, detach, update.
+class _ChangingBoth(StatefulDriver[QemuState]):
+    """What is changed of the definition, of the running guest, or of both.
 
     The definition is changed first, in memory: what it refuses is not done to the guest either. It is stored when the
     guest has changed.
     """
+
+    async def _both(
+        self,
+        domain: DomainRef,
+        operation: str,
+        flags: Modify | int,
+        definition: Callable[[Domain], Domain | None],
+        live: Callable[[Session], Awaitable[None]],
+    ) -> bool:
+        """Change the definition, the running guest, or both.
+
+        :param definition: changes the definition, or makes another one of it.
+        :param live: changes the guest.
+        :returns: whether the definition has changed.
+        """
+        state, obj, impact = self.state, self.domain(domain), int(flags) & _BOTH
+        state.impact(obj, impact)  # refused before anybody waits
+        async with obj.job.modify(operation), obj.config_lock:
+            to_live, to_config = state.impact(obj, impact)
+            changed = None
+            if to_config:
+                changed = state.definition(obj)
+                changed = definition(changed) or changed
+                state.check_readable(changed)
+            if to_live:
+                await self._change_guest(obj, live)
+            if changed is not None:
+                await state.save_definition(obj, changed)
+        return to_config
+
+    async def _change_guest(self, obj: DomainObject, change: Callable[[Session], Awaitable[None]]) -> None:
+        guest = guest_of(obj)
+        try:
+            await change(self.state.hotplug(obj))
+        except BaseException:
+            # What went before the failure, such as a controller for a disk, has come to stay.
+            self.state.state_changed(obj, guest)
+            raise
+        await self.state.save(obj, guest)
+
+
+class DeviceOperations(_ChangingBoth, ChangingDevices[QemuState]):
+    """Attach, detach, update."""
 
     async def domain_attach_device(self, domain: DomainRef, xml: str, flags: Modify | int = 0) -> None:
         from virt_qemu.hotplug.attach import plug
@@ -42,7 +86,7 @@ class DeviceOperations(ChangingDevices[QemuState]):
         async def live(session: Session) -> None:
             await plug(session, self.load_attached(session.domain, xml))
 
-        await self._both(domain, "domain_attach_device", flags, lambda config: self.attached(config, xml), live)
+        await self._devices(domain, "domain_attach_device", flags, lambda config: self.attached(config, xml), live)
 
     async def domain_detach_device(self, domain: DomainRef, xml: str, flags: Modify | int = 0) -> None:
         from virt_qemu.hotplug.attach import refresh_devices
@@ -54,7 +98,7 @@ class DeviceOperations(ChangingDevices[QemuState]):
             await unplug(session, self.load_detached(session.domain, xml, inactive=False))
             await refresh_devices(session)
 
-        await self._both(domain, "domain_detach_device", flags, lambda config: self.detached(config, xml), live)
+        await self._devices(domain, "domain_detach_device", flags, lambda config: self.detached(config, xml), live)
 
     async def domain_detach_device_alias(self, domain: DomainRef, alias: str, flags: Modify | int = 0) -> None:
         from virt_qemu.hotplug.detach import unplug
@@ -66,7 +110,7 @@ class DeviceOperations(ChangingDevices[QemuState]):
             # The guest is asked, and no more: that the device has gone is told by an event.
             await unplug(session, by_alias(session.domain, alias), wait=False)
 
-        await self._both(
+        await self._devices(
             domain, "domain_detach_device_alias", flags, lambda config: self.without_alias(config, alias), live
         )
 
@@ -79,7 +123,7 @@ class DeviceOperations(ChangingDevices[QemuState]):
             loaded = self.load_updated(session.domain, xml, True)
             await exchange(session, loaded, force=bool(int(flags) & Modify.FORCE))
 
-        await self._both(domain, "domain_update_device", flags, lambda config: self.updated(config, xml), live)
+        await self._devices(domain, "domain_update_device", flags, lambda config: self.updated(config, xml), live)
 
     def attached(self, config: Domain, xml: str) -> Domain:
         from virt_qemu.hotplug.definitions import check_attached
@@ -96,7 +140,7 @@ class DeviceOperations(ChangingDevices[QemuState]):
 
         update(config, loaded)
 
-    async def _both(
+    async def _devices(
         self,
         domain: DomainRef,
         operation: str,
@@ -104,38 +148,12 @@ class DeviceOperations(ChangingDevices[QemuState]):
         definition: Callable[[Domain], Domain],
         live: Callable[[Session], Awaitable[None]],
     ) -> None:
-        """Change the definition, the running guest, or both.
-
-        :param definition: makes the changed definition of the one there is.
-        :param live: changes the guest.
-        """
-        state, obj, impact = self.state, self.domain(domain), int(flags) & _BOTH
-        state.impact(obj, impact)  # refused before anybody waits
-        async with obj.job.modify(operation), obj.config_lock:
-            to_live, to_config = state.impact(obj, impact)
-            changed = None
-            if to_config:
-                changed = definition(state.definition(obj))
-                state.check_readable(changed)
-            if to_live:
-                await self._change_guest(obj, live)
-            if changed is not None:
-                await state.save_definition(obj, changed)
-        if to_config:
-            state.emit(obj, DomainEventType.DEFINED, DomainEventDefinedDetailType.UPDATED)
-
-    async def _change_guest(self, obj: DomainObject, change: Callable[[Session], Awaitable[None]]) -> None:
-        guest = guest_of(obj)
-        try:
-            await change(self.state.hotplug(obj))
-        except BaseException:
-            # What went before the failure, such as a controller for a disk, has come to stay.
-            self.state.state_changed(obj, guest)
-            raise
-        await self.state.save(obj, guest)
+        obj = self.domain(domain)
+        if await self._both(domain, operation, flags, definition, live):
+            self.state.emit(obj, DomainEventType.DEFINED, DomainEventDefinedDetailType.UPDATED)
 
 
-class VcpuOperations(SettingVcpus[QemuState]):
+class VcpuOperations(_ChangingBoth, SettingVcpus[QemuState]):
     """How many virtual CPUs a guest has, and which."""
 
     async def domain_set_vcpus(self, domain: DomainRef, nvcpus: int, flags: DomainVcpuFlags | int = 0) -> None:
@@ -171,7 +189,7 @@ class VcpuOperations(SettingVcpus[QemuState]):
                 raise InvalidArg(_too_many("live", nvcpus, most))
             await vcpus.set_count(session, await vcpus.ask(session.monitor, most), nvcpus)
 
-        await self._vcpus(domain, operation, flags, definition, live)
+        await self._both(domain, operation, flags, definition, live)
 
     async def _set_used_vcpus(self, domain: DomainRef, count: int) -> None:
         """Have the guest use as many virtual CPUs.
@@ -219,38 +237,10 @@ class VcpuOperations(SettingVcpus[QemuState]):
             found = await vcpus.ask(session.monitor, session.domain.vcpu_maximum)
             await vcpus.set_state(session, found, vcpus.check_states(found, numbers, state), state)
 
-        await self._vcpus(domain, operation, int(flags), definition, live)
-
-    async def _vcpus(
-        self,
-        domain: DomainRef,
-        operation: str,
-        flags: int,
-        definition: Callable[[Domain], None],
-        live: Callable[[Session], Awaitable[None]],
-    ) -> None:
-        """Change how many there are in the definition, in the running guest, or both."""
-        state, obj, impact = self.state, self.domain(domain), flags & _BOTH
-        state.impact(obj, impact)
-        async with obj.job.modify(operation), obj.config_lock:
-            to_live, to_config = state.impact(obj, impact)
-            config = None
-            if to_config:
-                config = state.definition(obj)
-                definition(config)
-                state.check_readable(config)
-            if to_live:
-                guest = guest_of(obj)
-                try:
-                    await live(state.hotplug(obj))
-                finally:
-                    state.state_changed(obj, guest)  # those that came before a failure have come to stay
-                await state.save(obj, guest)
-            if config is not None:
-                await state.save_definition(obj, config)
+        await self._both(domain, operation, flags, definition, live)
 
 
-class IOThreadOperations(SettingIOThreads[QemuState]):
+class IOThreadOperations(_ChangingBoth, SettingIOThreads[QemuState]):
     """How I/O threads work. That they come and go is a change of the configuration like others."""
 
     iothreads_of_one = False
@@ -270,25 +260,17 @@ class IOThreadOperations(SettingIOThreads[QemuState]):
             raise InvalidArg("invalid value of 0 for iothread_id")
         IOTHREAD.validate(params)
         check_parameters(params)
-        state, obj, impact = self.state, self.domain(domain), int(flags)
-        state.impact(obj, impact)
-        async with obj.job.modify(operation), obj.config_lock:
-            to_live, to_config = state.impact(obj, impact)
-            config = None
-            if to_config:
-                config = state.definition(obj)
-                take_parameters(config, iothread_id, params)
-                state.check_readable(config)
-            if to_live:
-                assert obj.live is not None
-                require(obj.live, iothread_id)
-                guest = guest_of(obj)
-                await set_parameters(guest, iothread_id, params)
-                take_parameters(obj.live, iothread_id, params)
-                obj.touch()
-                await state.save(obj, guest)
-            if config is not None:
-                await state.save_definition(obj, config)
+
+        def definition(config: Domain) -> None:
+            take_parameters(config, iothread_id, params)
+
+        async def live(session: Session) -> None:
+            require(session.domain, iothread_id)
+            await set_parameters(session.guest, iothread_id, params)
+            take_parameters(session.domain, iothread_id, params)
+            session.obj.touch()
+
+        await self._both(domain, operation, flags, definition, live)
 
 
 def _too_many(which: str, count: int, most: int) -> str:
