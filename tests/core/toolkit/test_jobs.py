@@ -7,7 +7,14 @@ import pytest
 
 from virtcore.driver.toolkit import JobKind, JobLock
 from virtcore.enums.domain_more import DomainJobOperation, DomainJobType
-from virtcore.errors import ArgumentUnsupported, NoDomain, OperationAborted, OperationInvalid, OperationTimeout
+from virtcore.errors import (
+    ArgumentUnsupported,
+    NoDomain,
+    OperationAborted,
+    OperationFailed,
+    OperationInvalid,
+    OperationTimeout,
+)
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -58,6 +65,31 @@ def test_waiting_ends_with_libvirts_message() -> None:
         await asyncio.wait([task])
         async with lock.query("domain_info", limit=0):
             pass
+
+    run(test)
+
+
+def test_no_more_wait_than_may() -> None:
+    async def test() -> None:
+        lock = JobLock()
+        lock.max_queued = 2
+        done: list[str] = []
+
+        async def work(name: str) -> None:
+            async with lock.modify(name):
+                await asyncio.sleep(0.01)
+                done.append(name)
+
+        tasks = [asyncio.create_task(work(name)) for name in ("one", "two")]
+        await asyncio.sleep(0)
+        message = "cannot acquire state change lock \\(held by monitor=one\\) due to max_queued limit"
+        with pytest.raises(OperationFailed, match=message):
+            await work("three")
+        async with lock.destroy("end"):
+            pass
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await work("four")
+        assert done == ["two", "four"]
 
     run(test)
 

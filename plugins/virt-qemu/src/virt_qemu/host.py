@@ -262,6 +262,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
             from virt_qemu.settings import load
 
             self.settings = load(path, privileged=self.privileged)
+            self.domains.max_queued = self.settings.max_queued
             if self.settings.user is not None or self.settings.group is not None:
                 from virt_qemu.isolation.identity import guest_identity
 
@@ -328,6 +329,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
                 return
         except OSError:
             pass  # the first time
+        flags = DomainCreateFlags.START_BYPASS_CACHE if self.settings.auto_start_bypass_cache else 0
         started = False
         for obj in list(self.domains):
             if obj.autostart and not obj.active:
@@ -335,7 +337,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
                     await asyncio.sleep(self.settings.auto_start_delay / 1000)
                 started = True
                 try:
-                    await self.create(obj)
+                    await self.create(obj, flags)
                 except Exception as error:  # noqa: BLE001  # plugins may raise anything; the others are to start
                     log.error("Failed to start domain '%s': %s", obj.name, error)
         try:

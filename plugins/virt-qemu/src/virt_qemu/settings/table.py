@@ -153,9 +153,7 @@ class QemuSettings:
     )  # fmt: skip
     auto_dump_path: str | None = _setting(None, "folder of dumps that a watchdog or a panic asks for")
     auto_dump_bypass_cache: bool = _setting(False, "these dumps do not go through the host's cache")
-    auto_start_bypass_cache: bool = _setting(
-        False, "guests that start by themselves are restored beside the cache", heeded=False
-    )
+    auto_start_bypass_cache: bool = _setting(False, "guests that start by themselves are restored beside the cache")
     auto_start_delay: int = _setting(0, "milliseconds between guests that start by themselves")
     auto_shutdown_try_save: str | None = _shutdown("which guests are saved when the host goes down")
     auto_shutdown_try_shutdown: str | None = _shutdown("which guests are shut down when the host goes down")
@@ -188,7 +186,7 @@ class QemuSettings:
     lock_manager: str | None = _setting(
         None, "what keeps two guests from one image: `lockd`, or nothing but QEMU's own locks"
     )
-    max_queued: int = _setting(0, "changes that may wait for one guest; 0 for no limit", heeded=False)
+    max_queued: int = _setting(0, "changes and questions of one guest that may go on or wait; 0 for no limit")
     keepalive_interval: int = _setting(5, "seconds of silence after which a migration's other host is asked",
                                        within=_SIGNED)  # fmt: skip
     keepalive_count: int = _setting(5, "questions it may leave unanswered")

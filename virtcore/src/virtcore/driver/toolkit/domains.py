@@ -127,9 +127,13 @@ class DomainObject(ManagedObject):
 
 
 class DomainTable(ObjectTable[DomainObject]):
-    """The domains of one driver state, found in constant time by name, UUID and id."""
+    """The domains of one driver state, found in constant time by name, UUID and id.
+
+    :ivar max_queued: jobs of one domain that may be held and waited for; 0 for no limit.
+    """
 
     def __init__(self) -> None:
+        self.max_queued = 0
         super().__init__(DomainObject)
         self._by_id: dict[int, DomainObject] = {}
         self._refs: list[DomainRef] | None = None
@@ -170,6 +174,11 @@ class DomainTable(ObjectTable[DomainObject]):
         return select(self, flags, _FILTERS)
 
     # -- changes
+
+    def _new(self, name: str, uuid: str) -> DomainObject:
+        obj = super()._new(name, uuid)
+        obj.job.max_queued = self.max_queued
+        return obj
 
     def set_id(self, obj: DomainObject, id: int | None) -> None:
         """Give a starting domain an id (a fixed one where an existing guest was found), or take it away with -1.

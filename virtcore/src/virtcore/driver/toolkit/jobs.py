@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar
 
-from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout, VirtError
+from virtcore.errors import OperationAborted, OperationFailed, OperationInvalid, OperationTimeout, VirtError
 from virtcore.runtime.jobs import report
 from virtcore.types import TypedParameters, TypedValue
 
@@ -56,6 +56,10 @@ class JobKind(enum.Flag):
     ASYNC = enum.auto()
     NESTED = enum.auto()
     SUSPEND = enum.auto()
+
+
+#: Kinds that :attr:`JobLock.max_queued` counts. Destroying always gets its turn; steps of a long job are its own.
+_LIMITED = JobKind.QUERY | JobKind.MODIFY | JobKind.ASYNC | JobKind.SUSPEND
 
 
 class Job:
@@ -212,6 +216,7 @@ class JobLock:
     """The jobs of one object. Used in the core loop only.
 
     :param check: called when a job was waited for and is now held; raises when the object has gone meanwhile.
+    :ivar max_queued: changes that may be held and waited for; 0 for no limit.
     """
 
     #: Seconds that a job is waited for.
@@ -221,6 +226,7 @@ class JobLock:
 
     def __init__(self, check: Callable[[], None] | None = None) -> None:
         self._check = check
+        self.max_queued = 0
         self._short: Job | None = None
         self._long: Job | None = None
         self._waiting: deque[tuple[Job, asyncio.Future[None]]] = deque()
@@ -357,6 +363,8 @@ class JobLock:
             return
         if limit <= 0:
             raise self._timeout(job)
+        if self.max_queued and job.kind in _LIMITED and self._limited() >= self.max_queued:
+            raise OperationFailed(f"{self._complaint()} due to max_queued limit")
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry = (job, granted)
         if job.kind is JobKind.DESTROY:
@@ -424,10 +432,18 @@ class JobLock:
                 self._begin(job)
                 granted.set_result(None)
 
+    def _limited(self) -> int:
+        """How many jobs are held or waited for that count."""
+        jobs = (self._short, self._long, *(job for job, _ in self._waiting))
+        return sum(1 for job in jobs if job is not None and job.kind in _LIMITED)
+
+    def _complaint(self) -> str:
+        holder = self.holder
+        held = f" (held by monitor={holder.operation})" if holder is not None else ""
+        return f"cannot acquire state change lock{held}"
+
     def _timeout(self, job: Job) -> OperationTimeout:
-        holder = self._short or self._long
-        if holder is None:
-            return OperationTimeout("cannot acquire state change lock")
-        error = OperationTimeout(f"cannot acquire state change lock (held by monitor={holder.operation})")
-        error.add_note(f"'{holder.operation}' holds it for {holder.age:.1f} s; destroying the domain ends it")
+        error = OperationTimeout(self._complaint())
+        if (holder := self.holder) is not None:
+            error.add_note(f"'{holder.operation}' holds it for {holder.age:.1f} s; destroying the domain ends it")
         return error

@@ -141,7 +141,7 @@ class ObjectTable(Generic[T]):
         other = self._by_name.get(name)
         if other is not None:
             raise OperationFailed(f"{noun} '{name}' already exists with uuid {other.uuid}")
-        obj = self._kind(name, uuid)
+        obj = self._new(name, uuid)
         self._by_uuid[uuid] = obj
         self._by_name[name] = obj
         return obj
@@ -188,6 +188,10 @@ class ObjectTable(Generic[T]):
         obj.name = name
         self._by_name[name] = obj
         self._changed()
+
+    def _new(self, name: str, uuid: str) -> T:
+        """Hook: make an object."""
+        return self._kind(name, uuid)
 
     def _changed(self) -> None:
         """Hook: what is listed has changed."""
