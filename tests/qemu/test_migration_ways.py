@@ -179,7 +179,7 @@ def test_documents_of_the_callers_own(connection, peer, boot):
     [
         (("static'>1</vcpu>", "static'>2</vcpu>"), "Target domain vCPU max 2 does not match source 1"),
         (("model='virtio'>", "model='none'>"), "balloon"),
-        (("machine='pc-q35-7.2'", "machine='pc-q35-7.1'"), "Target domain OS type pc-q35-7.1 does not match"),
+        (("machine='pc-q35-7.2'", "machine='pc-q35-7.1'"), "Target domain machine type pc-q35-7.1 does not match"),
     ],
 )
 def test_another_machine_is_refused(connection, peer, boot, change, message):
