@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from suites_qemu_domain import capabilities_of, rules_of
+from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command import Builder, HostSettings, build, incoming_uri
 from virt_qemu.prepare import DisplayDefaults, decide
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import HostCPU, HostCPUFeature, migratable_cpu
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.rules import ParseFlag
+from virtcore.model.storage.source import NetProtocol
 from virtcore.xml import CpuSet
 
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/bin", "HOME": "/home/test", "USER": "test", "LOGNAME": "test"}
@@ -100,6 +102,14 @@ def _settings(case: Any) -> HostSettings:
         spice_sasl=directory("spiceSASL", "spiceSASLdir"),
         spice_password=True,
         chardev_tls=directory("chardevTLS", "chardevTLSx509certdir"),
+        image_tls={
+            protocol: ImageTLS(
+                bool(driver.get(f"{protocol}TLS")),
+                driver[f"{protocol}TLSx509certdir"],
+                driver.get(f"{protocol}TLSx509secretUUID"),
+            )
+            for protocol in (NetProtocol.NBD, NetProtocol.VXHS)
+        },
         nodes=CpuSet.parse(facts["auto_nodeset"]),
         vnc_tls_secret=driver.get("vncTLSx509secretUUID"),
         chardev_tls_secret=driver.get("chardevTLSx509secretUUID"),
@@ -131,6 +141,7 @@ def qemu_argv(case: Any) -> list[str]:
     domain = load_domain(case.text("xml"), rules, rules.context(flags, arch=Arch(case.params["host_arch"])))
     folder = f"/var/lib/libvirt/qemu/domain--1-{domain.name[:20]}"
     config = case.params.get("driver_config") or {}
+    settings = _settings(case)
     decide(
         domain,
         Path(folder),
@@ -141,6 +152,7 @@ def qemu_argv(case: Any) -> list[str]:
         DisplayDefaults(
             sockets_for=tuple(name for name in ("vnc", "spice") if config.get(f"{name}AutoUnixSocket")),
         ),
+        settings.image_tls,
     )
     builder = Builder(
         domain=domain,
@@ -151,7 +163,7 @@ def qemu_argv(case: Any) -> list[str]:
         state_folder=folder,
         monitor=1729,
         privileged=True,
-        host=_settings(case),
+        host=settings,
         incoming=_incoming(case),
         now=datetime.fromtimestamp(_facts(case)["now_utc"], timezone(-timedelta(minutes=30))),
     )

@@ -230,23 +230,6 @@ def test_throttle_groups(connection, images):
         domain.del_throttle_group("h", LIVE)
 
 
-@pytest.fixture
-def host_secrets():
-    """The host keeps secrets, for as long as the test lasts."""
-    from virtcore.driver.loader import registered_service
-    from virtcore.driver.toolkit.secrets import Secrets, StatefulSecrets
-
-    class HostSecrets(StatefulSecrets):
-        name = "secret"
-
-        def __init__(self, place):
-            super().__init__(place)
-            self.secrets = Secrets()
-
-    with registered_service("secret", HostSecrets):
-        yield
-
-
 def test_secrets_of_disks(host_secrets, connection, tmp_path):
     """A LUKS image and an encrypted qcow2 are opened with what the host keeps."""
     secret = connection.define_secret("<secret private='yes'><usage type='volume'><volume>/x</volume></usage></secret>")

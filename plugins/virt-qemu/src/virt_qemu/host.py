@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import os
 import signal
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -73,6 +73,7 @@ from virtcore.model.storage.secret import SecretReference
 from virtcore.runtime.launcher import launcher
 
 if TYPE_CHECKING:
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
@@ -83,7 +84,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
-    from virtcore.model.storage.source import Source
+    from virtcore.model.storage.source import NetProtocol, Source
     from virtcore.operations.stream import ByteStream
 
 __all__ = ["QemuState"]
@@ -380,7 +381,12 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
             guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
             prepare_domain(
-                domain, guest.folder, guest.capabilities, displays=self.displays, reset_nvram=how.reset_nvram
+                domain,
+                guest.folder,
+                guest.capabilities,
+                displays=self.displays,
+                image_tls=self.image_tls,
+                reset_nvram=how.reset_nvram,
             )
             side, owner = self.host_side, owner_of(obj, guest.folder)
             side.decide(domain)
@@ -426,6 +432,10 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         assert guest.process is not None
         guest.watch = asyncio.create_task(self.watch(obj, guest))
         await self._tell_hooks(obj, "started", "begin", quietly=True)
+
+    @property
+    def image_tls(self) -> Mapping[NetProtocol, ImageTLS]:
+        return self.host_settings.image_tls
 
     def tls_secrets(self) -> list[SecretReference]:
         """The secrets that open the keys of the host's certificates."""

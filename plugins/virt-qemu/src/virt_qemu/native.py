@@ -47,7 +47,15 @@ class NativeOperations(StatefulDriver[QemuState]):
         capabilities = await self.state.capabilities.get(domain.devices.emulator)
         folder = self.state.folders.run / f"domain--1-{domain.name[:20]}"
         _by_hand(domain)
-        decide(domain, folder, lambda address: 5900, capabilities, self._processor(), lambda address: 5901)
+        decide(
+            domain,
+            folder,
+            lambda address: 5900,
+            capabilities,
+            self._processor(),
+            lambda address: 5901,
+            image_tls=self.state.image_tls,
+        )
         with HostResources() as resources:
             builder = Builder(
                 domain=domain,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.block.chain import complete_chain
+from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.command.disks import disk_path, is_empty
 from virt_qemu.cpu_start import decide_cpu
 from virt_qemu.rules.addresses import assign_addresses
@@ -22,14 +23,16 @@ from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGra
 from virtcore.model.storage.source import StartupPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.cpu.element import HostCPU
     from virtcore.model.domain import Domain
     from virtcore.model.domain.chardev import Channel
     from virtcore.model.domain.disk import Disk
     from virtcore.model.domain.graphics import Listen
+    from virtcore.model.storage.source import NetProtocol
 
 __all__ = [
     "DisplayDefaults",
@@ -84,19 +87,28 @@ def prepare_domain(
     capabilities: EmulatorCapabilities,
     *,
     displays: DisplayDefaults | None = None,
+    image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
     reset_nvram: bool = False,
 ) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
     :param displays: what displays listen on where it does not say.
+    :param image_tls: how servers of images are reached.
     :param reset_nvram: make the firmware's variables afresh.
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
     displays = displays if displays is not None else DisplayDefaults()
     ports, taken = displays.ports, displays.taken
-    decide(domain, folder, lambda address: free_port(address, ports, taken), capabilities, displays=displays)
+    decide(
+        domain,
+        folder,
+        lambda address: free_port(address, ports, taken),
+        capabilities,
+        displays=displays,
+        image_tls=image_tls,
+    )
     for disk in domain.devices.disks:
         check_disk(disk)
     prepare_variables(domain, reset=reset_nvram)
@@ -110,6 +122,7 @@ def decide(
     host_cpu: HostCPU | None = None,
     spice_port: Callable[[str], int] | None = None,
     displays: DisplayDefaults | None = None,
+    image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
 ) -> None:
     """Fill in what a definition leaves to the start: the processor, aliases, sockets and ports.
 
@@ -117,8 +130,9 @@ def decide(
     :param capabilities: of the emulator that will run it.
     :param spice_port: the same for SPICE, if it has ports of its own.
     :param displays: what displays listen on where nothing else is said.
+    :param image_tls: how servers of images are reached.
     :param host_cpu: see :func:`virt_qemu.cpu_start.decide_cpu`.
-    :raises VirtError: the processor cannot be had here.
+    :raises VirtError: the processor, or an encrypted transport, cannot be had here.
     """
     assert domain.devices is not None
     displays = displays if displays is not None else DisplayDefaults()
@@ -128,6 +142,7 @@ def decide(
     _require_firmware(domain)
     if domain.genid is not None and domain.genid.uuid is None:
         domain.genid.uuid = str(uuid.uuid4())
+    settle_image_tls(domain.devices.disks, image_tls or {})
     for channel in domain.devices.channels:
         settle_channel(channel, folder)
     for graphics in domain.devices.graphics:

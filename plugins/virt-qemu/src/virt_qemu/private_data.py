@@ -16,6 +16,10 @@ class NodeName:
     group: str | None = attribute(doc="the throttle group of a filter")
 
 
+KEY_SECRET = "tlskey"
+"""The secret that opens the key of an image's certificates."""
+
+
 @element("secret")
 class QemuSecret:
     """A secret object."""

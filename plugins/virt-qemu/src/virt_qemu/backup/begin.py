@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.block.bitmaps import Action, actions_for_backup
 from virt_qemu.block.image import BACKED_FORMATS, Image, source_image
 from virt_qemu.block.running import NamedNodes, as_json, create_image, disk_images
+from virt_qemu.block.tls import tls_credentials
 from virt_qemu.block_jobs import BlockJob, ImageDescription, JobDisk
 from virt_qemu.blockjobs.state import check_block_job, find_job
 from virt_qemu.blockjobs.transitions import without_indexes
@@ -210,14 +211,8 @@ async def add_credentials(state: BackupState, guest: Guest, attaching: Attaching
         value = (await state.secrets_for(wanted))(wanted)
         alias = f"{TLS_ALIAS}-secret0"
         await attaching.add_object(secret_object(guest.master_key(), alias, value))
-    props: dict[str, object] = {
-        "qom-type": "tls-creds-x509",
-        "id": TLS_ALIAS,
-        "dir": certificates(state.settings, "backup"),
-        "endpoint": "server",
-        "verify-peer": verifies(state.settings, "backup"),
-    }
-    await attaching.add_object(props if alias is None else props | {"passwordid": alias})
+    folder, verify = certificates(state.settings, "backup"), verifies(state.settings, "backup")
+    await attaching.add_object(tls_credentials(TLS_ALIAS, folder, server=True, verify=verify, password=alias))
     return TLS_ALIAS
 
 

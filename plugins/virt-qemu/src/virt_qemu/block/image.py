@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from virt_qemu.private_data import SourcePrivate
+from virt_qemu.private_data import KEY_SECRET, SourcePrivate
 from virtcore.errors import InternalError
 from virtcore.model.domain.disk import DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard
 from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
@@ -54,6 +54,7 @@ class Image:
     :ivar auth: how its server knows the guest.
     :ivar auth_secret: id of the secret for its server; likewise for cookies and layers of encryption.
     :ivar tls: id of the credentials for its server.
+    :ivar tls_secret: id of the secret that opens their key.
     :ivar reservations: id of the helper for persistent reservations.
     :ivar nbdkit_socket: where nbdkit serves it, if it does.
     :ivar descriptors: path by which QEMU opens descriptors that were handed over instead of the file.
@@ -84,6 +85,7 @@ class Image:
     cookie_secret: str | None = None
     encryption_secrets: tuple[str, ...] = ()
     tls: str | None = None
+    tls_secret: str | None = None
     reservations: str | None = None
     nbdkit_socket: str | None = None
     descriptors: str | None = None
@@ -248,7 +250,12 @@ def _named(image: Image, label: int | str | None) -> Image:
         format=names.get("format", f"libvirt-{label}-format"),
     )
     image = replace(
-        image, nodes=nodes, tls=known.tls, reservations=known.reservations, nbdkit_socket=known.nbdkit_socket
+        image,
+        nodes=nodes,
+        tls=known.tls,
+        tls_secret=next((each.alias for each in known.secrets if each.type == KEY_SECRET), None),
+        reservations=known.reservations,
+        nbdkit_socket=known.nbdkit_socket,
     )
     wanted = image.source.reservations
     if wanted is not None and known.reservations is None:

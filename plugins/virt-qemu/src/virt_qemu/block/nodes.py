@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from virt_qemu.block.image import Image
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.guest import Guest
     from virt_qemu.monitor import Monitor
     from virtcore.model.storage.secret import SecretReference
+    from virtcore.model.storage.source import NetProtocol
 
 __all__ = ["Attaching", "detach_chain"]
 
@@ -34,11 +36,18 @@ class Attaching:
 
     :param guest: whose QEMU gets them.
     :param lookup: the value of a secret the host keeps.
+    :param tls: how the host reaches servers of images.
     """
 
-    def __init__(self, guest: Guest, lookup: Callable[[SecretReference], bytes] | None = None) -> None:
+    def __init__(
+        self,
+        guest: Guest,
+        lookup: Callable[[SecretReference], bytes] | None = None,
+        tls: Mapping[NetProtocol, ImageTLS] | None = None,
+    ) -> None:
         self._guest = guest
         self._lookup = lookup or _no_secret
+        self._tls = tls or {}
         self._undo: list[tuple[str, dict[str, JSON]]] = []
 
     async def __aenter__(self) -> Attaching:
@@ -76,7 +85,8 @@ class Attaching:
             await self.add_image(image.data_file)
         await self._guest.admit(image.source)
         key = self._guest.master_key
-        for each in image_objects(image, self._lookup, lambda name, value: secret_object(key(), name, value)):
+        objects = image_objects(image, self._lookup, lambda name, value: secret_object(key(), name, value), self._tls)
+        for each in objects:
             await self.add_object(each)
         layers = image_layers(image)
         for layer in layers[:-1] if image.has_format_layer else layers:
@@ -104,7 +114,7 @@ def _object_ids(image: Image) -> list[str]:
     """Ids of the objects that belong to an image, those that others refer to last."""
     reservations = image.source.reservations
     own = image.reservations if reservations is not None and not reservations.managed else None
-    ids = [*image.encryption_secrets, image.auth_secret, image.cookie_secret, image.tls, own]
+    ids = [*image.encryption_secrets, image.auth_secret, image.cookie_secret, image.tls, image.tls_secret, own]
     return [each for each in ids if each is not None]
 
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.storage import Props, cookie_text
-from virtcore.errors import InternalError
-from virtcore.model.storage.source import NetworkSource
+from virt_qemu.block.tls import ImageTLS, tls_credentials
+from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.storage.secret import SecretReference
+from virtcore.model.storage.source import NetProtocol, NetworkSource
 
 if TYPE_CHECKING:
     from virt_qemu.block.image import Image
-    from virtcore.model.storage.secret import SecretReference
 
 __all__ = ["image_objects"]
 
 
 def image_objects(
-    image: Image, lookup: Callable[[SecretReference], bytes], sealed: Callable[[str, bytes], Props]
+    image: Image,
+    lookup: Callable[[SecretReference], bytes],
+    sealed: Callable[[str, bytes], Props],
+    tls: Mapping[NetProtocol, ImageTLS],
 ) -> list[Props]:
     """What ``-object`` and ``object-add`` have to be told before the nodes of one image can be made.
 
     :param lookup: the value of a secret the host keeps.
     :param sealed: a secret object of an id and a value (:func:`virt_qemu.sealing.secret_object`).
+    :param tls: how the host reaches servers.
     :raises InternalError: an image's server is to be told a secret, and none is named.
+    :raises ConfigUnsupported: the transport is to be encrypted, and cannot.
     """
     found: list[Props] = []
     wanted = image.source.reservations
@@ -39,4 +45,22 @@ def image_objects(
     if image.encryption is not None:
         for name, reference in zip(image.encryption_secrets, image.encryption.secrets, strict=True):
             found.append(sealed(name, lookup(reference)))
+    if isinstance(image.source, NetworkSource) and image.tls is not None:
+        found += _certificates(image, image.source, lookup, sealed, tls)
     return found
+
+
+def _certificates(
+    image: Image,
+    source: NetworkSource,
+    lookup: Callable[[SecretReference], bytes],
+    sealed: Callable[[str, bytes], Props],
+    tls: Mapping[NetProtocol, ImageTLS],
+) -> list[Props]:
+    known = tls.get(source.protocol) if source.protocol is not None else None
+    if known is None or image.tls is None:
+        raise ConfigUnsupported(f"TLS transport is not supported for disk protocol '{source.protocol}'")
+    found = []
+    if image.tls_secret is not None and known.secret is not None:
+        found.append(sealed(image.tls_secret, lookup(SecretReference(uuid=known.secret))))
+    return [*found, tls_credentials(image.tls, known.folder, password=image.tls_secret)]

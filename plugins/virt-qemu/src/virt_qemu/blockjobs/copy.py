@@ -11,6 +11,7 @@ from virt_qemu.block.chain import complete_chain, format_of, images_of
 from virt_qemu.block.create import create_storage_options
 from virt_qemu.block.nodes import Attaching
 from virt_qemu.block.running import NamedNodes, create_image, disk_images
+from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.block_jobs import BlockJob, JobDisk
 from virt_qemu.blockjobs.lookup import Chain
 from virt_qemu.blockjobs.state import find_job
@@ -24,10 +25,14 @@ from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat, StorageType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.blockjobs.state import BlockJobState
     from virt_qemu.guest import Guest
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain.disk import Disk
+    from virtcore.model.storage.source import NetProtocol
 
 __all__ = ["begin_copy"]
 
@@ -68,7 +73,9 @@ async def begin_copy(
     elif reuse:
         complete_chain(mirror)
     inherits = shallow and not reuse
-    _number(guest, disk, mirror)
+    tls = state.image_tls
+    settle_image_tls(mirror.source, tls)
+    _number(guest, disk, mirror, tls)
     disk.mirror = mirror
     job = BlockJob(
         name=f"copy-{chain.target}-{chain.nodes[0]}",
@@ -92,7 +99,7 @@ async def begin_copy(
     made = None if reuse or not isinstance(mirror.source, FileSource) else mirror.source.file
     sources = [link.source for link in images_of(mirror) if link.source is not None]
     try:
-        async with Attaching(guest, await state.secrets_for(mirror.source)) as attaching:
+        async with Attaching(guest, await state.secrets_for(mirror.source), tls) as attaching:
             await _open_mirror(guest, attaching, disk, reuse=reuse, inherits=inherits, chain=chain)
             await state.begin_block_job(obj, job, "blockdev-mirror", arguments)
     except BaseException:
@@ -173,13 +180,13 @@ def _cannot_be_made(destination: Disk) -> bool:
     return create_storage_options(source_image(destination.source, StorageFormat.RAW, 0), 0) is None
 
 
-def _number(guest: Guest, disk: Disk, mirror: DiskMirror) -> None:
+def _number(guest: Guest, disk: Disk, mirror: DiskMirror, tls: Mapping[NetProtocol, ImageTLS]) -> None:
     """Give the images of the copy numbers of their own."""
     last = guest.node_index
     disk.mirror = mirror
     other = mirrored(disk)
     disk.mirror = None
-    guest.node_index = number_images(other, last)
+    guest.node_index = number_images(other, last, tls)
     assert mirror.source is not None
     assert other.source is not None
     mirror.source.index = other.source.index

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.block.nodes import detach_chain
 from virt_qemu.block.running import as_json
+from virt_qemu.block.tls import key_secrets
 from virt_qemu.blockjobs import concluding
 from virt_qemu.blockjobs.transitions import described, undescribed, without_indexes
 from virt_qemu.guest import Guest, guest_of
@@ -31,10 +32,11 @@ from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import StorageType
 
 if TYPE_CHECKING:
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.block_jobs import BlockJob
     from virt_qemu.host_side import HostSide
     from virtcore.driver.toolkit import DomainObject
-    from virtcore.model.storage.source import Source
+    from virtcore.model.storage.source import NetProtocol, Source
 
 __all__ = ["BlockJobState", "check_block_job", "find_job", "jobs_of", "kind_of"]
 
@@ -95,6 +97,11 @@ class BlockJobState(GuestRecovery):
         """Hook: what guests have on the host beside their QEMU."""
         raise NotImplementedError
 
+    @property
+    def image_tls(self) -> Mapping[NetProtocol, ImageTLS]:
+        """Hook: how the host reaches servers of images."""
+        raise NotImplementedError
+
     # -- finding
 
     def disk_of(self, obj: DomainObject, name: str) -> Disk:
@@ -123,11 +130,11 @@ class BlockJobState(GuestRecovery):
         return disk
 
     async def secrets_for(self, *elements: object) -> Lookup:
-        """The values of the secrets that elements of documents name.
+        """The values of the secrets that elements of documents name, and of those that certificates for them need.
 
         :raises NoSecret: there is no such secret, or it has no value.
         """
-        wanted = [each for one in elements for each in references_in(one)]
+        wanted = [each for one in elements for each in (*references_in(one), *key_secrets(one, self.image_tls))]
         return await secret_values(self.host_side.services, wanted)
 
     async def dismiss_images(self, obj: DomainObject, guest: Guest, sources: Iterable[Source]) -> None:

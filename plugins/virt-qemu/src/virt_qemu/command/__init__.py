@@ -179,7 +179,7 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
     if builder.incoming is None:
         # A guest that runs elsewhere has the memory it has.
         memory.align_memory(domain)
-    builder.hostdev_nodes, builder.node_index = disks.prepare_disks(domain)
+    builder.hostdev_nodes, builder.node_index = disks.prepare_disks(domain, builder.host.image_tls)
     builder.environment |= _environment(builder, inherited)
     builder.add(domain.devices.emulator)
     steps: tuple[Callable[[Builder], None], ...] = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.block.image import MANAGED_HELPER, disk_image
 from virt_qemu.block.layers import CACHES
+from virt_qemu.block.tls import name_credentials
 from virt_qemu.command.address import controller_alias, place, scsi_address, thread_mapping, virtio
 from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.images import add_image
@@ -27,9 +28,10 @@ from virtcore.model.storage.source import (
 )
 
 if TYPE_CHECKING:
+    from virt_qemu.block.tls import ImageTLS
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk, DiskDriver
-    from virtcore.model.storage.source import Source
+    from virtcore.model.storage.source import NetProtocol, Source
 
 __all__ = [
     "add_disk",
@@ -60,15 +62,18 @@ def is_empty(source: Source | None) -> bool:
     return source is None or (isinstance(source, FileSource | BlockSource) and disk_path(source) is None)
 
 
-def prepare_disks(domain: Domain) -> tuple[dict[int, int], int]:
+def prepare_disks(domain: Domain, tls: Mapping[NetProtocol, ImageTLS]) -> tuple[dict[int, int], int]:
     """Settle what a start settles: the cache of shared disks, and the number of every image, by which its nodes are
     named (disks first, the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``, and the last
-    number."""
+    number.
+
+    :param tls: how the host reaches servers of images.
+    """
     assert domain.devices is not None
     number, nodes = 0, {}
     for disk in reversed(domain.devices.disks):
         settle_cache(disk)
-        number = number_images(disk, number)
+        number = number_images(disk, number, tls)
     for hostdev in domain.devices.hostdevs:
         if isinstance(hostdev, SCSIHostdev):
             number += 1
@@ -83,19 +88,23 @@ def settle_cache(disk: Disk) -> None:
         driver.cache = DiskCache.NONE
 
 
-def number_images(disk: Disk, number: int) -> int:
-    """Number the images in a drive, the top one first; an empty drive takes a number, too.
+def number_images(disk: Disk, number: int, tls: Mapping[NetProtocol, ImageTLS]) -> int:
+    """Number the images in a drive, the top one first; an empty drive takes a number, too. Those on servers that are
+    reached encrypted get certificates by that number.
 
     :param number: the last one that is taken; returned is the last one taken then.
+    :param tls: how the host reaches servers of images.
     """
     number += 1
     if disk.source is not None and not is_empty(disk.source):
         disk.source.index = number
+        name_credentials(disk.source, number, tls)
         number = _number_data_file(disk.source, number)
     backing = disk.backing_store
     while backing is not None and backing.source is not None:
         number += 1
         backing.index = number
+        name_credentials(backing.source, number, tls)
         number = _number_data_file(backing.source, number)
         backing = backing.backing_store
     return _number_filters(disk, number)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.block.layers import image_layers
 from virt_qemu.block.objects import image_objects
 from virt_qemu.command.line import NULL, Builder, unsupported
-from virtcore.model.storage.source import FileSource, NetworkSource, VhostVDPASource
+from virtcore.model.storage.source import FileSource, VhostVDPASource
 
 if TYPE_CHECKING:
     from virt_qemu.block.image import Image
@@ -21,7 +21,7 @@ def add_image(builder: Builder, image: Image) -> None:
     if image.data_file is not None:
         add_image(builder, image.data_file)
     _refuse_unsupported(image.source)
-    for each in image_objects(image, builder.secret_value, builder.sealed_object):
+    for each in image_objects(image, builder.secret_value, builder.sealed_object, builder.host.image_tls):
         builder.object(each)
     for layer in image_layers(image):
         builder.json("-blockdev", {key: NULL if value is None else value for key, value in layer.items()})
@@ -33,5 +33,3 @@ def _refuse_unsupported(source: Source) -> None:
         raise unsupported("an image on passed descriptors")
     if isinstance(source, VhostVDPASource):
         raise unsupported("an image on a vDPA device")
-    if isinstance(source, NetworkSource) and source.tls:
-        raise unsupported("TLS of an image on the network")

@@ -11,16 +11,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from virt_qemu.block.storage import present
+from virt_qemu.block.tls import tls_credentials
 from virt_qemu.sealing import secret_object
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.storage.secret import SecretReference
 
 if TYPE_CHECKING:
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virtcore.model.domain import Domain
     from virtcore.model.domain.hostdev import SCSIAdapterSource
     from virtcore.model.domain.interface import Interface
     from virtcore.model.storage.secret import Auth
+    from virtcore.model.storage.source import NetProtocol
 
 __all__ = ["Builder", "HostSettings", "Props", "Resources", "escape", "on_off", "switch", "unsupported"]
 
@@ -94,6 +97,7 @@ class HostSettings:
     :ivar vnc_tls: folder of certificates for VNC; None without TLS. Likewise for SPICE and character devices.
     :ivar vnc_tls_secret: UUID of the secret that opens VNC's key. Likewise for character devices.
     :ivar vnc_tls_verify: whether VNC's clients must have a certificate.
+    :ivar image_tls: how servers of images are reached; protocols that are not there have no TLS.
     :ivar vnc_sasl: folder of SASL's configuration for VNC; None without SASL. Likewise for SPICE.
     :ivar log_timestamp: QEMU's messages have the time before them.
     :ivar seccomp: whether QEMU may make no system call it does not need: 1, 0 not, -1 where it can.
@@ -120,6 +124,7 @@ class HostSettings:
     vnc_tls_secret: str | None = None
     chardev_tls_secret: str | None = None
     chardev_tls_verify: bool = True
+    image_tls: Mapping[NetProtocol, ImageTLS] = field(default_factory=dict)
     gluster_debug: int = 4
     log_timestamp: bool = True
     seccomp: int = -1
@@ -220,16 +225,7 @@ class Builder:
         :param secret: id, and UUID of the secret that opens the certificates' key, if it is locked.
         """
         locked = self.secret(secret[0], SecretReference(uuid=secret[1])) if secret[1] is not None else None
-        self.object(
-            {
-                "qom-type": "tls-creds-x509",
-                "id": name,
-                "dir": folder,
-                "endpoint": "server" if server else "client",
-                "verify-peer": verify,
-                "passwordid": locked,
-            }
-        )
+        self.object(tls_credentials(name, folder, server=server, verify=verify, password=locked))
 
     def auth_secret(self, name: str, auth: Auth) -> str:
         """Add the secret by which an image's server knows the guest; returns its id."""

@@ -112,7 +112,7 @@ def number_disk(session: Session, disk: Disk) -> None:
     """Number the images in a disk: none of the numbers was used before."""
     guest = session.guest
     known = [number for other in session.devices.disks for number in image_numbers(other)]
-    guest.node_index = number_images(disk, max([guest.node_index, *known]))
+    guest.node_index = number_images(disk, max([guest.node_index, *known]), session.host.settings.image_tls)
 
 
 # -- SCSI

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.host_side import interface_changes, interfaces
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.prepare import check_disk, settle_channel
@@ -46,6 +47,7 @@ class RunningHost:
     async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
         assert isinstance(opened, HostResources)  # see open()
         if isinstance(device, Disk):
+            settle_image_tls(device, self.settings.image_tls)
             await in_thread(check_disk, device)
         elif isinstance(device, Channel):
             settle_channel(device, guest.folder)

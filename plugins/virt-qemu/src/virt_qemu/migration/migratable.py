@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.tls import network_sources
 from virt_qemu.rules.audio import HostAudio, add_default_audio
 from virt_qemu.rules.devices import MADE_FOLDER
 from virt_qemu.rules.machine import Machine
@@ -40,6 +41,9 @@ def make_migratable(domain: Domain, audio: HostAudio | None = None) -> None:
     devices.panics = [panic for panic in devices.panics if panic is not built_in]
     _drop_audio(domain, devices, audio or HostAudio())
     _drop_paths(devices)
+    for source in network_sources(devices.disks):
+        if source.tls_from_config:
+            source.tls = None
 
 
 def _only(controllers: Sequence[Controller], kind: type[Controller]) -> Controller | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command.line import HostSettings
 from virtcore.errors import SystemError
+from virtcore.model.storage.source import NetProtocol
 
 if TYPE_CHECKING:
     from virt_qemu.settings.table import QemuSettings
@@ -41,6 +43,10 @@ def key_secret(settings: QemuSettings, service: str) -> str | None:
     if secret is None and getattr(settings, f"{service}_tls_x509_cert_dir") is None:
         return settings.default_tls_x509_secret_uuid
     return secret
+
+
+def _image_tls(settings: QemuSettings, service: str, wanted: bool) -> ImageTLS:
+    return ImageTLS(wanted, certificates(settings, service), key_secret(settings, service))
 
 
 def memory_folder(settings: QemuSettings, folders: StateFolders) -> str:
@@ -104,6 +110,10 @@ def host_settings(settings: QemuSettings, folders: StateFolders, privileged: boo
         chardev_tls=certificates(settings, "chardev") if settings.chardev_tls else None,
         chardev_tls_verify=verifies(settings, "chardev"),
         chardev_tls_secret=key_secret(settings, "chardev"),
+        image_tls={
+            NetProtocol.NBD: _image_tls(settings, "nbd", settings.nbd_tls),
+            NetProtocol.VXHS: _image_tls(settings, "vxhs", settings.vxhs_tls),
+        },
         gluster_debug=settings.gluster_debug_level,
         log_timestamp=settings.log_timestamp,
         seccomp=settings.seccomp_sandbox,

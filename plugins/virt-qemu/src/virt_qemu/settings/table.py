@@ -52,11 +52,9 @@ def _setting(
     return field(default=default, metadata=metadata, repr=not secret)
 
 
-def _certificates(who: str, *, heeded: bool = True) -> Any:
+def _certificates(who: str) -> Any:
     return _setting(
-        None,
-        f"folder of certificates for {who}: `/etc/pki/libvirt-NAME` if it is there, else the default's",
-        heeded=heeded,
+        None, f"folder of certificates for {who}: `/etc/pki/libvirt-NAME` if it is there, else the default's"
     )
 
 
@@ -64,9 +62,8 @@ def _verify(who: str) -> Any:
     return _setting(None, f"whether {who} must have certificates; `default_tls_x509_verify` by default")
 
 
-def _key_secret(who: str, *, heeded: bool = True) -> Any:
-    doc = f"UUID of the secret that opens the key for {who}; `default_tls_x509_secret_uuid` by default"
-    return _setting(None, doc, heeded=heeded)
+def _key_secret(who: str) -> Any:
+    return _setting(None, f"UUID of the secret that opens the key for {who}; `default_tls_x509_secret_uuid` by default")
 
 
 def _shutdown(doc: str) -> Any:
@@ -105,12 +102,12 @@ class QemuSettings:
     chardev_tls_x509_cert_dir: str | None = _certificates("character devices")
     chardev_tls_x509_verify: bool | None = _verify("clients of character devices")
     chardev_tls_x509_secret_uuid: str | None = _key_secret("character devices")
-    vxhs_tls: bool = _setting(False, "images on VxHS are reached encrypted", heeded=False)
-    vxhs_tls_x509_cert_dir: str | None = _certificates("VxHS", heeded=False)
-    vxhs_tls_x509_secret_uuid: str | None = _key_secret("VxHS", heeded=False)
-    nbd_tls: bool = _setting(False, "images on NBD are reached encrypted", heeded=False)
-    nbd_tls_x509_cert_dir: str | None = _certificates("NBD", heeded=False)
-    nbd_tls_x509_secret_uuid: str | None = _key_secret("NBD", heeded=False)
+    vxhs_tls: bool = _setting(False, "images on VxHS are reached encrypted")
+    vxhs_tls_x509_cert_dir: str | None = _certificates("VxHS")
+    vxhs_tls_x509_secret_uuid: str | None = _key_secret("VxHS")
+    nbd_tls: bool = _setting(False, "images on NBD are reached encrypted")
+    nbd_tls_x509_cert_dir: str | None = _certificates("NBD")
+    nbd_tls_x509_secret_uuid: str | None = _key_secret("NBD")
     migrate_tls_x509_cert_dir: str | None = _certificates("migration")
     migrate_tls_x509_verify: bool | None = _verify("hosts that migrate guests to this one")
     migrate_tls_x509_secret_uuid: str | None = _key_secret("migration")
