@@ -25,8 +25,10 @@ from virt_qemu.stats.threads import device_counters
 from virtcore import errors
 from virtcore.driver.toolkit import DomainObject
 from virtcore.enums import (
+    DomainCreateFlags,
     DomainMemoryStatTags as Tag,
     DomainModificationImpact as Impact,
+    DomainState,
     DomainStatsTypes as Group,
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags
@@ -333,3 +335,35 @@ def test_definitions_are_not_read_for_statistics(root: Path, tmp_path: Path, mon
         [again] = connection.domain_stats()
     assert again.params.rows() == told.params.rows()
     assert (again.params["block.0.path"], again.params["block.0.capacity"]) == (str(image), 4096)
+
+
+def test_what_is_kept_of_idle_guests_follows_files_and_definitions(root: Path, tmp_path: Path) -> None:
+    image = tmp_path / "disk.raw"
+    image.write_bytes(bytes(4096))
+    disk = f"<disk type='file'><driver type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
+    xml = guest_image.idle_xml("idle", disk)
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = connection.define_domain(xml)
+
+        def told(group: int = 0) -> TypedParameters:
+            return connection.domain_stats(stats=group)[0].params
+
+        assert told() is told(), "nothing has changed"
+        assert told(Group.STATE) is told(Group.STATE)
+        assert told()["block.0.capacity"] == 4096
+        image.write_bytes(bytes(8192))
+        assert told()["block.0.capacity"] == 8192
+        image.unlink()
+        assert "block.0.capacity" not in told()
+        most = told()["balloon.maximum"]
+        domain.set_memory(2 * int(str(most)), Impact.CONFIG | 4)
+        assert told()["balloon.maximum"] == 2 * int(str(most))
+        connection.define_domain(domain.xml(0).replace("vda", "vdb"))
+        assert (told()["block.0.name"], told()["balloon.maximum"]) == ("vdb", 2 * int(str(most)))
+        domain.rename("other")
+        assert connection.domain_stats()[0].domain.name == "other"
+        image.write_bytes(bytes(4096))
+        domain.create(DomainCreateFlags.START_PAUSED)
+        assert told(Group.STATE)["state.state"] == DomainState.PAUSED
+        domain.destroy()
+        assert told(Group.STATE)["state.state"] == DomainState.SHUTOFF

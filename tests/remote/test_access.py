@@ -14,15 +14,20 @@ from virt_remote.server.identity import Identity
 from virt_remote.server.policy import Policy, permissions
 from virt_remote.server.polkit import attributes
 from virt_remote.server.procedures import SESSION_PROCEDURES
+from virtcore.enums.common import TypedParameterType
 from virtcore.errors import ConfSyntax
+from virtcore.operations.declare import inline
 from virtcore.operations.events import DomainRebootEvent
-from virtcore.operations.procedures import Procedure, program
+from virtcore.operations.procedures import Procedure, procedure, program
+from virtcore.operations.values import DomainStats
 from virtcore.operations.wire.codec import codec
 from virtcore.operations.wire.mapping import server_call
 from virtcore.types import (
     DomainRef,
+    Kept,
     SecretRef,
     StoragePoolRef,
+    TypedParameters,
 )
 from wholedriver import (
     GOOD,
@@ -167,6 +172,33 @@ def test_lists_have_nothing_that_is_not_to_be_seen(play: Any) -> None:
             assert await call(peer, row, *arguments_of(row, 0)) is None, row.name
             assert all(part in (0, []) for part in peer.result), (row.name, peer.result)
             assert any(part not in (0, []) for part in full), row.name
+
+    play(scenario, opened=False)
+
+
+def test_bytes_that_are_kept_for_everybody_hide_nothing_less(play: Any) -> None:
+    domains = Kept([GOOD, SECRET])
+    stats = [DomainStats(one, TypedParameters([("of", TypedParameterType.STRING, one.name)]).seal()) for one in domains]
+
+    class Keeping(WholeDriver):
+        @inline
+        def connection_list_domains(self, flags: int = 0) -> Kept[DomainRef]:
+            return domains
+
+        async def connection_domain_stats(self, *arguments: Any) -> list[DomainStats]:
+            return list(stats)
+
+    async def scenario(peer: Any) -> None:
+        decides = Decides()
+        peer.endpoint.access, peer.endpoint.driver = AccessControl([decides]), Keeping()
+        await peer.open()
+        listed, told = procedure("remote.CONNECT_LIST_ALL_DOMAINS"), procedure("remote.CONNECT_GET_ALL_DOMAIN_STATS")
+        for allowed in ([GOOD, SECRET], [GOOD], [GOOD, SECRET], []):
+            decides.denied = lambda request, allowed=allowed: request.subject not in (None, *allowed)  # type: ignore[misc]
+            assert await call(peer, listed, 1, 0) is None
+            assert peer.result == (allowed, len(allowed))
+            assert await call(peer, told, [], 0, 0) is None
+            assert [row[0] for row in peer.result[0]] == allowed
 
     play(scenario, opened=False)
 

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from virtcore.enums.common import TypedParameterType as Type
 from virtcore.operations.procedures import PROGRAMS, program
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
-from virtcore.types import DomainRef, DomainSnapshotRef, TypedParameters
+from virtcore.types import DomainRef, DomainSnapshotRef, Kept, TypedParameters, TypedValue
 
 UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 DOMAIN = DomainRef("test", UUID, 1)
@@ -108,6 +108,49 @@ def test_bytes_that_are_refused(name: str, raw: bytes) -> None:
 def test_values_that_do_not_fit(name: str, value: object) -> None:
     with pytest.raises(EncodingError):
         codec("remote", name).encode(value)
+
+
+def test_what_is_shared_is_encoded_once() -> None:
+    lists = codec("remote", "remote_connect_list_all_domains_ret")
+    shared = Kept([DOMAIN, DOMAIN])
+    plain = lists.encode(([DOMAIN, DOMAIN], 2))
+    assert lists.encode((shared, 2)) == plain
+    [kept] = shared.wire.values()
+    shared.wire[next(iter(shared.wire))] = kept[::-1]
+    assert lists.encode((shared, 2)) == kept[::-1] + plain[len(kept) :], "the bytes that stayed with it"
+    names = codec("remote", "remote_connect_list_networks_ret")
+    with pytest.raises(EncodingError):
+        names.encode((shared,))  # of another type they are others
+    texts = Kept(["a", "b"])
+    assert names.encode((texts,)) == names.encode((["a", "b"],))
+
+
+def test_sealed_parameters_are_encoded_once_and_do_not_change() -> None:
+    rows: list[tuple[str, Type, TypedValue]] = [
+        ("state.state", Type.INT, 5),
+        ("block.0.path", Type.STRING, "/a"),
+        ("up", Type.BOOLEAN, True),
+    ]
+    plain, sealed = TypedParameters(rows), TypedParameters(rows).seal()
+    few, many = (
+        codec("remote", "remote_domain_get_memory_parameters_ret"),
+        codec("remote", "remote_domain_stats_record"),
+    )
+    expected = few.encode((plain, 0))
+    assert few.encode((sealed, 0)) == expected
+    assert sealed.wire is not None
+    assert many.encode((DOMAIN, sealed)) == many.encode((DOMAIN, plain)) == DOMAIN_BYTES + expected[:-4]
+    with pytest.raises(TypeError, match="shared"):
+        sealed.add("more", Type.INT, 1)
+    with pytest.raises(TypeError, match="shared"):
+        sealed.extend(plain)
+    copy = TypedParameters(sealed.rows())
+    copy.add("more", Type.INT, 1)
+    assert few.encode((copy, 0)) != expected
+    long = TypedParameters([("name", Type.INT, 1)] * 17).seal()
+    many.encode((DOMAIN, long))
+    with pytest.raises(EncodingError, match="16 allowed"):
+        few.encode((long, 0))
 
 
 def test_a_huge_count_allocates_nothing() -> None:

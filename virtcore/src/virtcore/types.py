@@ -6,6 +6,7 @@ References are plain values without any handle behind them: they can be kept, co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from virtcore._tuples import NamedTuple
 from virtcore.enums.common import TypedParameterType
@@ -17,6 +18,7 @@ __all__ = [
     "DomainSnapshotRef",
     "DomainCheckpointRef",
     "InterfaceRef",
+    "Kept",
     "NWFilterBindingRef",
     "NWFilterRef",
     "NetworkPortRef",
@@ -33,6 +35,21 @@ TypedValue = int | float | bool | str
 
 CpuMap = frozenset[int]
 """Numbers of host CPUs (libvirt's ``cpumap``)."""
+
+
+T = TypeVar("T")
+
+
+class Kept(tuple[T, ...]):
+    """A list that its maker gives to everybody who asks, for as long as it holds: it cannot be changed.
+
+    :ivar wire: its bytes by the type they are of, kept by whoever encodes it.
+    """
+
+    wire: dict[str, bytes]
+
+    def __init__(self, items: Iterable[T] = ()) -> None:
+        self.wire = {}
 
 
 class DomainRef(NamedTuple):
@@ -127,6 +144,11 @@ _RANGES = {
     TypedParameterType.LLONG: (-(2**63), 2**63 - 1),
     TypedParameterType.ULLONG: (0, 2**64 - 1),
 }
+_KINDS: dict[TypedParameterType, tuple[type, ...]] = {
+    TypedParameterType.DOUBLE: (int, float),
+    TypedParameterType.BOOLEAN: (bool,),
+    TypedParameterType.STRING: (str,),
+}
 
 
 class TypedParameters:
@@ -134,12 +156,17 @@ class TypedParameters:
 
     Reads like a mapping from name to value. A name may occur more than once (list-like parameters): :meth:`all` gives
     every value, item access the first.
+
+    :ivar sealed: they do not change any more (:meth:`seal`).
+    :ivar wire: their bytes, kept by whoever encodes sealed ones.
     """
 
-    __slots__ = ("_rows",)
+    __slots__ = ("_rows", "sealed", "wire")
 
     def __init__(self, rows: Iterable[tuple[str, TypedParameterType, TypedValue]] = ()) -> None:
         self._rows: list[tuple[str, TypedParameterType, TypedValue]] = []
+        self.sealed = False
+        self.wire: bytes | None = None
         for name, kind, value in rows:
             self.add(name, kind, value)
 
@@ -151,15 +178,25 @@ class TypedParameters:
         limits = _RANGES.get(kind)
         if limits is not None:
             fits = isinstance(value, int) and limits[0] <= value <= limits[1]
-        elif kind is TypedParameterType.DOUBLE:
-            fits = isinstance(value, int | float)
-        elif kind is TypedParameterType.BOOLEAN:
-            fits = isinstance(value, bool)
         else:
-            fits = isinstance(value, str)
+            fits = isinstance(value, _KINDS[kind])
         if not fits:
             raise InvalidArg(f"parameter '{name}' cannot hold {value!r} as {kind.name.lower()}")
-        self._rows.append((name, kind, value))
+        self._unsealed().append((name, kind, value))
+
+    def extend(self, others: TypedParameters) -> None:
+        """Append all of others."""
+        self._unsealed().extend(others._rows)
+
+    def _unsealed(self) -> list[tuple[str, TypedParameterType, TypedValue]]:
+        if self.sealed:
+            raise TypeError("these parameters are shared with others; change a copy")
+        return self._rows
+
+    def seal(self) -> TypedParameters:
+        """From now on they do not change, so that they can be given to everybody who asks. Gives themselves."""
+        self.sealed = True
+        return self
 
     def rows(self) -> list[tuple[str, TypedParameterType, TypedValue]]:
         """Every (name, type, value) in order."""

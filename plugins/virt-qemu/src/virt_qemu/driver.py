@@ -192,7 +192,7 @@ class QemuDriver(
             if not isinstance(capabilities, BaseException)
         }
         folder, identity = self.state.folders.config, self.state.host_side.identity
-        return await in_thread(lambda: host_capabilities.host_capabilities(usable, folder, self.host_cpu(), identity))
+        return await in_thread(lambda: self.state.description.get(usable, folder, self.host_cpu(), identity))
 
     async def connection_domain_capabilities(
         self,

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.command.line import HostSettings
     from virt_qemu.firmware import FirmwareCatalog
+    from virt_qemu.host_capabilities import HostDescription
     from virt_qemu.host_side import HostSide
     from virt_qemu.log_rotation import LogRotation
     from virt_qemu.rules.audio import HostAudio
@@ -139,6 +140,13 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
 
         config = None if self.privileged else user_configuration()
         return FirmwareCatalog.of_host(str(self.folders.lib / "nvram"), config=config, pairs=self.settings.nvram)
+
+    @cached_property
+    def description(self) -> HostDescription:
+        """What the host and its emulators offer."""
+        from virt_qemu.host_capabilities import HostDescription
+
+        return HostDescription()
 
     @cached_property
     def host_settings(self) -> HostSettings:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
+from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virt_host.description.capabilities import host_capabilities as describe_host
+from virt_host.description.capabilities import changing_facts, host_capabilities as describe_host
 from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
 from virtcore.errors import InvalidArg
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from virtcore.model.cpu.element import HostCPU
     from virtcore.runtime.launcher import Identity
 
-__all__ = ["guest_capabilities", "host_capabilities", "host_uuid", "parse_arch"]
+__all__ = ["HostDescription", "guest_capabilities", "host_uuid", "parse_arch"]
 
 
 def parse_arch(name: str | None) -> Arch:
@@ -105,22 +106,50 @@ def guest_capabilities(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
     )
 
 
-def host_capabilities(
-    emulators: Mapping[Arch, EmulatorCapabilities],
-    folder: Path,
-    cpu: HostCPU | None = None,
-    identity: Identity | None = None,
-) -> str:
-    """The capabilities document.
+class HostDescription:
+    """The capabilities document, made anew when the host or an emulator has changed.
 
-    :param folder: where this host's UUID is kept when the hardware has none.
-    :param cpu: the host's processor, where it is known.
-    :param identity: who runs guests; None: the caller.
+    :param tree: where the kernel's files are.
     """
-    tree = HostTree()
+
+    def __init__(self, tree: HostTree | None = None) -> None:
+        self._tree = tree or HostTree()
+        self._facts: object = None
+        self._emulators: Mapping[Arch, EmulatorCapabilities] = {}
+        self._text = ""
+
+    def get(
+        self,
+        emulators: Mapping[Arch, EmulatorCapabilities],
+        folder: Path,
+        cpu: HostCPU | None = None,
+        identity: Identity | None = None,
+    ) -> str:
+        """The document. Reads the kernel's files: not for the core loop.
+
+        :param emulators: what the installed ones can do; these objects do not change.
+        :param folder: where this host's UUID is kept when the hardware has none.
+        :param cpu: the host's processor, where it is known.
+        :param identity: who runs guests; None: the caller.
+        """
+        facts = (host_uuid(folder), changing_facts(self._tree), cpu, identity)
+        same = list(emulators) == list(self._emulators) and all(map(is_, emulators.values(), self._emulators.values()))
+        if not same or facts != self._facts:
+            self._text = _document(self._tree, emulators, facts[0], cpu, identity)
+            self._facts, self._emulators = facts, dict(emulators)
+        return self._text
+
+
+def _document(
+    tree: HostTree,
+    emulators: Mapping[Arch, EmulatorCapabilities],
+    own_uuid: str,
+    cpu: HostCPU | None,
+    identity: Identity | None,
+) -> str:
     host = describe_host(tree, host_arch(), cpu=cpu)
     assert host.cpu is not None
-    host.uuid = host_uuid(folder)
+    host.uuid = own_uuid
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]
     host.migration_features = MigrationFeatures(live=True, uri_transports=["tcp", "rdma"])
     host.secmodels = [SecurityModel(model="none", doi="0")]

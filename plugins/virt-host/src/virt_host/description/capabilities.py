@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
     from virtcore.model.cpu.element import HostCPU
 
-__all__ = ["host_capabilities"]
+__all__ = ["changing_facts", "host_capabilities"]
 
 
 def host_capabilities(tree: HostTree, arch: Arch, memory: MemoryView | None = None, cpu: HostCPU | None = None) -> Host:
@@ -36,6 +36,33 @@ def host_capabilities(tree: HostTree, arch: Arch, memory: MemoryView | None = No
         cache=caches,
         memory_bandwidth=memory_bandwidth(caches, control),
     )
+
+
+def changing_facts(tree: HostTree) -> object:
+    """What of :func:`host_capabilities` can change while the host is up, cheaply: equal as long as that tells the same.
+
+    :raises InternalError: the kernel's files make no sense.
+    """
+    memory = HostMemory(tree)
+    return (
+        tree.text(tree.cpus / "present"),
+        tree.text(tree.cpus / "online"),
+        tree.text(tree.nodes / "online"),
+        [memory.pages(node) for node in tree.numbered(tree.nodes, "node") or [0]],
+        memory.page_sizes(),
+        tree.has_iommu(),
+        _mounted(tree),
+    )
+
+
+def _mounted(tree: HostTree) -> object:
+    """Which mount of the resource control file system is there, and what of it can be set."""
+    try:
+        found = (tree.resctrl / "info").stat()
+    except OSError:
+        return None
+    threshold = tree.text(tree.resctrl / "info" / "L3_MON" / "max_threshold_occupancy")
+    return found.st_dev, found.st_ino, found.st_ctime_ns, threshold
 
 
 def _processor(arch: Arch, cpu: HostCPU | None) -> HostProcessor:

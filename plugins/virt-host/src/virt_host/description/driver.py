@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -26,6 +27,14 @@ __all__ = ["LinuxHostDriver"]
 log = logging.getLogger(__name__)
 
 
+@functools.cache
+def _host_cpu(tree: HostTree) -> HostCPU | None:
+    """The processor, which is asked once, as by libvirt."""
+    from virt_host.description.cpu_model import host_cpu
+
+    return host_cpu(tree, host_arch())
+
+
 class LinuxHostDriver(HostCPUDriver):
     """Processors, memory and firmware of the host. Mixed into a driver.
 
@@ -36,10 +45,8 @@ class LinuxHostDriver(HostCPUDriver):
 
     def host_cpu(self) -> HostCPU | None:
         """The host's processor; None where nothing is known of it: capabilities then do without, as libvirt's do."""
-        from virt_host.description.cpu_model import host_cpu
-
         try:
-            return host_cpu(self.tree, host_arch())
+            return _host_cpu(self.tree)
         except VirtError as error:
             log.warning("the host's processor is not known: %s", error)
             return None

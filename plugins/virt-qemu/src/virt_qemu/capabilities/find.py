@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import time
+from collections.abc import Collection
 
 from virtcore.model.arch import Arch, host_arch
 
@@ -57,9 +60,44 @@ def find_emulator(arch: Arch, host: Arch | None = None) -> str | None:
 def installed_emulators(host: Arch | None = None) -> dict[Arch, str]:
     """Every architecture an emulator is installed for, in libvirt's order."""
     host = host or host_arch()
-    found = {}
-    for arch in Arch:
-        path = find_emulator(arch, host)
-        if path is not None:
-            found[arch] = path
-    return found
+    searched = _searched()
+    last = _last.get(host)
+    if last is None or last[0] != searched:
+        found = {arch: path for arch in Arch if (path := find_emulator(arch, host)) is not None}
+        last = _last[host] = (searched, found)
+    return dict(last[1])
+
+
+#: What was found last, by host, and in what.
+_last: dict[Arch, tuple[object, dict[Arch, str]]] = {}
+
+#: What emulators are called.
+_NAMES = frozenset({"qemu-kvm", "kvm", *(f"qemu-system-{_TARGETS.get(arch, str(arch))}" for arch in Arch)})
+
+#: Ns after which a folder's time tells every later change from those before.
+_SETTLED = 1_000_000_000
+
+
+def _searched() -> object:
+    """Where emulators are looked for, as it is now: equal as long as looking again finds the same."""
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/libexec"]
+    return [(folder, *_look_into(os.path.abspath(folder))) for folder in folders]
+
+
+def _look_into(folder: str) -> tuple[object, ...]:
+    try:
+        changed = os.stat(folder).st_mtime_ns
+    except OSError:
+        return ()
+    if not 0 <= changed < time.time_ns() - _SETTLED:
+        return (object(),)
+    return (changed, *(_runnable(os.path.join(folder, name)) for name in _names_in(folder, changed)))
+
+
+@functools.lru_cache(maxsize=64)
+def _names_in(folder: str, changed: int) -> Collection[str]:
+    """Emulators in a folder, which can be seen to be as it was at ``changed``."""
+    try:
+        return [name for name in os.listdir(folder) if name in _NAMES]
+    except OSError:  # it may be searched, not listed
+        return _NAMES

@@ -217,16 +217,17 @@ def _look_at(path: str) -> object:
     return found.st_dev, found.st_ino, found.st_size, found.st_blocks, found.st_mtime_ns, found.st_ctime_ns
 
 
-def add_idle_blocks(disks: Sequence[IdleDisk], rows: TypedParameters) -> None:
-    """Add the group of the disks of a guest that does not run: sizes as the host's files tell them now."""
+def add_idle_blocks(disks: Sequence[IdleDisk], seen: Sequence[object], rows: TypedParameters) -> None:
+    """Add the group of the disks of a guest that does not run: sizes as the host's files tell them now.
+
+    :param seen: what :func:`look_at` has found.
+    """
     rows.add("block.count", Kind.UINT, len(disks))
-    for number, disk in enumerate(disks):
-        prefix = f"block.{number}."
-        for row in disk.header.rows():
-            rows.add(*row)
-        sizes = sizes_of_file(disk.path, disk.format) if disk.path is not None else None
+    for number, (disk, there) in enumerate(zip(disks, seen, strict=True)):
+        rows.extend(disk.header)
+        sizes = sizes_of_file(disk.path, disk.format) if disk.path is not None and there is not None else None
         if sizes is not None:
             for name in ("allocation", "capacity", "physical"):
                 value = getattr(sizes, name)
                 if value:
-                    rows.add(prefix + name, Kind.ULLONG, value)
+                    rows.add(f"block.{number}.{name}", Kind.ULLONG, value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.host import QemuState
@@ -25,8 +26,6 @@ from virtcore.operations.values import (
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from virt_qemu.monitor import JSON
     from virtcore.enums import DomainMemoryStatTags
     from virtcore.model.domain import Domain
@@ -35,7 +34,18 @@ __all__ = ["StatisticsOperations"]
 
 _BACKING = 1 << 30
 _SHORTEST, _LONGEST = 1, 60
+# Looked up thousands of times for a list of guests, which is slow in the classes of enumerations.
+_STATE, _BALLOON, _VCPU, _BLOCK = int(Group.STATE), int(Group.BALLOON), int(Group.VCPU), int(Group.BLOCK)
+_INT, _UINT, _ULLONG = Kind.INT, Kind.UINT, Kind.ULLONG
 _BITMAP, _RING = DomainDirtyRateCalcFlags.DIRTY_BITMAP, DomainDirtyRateCalcFlags.DIRTY_RING
+
+
+class _IdleRow(NamedTuple):
+    """Statistics of a guest that does not run, and what they follow from."""
+
+    disks: Sequence[blocks.IdleDisk]
+    seen: Sequence[object]
+    row: DomainStats
 
 
 class StatisticsOperations(StatefulDriver[QemuState]):
@@ -62,39 +72,38 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         return rows
 
     def _inactive_row(self, obj: DomainObject, groups: int) -> DomainStats:
-        row = super()._inactive_row(obj, groups & ~Group.BLOCK)
-        if not groups & Group.BLOCK:
-            return row
+        if not groups & _BLOCK:
+            return super()._inactive_row(obj, groups)
         # Files are looked at each time, and what is told of them made anew when one has changed; the definition is not.
-        disks = cast("Sequence[blocks.IdleDisk] | None", obj.kept.get("idle disks"))
-        if disks is None:
-            described = self.state.facts(obj).get("disks")
-            if not isinstance(described, str):  # written by a version that did not keep it
-                described = blocks.describe_disks(self.state.config(obj))
-            obj.kept["idle disks"] = disks = blocks.idle_disks(described)
-        key, seen = ("idle stats", groups), blocks.look_at(disks)
-        kept = cast("tuple[object, DomainStats] | None", obj.kept.get(key))
-        if kept is not None and kept[0] == seen:
-            return kept[1]
-        rows = TypedParameters(row.params.rows())
-        blocks.add_idle_blocks(disks, rows)
-        whole = DomainStats(obj.ref, rows)
-        obj.kept[key] = (seen, whole)
-        return whole
+        key = ("idle stats", groups)
+        kept = cast("_IdleRow | None", obj.kept.get(key))
+        disks = kept.disks if kept is not None else self._idle_disks(obj)
+        seen = blocks.look_at(disks)
+        if kept is None or kept.seen != seen:
+            rows = self.stats_of(obj, groups, self.info_of(obj, 0))
+            blocks.add_idle_blocks(disks, seen, rows)
+            obj.kept[key] = kept = _IdleRow(disks, seen, DomainStats(obj.ref, rows.seal()))
+        return kept.row
+
+    def _idle_disks(self, obj: DomainObject) -> Sequence[blocks.IdleDisk]:
+        described = self.state.facts(obj).get("disks")
+        if not isinstance(described, str):  # written by a version that did not keep it
+            described = blocks.describe_disks(self.state.config(obj))
+        return blocks.idle_disks(described)
 
     def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
         """What is told of a guest that does not run."""
         rows = TypedParameters()
         facts = self.state.facts(obj)
-        if groups & Group.STATE:
-            rows.add("state.state", Kind.INT, int(obj.state))
-            rows.add("state.reason", Kind.INT, int(obj.reason))
-        if groups & Group.BALLOON:
-            rows.add("balloon.current", Kind.ULLONG, info.memory)
-            rows.add("balloon.maximum", Kind.ULLONG, info.max_memory)
-        if groups & Group.VCPU:
-            rows.add("vcpu.current", Kind.UINT, info.vcpus)
-            rows.add("vcpu.maximum", Kind.UINT, int(facts.get("max_vcpus") or 0))
+        if groups & _STATE:
+            rows.add("state.state", _INT, int(obj.state))
+            rows.add("state.reason", _INT, int(obj.reason))
+        if groups & _BALLOON:
+            rows.add("balloon.current", _ULLONG, info.memory)
+            rows.add("balloon.maximum", _ULLONG, info.max_memory)
+        if groups & _VCPU:
+            rows.add("vcpu.current", _UINT, info.vcpus)
+            rows.add("vcpu.maximum", _UINT, int(facts.get("max_vcpus") or 0))
         return rows
 
     def _running(self, obj: DomainObject) -> tuple[Guest, Domain, int]:

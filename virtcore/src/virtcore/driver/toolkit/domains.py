@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from virtcore.driver.toolkit.checks import select
@@ -10,7 +10,7 @@ from virtcore.driver.toolkit.jobs import JobLock
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
 from virtcore.errors import ErrorDomain, NoDomain, OperationInvalid
-from virtcore.types import DomainRef, TypedParameters
+from virtcore.types import DomainRef, Kept, TypedParameters
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
@@ -136,7 +136,7 @@ class DomainTable(ObjectTable[DomainObject]):
         self.max_queued = 0
         super().__init__(DomainObject)
         self._by_id: dict[int, DomainObject] = {}
-        self._refs: list[DomainRef] | None = None
+        self._refs: Kept[DomainRef] | None = None
         self._next_id = 1
 
     # -- look-up
@@ -161,12 +161,12 @@ class DomainTable(ObjectTable[DomainObject]):
 
     # -- lists
 
-    def refs(self, flags: int = 0) -> list[DomainRef]:
+    def refs(self, flags: int = 0) -> Sequence[DomainRef]:
         """References of the domains that pass every group of ``ConnectListAllDomainsFlags``."""
         if not flags & LIST_FILTERS:
             if self._refs is None:
-                self._refs = [obj.ref for obj in self]
-            return list(self._refs)
+                self._refs = Kept([obj.ref for obj in self])
+            return self._refs
         return [obj.ref for obj in self.select(flags)]
 
     def select(self, flags: int = 0) -> list[DomainObject]:

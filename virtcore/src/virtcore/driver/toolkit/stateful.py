@@ -39,6 +39,9 @@ __all__ = ["StatefulDriver", "memory_parameters"]
 
 S = TypeVar("S", bound=DriverState)
 
+#: Seconds that statistics of many are gathered before others have their turn.
+_SLICE = 0.002
+
 _LIST_FILTERS = int(
     ConnectListAllDomainsFlags.ACTIVE
     | ConnectListAllDomainsFlags.INACTIVE
@@ -159,7 +162,7 @@ class StatefulDriver(Driver, Generic[S]):
     # -- finding domains
 
     @inline
-    def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> list[DomainRef]:
+    def connection_list_domains(self, flags: ConnectListAllDomainsFlags | int = 0) -> Sequence[DomainRef]:
         self.check_flags(flags, LIST_FILTERS, "connection_list_domains")
         return self.state.domains.refs(int(flags))
 
@@ -314,11 +317,16 @@ class StatefulDriver(Driver, Generic[S]):
         if domains is not None:
             passed = {obj.uuid: obj for obj in objects}
             objects = [passed[ref.uuid] for ref in domains if ref.uuid in passed]
-        return list(
-            await asyncio.gather(*(self._stats_row(obj, groups, flags) for obj in objects))
-            if any(obj.active for obj in objects)
-            else [self._inactive_row(obj, groups) for obj in objects]
-        )
+        if any(obj.active for obj in objects):
+            return list(await asyncio.gather(*(self._stats_row(obj, groups, flags) for obj in objects)))
+        rows: list[DomainStats] = []
+        until = time.monotonic() + _SLICE
+        for obj in objects:
+            if time.monotonic() > until:
+                await asyncio.sleep(0)  # others have their turn
+                until = time.monotonic() + _SLICE
+            rows.append(await self._stats_row(obj, groups, flags) if obj.active else self._inactive_row(obj, groups))
+        return rows
 
     def _stats_groups(self, wanted: int, enforce: bool) -> int:
         missing = wanted & ~self.stats_groups
@@ -335,7 +343,7 @@ class StatefulDriver(Driver, Generic[S]):
         key = ("stats", groups)
         row = obj.kept.get(key)
         if not isinstance(row, DomainStats):
-            row = DomainStats(obj.ref, self.stats_of(obj, groups, self.info_of(obj, 0)))
+            row = DomainStats(obj.ref, self.stats_of(obj, groups, self.info_of(obj, 0)).seal())
             obj.kept[key] = row
         return row
 

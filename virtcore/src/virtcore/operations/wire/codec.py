@@ -15,6 +15,8 @@ How values look in Python:
   :class:`~virtcore.types.TypedParameters`;
 * unions are (discriminant, value).
 
+What is shared (:class:`~virtcore.types.Kept`, sealed parameters) is encoded once: its bytes stay with it.
+
 Every limit is checked before anything is allocated: a count never exceeds its declared maximum nor what the remaining
 bytes can hold.
 """
@@ -32,7 +34,7 @@ from virtcore._tuples import NamedTuple
 from virtcore.enums.common import TypedParameterType
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.procedures import type_record
-from virtcore.types import TypedParameters
+from virtcore.types import Kept, TypedParameters
 
 __all__ = ["Codec", "EncodingError", "WireError", "codec"]
 
@@ -154,6 +156,10 @@ def _encode_string(text: str, most: int) -> bytes:
     if size > most or b"\0" in raw:
         raise WireError(f"string of {size} bytes does not fit (at most {most}, no NUL)")
     return _U32.pack(size) + raw + _PADDING[size & 3]
+
+
+#: Names of parameters, of which there are few.
+_encode_name = functools.lru_cache(maxsize=4096)(_encode_string)
 
 
 def _decode_opaque(data: bytes, at: int, most: int) -> tuple[bytes, int]:
@@ -322,6 +328,7 @@ class _Maker:
             **_HELPERS,
             "_refuse_discriminant": _refuse_discriminant,
             "_parameter": _parameter,
+            "Kept": Kept,
             "TypedParameters": TypedParameters,
         }
         self._nodes: dict[str, _Node] = {}
@@ -414,7 +421,6 @@ class _Maker:
         inner = self.node(base)
         name = f"list_{len(self._encode)}"
         parameters = base in _PARAMETER_TYPES
-        values = "v.rows()" if parameters else "v"
         result = "TypedParameters(values)" if parameters else "values"
         self._decode += [
             f"def decode_{name}(d, p):",
@@ -425,12 +431,29 @@ class _Maker:
             "        values.append(value)",
             f"    return {result}, p",
         ]
-        self._encode += [
-            f"def encode_{name}(v):",
-            f"    values = {values}",
-            f"    items = [{inner.encode.format('value')} for value in values]",
-            f"    return _encode_count(values, {most}) + b''.join(items)",
-        ]
+        items = f"_encode_count(values, {most}) + b''.join([{inner.encode.format('value')} for value in values])"
+        if parameters:
+            self._encode += [
+                f"def encode_{name}(v):",
+                f"    if v.wire is not None and len(v) <= {most}:",
+                "        return v.wire",
+                "    values = v.rows()",
+                f"    made = {items}",
+                "    if v.sealed:",
+                "        v.wire = made",
+                "    return made",
+            ]
+        else:
+            kind = f"{self.owner}.{base}<{most}>"
+            self._encode += [
+                f"def encode_{name}(values):",
+                "    if values.__class__ is not Kept:",
+                f"        return {items}",
+                f"    made = values.wire.get({kind!r})",
+                "    if made is None:",
+                f"        made = values.wire[{kind!r}] = {items}",
+                "    return made",
+            ]
         return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", 4)
 
     def _write_union(self, name: str, cases: list[str]) -> int:
@@ -447,7 +470,12 @@ class _Maker:
                 f"        value, p = {inner.decode}",
                 "        return (kind, value), p",
             ]
-            encode += [f"    if kind == {number}:", f"        return S_i.pack(kind) + {inner.encode.format('value')}"]
+            whole = (
+                f"{self.struct('i' + inner.letter)}.pack(kind, {{}})"
+                if inner.letter
+                else f"S_i.pack(kind) + {inner.encode}"
+            )
+            encode += [f"    if kind == {number}:", f"        return {whole.format('value')}"]
         self._decode += [*decode, "    raise _refuse_discriminant(kind)"]
         self._encode += [*encode, "    raise _refuse_discriminant(kind)"]
         return 4 + min(sizes)
@@ -486,6 +514,7 @@ class _Maker:
             unpack = "".join(f"{values[i]}, " for i in order)
         elif name in _PARAMETER_TYPES:
             result = "_parameter(v0, *v1)"
+            pieces[0] = pieces[0].replace("_encode_string", "_encode_name")
         self._decode += [*decode, f"    return {result}, p"]
         self._encode += [
             f"def encode_{name}(v):",
