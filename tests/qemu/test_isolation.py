@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from guest_image import guest_xml, write_qcow2
 from waiting import eventually
 
 import virtcore
+from virt_host.cgroup import Mounts
 from virt_qemu.isolation import ownership
 from virt_qemu.isolation.ownership import Claim, give_back, take
 from virtcore.enums import (
@@ -265,6 +267,44 @@ def test_disks_that_are_not_relabelled(opened, files, place, nobody):
     device = f"<disk type='file'>{source}<target dev='vda'/></disk>"
     domain = opened('user = "nobody"\n').create_domain(guest_xml("stays", *files, devices=device), PAUSED)
     assert owner(disk) == (0, 0)
+    domain.destroy()
+
+
+def allowed(pid: int) -> list[str]:
+    """Devices that the control group of a process lets it open."""
+    rows = (line.split(":") for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines())
+    where = next((path for _, controllers, path in rows if "devices" in controllers.split(",")), None)
+    mount = Mounts.detect().first.get("devices")
+    if where is None or mount is None:
+        pytest.skip("this machine has no control group of devices of the first version")
+    return (mount / where.lstrip("/") / "devices.list").read_text().splitlines()
+
+
+@pytest.fixture
+def entropy() -> Iterator[str]:
+    """A device file of the host that no guest has, though everybody may read it."""
+    path = f"/dev/virtcore-test-{os.getpid()}"
+    os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(10, 200))
+    os.chmod(path, 0o666)
+    yield path
+    os.unlink(path)
+
+
+def test_a_guest_may_open_its_own_devices_only(opened, files, entropy, place):
+    connection = opened('user = "nobody"\nnamespaces = [ "mount" ]\n')
+    rng = f"<rng model='virtio'><backend model='random'>{entropy}</backend></rng>"
+    domain = connection.create_domain(guest_xml("first", *files, devices=rng), PAUSED)
+    assert "c 10:200 rw" in allowed(pid_of(place))
+    domain.destroy()
+    domain = connection.create_domain(guest_xml("later", *files), PAUSED)
+    found = allowed(pid_of(place))
+    assert {"c 1:3 rw", "c 5:2 rw", "c 136:* rw"} <= set(found)
+    assert not {"a *:* rwm", "c 10:200 rw"} & set(found)
+    domain.attach_device(rng)
+    assert allowed(pid_of(place)) == [*found, "c 10:200 rw"]
+    with pytest.raises(VirtError):
+        domain.attach_device(rng.replace(entropy, "/dev/virtcore-not-there"))
+    assert allowed(pid_of(place)) == [*found, "c 10:200 rw"]
     domain.destroy()
 
 

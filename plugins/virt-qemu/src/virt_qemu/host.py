@@ -29,6 +29,7 @@ from virt_qemu.hook_scripts import HookScripts
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
+from virt_qemu.isolation.devices import allow_devices, paths_of
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
@@ -69,6 +70,7 @@ from virtcore.model.domain.chardev import (
     Serial,
     UnixChardev,
 )
+from virtcore.model.domain.disk import Disk
 from virtcore.model.storage.secret import SecretReference
 from virtcore.runtime.launcher import launcher
 
@@ -302,13 +304,13 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
 
     def _let_in(self, obj: DomainObject, guest: Guest) -> None:
         """See to it that a running guest can have images beside those it was started with."""
-        if not self.host_side.keeps_apart:
-            return
 
         async def admit(source: Source, new: bool) -> None:
             assert guest.process is not None
             owner = owner_of(obj, guest.folder)
-            await self.host_side.admit_source(owner, source, guest.process.pid, new=new)
+            if self.host_side.keeps_apart:
+                await self.host_side.admit_source(owner, source, guest.process.pid, new=new)
+            allow_devices(guest, paths_of(self.host_side, Disk(source=source)))
 
         guest.admission = admit
 
@@ -413,7 +415,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
                 await processes.launch(guest, await side.confine(owner, domain, command))
             self._let_in(obj, guest)
             guest.group = self.first_group(obj, domain)
-            limiting = asyncio.ensure_future(self.limit_process(guest, domain))
+            limiting = asyncio.ensure_future(self.limit_process(guest, domain, side.open_devices(domain)))
             try:
                 await asyncio.sleep(0)  # destroy may have broken us off in the very turn in which QEMU was started
                 monitor = self.monitor_of(obj, guest)

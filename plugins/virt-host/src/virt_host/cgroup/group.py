@@ -390,13 +390,15 @@ class ControlGroup:
 
     def allow_device(self, path: str, access: str = "rw") -> None:
         """Let it open a device of the host; what is none, or not there, is passed over."""
-        try:
-            found = os.stat(path)
-        except OSError:
-            return
-        kind = "c" if stat.S_ISCHR(found.st_mode) else "b" if stat.S_ISBLK(found.st_mode) else None
-        if kind is not None:
-            self.allow_devices(f"{kind} {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}", access)
+        which = _which_device(path)
+        if which is not None:
+            self.allow_devices(which, access)
+
+    def deny_device(self, path: str) -> None:
+        """Let it open a device no more; what is none, or not there, is passed over."""
+        which = _which_device(path)
+        if which is not None:
+            self._write("devices", "devices.deny", f"{which} rwm")
 
     def allow_devices(self, which: str, access: str = "rw") -> None:
         """Let it open devices by their numbers, e.g. ``c 136:*``."""
@@ -443,6 +445,16 @@ class ControlGroup:
     def _table(self, controller: str, name: str) -> Mapping[str, int]:
         rows = (line.split() for line in self._read(controller, name).splitlines())
         return {row[0]: int(row[1]) for row in rows if len(row) == 2}
+
+
+def _which_device(path: str) -> str | None:
+    """Kind and numbers of a device, as the kernel's lists have them."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    kind = "c" if stat.S_ISCHR(found.st_mode) else "b" if stat.S_ISBLK(found.st_mode) else None
+    return f"{kind} {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind is not None else None
 
 
 def device_number(path: str) -> str:

@@ -204,6 +204,13 @@ class HostSide:
         others = [disk for disk in devices.disks if disk is not device] if devices is not None else []
         return {disk_path(link.source) for disk in others for link in images_of(disk)}
 
+    def open_devices(self, domain: Domain, without: object = None) -> list[str]:
+        """Device files that a guest's QEMU may open.
+
+        :param without: a device that goes.
+        """
+        return [*self.settings.cgroup_device_acl, *device_paths(self, domain, without)]
+
     # -- whole guests
 
     def decide(self, domain: Domain) -> None:

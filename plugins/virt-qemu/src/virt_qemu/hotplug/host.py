@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.host_side import interface_changes, interfaces
 from virt_qemu.host_side.owner import owner_of
+from virt_qemu.isolation.devices import allow_devices, deny_devices, paths_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
 from virt_qemu.threads import in_thread
@@ -58,6 +59,7 @@ class RunningHost:
             side.lock_device(self._obj.uuid, device)
         try:
             await side.prepare_device(owner_of(self._obj, guest.folder), device, opened, pid=pid)
+            allow_devices(guest, paths_of(side, device))
         except BaseException:
             side.unlock_device(self._obj.uuid, device, self._live)
             raise
@@ -70,7 +72,9 @@ class RunningHost:
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
         pid = guest.process.pid if guest.process is not None else None
         side = self._state.host_side
+        paths = set(paths_of(side, device)) - set(side.open_devices(self._live, without=device))
         await side.release_device(owner_of(self._obj, guest.folder), device, pid=pid)
+        deny_devices(guest, paths)
         side.unlock_device(self._obj.uuid, device, self._live)
 
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:

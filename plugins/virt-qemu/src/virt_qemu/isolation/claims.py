@@ -13,13 +13,14 @@ from virt_qemu.isolation.ownership import Claim
 from virtcore.model.domain.chardev import DevChardev, PipeChardev
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.memory_device import NVDIMM, VirtioPMEM
+from virtcore.model.domain.rng import RNG, RandomBackend
 
 if TYPE_CHECKING:
     from virt_qemu.host_side.host import HostSide
     from virtcore.model.domain import Domain
     from virtcore.model.storage.source import Source
 
-__all__ = ["device_claims", "domain_claims", "image_claims"]
+__all__ = ["device_claims", "device_files", "domain_claims", "image_claims"]
 
 
 #: Device files that every guest has that needs one of the kind.
@@ -39,8 +40,19 @@ def domain_claims(domain: Domain, own: OwnLabel) -> Iterator[Claim]:
             yield Claim(path, *owner)
 
 
+def device_files(side: HostSide, device: object) -> Iterator[str]:
+    """The files of a device, whomever they are given to."""
+    paths = [disk_path(link.source) for link in images_of(device)] if isinstance(device, Disk) else []
+    backend = device.backend if isinstance(device, RNG) else None
+    entropy = backend.path if isinstance(backend, RandomBackend) else None
+    for path in (*paths, _device_path(device), entropy):
+        if path is not None:
+            yield path
+    yield from hostdev_nodes(side, device)
+
+
 def device_claims(side: HostSide, device: object, own: OwnLabel) -> Iterator[Claim]:
-    """The files of a device."""
+    """The files of a device that are given to the guest."""
     if isinstance(device, Disk):
         yield from _disk_claims(device, own)
     owner = resource_owner(own, ())

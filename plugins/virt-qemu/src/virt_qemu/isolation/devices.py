@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from virt_qemu.host_side.order import devices_of
-from virt_qemu.isolation.claims import device_claims
-from virt_qemu.isolation.labels import OwnLabel
-from virtcore.errors import SystemError
-from virtcore.runtime.launcher import Devices, Identity, Node
+from virt_qemu.isolation.claims import device_files
+from virtcore.errors import SystemError, VirtError
+from virtcore.runtime.launcher import Devices, Node
 
 if TYPE_CHECKING:
+    from virt_qemu.guest import Guest
     from virt_qemu.host_side.host import HostSide
     from virtcore.model.domain import Domain
 
-__all__ = ["add_device", "device_paths", "paths_of", "private_devices", "remove_device"]
+__all__ = [
+    "add_device",
+    "allow_devices",
+    "deny_devices",
+    "device_paths",
+    "paths_of",
+    "private_devices",
+    "remove_device",
+]
+
+log = logging.getLogger(__name__)
 
 _DEV = "/dev/"
-_NOBODY = OwnLabel(Identity(0, 0), True)
 _LINKS = 8
 """Symbolic links that are followed from one to the next at most."""
 _STANDARD = {
@@ -31,15 +41,18 @@ _STANDARD = {
 }
 
 
-def device_paths(side: HostSide, domain: Domain) -> Iterator[str]:
-    """Device files of the host that a guest's devices are."""
+def device_paths(side: HostSide, domain: Domain, without: object = None) -> Iterator[str]:
+    """Device files of the host that a guest's devices are.
+
+    :param without: a device that goes.
+    """
     for device in devices_of(domain):
-        yield from paths_of(side, device)
+        if device is not without:
+            yield from paths_of(side, device)
     assert domain.devices is not None
     for rng in domain.devices.rngs:
-        path = getattr(rng.backend, "device", None)
-        if isinstance(path, str) and path.startswith(_DEV):
-            yield path
+        if rng is not without:
+            yield from paths_of(side, rng)
     for graphics in domain.devices.graphics:
         node = getattr(graphics, "rendernode", None) or getattr(getattr(graphics, "gl", None), "rendernode", None)
         if isinstance(node, str):
@@ -48,9 +61,30 @@ def device_paths(side: HostSide, domain: Domain) -> Iterator[str]:
 
 def paths_of(side: HostSide, device: object) -> Iterator[str]:
     """Device files of the host that a device is."""
-    for claim in device_claims(side, device, _NOBODY):
-        if claim.path.startswith(_DEV):
-            yield claim.path
+    for path in device_files(side, device):
+        if path.startswith(_DEV):
+            yield path
+
+
+def allow_devices(guest: Guest, paths: Iterable[str]) -> None:
+    """Let a running guest's control group open device files, where it does not let it open all.
+
+    :raises SystemError: the kernel refuses it.
+    """
+    if guest.group is not None and guest.group.guards_devices:
+        for path in paths:
+            guest.group.allow_device(path)
+
+
+def deny_devices(guest: Guest, paths: Iterable[str]) -> None:
+    """Let it open device files no more. Never raises."""
+    if guest.group is None or not guest.group.guards_devices:
+        return
+    for path in paths:
+        try:
+            guest.group.deny_device(path)
+        except VirtError as error:
+            log.warning("a guest can still open '%s': %s", path, error)
 
 
 def _find(path: str, links: dict[str, str]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from virt_host.cgroup import ControlGroup, Mounts, partition_path
@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 _LONGEST_NAME = 64
 _PERIOD = 100_000
+_TERMINALS = "c 136:*"
+"""Pseudo-terminals, of which QEMU opens new ones."""
 #: Field of ``<blkiotune>`` of a device -> kind of limit.
 _PER_DEVICE = {
     "weight": "weight",
@@ -104,9 +106,10 @@ def make_group(mounts: Mounts, domain: Domain | None, name: str, controllers: li
 # -- at the start
 
 
-def enter_process(guest: Guest, domain: Domain) -> None:
+def enter_process(guest: Guest, domain: Domain, devices: Iterable[str] | None = None) -> None:
     """Put a QEMU that was just started into its group, with what is limited of it as a whole.
 
+    :param devices: device files that it may open; None leaves what it may.
     :raises VirtError: a limit cannot be set.
     """
     group = guest.group
@@ -114,6 +117,8 @@ def enter_process(guest: Guest, domain: Domain) -> None:
         return
     try:
         group.create()
+        if devices is not None and group.guards_devices:
+            _guard(group, devices)
         group.add_process(guest.process.pid)
     except SystemError as error:
         if _limits_anything(domain):
@@ -130,6 +135,13 @@ def enter_process(guest: Guest, domain: Domain) -> None:
         group.set_cpu_shares(tune.shares)
     if tune is not None and (tune.global_period or tune.global_quota):
         group.set_cpu_quota(tune.global_period or _PERIOD, tune.global_quota or 0)
+
+
+def _guard(group: ControlGroup, devices: Iterable[str]) -> None:
+    group.deny_all_devices()
+    for path in devices:
+        group.allow_device(path)
+    group.allow_devices(_TERMINALS)
 
 
 def enter_threads(guest: Guest, domain: Domain, host: CpuMap) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -140,9 +141,10 @@ class TuningState(ReconfigurableState):
         await super().close()
         await asyncio.gather(*self.leaving)
 
-    async def limit_process(self, guest: Guest, domain: Domain) -> None:
+    async def limit_process(self, guest: Guest, domain: Domain, devices: Iterable[str]) -> None:
         """Confine and watch a QEMU that was just started.
 
+        :param devices: device files that it may open.
         :raises VirtError: the host refuses it.
         """
         from virt_qemu.perf import wanted_events
@@ -150,7 +152,7 @@ class TuningState(ReconfigurableState):
         from virt_qemu.tuning.pins import pin_process
 
         # The kernel takes its time with control groups, which nobody else need wait for.
-        await in_thread(enter_process, guest, domain)
+        await in_thread(enter_process, guest, domain, devices)
         pin_process(guest, domain, self.host_cpus)
         if guest.process is not None:
             guest.perf.set(wanted_events(domain), guest.process.pid)
