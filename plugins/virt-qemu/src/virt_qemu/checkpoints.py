@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.block.bitmaps import Action, actions_for_backup, actions_for_removal, is_valid
+from virt_qemu.block.bitmaps import Action, actions_for_backup, actions_for_removal, add_bitmap, is_valid
 from virt_qemu.block.chain import format_of
 from virt_qemu.block.running import NamedNodes, disk_images, reopen, transaction
 from virt_qemu.blockjobs.state import BlockJobState, check_block_job
@@ -57,13 +57,7 @@ def recording(obj: DomainObject, checkpoint: Checkpoint) -> list[Action]:
         if format is not StorageFormat.QCOW2:
             raise ConfigUnsupported(f"checkpoint for disk {entry.name} unsupported for storage type {format}")
         check_block_job(disk)
-        data = {
-            "node": disk_images(guest, disk)[0].top(),
-            "name": entry.bitmap,
-            "persistent": True,
-            "disabled": False,
-        }
-        actions.append({"type": "block-dirty-bitmap-add", "data": data})
+        actions.append(add_bitmap(disk_images(guest, disk)[0].top(), entry.bitmap, persistent=True))
     return actions
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "actions_after_copy",
     "actions_for_backup",
     "actions_for_removal",
+    "add_bitmap",
     "is_valid",
     "merge_actions",
     "read_bitmaps",
@@ -124,7 +125,7 @@ def merge_actions(
             continue
         sources, granularity = _sources(bitmaps, chain[:depth], name)
         if name not in bitmaps.get(target, {}):
-            actions.append(_add(target, name, granularity, persistent=True, disabled=False))
+            actions.append(add_bitmap(target, name, granularity, persistent=True))
         if writes is not None:
             sources.append({"node": writes, "name": ACTIVE_WRITES})
         actions.append(_merge(target, name, sources))
@@ -167,7 +168,7 @@ def actions_for_backup(
         raise CheckpointInconsistent(f"missing or broken bitmap '{checkpoint}' for disk '{disk}'")
     sources, granularity = _sources(bitmaps, chain, checkpoint)
     return [
-        _add(target, target_bitmap, granularity, persistent=False, disabled=True),
+        add_bitmap(target, target_bitmap, granularity, persistent=False, disabled=True),
         _merge(target, target_bitmap, sources),
     ]
 
@@ -193,14 +194,17 @@ def _sources(bitmaps: Bitmaps, chain: Sequence[str], name: str) -> tuple[list[Ac
     return [{"node": node, "name": name} for node, _ in parts], granularity
 
 
-def _add(node: str, name: str, granularity: int, *, persistent: bool, disabled: bool) -> Action:
-    data = {
-        "node": node,
-        "name": name,
-        "persistent": persistent,
-        "disabled": disabled,
-        "granularity": granularity,
-    }
+def add_bitmap(
+    node: str, name: str | None, granularity: int | None = None, *, persistent: bool, disabled: bool = False
+) -> Action:
+    """What makes a bitmap.
+
+    :param granularity: bytes that one bit stands for; None for what QEMU chooses.
+    :param disabled: it does not record.
+    """
+    data: dict[str, object] = {"node": node, "name": name, "persistent": persistent, "disabled": disabled}
+    if granularity is not None:
+        data["granularity"] = granularity
     return {"type": "block-dirty-bitmap-add", "data": data}
 
 

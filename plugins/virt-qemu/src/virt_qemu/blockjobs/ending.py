@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.block.bitmaps import ACTIVE_WRITES
+from virt_qemu.block.bitmaps import ACTIVE_WRITES, add_bitmap
 from virt_qemu.block.running import NamedNodes, disk_images, transaction
 from virt_qemu.blockjobs.transitions import mirrored
 from virt_qemu.guest import guest_of
@@ -54,16 +54,11 @@ async def begin_pivot(state: BlockJobState, obj: DomainObject, disk: Disk, job: 
     try:
         await state.save(obj, guest)
         if recorded:
-            await transaction(monitor, [_record(target)])
+            # What the guest writes while the job ends: bitmaps are merged after that.
+            await transaction(monitor, [add_bitmap(target, ACTIVE_WRITES, persistent=False)])
         await monitor.execute("job-complete", {"id": job.name})
     except BaseException:
         job.state = before
         if recorded and monitor.connected:
             await monitor.execute("block-dirty-bitmap-remove", {"node": target, "name": ACTIVE_WRITES})
         raise
-
-
-def _record(node: str) -> dict[str, object]:
-    """Record what the guest writes while the job ends: bitmaps are merged after that."""
-    data = {"node": node, "name": ACTIVE_WRITES, "persistent": False, "disabled": False}
-    return {"type": "block-dirty-bitmap-add", "data": data}

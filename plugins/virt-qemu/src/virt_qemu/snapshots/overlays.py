@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from virt_qemu.block.bitmaps import Action
+from virt_qemu.block.bitmaps import Action, add_bitmap
 from virt_qemu.block.chain import format_of, set_format
 from virt_qemu.block.image import Image, disk_image
 from virt_qemu.block.nodes import Attaching
@@ -164,14 +164,7 @@ def _recorded(known: NamedNodes, below: Image, above: Image) -> list[Action]:
     found: list[Action] = []
     for bitmap in known.bitmaps.get(below.top(), {}).values():
         if bitmap.persistent and bitmap.recording and not bitmap.inconsistent:
-            data = {
-                "node": above.top(),
-                "name": bitmap.name,
-                "persistent": True,
-                "disabled": False,
-                "granularity": bitmap.granularity,
-            }
-            found.append({"type": "block-dirty-bitmap-add", "data": data})
+            found.append(add_bitmap(above.top(), bitmap.name, bitmap.granularity, persistent=True))
     return found
 
 
