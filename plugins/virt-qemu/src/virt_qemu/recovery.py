@@ -300,7 +300,7 @@ class GuestRecovery(GuestEvents):
                 self.running(obj, DomainRunningReason.UNKNOWN)
         elif state == "shutdown":
             self._on_shutdown(obj, guest, {})
-        elif state in ("guest-panicked",):
+        elif state == "guest-panicked":
             self.set_state(obj, DomainState.CRASHED, DomainCrashedReason.PANICKED)
         elif state == "suspended":
             self.set_state(obj, DomainState.PMSUSPENDED, DomainPMSuspendedReason.UNKNOWN)

@@ -11,6 +11,7 @@ from virt_qemu.block.image import source_image
 from virt_qemu.block.running import NamedNodes, disk_images, reopen, transaction
 from virt_qemu.blockjobs.transitions import committed, find_node, mirrored, pivot_to, pulled
 from virt_qemu.threads import in_thread
+from virtcore.enums.domain_more import DomainBlockCopyFlags
 from virtcore.errors import VirtError
 from virtcore.model.storage.source import BlockSource, FileSource, NetworkSource
 
@@ -47,7 +48,7 @@ async def conclude(guest: Guest, disk: Disk, job: BlockJob) -> list[Image]:
         disk.mirror = None
         return []
     if job.type == "copy" and disk.mirror is not None:
-        shallow = bool(job.flags is not None and job.flags & _SHALLOW)
+        shallow = bool(job.flags is not None and job.flags & DomainBlockCopyFlags.SHALLOW)
         if done and job.state == "pivoting":
             await _merge_bitmaps_over(guest, disk, shallow=shallow)
             return pivot_to(guest, disk, inherits=bool(job.shallow_new))
@@ -59,10 +60,6 @@ async def conclude(guest: Guest, disk: Disk, job: BlockJob) -> list[Image]:
         source = job.store.source
         return [source_image(source, job.store.format, source.index, raw_layers=disk_images(guest, disk)[0].raw_layers)]
     return []
-
-
-#: ``VIR_DOMAIN_BLOCK_COPY_SHALLOW``.
-_SHALLOW = 1
 
 
 async def _merge_bitmaps_down(guest: Guest, disk: Disk, job: BlockJob, *, active: bool) -> None:

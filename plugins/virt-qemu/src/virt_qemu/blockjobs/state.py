@@ -35,7 +35,6 @@ from virtcore.model.storage.source import StorageType
 if TYPE_CHECKING:
     from virt_qemu.block.tls import ImageTLS
     from virt_qemu.block_jobs import BlockJob
-    from virt_qemu.host_side import HostSide
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.storage.source import NetProtocol, Source
 
@@ -92,11 +91,6 @@ def kind_of(job: BlockJob) -> DomainBlockJobType:
 
 class BlockJobState(GuestRecovery):
     """Jobs of the block layer."""
-
-    @property
-    def host_side(self) -> HostSide:
-        """Hook: what guests have on the host beside their QEMU."""
-        raise NotImplementedError
 
     @property
     def image_tls(self) -> Mapping[NetProtocol, ImageTLS]:
