@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,12 +13,16 @@ from virt_qemu.monitor import JSON, CommandError
 
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest
-    from virt_qemu.monitor import EventQueue, Monitor
+    from virt_qemu.monitor import Monitor
 
 __all__ = ["ENDED", "MigrationControl", "Progress"]
 
 #: States in which QEMU does nothing more.
 ENDED = frozenset({"completed", "failed", "cancelled", "none"})
+#: Seconds between two looks at a migration that tells nothing.
+_LOOK = 1.0
+#: Seconds between two looks at what is about to end.
+_MOMENT = 0.01
 _EVENTS = MigrationCapability.EVENTS
 _KNOWN = frozenset(MigrationCapability) - {_EVENTS}
 
@@ -81,17 +86,12 @@ class MigrationControl:
         reply = await self._monitor.execute("query-migrate-parameters")
         return told_parameters(reply if isinstance(reply, dict) else {})
 
-    async def set_parameters(
-        self, parameters: Parameters, *, resume: bool = False, bitmaps: list[dict[str, object]] | None = None
-    ) -> None:
+    async def set_parameters(self, parameters: Parameters, *, resume: bool = False) -> None:
         """Change parameters.
 
         :param resume: a migration that has stopped behind the guest goes on: only what can be changed then.
-        :param bitmaps: ``block-bitmap-mapping``.
         """
         arguments: dict[str, JSON] = dict(set_arguments(parameters, resume=resume))
-        if bitmaps:
-            arguments["block-bitmap-mapping"] = bitmaps  # type: ignore[assignment]  # it is made of what JSON has
         if arguments:
             await self._monitor.execute("migrate-set-parameters", arguments)
 
@@ -101,14 +101,6 @@ class MigrationControl:
         told = reply if isinstance(reply, dict) else {}
         status = told.get("status")
         return Progress(status if isinstance(status, str) else "none", told)
-
-    async def next_progress(self, events: EventQueue, limit: float) -> Progress:
-        """How far it is when QEMU tells of another state, or after some seconds.
-
-        :param events: of ``MIGRATION``.
-        """
-        await events.next(limit)
-        return await self.progress()
 
     async def migrate(self, uri: str, *, resume: bool = False) -> None:
         """Send the guest.
@@ -131,8 +123,21 @@ class MigrationControl:
         await self._monitor.execute("migrate-continue", {"state": status})
 
     async def cancel(self) -> None:
-        """Break it off. QEMU does so as soon as it can."""
-        await self._monitor.execute("migrate_cancel")
+        """Break it off, where it goes on; returns when QEMU has, and the guest may run again."""
+        with self._monitor.events("MIGRATION") as events:
+            if (await self.progress()).status not in ENDED:
+                await self._monitor.execute("migrate_cancel")
+                while (await self.progress()).status not in ENDED:
+                    await events.next(_LOOK)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the guest may run again: QEMU tells the end of a migration a moment before it lets go of it."""
+        while True:
+            reply = await self._monitor.execute("query-status")
+            if not isinstance(reply, dict) or reply.get("status") != "finish-migrate":
+                return
+            await asyncio.sleep(_MOMENT)
 
     async def pause(self) -> None:
         """Interrupt what goes on behind the guest."""

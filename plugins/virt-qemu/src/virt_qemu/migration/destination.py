@@ -11,7 +11,7 @@ from virt_qemu.migration.checks import COPY, check_flags_together, check_offline
 from virt_qemu.migration.control import Progress
 from virt_qemu.migration.options import ALWAYS_ON, Party, options_of
 from virt_qemu.migration.precreate import create_missing
-from virt_qemu.migration.side import MIGRATING_IN, TLS_OBJECT, MigrationPhase as Phase, MigrationSide
+from virt_qemu.migration.side import LOOK, MIGRATING_IN, POSTCOPY, TLS_OBJECT, MigrationPhase as Phase, MigrationSide
 from virt_qemu.migration.statistics import MigrationStatistics, now
 from virt_qemu.migration.storage import DiskServer, server_of
 from virt_qemu.migration_cookie import (
@@ -34,8 +34,6 @@ from virtcore.enums.domain_more import DomainJobOperation, DomainMigrateFlags as
 from virtcore.errors import (
     InternalError,
     MigrateFinishOk,
-    OperationAborted,
-    OperationFailed,
     OperationInvalid,
     VirtError,
 )
@@ -54,9 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["Incoming"]
 
 log = logging.getLogger(__name__)
-
-_LOOK = 1.0
-_POSTCOPY = ("postcopy-active", "postcopy-recover")
 
 
 class Incoming(MigrationSide):
@@ -242,8 +237,8 @@ class Incoming(MigrationSide):
         if flags & Flags.PERSIST_DEST:
             await self._persist(told.domain)
         with guest.channel().events("MIGRATION") as events:
-            progress = await self._wait(events, ("completed", *(_POSTCOPY if flags & Flags.POSTCOPY else ())))
-            self._postcopy = progress.status in _POSTCOPY
+            progress = await self._wait(events, ("completed", *(POSTCOPY if flags & Flags.POSTCOPY else ())))
+            self._postcopy = progress.status in POSTCOPY
             if not flags & Flags.PAUSED:
                 reason = DomainRunningReason.POSTCOPY if self._postcopy else DomainRunningReason.MIGRATED
                 await self.state.start_cpus(obj, guest, reason)
@@ -279,14 +274,8 @@ class Incoming(MigrationSide):
             progress = await self.control.progress()
             if progress.status in states:
                 return progress
-            if progress.status == "failed":
-                told = f"failed: {progress.error}" if progress.error else "unexpectedly failed"
-                raise OperationFailed(f"job 'migration in' {told}")
-            if progress.status == "cancelled":
-                raise OperationAborted("job 'migration in' canceled by client")
-            if progress.status == "postcopy-paused":
-                raise OperationFailed("job 'migration in' failed in post-copy phase")
-            await events.next(_LOOK)
+            self.check_progress(progress)
+            await events.next(LOOK)
 
     async def _persist(self, definition: Domain | None) -> None:
         """Keep the guest's definition here."""
@@ -387,7 +376,7 @@ class Incoming(MigrationSide):
             try:
                 await self._send_away()
             finally:
-                self.drop(OperationAborted("job 'migration in' canceled by client"))
+                self.drop(self.cancelled())
 
 
 def _live(obj: DomainObject) -> Domain:

@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Guest
-from virt_qemu.migration.control import ENDED, MigrationControl
+from virt_qemu.migration.control import MigrationControl
 from virt_qemu.migration.destination import Incoming
-from virt_qemu.migration.side import MIGRATING_IN, MIGRATING_OUT, NO_JOB, MigrationPhase as Phase
+from virt_qemu.migration.side import MIGRATING_IN, MIGRATING_OUT, NO_JOB, POSTCOPY, MigrationPhase as Phase
 from virt_qemu.migration.source import Outgoing
 from virt_qemu.migration.storage import Mirrors
 from virt_qemu.migration_parameters import read_parameters
@@ -27,7 +27,7 @@ __all__ = ["recover_migration"]
 log = logging.getLogger(__name__)
 
 _RESUMES = (Phase.POSTCOPY_FAILED, Phase.BEGIN_RESUME, Phase.PERFORM_RESUME, Phase.PREPARE_RESUME)
-_POSTCOPY = ("postcopy-active", "postcopy-recover", "postcopy-paused")
+_POSTCOPY = (*POSTCOPY, "postcopy-paused")
 
 
 async def recover_migration(state: QemuState, obj: DomainObject, guest: Guest) -> None:
@@ -98,7 +98,7 @@ class _Recovery:
             await self._forget_job()
         elif self.phase in (Phase.PERFORM2, Phase.PERFORM3):
             # Nobody will tell the destination to go on: it gives up.
-            await self._cancel(control, status)
+            await self._cancel(control)
             await self._go_on()
             await self._forget_job()
         elif self.phase is Phase.PERFORM3_DONE:
@@ -121,13 +121,9 @@ class _Recovery:
             else:
                 await self._keep_failed(Outgoing)
 
-    async def _cancel(self, control: MigrationControl, status: str) -> None:
+    async def _cancel(self, control: MigrationControl) -> None:
         domain = self.obj.live
-        with self.guest.channel().events("MIGRATION") as events:
-            if status not in ENDED:
-                await control.cancel()
-                while (await control.progress()).status not in ENDED:
-                    await events.next(1.0)
+        await control.cancel()
         moved = [each.dev for each in self.job.disks if each.migrating]
         if moved and domain is not None and domain.devices is not None:
             disks = [disk for disk in domain.devices.disks if disk.target is not None and disk.target.dev in moved]

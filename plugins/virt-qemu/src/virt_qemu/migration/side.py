@@ -16,20 +16,41 @@ from virt_qemu.settings.host import certificates, key_secret, verifies
 from virt_qemu.status import GuestJob
 from virtcore.driver.toolkit.jobs import JobKind
 from virtcore.enums.domain_more import DomainJobOperation, DomainMigrateFlags as Flags
-from virtcore.errors import ConfigUnsupported, InternalError, OperationInvalid, VirtError
+from virtcore.errors import (
+    ConfigUnsupported,
+    InternalError,
+    OperationAborted,
+    OperationFailed,
+    OperationInvalid,
+    VirtError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virt_qemu.host import QemuState
+    from virt_qemu.migration.control import Progress
     from virtcore.driver.toolkit import DomainObject
     from virtcore.driver.toolkit.jobs import Job
     from virtcore.types import TypedParameters
 
-__all__ = ["MIGRATING_IN", "MIGRATING_OUT", "NO_JOB", "TLS_OBJECT", "MigrationPhase", "MigrationSide"]
+__all__ = [
+    "LOOK",
+    "MIGRATING_IN",
+    "MIGRATING_OUT",
+    "NO_JOB",
+    "POSTCOPY",
+    "TLS_OBJECT",
+    "MigrationPhase",
+    "MigrationSide",
+]
 
 MIGRATING_OUT, MIGRATING_IN, NO_JOB = "migration out", "migration in", "none"
 """The long job of a guest, as its status tells it."""
+LOOK = 1.0
+"""Seconds between two looks at a migration that tells nothing."""
+POSTCOPY = ("postcopy-active", "postcopy-recover")
+"""QEMU's states of a guest that has gone to the destination before its memory has."""
 TLS_OBJECT = "objlibvirt_migrate_tls0"
 """Id of the object with certificates."""
 
@@ -187,6 +208,24 @@ class MigrationSide:
             job.phase, job.flags = str(phase), self.flags
             if guest.process is not None and guest.monitor is not None:
                 await self.state.save(self.obj, guest)
+
+    def check_progress(self, progress: Progress) -> None:
+        """Look whether QEMU goes on.
+
+        :raises OperationFailed: it has given up.
+        :raises OperationAborted: somebody has broken it off.
+        """
+        if progress.status == "failed":
+            told = f"failed: {progress.error}" if progress.error else "unexpectedly failed"
+            raise OperationFailed(f"job '{self.kind}' {told}")
+        if progress.status == "cancelled":
+            raise self.cancelled()
+        if progress.status == "postcopy-paused":
+            raise OperationFailed(f"job '{self.kind}' failed in post-copy phase")
+
+    def cancelled(self) -> OperationAborted:
+        """What says that somebody has broken it off."""
+        return OperationAborted(f"job '{self.kind}' canceled by client")
 
     # -- hooks
 

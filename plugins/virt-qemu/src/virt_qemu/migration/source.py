@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -19,9 +18,9 @@ from virt_qemu.migration.checks import (
     copied,
     wanted_disks,
 )
-from virt_qemu.migration.control import ENDED, Progress
+from virt_qemu.migration.control import Progress
 from virt_qemu.migration.options import ALWAYS_ON, Party, options_of
-from virt_qemu.migration.side import MIGRATING_OUT, TLS_OBJECT, MigrationPhase as Phase, MigrationSide
+from virt_qemu.migration.side import LOOK, MIGRATING_OUT, POSTCOPY, TLS_OBJECT, MigrationPhase as Phase, MigrationSide
 from virt_qemu.migration.statistics import now
 from virt_qemu.migration.storage import Mirrors, capacities, server_of
 from virt_qemu.migration_cookie import (
@@ -48,7 +47,6 @@ from virtcore.enums.domain_events import (
 from virtcore.enums.domain_more import DomainJobOperation, DomainMigrateFlags as Flags
 from virtcore.errors import (
     InternalError,
-    OperationAborted,
     OperationFailed,
     OperationInvalid,
     OperationUnsupported,
@@ -70,9 +68,6 @@ __all__ = ["Outgoing"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at a migration that tells nothing.
-_LOOK = 1.0
-_POSTCOPY = ("postcopy-active", "postcopy-recover")
 #: MiB/s that are no limit.
 UNLIMITED = ((1 << 63) - 1) >> 20
 
@@ -149,7 +144,7 @@ class Outgoing(MigrationSide):
             features.append(Feature.CPU_HOTPLUG)
         cookie = cookie_of(
             domain,
-            host_name=socket.gethostname(),
+            host_name=self.state.host_name,
             host_uuid=self.state.host_uuid,
             features=features,
             capabilities=supported,
@@ -323,7 +318,7 @@ class Outgoing(MigrationSide):
         """Follow QEMU to the point where it stands still, end the copies of disks, let it finish."""
         progress = await self._wait(events, alive, ("pre-switchover", "completed", *self._postcopy_states()))
         while self.obj.state == DomainState.RUNNING:  # QEMU has stopped it; the event is on its way
-            await events.next(_LOOK)
+            await events.next(LOOK)
             self.guest.channel()
         self.statistics.stopped = self.statistics.stopped or now()
         if self._mirrors is not None:
@@ -333,12 +328,12 @@ class Outgoing(MigrationSide):
         if progress.status == "pre-switchover":
             await self.control.go_on("pre-switchover")
             progress = await self._wait(events, alive, ("completed", *self._postcopy_states()))
-        self._postcopy = progress.status in _POSTCOPY
+        self._postcopy = progress.status in POSTCOPY
         if self._postcopy:
             self.state.migration_changed(self.obj, guest, "postcopy-active")  # whether the event has come or not
 
     def _postcopy_states(self) -> tuple[str, ...]:
-        return _POSTCOPY if self.flags & Flags.POSTCOPY else ()
+        return POSTCOPY if self.flags & Flags.POSTCOPY else ()
 
     async def _wait(
         self, events: EventQueue, alive: Callable[[], Awaitable[None]], states: tuple[str, ...]
@@ -352,30 +347,20 @@ class Outgoing(MigrationSide):
             self._take(progress)
             if progress.status in states:
                 return progress
-            self._check_progress(progress)
+            if progress.status == "none":
+                raise OperationFailed(f"job '{self.kind}' is not active")
+            self.check_progress(progress)
             if self._mirrors is not None:
                 await self._mirrors.check()
             broken = self.obj.state == DomainState.PAUSED and self.obj.reason == DomainPausedReason.IOERROR
             if self.flags & Flags.ABORT_ON_ERROR and broken:
                 raise OperationFailed("job 'migration out' failed due to I/O error")
             await alive()
-            await events.next(_LOOK)
+            await events.next(LOOK)
 
     def _take(self, progress: Progress) -> None:
         self.statistics.take(progress)
         self.job.report(self.statistics.parameters())
-
-    @staticmethod
-    def _check_progress(progress: Progress) -> None:
-        if progress.status == "failed":
-            told = f"failed: {progress.error}" if progress.error else "unexpectedly failed"
-            raise OperationFailed(f"job 'migration out' {told}")
-        if progress.status == "cancelled":
-            raise OperationAborted("job 'migration out' canceled by client")
-        if progress.status == "none":
-            raise OperationFailed("job 'migration out' is not active")
-        if progress.status == "postcopy-paused":
-            raise OperationFailed("job 'migration out' failed in post-copy phase")
 
     def _last_cookie(self, persistent: Domain | None) -> bytes:
         cookie = self.state.bare_cookie(self.obj)
@@ -389,11 +374,7 @@ class Outgoing(MigrationSide):
         if guest.process is None or not guest.process.running or guest.monitor is None or not guest.monitor.connected:
             return
         try:
-            with guest.channel().events("MIGRATION") as events:
-                if (await self.control.progress()).status not in ENDED:
-                    await self.control.cancel()
-                    while (await self.control.progress()).status not in ENDED:
-                        await events.next(_LOOK)
+            await self.control.cancel()
             if self._mirrors is not None:
                 await self._mirrors.finish(give_up=True)
                 self._mirrors = None
@@ -546,7 +527,7 @@ class Outgoing(MigrationSide):
     def _abandon_begun(self) -> None:
         log.warning("The connection which controls migration of domain %s was closed", self.obj.name)
         with self.job.going_on():
-            self.drop(OperationAborted("job 'migration out' canceled by client"))
+            self.drop(self.cancelled())
 
     async def _abandon_done(self) -> None:
         """Nobody will say whether the guest runs at the destination."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from virt_qemu.block.image import disk_image
+from virt_qemu.block.running import NamedNodes, disk_images, rows_of
 from virt_qemu.command.disks import is_empty
 from virt_qemu.monitor import JSON
 from virtcore.enums.domain_more import DomainMigrateFlags as Flags
 from virtcore.errors import InternalError, InvalidArg, OperationFailed, OperationUnsupported, VirtError
+from virtcore.model.moment import target_of
 from virtcore.uri import URI
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from virt_qemu.monitor import EventQueue
     from virtcore.model.domain.disk import Disk
 
-__all__ = ["DiskServer", "MirrorPlace", "Mirrors", "capacities", "server_of", "top_node"]
+__all__ = ["DiskServer", "MirrorPlace", "Mirrors", "capacities", "server_of"]
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,9 @@ def server_of(uri: str | None, host: str, port: int) -> MirrorPlace:
     return MirrorPlace(None, parsed.server, parsed.port or port)
 
 
-def top_node(guest: Guest, disk: Disk) -> str:
+def _top_node(guest: Guest, disk: Disk) -> str:
     """The node of the block layer that a disk's device uses."""
-    raw_layers = guest.capabilities is None or not guest.capabilities.has("blockjob.backing-mask-protocol")
-    return disk_image(disk, raw_layers=raw_layers).top()
+    return disk_images(guest, disk)[0].top()
 
 
 def _export(disk: Disk) -> str:
@@ -80,26 +80,13 @@ def _export(disk: Disk) -> str:
 
 def _node(disk: Disk) -> str:
     """The source's node of the destination's disk."""
-    return f"migration-{_target(disk)}-storage"
-
-
-def _target(disk: Disk) -> str:
-    return disk.target.dev if disk.target is not None and disk.target.dev is not None else ""
+    return f"migration-{target_of(disk)}-storage"
 
 
 async def capacities(guest: Guest, disks: Sequence[Disk]) -> list[tuple[str, int]]:
     """Targets of disks, and their sizes in bytes."""
-    reply = await guest.channel().execute("query-named-block-nodes", {"flat": True})
-    sizes = {}
-    for row in reply if isinstance(reply, list) else ():
-        image = row.get("image") if isinstance(row, dict) else None
-        if isinstance(row, dict) and isinstance(image, dict):
-            sizes[row.get("node-name")] = image.get("virtual-size")
-    found = []
-    for disk in disks:
-        size = sizes.get(top_node(guest, disk))
-        found.append((_target(disk), size if isinstance(size, int) else 0))
-    return found
+    known = await NamedNodes.ask(guest.channel())
+    return [(target_of(disk), known.capacity(_top_node(guest, disk))) for disk in disks]
 
 
 class DiskServer:
@@ -120,7 +107,7 @@ class DiskServer:
         """
         for disk in disks:
             if disk.readonly or is_empty(disk.source):
-                raise OperationUnsupported(f"Cannot migrate empty or read-only disk {_target(disk)}")
+                raise OperationUnsupported(f"Cannot migrate empty or read-only disk {target_of(disk)}")
         channel = self._guest.channel()
         data = place.address()
         arguments: dict[str, JSON] = {"addr": {"type": data.pop("type"), "data": data}}
@@ -129,7 +116,7 @@ class DiskServer:
         await channel.execute("nbd-server-start", arguments)
         self.place = place
         for disk in disks:
-            node = top_node(self._guest, disk)
+            node = _top_node(self._guest, disk)
             exported: dict[str, JSON] = {
                 "type": "nbd",
                 "id": f"libvirt-nbd-{node}",
@@ -201,7 +188,7 @@ class Mirrors:
         self._nodes.append(node)
         arguments: dict[str, JSON] = {
             "job-id": _export(disk),
-            "device": top_node(self._guest, disk),
+            "device": _top_node(self._guest, disk),
             "target": node,
             "sync": "top" if self._flags & Flags.NON_SHARED_INC else "full",
             "auto-finalize": True,
@@ -215,8 +202,7 @@ class Mirrors:
         self._running[_export(disk)] = disk
 
     async def _jobs(self) -> dict[str, dict[str, JSON]]:
-        reply = await self._guest.channel().execute("query-jobs")
-        rows = [row for row in reply if isinstance(row, dict)] if isinstance(reply, list) else []
+        rows = rows_of(await self._guest.channel().execute("query-jobs"))
         return {str(row.get("id")): row for row in rows if row.get("id") in self._running}
 
     async def progress(self) -> tuple[int, int]:
@@ -238,7 +224,7 @@ class Mirrors:
         for name, disk in self._running.items():
             row = jobs.get(name)
             if row is None:
-                raise InternalError(f"missing block job data for disk '{_target(disk)}'")
+                raise InternalError(f"missing block job data for disk '{target_of(disk)}'")
             if row.get("status") in _GONE:
                 raise _failure(disk, row)
         return all(row.get("status") == "ready" for row in jobs.values())
@@ -296,4 +282,4 @@ class Mirrors:
 
 def _failure(disk: Disk, row: dict[str, JSON]) -> OperationFailed:
     told = row.get("error")
-    return OperationFailed(f"migration of disk {_target(disk)} failed{f': {told}' if told else ''}")
+    return OperationFailed(f"migration of disk {target_of(disk)} failed{f': {told}' if told else ''}")
