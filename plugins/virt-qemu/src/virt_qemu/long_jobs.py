@@ -116,7 +116,7 @@ class LongJobs(GuestRecovery):
             log.error("domain '%s': what job '%s' left cannot be cleared away: %s", obj.name, job.async_, error)
 
     async def _recover_job(self, obj: DomainObject, guest: Guest, name: str) -> None:
-        await cancel_migration(guest.channel())
+        await cancel_migration(guest)
         if await self.finish_job(obj, guest, name):
             return
         if obj.state == DomainState.PAUSED and obj.reason in _STOPPED_BY_JOBS:

@@ -80,7 +80,7 @@ class DumpingState(SavingState):
         direct = bool(flags & Flags.BYPASS_CACHE)
         kind, program = SaveFormat.RAW, None
         if not only_memory:
-            await refuse_blocked(guest.channel())
+            await refuse_blocked(guest)
             kind, program = self._dump_format()
         descriptor = await in_thread(create_file, path, b"")
         try:

@@ -154,7 +154,7 @@ class SavingState(LongJobs, ReconfigurableState):
         """
         kind, program = self.save_format(format)
         async with self.long_job(obj, operation, DomainJobOperation.SAVE, flags) as (job, guest):
-            await refuse_blocked(guest.channel())
+            await refuse_blocked(guest)
             _refuse_sparse(kind)
             ran = obj.state == DomainState.RUNNING
             try:

@@ -180,7 +180,7 @@ class TakingSnapshots(DumpingState, MomentState):
 
     async def _take_running_inside(self, obj: DomainObject, held: Held, snapshot: Snapshot, flags: Flags) -> None:
         guest = held.guest
-        await refuse_blocked(guest.channel())
+        await refuse_blocked(guest)
         ran = obj.state == DomainState.RUNNING
         try:
             await self.stop_cpus(obj, guest, DomainPausedReason.SAVE)
@@ -239,7 +239,7 @@ class TakingSnapshots(DumpingState, MomentState):
         self, obj: DomainObject, held: Held, snapshot: Snapshot, path: str, *, running: bool
     ) -> None:
         job, guest = held
-        await refuse_blocked(guest.channel())
+        await refuse_blocked(guest)
         format = SaveFormat.named(self.settings.snapshot_image_format) or SaveFormat.RAW
         program = find_compressor(format, "snapshot")
         assert obj.live is not None
