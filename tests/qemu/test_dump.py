@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import select
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from counting_guest import Counting
-from guest_image import write_initramfs
+from guest_image import idle_xml, write_initramfs
 from waiting import eventually
 
 import virtcore
+from virt_qemu.migration.control import MigrationControl
 from virtcore.enums import (
     DomainCoreDumpFlags as Dump,
     DomainCoreDumpFormat as Format,
@@ -123,3 +130,44 @@ def test_a_crash_is_dumped(
     assert re.fullmatch(r"\d+-dumped-\d{4}-\d\d-\d\d-\d\d:\d\d:\d\d", dump.name)
     assert dump.read_bytes()[:4] == b"\x7fELF"
     shutil.rmtree(dump.parent)
+
+
+def _has_come(reader: BinaryIO) -> bool:
+    return bool(select.select([reader], [], [], 0)[0])
+
+
+@pytest.mark.usefixtures("image_tools")
+def test_into_a_pipe(connection: virtcore.Connection, tmp_path: Path) -> None:
+    domain, pipe = connection.define_domain(idle_xml("piped")), tmp_path / "pipe"
+    os.mkfifo(pipe)
+    domain.create()
+    with ThreadPoolExecutor(1) as pool:
+        for flags, head in ((Dump(0), b"QEVM"), (Dump.MEMORY_ONLY, b"\x7fELF")):
+            with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+                os.set_blocking(reader.fileno(), True)
+                dumped = pool.submit(domain.core_dump, str(pipe), flags=flags)
+                # No end is seen before something has come.
+                eventually(partial(_has_come, reader), 30)
+                assert reader.read().startswith(head)
+                dumped.result(30)
+            # It goes on at once, though nothing had to be brought to a disk.
+            assert domain.state().state is DomainState.RUNNING
+    domain.destroy()
+
+
+def test_a_guest_that_qemu_has_not_let_go_of_is_waited_for() -> None:
+    class Asked:
+        """A guest, and its monitor."""
+
+        def __init__(self) -> None:
+            self.answers = ["finish-migrate", "finish-migrate", "postmigrate"]
+
+        def channel(self) -> Asked:
+            return self
+
+        async def execute(self, command: str) -> dict[str, str]:
+            assert command == "query-status"
+            return {"status": self.answers.pop(0)}
+
+    asyncio.run(MigrationControl(guest := Asked()).settle())  # type: ignore[arg-type]  # all that is asked of it
+    assert guest.answers == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -193,4 +194,6 @@ def _sync(path: str, descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            return  # a pipe: nothing of it is kept
         raise SystemError(f"unable to close file {path}: {error.strerror}") from None
