@@ -24,7 +24,7 @@ from virtcore.driver.toolkit import DomainObject
 from virtcore.enums import DomainLifecycle, DomainLifecycleAction, DomainModificationImpact as Impact
 from virtcore.model.domain import Domain
 from virtcore.operations.events import DomainRebootEvent, DomainTunableEvent, Event
-from virtcore.operations.parameters import BANDWIDTH, BLKIO, MEMORY, NUMA, SCHEDULER
+from virtcore.operations.parameters import BANDWIDTH, BLKIO, MEMORY, NUMA, PERF, SCHEDULER
 from virtcore.types import CpuMap
 from virtcore.xml import parse
 
@@ -220,6 +220,21 @@ def test_the_balloon_is_asked_and_follows_when_it_does(guest: virtcore.Domain) -
     assert "<stats" not in guest.xml(2)
 
 
+def test_a_guest_and_its_definition_change_at_once(guest: virtcore.Domain) -> None:
+    guest.create()
+    both = Impact.LIVE | Impact.CONFIG
+    guest.set_memory(32 << 10, int(both))
+    guest.set_memory_stats_period(3, both)
+    guest.pin_emulator(CpuMap({0}), both)
+    guest.set_perf_events(PERF.typed({"task_clock": False}), both)
+    guest.add_iothread(7, both)
+    definition = guest.xml(2)
+    assert "<currentMemory unit='KiB'>32768</currentMemory>" in definition
+    for document in (guest.xml(), definition):
+        for part in ("<stats period='3'/>", "<emulatorpin cpuset='0'/>", "name='task_clock'", "<iothread id='7'"):
+            assert part in document
+
+
 def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, guest: virtcore.Domain) -> None:
     told: queue.Queue[Event] = queue.Queue()
     connection.on_event(told.put, DomainRebootEvent)
@@ -238,22 +253,28 @@ def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, gues
     eventually(lambda: not guest.is_active(), limit=20)
 
 
+def test_bandwidth_of_what_has_no_device_on_the_host(connection: virtcore.Connection) -> None:
+    mac = "52:54:00:0a:0a:0b"
+    domain = connection.define_domain(idle_xml("user", f"<interface type='user'><mac address='{mac}'/></interface>"))
+    domain.create()
+    before, limits = (domain.xml(), domain.xml(2)), BANDWIDTH.typed({"inbound.average": 64})
+    for impact in (Impact.LIVE, Impact.CONFIG, Impact.LIVE | Impact.CONFIG):
+        with pytest.raises(errors.ConfigUnsupported, match="setting bandwidth on interfaces of type 'user' is not"):
+            domain.set_interface_parameters(mac, limits, impact)
+    assert (domain.xml(), domain.xml(2)) == before
+
+
 @pytest.mark.usefixtures("kernel")
 def test_bandwidth_is_limited_where_the_host_has_a_device(connection: virtcore.Connection) -> None:
     if os.geteuid() != 0 or shutil.which("tc") is None or not Path("/dev/net/tun").exists():
         pytest.skip("making and limiting devices needs the administrator's rights, tc (Debian: iproute2) and tun")
     mac = "52:54:00:0a:0a:0a"
-    interfaces = (
-        f"<interface type='ethernet'><mac address='{mac}'/></interface>"
-        "<interface type='user'><mac address='52:54:00:0a:0a:0b'/></interface>"
+    domain = connection.define_domain(
+        idle_xml("limited", f"<interface type='ethernet'><mac address='{mac}'/></interface>")
     )
-    domain = connection.define_domain(idle_xml("limited", interfaces))
     domain.create()
     assert domain.interface_stats(mac).rx_errs == 0
     limits = BANDWIDTH.typed({"outbound.average": 64, "outbound.peak": 128})
-    with pytest.raises(errors.OperationUnsupported, match="no device on the host"):
-        domain.set_interface_parameters("52:54:00:0a:0a:0b", limits, Impact.LIVE)
-    assert "<bandwidth>" not in domain.xml().partition("52:54:00:0a:0a:0b")[2]
     before, refused = domain.xml(), None
     try:
         domain.set_interface_parameters(mac, limits, Impact.LIVE)

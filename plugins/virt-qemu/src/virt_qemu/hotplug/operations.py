@@ -243,7 +243,7 @@ class VcpuOperations(_ChangingBoth, SettingVcpus[QemuState]):
 class IOThreadOperations(_ChangingBoth, SettingIOThreads[QemuState]):
     """How I/O threads work. That they come and go is a change of the configuration like others."""
 
-    iothreads_of_one = False
+    one_at_once = False
 
     async def domain_set_iothread_parameters(
         self, domain: DomainRef, iothread_id: int, params: TypedParameters, flags: DomainModificationImpact | int = 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtcore.errors import OperationUnsupported
-
 if TYPE_CHECKING:
     from virt_qemu.tuning.live import GuestChange
 
@@ -23,9 +21,6 @@ async def apply_bandwidth(change: GuestChange) -> None:
     assert change.new.devices is not None
     pairs = zip(change.old.devices.interfaces, change.new.devices.interfaces, strict=True)
     changed = [(old, new) for old, new in pairs if old.bandwidth != new.bandwidth]
-    for _, new in changed:
-        if new.target is None or new.target.dev is None:
-            raise OperationUnsupported("the interface has no device on the host that could be limited")
     bandwidth = frozenset({"bandwidth"})
     done = []
     try:

@@ -25,7 +25,7 @@ from virtcore.types import CpuMap, DomainRef, TypedParameters
 if TYPE_CHECKING:
     from virt_host.cgroup import ControlGroup
     from virtcore.enums import DomainLifecycle, DomainLifecycleAction, DomainModificationImpact
-    from virtcore.model.domain import Domain
+    from virtcore.model.domain import Domain, Interface
 
 __all__ = ["TuningOperations"]
 
@@ -39,6 +39,8 @@ _UNLIMITED = {
         for name, value in (("period", 100_000), ("quota", -1))
     },
 }
+#: Interfaces that may have a device on the host.
+_LIMITABLE = ("bridge", "network", "direct", "ethernet")
 #: What periods and quotas may be, in us.
 _LIMITS = {"period": (1000, 1_000_000), "quota": (1000, 17_592_186_044_415)}
 
@@ -51,6 +53,8 @@ class TuningOperations(
     SettingLimits[QemuState],
 ):
     """Settings of QEMU guests. How definitions change is the toolkit's; guests, :mod:`virt_qemu.tuning.live`."""
+
+    one_at_once = False
 
     async def domain_pin_vcpu(
         self, domain: DomainRef, vcpu: int, cpumap: CpuMap, flags: DomainModificationImpact | int = 0
@@ -92,6 +96,15 @@ class TuningOperations(
                 "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'"
             )
         await super().domain_set_lifecycle_action(domain, type, action, flags)
+
+    # -- interfaces
+
+    def check_bandwidth(self, interface: Interface) -> None:
+        from virt_qemu.command.networks import actual_type
+
+        if actual_type(interface) not in _LIMITABLE:
+            kind = interface.type
+            raise ConfigUnsupported(f"setting bandwidth on interfaces of type '{kind}' is not implemented yet")
 
     # -- what control groups limit
 

@@ -11,7 +11,7 @@ Their state is a :class:`~virtcore.driver.toolkit.reconfigure.ReconfigurableStat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.driver.toolkit.stateful import StatefulDriver
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         DomainModificationImpact,
         DomainVcpuFlags,
     )
-    from virtcore.model.domain import Domain
+    from virtcore.model.domain import Domain, Interface
     from virtcore.operations.values import IOThreadInfo
 
 __all__ = [
@@ -49,11 +49,24 @@ _BOTH = 3  # DomainModificationImpact: the running guest and its definition
 class Reconfiguring(StatefulDriver[R]):
     """What the classes below have in common."""
 
+    #: Most settings change in the running guest or in its definition, not in both at once.
+    one_at_once: ClassVar[bool] = True
+
     async def _change(
-        self, domain: DomainRef, operation: str, flags: int, change: Change, *, one: bool = True, guest: bool = True
+        self,
+        domain: DomainRef,
+        operation: str,
+        flags: int,
+        change: Change,
+        *,
+        one: bool | None = None,
+        guest: bool = True,
     ) -> None:
-        """Change a domain's live configuration or its definition, where ``flags`` beyond both were looked at."""
-        obj = self.domain(domain)
+        """Change a domain's live configuration or its definition, where ``flags`` beyond both were looked at.
+
+        :param one: not both at once; None as :attr:`one_at_once` says.
+        """
+        obj, one = self.domain(domain), self.one_at_once if one is None else one
         await self.state.reconfigure(obj, operation, flags & _BOTH, change, one=one, guest=guest)
 
     def _one_config(self, domain: DomainRef, operation: str, flags: int) -> Domain:
@@ -199,9 +212,6 @@ class SettingVcpus(Reconfiguring[R]):
 class SettingIOThreads(Reconfiguring[R]):
     """I/O threads."""
 
-    #: They change in the running guest or in its definition, not in both at once.
-    iothreads_of_one = True
-
     @inline
     def domain_iothreads(
         self, domain: DomainRef, flags: DomainModificationImpact | int = 0
@@ -224,7 +234,6 @@ class SettingIOThreads(Reconfiguring[R]):
             "domain_add_iothread",
             int(flags),
             lambda config, live: add(config, iothread_id),
-            one=self.iothreads_of_one,
         )
 
     async def domain_del_iothread(
@@ -240,7 +249,6 @@ class SettingIOThreads(Reconfiguring[R]):
             "domain_del_iothread",
             int(flags),
             lambda config, live: remove(config, iothread_id),
-            one=self.iothreads_of_one,
         )
 
     async def domain_pin_iothread(
@@ -254,7 +262,6 @@ class SettingIOThreads(Reconfiguring[R]):
             "domain_pin_iothread",
             int(flags),
             lambda config, live: pin(config, iothread_id, cpumap),
-            one=self.iothreads_of_one,
         )
 
 
@@ -388,9 +395,16 @@ class SettingLimits(Reconfiguring[R]):
         refuse_none(params, "nparams", operation)
         self.check_flags(flags, _BOTH, operation)
         BANDWIDTH.validate(params)
-        await self._change(
-            domain, operation, int(flags), lambda config, live: set_bandwidth(find_interface(config, device), params)
-        )
+
+        def change(config: Domain, live: bool) -> None:
+            interface = find_interface(config, device)
+            self.check_bandwidth(interface)
+            set_bandwidth(interface, params)
+
+        await self._change(domain, operation, int(flags), change)
+
+    def check_bandwidth(self, interface: Interface) -> None:
+        """Hook: refuse an interface whose bandwidth cannot be limited."""
 
     async def domain_block_iotune(
         self, domain: DomainRef, disk: str | None = None, flags: DomainModificationImpact | int = 0
