@@ -7,15 +7,18 @@ from pathlib import Path
 
 import guest_image
 import pytest
+from block_guest import state
 from scripted_qemu import Scripted
 from waiting import eventually
 
 import virtcore
 from virt_qemu.host import QemuState
+from virt_qemu.hotplug.rehearsal import rehearse
 from virtcore import Domain
 from virtcore.enums import DomainDeviceModifyFlags as Modify, DomainState
 from virtcore.errors import OperationFailed, VirtError
 from virtcore.operations.events import DomainDeviceRemovalFailedEvent, DomainDeviceRemovedEvent
+from virtcore.xml import readergen, writer
 
 UNDO = {
     "object-add": ("object-del", "id"),
@@ -140,3 +143,24 @@ def test_a_device_that_qemu_does_not_know(scripted_guest: Domain, scripted: Scri
     scripted_guest.detach_device(NIC, Modify.LIVE)
     assert "net0" not in scripted_guest.xml()
     assert [name for name, _ in scripted.commands()] == ["device_del", "netdev_del", "qom-list"]
+
+
+def test_what_the_first_devices_need_is_made_before(
+    scripted_guest: Domain, scripted: Scripted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: dict[object, object] = {}
+    writers: dict[object, object] = {}
+    monkeypatch.setattr(readergen, "_READERS", readers)
+    monkeypatch.setattr(writer, "_WRITERS", writers)
+    [obj] = state().domains
+    for _ in rehearse(state().hotplug(obj)):
+        pass
+    assert not scripted.commands()
+    known = set(readers), set(writers)
+    (tmp_path / "disk").touch()
+    scripted_guest.attach_device(
+        f"<disk type='file'><source file='{tmp_path}/disk'/><target dev='vdb' bus='virtio'/></disk>"
+    )
+    scripted_guest.attach_device(NIC)
+    assert (set(readers) - known[0], set(writers) - known[1]) == (set(), set())
+    assert "vdzz" not in scripted_guest.xml()

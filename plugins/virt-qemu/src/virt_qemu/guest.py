@@ -121,6 +121,7 @@ class Guest:
     awaited_jobs: dict[str, asyncio.Event] = field(default_factory=dict)
     next_fdset: int | None = None
     unplugging: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
+    _key: bytes | None = field(default=None, init=False, repr=False)
 
     @property
     def node_index(self) -> int:
@@ -162,7 +163,9 @@ class Guest:
 
     def master_key(self) -> bytes:
         """The key by which secrets are sealed for this guest's QEMU."""
-        return (self.folder / "master-key.aes").read_bytes()
+        if self._key is None:
+            self._key = (self.folder / "master-key.aes").read_bytes()
+        return self._key
 
     def configurations(self, obj: DomainObject) -> list[Domain]:
         """What the guest is, and what it is becoming: what QEMU tells goes into both."""

@@ -441,6 +441,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
             raise
         assert guest.process is not None
         guest.watch = asyncio.create_task(self.watch(obj, guest))
+        self.rehearse_soon(obj, guest)
         await self._tell_hooks(obj, "started", "begin", quietly=True)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
@@ -41,6 +42,7 @@ __all__ = ["GuestRecovery", "boot_id", "iothreads_of", "threads_of"]
 log = logging.getLogger(__name__)
 
 
+@functools.cache
 def boot_id() -> str:
     """Names the host's current uptime: process numbers mean nothing beyond it."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -10,7 +10,7 @@ from virt_qemu.command import characters, controllers, devices as small, hostdev
 from virt_qemu.command.filesystems import add_filesystem
 from virt_qemu.hotplug import disks
 from virt_qemu.hotplug.find import find
-from virt_qemu.hotplug.join import Add, join
+from virt_qemu.hotplug.join import DEVICES, Add, join
 from virt_qemu.hotplug.plan import Step
 from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
@@ -71,13 +71,12 @@ async def plug(session: Session, loaded: LoadedDevice) -> None:
     name = await way(session, loaded)
     if name is not None:
         session.tell(DomainDeviceAddedEvent(session.obj.ref, name))
-    await refresh_devices(session)
 
 
 async def refresh_devices(session: Session) -> None:
-    """Note which devices QEMU has. What has joined has joined, though QEMU does not say so."""
+    """Note which devices QEMU has. What has gone has gone, though QEMU does not say so."""
     try:
-        found = await session.monitor.execute("qom-list", {"path": "/machine/peripheral"})
+        found = await session.monitor.execute(DEVICES.command, DEVICES.arguments)
     except VirtError as error:
         log.warning("%s: %s", session.obj.name, error)
     else:

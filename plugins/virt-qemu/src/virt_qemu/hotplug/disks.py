@@ -10,6 +10,7 @@ from virt_qemu.command.controllers import add_controller
 from virt_qemu.command.disks import add_disk, add_reservations_helper, image_numbers, number_images, settle_cache
 from virt_qemu.disks.throttling import joining_limits
 from virt_qemu.hotplug.join import join
+from virt_qemu.hotplug.plan import Step
 from virt_qemu.private_data import NodeName, SourcePrivate
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice
 from virtcore.errors import ConfigUnsupported, InternalError, OperationInvalid, OperationUnsupported, VirtError
@@ -24,6 +25,7 @@ from virtcore.model.storage.source import ReservationsSource
 if TYPE_CHECKING:
     from virt_qemu.hotplug.builder import PlanBuilder
     from virt_qemu.hotplug.session import Session
+    from virt_qemu.monitor import JSON
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
 
@@ -74,14 +76,15 @@ async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
         number_disk(session, device)  # only now it is known which images there are
         add_whole_disk(session.domain, builder, device, boot)
 
-    await join(session, loaded, add)
-    # The disk is there, whatever comes of the rest.
-    try:
-        if disk.iotune is not None:
+    # On other buses even a disk may be one that can be taken out.
+    told = await join(session, loaded, add, *(() if bus is DiskBus.VIRTIO else (_BLOCK,)))
+    if _BLOCK.command in told:
+        _take_trays(session, told[_BLOCK.command])
+    if disk.iotune is not None:
+        try:
             await session.monitor.execute("block_set_io_throttle", joining_limits(disk))
-        await refresh_trays(session)
-    except VirtError as error:
-        log.warning("domain '%s', disk '%s': %s", session.obj.name, name, error)
+        except VirtError as error:  # the disk is there all the same
+            log.warning("domain '%s', disk '%s': %s", session.obj.name, name, error)
     return loaded.alias
 
 
@@ -174,9 +177,15 @@ def hostdev_number(device: SCSIHostdev) -> int:
 # -- trays
 
 
+_BLOCK = Step("query-block")
+
+
 async def refresh_trays(session: Session) -> dict[str, bool | None]:
     """Note which trays are open; returns that by alias of the drive, None for drives without a tray."""
-    answer = await session.monitor.execute("query-block")
+    return _take_trays(session, await session.monitor.execute(_BLOCK.command))
+
+
+def _take_trays(session: Session, answer: JSON) -> dict[str, bool | None]:
     trays: dict[str, bool | None] = {}
     for row in answer if isinstance(answer, list) else ():
         if isinstance(row, dict):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from virt_qemu.hotplug.plan import Step
+from virt_qemu.live_status import take_devices
 from virt_qemu.monitor import JSON
 from virt_qemu.rules.addresses import assign_address
 from virt_qemu.rules.aliases import assign_alias
@@ -18,17 +20,22 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.builder import PlanBuilder
     from virt_qemu.hotplug.session import Session
 
-__all__ = ["Add", "join"]
+__all__ = ["DEVICES", "Add", "join"]
 
 #: Adds a device to a plan; told the places in the boot order, by ``id()`` of the device.
 Add = Callable[["PlanBuilder", Any, dict[int, int]], None]
 
 
-async def join(session: Session, loaded: LoadedDevice, add: Add) -> dict[str, JSON]:
+#: Asks which devices QEMU has.
+DEVICES = Step("qom-list", {"path": "/machine/peripheral"})
+
+
+async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Step) -> dict[str, JSON]:
     """Let a device join.
 
     :param add: how it is described.
-    :returns: what QEMU answered, by command.
+    :param questions: what QEMU is asked when it has joined.
+    :returns: what QEMU answered, by command; a question may be without an answer.
     :raises VirtError: it cannot; the guest and the host are as they were.
     """
     device, guest = loaded.device, session.guest
@@ -44,16 +51,17 @@ async def join(session: Session, loaded: LoadedDevice, add: Add) -> dict[str, JS
             builder = session.builder(joined, opened)
             place = getattr(device, "boot_order", None)
             add(builder, device, {id(device): place} if place else {})
-            answers = await builder.plan.run(session.monitor)
+            answers = await builder.plan.run(session.monitor, (DEVICES, *questions))
         except BaseException:
             await session.host.release(guest, joined, device)
             raise
     if guest.next_fdset is not None:
         guest.next_fdset = guest.status.fdset_index = builder.next_set
     insert(session.domain, loaded)
+    if DEVICES.command in answers:
+        take_devices(guest.status, answers[DEVICES.command])
     session.obj.touch()
-    steps = (*builder.plan.backend, *builder.plan.devices)
-    return {step.command: answer for step, answer in zip(steps, answers, strict=True)}
+    return answers
 
 
 def _hands_over_files(device: Any) -> bool:

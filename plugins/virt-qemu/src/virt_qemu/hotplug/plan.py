@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ class Step:
     """
 
     command: str
-    arguments: Arguments = field(repr=False)  # which may hold secrets
+    arguments: Arguments = field(default_factory=dict, repr=False)  # which may hold secrets
     undo: tuple[str, Arguments] | None = None
     descriptor: int | None = None
 
@@ -44,21 +45,37 @@ class Plan:
     backend: list[Step] = field(default_factory=list)
     devices: list[Step] = field(default_factory=list)
 
-    async def run(self, monitor: Monitor) -> list[JSON]:
-        """Bring it about; returns QEMU's answers.
+    async def run(self, monitor: Monitor, questions: Iterable[Step] = ()) -> dict[str, JSON]:
+        """Bring it about; returns QEMU's answers by command.
 
+        :param questions: asked together with the last step, so that nobody waits for each. What QEMU does not answer is
+            logged, and missing: the plan is carried out all the same.
         :raises VirtError: QEMU refused a step; those before it are undone.
         """
-        answers: list[JSON] = []
+        answers: dict[str, JSON] = {}
         done: list[Step] = []
+        *steps, last = (*self.backend, *self.devices)
         try:
-            for step in (*self.backend, *self.devices):
-                answers.append(await monitor.execute(step.command, step.arguments, descriptor=step.descriptor))
+            for step in steps:
+                answers[step.command] = await _tell(monitor, step)
                 done.append(step)
+            asked = [last, *questions]
+            told = await asyncio.gather(*(_tell(monitor, step) for step in asked), return_exceptions=True)
+            if isinstance(told[0], BaseException):
+                raise told[0]
         except BaseException:
             await undo(monitor, done)
             raise
+        for step, answer in zip(asked, told, strict=True):
+            if isinstance(answer, BaseException):
+                log.warning("%s: %s", monitor.name, answer)
+            else:
+                answers[step.command] = answer
         return answers
+
+
+async def _tell(monitor: Monitor, step: Step) -> JSON:
+    return await monitor.execute(step.command, step.arguments, descriptor=step.descriptor)
 
 
 async def undo(monitor: Monitor, steps: Iterable[Step], *, strictly: bool = False) -> None:

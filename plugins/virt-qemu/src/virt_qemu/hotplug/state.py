@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 
@@ -25,6 +26,9 @@ class HotplugState(GuestRecovery):
 
     #: Seconds a guest has to let go of a device; on POWER twice as many. Then its event finishes the removal.
     unplug_limit = 5.0
+    #: Seconds after a guest has come to run before what devices need that join it is loaded.
+    rehearsal_after = 1.0
+    _rehearsed = False
 
     def hotplug(self, obj: DomainObject) -> Session:
         """What changes a guest's devices. For the holder of its job.
@@ -48,11 +52,33 @@ class HotplugState(GuestRecovery):
             unplug_limit=self.unplug_limit * (2 if Machine.of(obj.live).pseries else 1),
         )
 
+    def rehearse_soon(self, obj: DomainObject, guest: Guest) -> None:
+        """Have loaded, once and when nobody waits for a guest, what the first device that joins one would wait for."""
+        if not self._rehearsed:
+            self._rehearsed = True
+            guest.start_task(self._rehearse(obj, guest))
+
+    async def _rehearse(self, obj: DomainObject, guest: Guest) -> None:
+        try:
+            await asyncio.sleep(self.rehearsal_after)
+            from virt_qemu.hotplug.rehearsal import rehearse
+
+            for _ in rehearse(self.hotplug(obj)):
+                while any(each.job.holder is not None for each in self.domains):
+                    await asyncio.sleep(self.rehearsal_after)
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._rehearsed = False  # the guest has ended: with the next one
+            raise
+        except VirtError as error:
+            log.debug("no device of a common kind can join domain '%s': %s", obj.name, error)
+
     async def recover(self, obj: DomainObject, guest: Guest) -> None:
         known = guest.status.known_devices
         before = set(known.aliases) if known is not None else set()
         await super().recover(obj, guest)
         await self._follow_devices(obj, guest, before)
+        self.rehearse_soon(obj, guest)
 
     async def _follow_devices(self, obj: DomainObject, guest: Guest, before: set[str]) -> None:
         """Finish what happened while nobody listened: devices went, virtual CPUs came."""
