@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from virtcore.xml.reference import describe as describe
     from virtcore.xml.relaxng import schema as schema
     from virtcore.xml.rules import Rulebook as Rulebook, Rules as Rules, Stage as Stage, load as load
+    from virtcore.xml.secrets import holds_secrets as holds_secrets
     from virtcore.xml.writer import format as format, format_part as format_part
 
 _MODULES = {
@@ -85,6 +86,7 @@ _MODULES = {
     "reference": ("describe",),
     "relaxng": ("schema",),
     "rules": ("Rulebook", "Rules", "Stage", "load"),
+    "secrets": ("holds_secrets",),
     "writer": ("format", "format_part"),
 }
 
@@ -131,6 +133,7 @@ __all__ = [
     "flags",
     "format",
     "format_part",
+    "holds_secrets",
     "inherited",
     "inline",
     "leaf",

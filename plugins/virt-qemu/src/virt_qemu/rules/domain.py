@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
@@ -27,6 +27,13 @@ __all__ = ["QemuRules"]
 
 #: Path of an emulator -> what it can do; None where that is not known (yet).
 CapabilitiesOf = Callable[[str], "EmulatorCapabilities | None"]
+
+
+class _Asked(NamedTuple):
+    """What was said of an emulator while one document is read."""
+
+    emulator: str
+    capabilities: EmulatorCapabilities | None
 
 
 class QemuRules(DomainRules):
@@ -67,10 +74,16 @@ class QemuRules(DomainRules):
         self._default_emulator = default_emulator
         self._capabilities = capabilities
 
-    def _emulator(self, domain: Domain) -> EmulatorCapabilities | None:
+    def _emulator(self, domain: Domain, context: DomainContext) -> EmulatorCapabilities | None:
         assert domain.devices is not None
         emulator = domain.devices.emulator
-        return self._capabilities(emulator) if emulator is not None else None
+        if emulator is None:
+            return None
+        asked = context.capabilities  # of every device: the answer is kept
+        if isinstance(asked, _Asked) and asked.emulator == emulator:
+            return asked.capabilities
+        context.capabilities = _Asked(emulator, self._capabilities(emulator))
+        return context.capabilities.capabilities
 
     def basic(self, domain: Domain, context: DomainContext) -> None:
         check_passthrough(domain)
@@ -82,7 +95,7 @@ class QemuRules(DomainRules):
                 raise ConfigUnsupported(f"No emulator found for arch '{arch}'")
 
     def domain(self, domain: Domain, context: DomainContext) -> None:
-        capabilities = self._emulator(domain)
+        capabilities = self._emulator(domain, context)
         if capabilities is None:
             return
         defaults.complete_machine(domain, capabilities)
@@ -101,23 +114,23 @@ class QemuRules(DomainRules):
             complete_pluggable_memory(domain)
 
     def device(self, device: object, domain: Domain, context: DomainContext) -> None:
-        capabilities = self._emulator(domain)
+        capabilities = self._emulator(domain, context)
         if capabilities is not None:
             complete_device(device, domain, context, capabilities)
         if self._sockets is not None and isinstance(device, VNCGraphics) and context.inactive:
             forget_socket(device, self._sockets)
 
     def addresses(self, domain: Domain, context: DomainContext) -> None:
-        capabilities = self._emulator(domain)
+        capabilities = self._emulator(domain, context)
         if capabilities is not None:
             assign_addresses(domain, capabilities, new=defaults.abi_update(context))
 
     def validate_domain(self, domain: Domain, context: DomainContext) -> None:
-        capabilities = self._emulator(domain)
+        capabilities = self._emulator(domain, context)
         if capabilities is not None:
             validate_domain(domain, capabilities)
 
     def validate_device(self, device: object, domain: Domain, context: DomainContext) -> None:
-        capabilities = self._emulator(domain)
+        capabilities = self._emulator(domain, context)
         if capabilities is not None:
             validate_device(device, domain, capabilities)

@@ -98,6 +98,8 @@ class _Assignment:
         self.machine = Machine.of(domain)
         self.needs = PCINeeds(domain, capabilities)
         self.addresses = PCIAddressSet(0, dry_run=True)
+        #: What has to be placed beside PCI controllers, in order: the same in both passes.
+        self.others: list[Any] | None = None
 
     def run(self) -> None:
         indexes = [controller.index or 0 for controller in self._pci_controllers()]
@@ -294,19 +296,22 @@ class _Assignment:
     # -- the others, in the order that is ABI
 
     def _place_devices(self) -> None:
-        for device in self._in_order():
+        controllers = [one for one in self._pci_controllers() if one.model not in _ROOTS and wants_pci(one)]
+        if self.others is None:
+            self.others = list(self._in_order())
+        for device in (*controllers, *(one for one in self.others if wants_pci(one))):
             if isinstance(device, USBController) and device.model in _USB2_FUNCTION:
                 self._place_usb2(device)
             else:
                 self._next(device)
 
     def _in_order(self) -> Iterator[Any]:
+        """Devices that want a slot, PCI controllers apart."""
         devices = self.devices
 
-        def wanting(rows: list[Any], accept: Callable[[Any], bool] = lambda device: True) -> Iterator[Any]:
-            return (device for device in rows if accept(device) and wants_pci(device))
+        def wanting(rows: list[Any], accept: Callable[[Any], bool] | None = None) -> list[Any]:
+            return [device for device in rows if (accept is None or accept(device)) and wants_pci(device)]
 
-        yield from wanting(self._pci_controllers(), lambda controller: controller.model not in _ROOTS)
         yield from wanting(
             devices.filesystems,
             lambda share: share.driver is None or share.driver.type is not FilesystemDriverType.MTP,
@@ -354,11 +359,14 @@ class _Assignment:
             yield disk
 
     def _next(self, device: Any, needs: Connect | None = None) -> None:
-        address = self.addresses.next(self.needs.of(device) if needs is None else needs)
-        if not self.addresses.dry_run:
-            if isinstance(device.address, PCIAddress):
-                address.zpci = device.address.zpci
-            device.address = address
+        needs = self.needs.of(device) if needs is None else needs
+        if self.addresses.dry_run:
+            self.addresses.take_next(needs)
+            return
+        address = self.addresses.next(needs)
+        if isinstance(device.address, PCIAddress):
+            address.zpci = device.address.zpci
+        device.address = address
 
     def _place_usb2(self, controller: USBController) -> None:
         """The parts of a USB 2 controller share a slot."""
@@ -411,7 +419,7 @@ class _Assignment:
         address = controller.address if isinstance(controller.address, PCIAddress) else PCIAddress()
         if controller.model_name is None:
             controller.model_name = self._model_name(model)
-        target = controller.target if controller.target is not None else PCIControllerTarget()
+        target, complete = controller.target if controller.target is not None else PCIControllerTarget(), True
         if model is PCIControllerModel.PCI_BRIDGE and target.chassis_nr is None:
             target.chassis_nr = index
         elif model is PCIControllerModel.PCIE_ROOT_PORT:
@@ -426,7 +434,9 @@ class _Assignment:
                 target.bus_nr = self._free_bus_number(address.bus or 0)
         elif model is PCIControllerModel.PCI_ROOT and self.machine.pseries and target.index is None:
             target.index = self._free_host_bridge(index, address.bus or 0)
-        if controller.target is None and target != PCIControllerTarget():
+        else:
+            complete = False
+        if complete:
             controller.target = target
         if model is PCIControllerModel.PCI_BRIDGE and index <= (address.bus or 0):
             raise ConfigUnsupported(

@@ -340,11 +340,11 @@ class DriverState:
 
     def _written(self, domain: Domain) -> tuple[str, Facts]:
         from virtcore.model.domain.document import format_domain
-        from virtcore.xml import Mode
+        from virtcore.xml import Mode, holds_secrets
 
         text = format_domain(domain, Mode.SECURE)
-        plain = format_domain(domain, Mode.NONE)
-        return text, {**self.facts_of_definition(domain), "plain": plain == text}
+        plain = not holds_secrets(domain) or format_domain(domain, Mode.NONE) == text
+        return text, {**self.facts_of_definition(domain), "plain": plain}
 
     def _take(self, obj: DomainObject, text: str, facts: Facts) -> None:
         obj.text = text

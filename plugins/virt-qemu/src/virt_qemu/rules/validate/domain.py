@@ -254,16 +254,19 @@ def _validate_features(domain: Domain, capabilities: EmulatorCapabilities) -> No
 def _validate_timer(timer: Timer, domain: Domain) -> None:
     path, machine = "/domain/clock/timer", Machine.of(domain)
     name, policy = timer.name, timer.tickpolicy
-    wrong = _refuse(
-        f"Configuring the '{name}' timer is not supported for virtType={domain.type} arch={domain.arch} "
-        f"machine={domain.machine} guests",
-        path,
-    )
+
+    def wrong() -> ConfigUnsupported:
+        return _refuse(
+            f"Configuring the '{name}' timer is not supported for virtType={domain.type} arch={domain.arch} "
+            f"machine={domain.machine} guests",
+            path,
+        )
+
     if name is TimerName.PLATFORM:
         raise _refuse(f"unsupported timer type (name) '{name}'", path)
     if name in (TimerName.TSC, TimerName.KVMCLOCK, TimerName.HYPERVCLOCK):
         if timer.present is True and not machine.x86:
-            raise wrong
+            raise wrong()
     elif name is TimerName.HPET:
         if timer.present is True and not machine.x86:
             raise _refuse("hpet timer is not supported by this architecture", path)
@@ -277,7 +280,7 @@ def _validate_timer(timer: Timer, domain: Domain) -> None:
             raise _refuse(f"unsupported pit tickpolicy '{policy}'", f"{path}/@tickpolicy")
     elif name is TimerName.ARMVTIMER:
         if domain.type is not VirtType.KVM or not machine.arm_virt:
-            raise wrong
+            raise wrong()
         if timer.present is False:
             raise _refuse(f"The '{name}' timer can't be disabled", f"{path}/@present")
         if policy in (TickPolicy.CATCHUP, TickPolicy.MERGE):

@@ -6,7 +6,6 @@ each bus in the domain, it hands out the addresses.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import IntFlag
 from typing import Protocol
 
@@ -180,6 +179,8 @@ class PCIAddressSet:
         self.dry_run = dry_run
         self.several_roots = several_roots
         self.pcie_to_pci_bridge = pcie_to_pci_bridge
+        #: Buses that a search for the same need not look at again: nothing is ever given back.
+        self._searched: dict[tuple[int, int, int | None], int] = {}
 
     def in_use(self, slot: int, bus: int = 0) -> bool:
         """Whether any function of a slot is taken."""
@@ -195,18 +196,23 @@ class PCIAddressSet:
         if self.dry_run and bus_index >= len(self.buses):
             bus_index = address.bus = self._grow(bus_index, flags)
         self._validate(address, flags, from_config)
-        bus, slot, function = self.buses[bus_index], address.slot or 0, 1 << (address.function or 0)
-        taken = bus.functions.get(slot, 0)
-        if taken & function:
+        bus, slot, function = self.buses[bus_index], address.slot or 0, address.function or 0
+        if bus.functions.get(slot, 0) >> function & 1:
             raise _refusal(from_config, f"Attempted double use of PCI Address {spell(address)}")
-        if not taken and flags & _AGGREGATE:
-            bus.aggregate.add(slot)
-        if bus.empty and not bus.group_locked:
-            bus.group = group
-        elif bus.group != group and from_config:
+        if (bus.functions or bus.group_locked) and bus.group != group and from_config:
             # The user mixed groups on the bus: isolation cannot be promised any more.
             bus.group = 0
-        bus.functions[slot] = taken | function
+            self._searched.clear()
+        self._take(bus, slot, function, flags, group)
+
+    def _take(self, bus: PCIBus, slot: int, function: int, needs: int, group: int) -> None:
+        taken = bus.functions.get(slot, 0)
+        if not taken and needs & _AGGREGATE:
+            bus.aggregate.add(slot)
+        if bus.group != group and not bus.functions and not bus.group_locked:
+            bus.group = group
+            self._searched.clear()
+        bus.functions[slot] = taken | 1 << function
 
     def next(self, needs: Connect, group: int = 0, function: int | None = None) -> PCIAddress:
         """Find and take the next slot that is wholly free, or shareable where the device allows it.
@@ -214,9 +220,24 @@ class PCIAddressSet:
         :param function: function to take; None for the first.
         :raises InternalError: there is none.
         """
-        address = self._find(int(needs), group, function)
-        self.reserve(address, needs, group, from_config=False)
-        return address
+        bus, slot, function = self.take_next(needs, group, function)
+        return PCIAddress(domain=0, bus=bus, slot=slot, function=function)
+
+    def take_next(self, needs: Connect, group: int = 0, function: int | None = None) -> tuple[int, int, int]:
+        """:meth:`next` as bus, slot and function."""
+        if not self.buses:
+            raise XMLError("No PCI buses available")
+        flags = int(needs)
+        place = self._find(flags, group, function)
+        if place is None:
+            if not self.dry_run:
+                raise InternalError("No more available PCI slots")
+            index = self._grow(len(self.buses), flags)
+            place = (index, self.buses[index].first, function or 0)
+            self._validate(PCIAddress(domain=0, bus=index, slot=place[1], function=place[2]), flags, False)
+        index, slot, chosen = place
+        self._take(self.buses[index], slot, chosen, flags, group)
+        return place
 
     def validate(self, address: PCIAddress, needs: Connect, *, from_config: bool = True) -> None:
         """Check that an address exists and suits a device.
@@ -227,58 +248,63 @@ class PCIAddressSet:
         self._validate(address, int(needs), from_config)
 
     def _validate(self, address: PCIAddress, needs: int, from_config: bool) -> None:
-        def refuse(text: str) -> VirtError:
-            return _refusal(from_config, text)
-
         if not self.buses:
-            raise refuse("No PCI buses available")
+            raise _refusal(from_config, "No PCI buses available")
+        index, slot = address.bus or 0, address.slot or 0
+        problem = None
         if address.domain:
-            raise refuse(f"Invalid PCI address {spell(address)}. Only PCI domain 0 is available")
-        if (address.bus or 0) >= len(self.buses):
-            last = len(self.buses) - 1
-            raise refuse(f"Invalid PCI address {spell(address)}. Only PCI buses up to {last} are available")
-        bus, slot = self.buses[address.bus or 0], address.slot or 0
-        if not _fits(bus.accepts, address.bus or 0, needs, from_config):
-            raise refuse(_mismatch(bus.accepts, address, needs, from_config))
-        if bus.first and slot < bus.first:
-            raise refuse(f"Invalid PCI address {spell(address)}. slot must be >= {bus.first}")
-        if slot > bus.last:
-            raise refuse(f"Invalid PCI address {spell(address)}. slot must be <= {bus.last}")
-        if (address.function or 0) > LAST_FUNCTION:
-            raise refuse(f"Invalid PCI address {spell(address)}. function must be <= {LAST_FUNCTION}")
+            problem = "Only PCI domain 0 is available"
+        elif index >= len(self.buses):
+            problem = f"Only PCI buses up to {len(self.buses) - 1} are available"
+        else:
+            bus = self.buses[index]
+            if not _fits(bus.accepts, index, needs, from_config):
+                raise _refusal(from_config, _mismatch(bus.accepts, address, needs, from_config))
+            if slot < bus.first:
+                problem = f"slot must be >= {bus.first}"
+            elif slot > bus.last:
+                problem = f"slot must be <= {bus.last}"
+            elif (address.function or 0) > LAST_FUNCTION:
+                problem = f"function must be <= {LAST_FUNCTION}"
+        if problem is not None:
+            raise _refusal(from_config, f"Invalid PCI address {spell(address)}. {problem}")
 
     # -- finding
 
-    def _find(self, needs: int, group: int, function: int | None) -> PCIAddress:
-        if not self.buses:
-            raise XMLError("No PCI buses available")
-        found = self._first_free((n for n, bus in enumerate(self.buses) if bus.group == group), needs, function)
-        if found is None:
-            # An empty bus changes its group with its first device.
-            empty = (n for n, bus in enumerate(self.buses) if bus.empty and not bus.group_locked)
-            found = self._first_free(empty, needs, function)
-        if found is not None:
-            return found
-        if not self.dry_run:
-            raise InternalError("No more available PCI slots")
-        index = self._grow(len(self.buses), needs)
-        return _address(index, self.buses[index].first, function or 0)
-
-    def _first_free(self, candidates: Iterable[int], needs: int, function: int | None) -> PCIAddress | None:
-        for index in candidates:
+    def _find(self, needs: int, group: int, function: int | None) -> tuple[int, int, int] | None:
+        """Bus, slot and function that are free."""
+        key = (needs, group, function)
+        start = self._searched.get(key, 0)
+        for index in range(start, len(self.buses)):
             bus = self.buses[index]
-            wanted = function or 0
-            if not _fits(bus.accepts, index, needs, False):
-                continue
-            for slot in range(bus.first, bus.last + 1):
-                taken = bus.functions.get(slot, 0)
-                if not taken:
-                    return _address(index, slot, wanted)
-                if needs & _AGGREGATE and slot in bus.aggregate:
-                    choices = [wanted] if function is not None else range(LAST_FUNCTION + 1)
-                    for choice in choices:
-                        if not taken & (1 << choice):
-                            return _address(index, slot, choice)
+            if bus.group == group:
+                place = self._free_on(index, needs, function)
+                if place is not None:
+                    self._searched[key] = index
+                    return (index, *place)
+        self._searched[key] = len(self.buses)
+        # An empty bus changes its group with its first device.
+        for index, bus in enumerate(self.buses):
+            if bus.group != group and not bus.functions and not bus.group_locked:
+                place = self._free_on(index, needs, function)
+                if place is not None:
+                    return (index, *place)
+        return None
+
+    def _free_on(self, index: int, needs: int, function: int | None) -> tuple[int, int] | None:
+        """Slot and function of a bus that are free for a device; None when it does not go there."""
+        bus = self.buses[index]
+        if not _fits(bus.accepts, index, needs, False):
+            return None
+        functions = bus.functions
+        for slot in range(bus.first, bus.last + 1):
+            taken = functions.get(slot, 0)
+            if not taken:
+                return slot, function or 0
+            if needs & _AGGREGATE and slot in bus.aggregate:
+                for choice in range(LAST_FUNCTION + 1) if function is None else (function,):
+                    if not taken >> choice & 1:
+                        return slot, choice
         return None
 
     def _grow(self, bus_index: int, needs: int) -> int:
@@ -320,10 +346,6 @@ class PCIAddressSet:
         return bus_index
 
 
-def _address(bus: int, slot: int, function: int) -> PCIAddress:
-    return PCIAddress(domain=0, bus=bus, slot=slot, function=function)
-
-
 def _refusal(from_config: bool, text: str) -> VirtError:
     return XMLError(text) if from_config else InternalError(text)
 
@@ -343,10 +365,15 @@ def _effective(accepts: int, index: int, needs: int, from_config: bool) -> tuple
 
 def _fits(accepts: int, index: int, needs: int, from_config: bool) -> bool:
     """Whether a device can sit on a bus."""
-    if needs & _INTEGRATED and index:
-        return False
-    accepts, needs = _effective(accepts, index, needs, from_config)
-    demands = needs & _HOTPLUGGABLE if from_config else needs & (_HOTPLUGGABLE | _AUTOASSIGN)
+    if needs & _INTEGRATED:
+        if index:
+            return False
+        accepts |= _PCI | _AUTOASSIGN
+    if from_config:
+        accepts, needs = _effective(accepts, index, needs, from_config)
+        demands = needs & _HOTPLUGGABLE
+    else:
+        demands = needs & (_HOTPLUGGABLE | _AUTOASSIGN)
     return accepts & demands == demands and bool(needs & accepts & _TYPES)
 
 

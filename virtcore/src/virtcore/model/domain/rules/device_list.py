@@ -119,12 +119,8 @@ def iterate_devices(domain: Domain, *, all_consoles: bool = False, missing_info:
 
 def serial_console(domain: Domain, console: Console) -> bool:
     """Whether the console is only another name of a serial port (fully virtual guests)."""
-    from virtcore.model.domain.chardev import ConsoleTargetType
-    from virtcore.model.domain.os import OSType
-
-    return domain.os_type is OSType.HVM and (
-        console.target is None or console.target.type in (None, ConsoleTargetType.SERIAL)
-    )
+    # By name, since this is asked at every walk over the devices: both are enumerations of strings.
+    return domain.os_type == "hvm" and (console.target is None or console.target.type in (None, "serial"))
 
 
 class located:
