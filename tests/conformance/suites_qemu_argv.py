@@ -12,7 +12,7 @@ from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command import Builder, HostSettings, build, incoming_uri
 from virt_qemu.prepare import DisplayDefaults, decide
 from virtcore.model.arch import Arch
-from virtcore.model.cpu import HostCPU, HostCPUFeature, migratable_cpu
+from virtcore.model.cpu import HostCPU, HostCPUFeature
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.rules import ParseFlag
 from virtcore.model.storage.source import NetProtocol
@@ -128,7 +128,7 @@ def host_cpu_of(case: Any) -> HostCPU | None:
     arch = Arch(described["arch"])
     cpu = HostCPU(arch=arch, model=described["model"], vendor=described.get("vendor"))
     cpu.features = [HostCPUFeature(name=each) for each in described.get("features", ())]
-    return migratable_cpu(arch, cpu)
+    return cpu
 
 
 def qemu_argv(case: Any) -> list[str]:

@@ -50,6 +50,8 @@ class Guest:
         """The answer to a command, and the event it brings about."""
         if command == "query-cpus-fast":
             return [{"cpu-index": 0, "thread-id": os.getpid(), "qom-path": "/machine/unattached/device[0]"}], None
+        if command == "query-cpu-model-expansion":
+            return {"model": {"name": "qemu64", "props": {}}}, None
         if command == "query-status":
             return {"status": self.status, "running": self.status == "running"}, None
         if command in ("cont", "stop"):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from virt_qemu.capabilities.model import Accelerator, CPUDefinition, CPUExpansion, EmulatorCapabilities
 from virt_qemu.cpu_model import describe_live_cpu, hypervisor_models, x86_data_of, x86_host_model
 from virt_qemu.cpu_modes import cpu_modes
 from virt_qemu.cpu_start import decide_cpu
-from virtcore.errors import ConfigUnsupported, OperationFailed, VirtError
+from virtcore.errors import ConfigUnsupported, CPUIncompatible, OperationFailed, VirtError
 from virtcore.model.arch import Arch
-from virtcore.model.cpu import GuestCPU, load_guest_cpu
+from virtcore.model.cpu import GuestCPU, HostCPU, load_guest_cpu
 from virtcore.model.cpu.x86_data import X86Data
 from virtcore.model.cpu.x86_map import x86_map
 from virtcore.model.domain import OS, Domain, OSType, OSVariant, VirtType
@@ -44,10 +46,12 @@ KNOWN = (
 )
 
 
-def decided(xml: str, emulator: EmulatorCapabilities, arch: Arch = Arch.X86_64) -> GuestCPU:
+def decided(
+    xml: str, emulator: EmulatorCapabilities, arch: Arch = Arch.X86_64, host: HostCPU | None = None
+) -> GuestCPU:
     domain = Domain(type=VirtType.KVM, name="x", cpu=load_guest_cpu(xml))
     domain.os = OS(type=OSVariant(arch=arch, type=OSType.HVM))
-    decide_cpu(domain, emulator)
+    decide_cpu(domain, emulator, host)
     assert domain.cpu is not None
     return domain.cpu
 
@@ -88,7 +92,8 @@ def test_what_stays() -> None:
     emulator = capabilities(None)
     for xml in ("<cpu mode='host-passthrough'/>", "<cpu><topology sockets='1' cores='1' threads='1'/></cpu>"):
         assert said(decided(xml, emulator))[1] is None
-    power = decided("<cpu mode='host-model'><model>power8</model></cpu>", emulator, Arch.PPC64LE)
+    host = HostCPU(arch=Arch.PPC64LE, model="POWER9")
+    power = decided("<cpu mode='host-model'><model>power8</model></cpu>", emulator, Arch.PPC64LE, host)
     assert said(power) == ("host-model", "power8", [])
 
 
@@ -97,6 +102,40 @@ def test_what_cannot_be_had() -> None:
         decided("<cpu mode='host-model'/>", capabilities(None))
     with pytest.raises(VirtError, match="Unknown CPU model Sofa"):
         decided("<cpu match='exact'><model>Sofa</model></cpu>", capabilities(expansion("Nehalem"), *KNOWN))
+
+
+def test_what_the_host_must_have() -> None:
+    emulator = capabilities(expansion("Nehalem", "vmx"), *KNOWN, CPUDefinition(name="Penryn", usable=True))
+    full = "<cpu match='exact' check='full'><model>Westmere</model></cpu>"
+    assert said(decided(full, emulator))[1] == "Westmere"  # checked when it runs
+    with pytest.raises(CPUIncompatible, match="Host CPU does not provide required features: aes"):
+        decided(full.replace("full", "partial"), emulator)
+    # QEMU's word counts, where nothing is added to what it says.
+    usable = "<cpu match='exact' check='partial'><model>Penryn</model><feature policy='disable' name='apic'/></cpu>"
+    assert said(decided(usable, emulator))[1] == "Penryn"
+    with pytest.raises(CPUIncompatible, match=r"required features: avx$"):
+        decided(usable.replace("policy='disable' name='apic'", "policy='require' name='avx'"), emulator)
+    for check in ("partial", "full"):
+        forbidden = f"<cpu check='{check}'><model>Nehalem</model><feature policy='forbid' name='vmx'/></cpu>"
+        with pytest.raises(CPUIncompatible, match="Host CPU provides forbidden feature 'vmx'"):
+            decided(forbidden, emulator)
+    assert [each.policy for each in decided(forbidden.replace("full", "none"), emulator).features] == ["forbid"]
+
+
+def test_what_qemu_does_not_know() -> None:
+    names = "<feature policy='require' name='cmt'/><feature policy='disable' name='pconfig'/>"
+    cpu = decided(f"<cpu match='exact'><model>Nehalem</model>{names}</cpu>", capabilities(expansion("Nehalem"), *KNOWN))
+    assert said(cpu)[2] == []
+
+
+def test_features_that_are_deprecated() -> None:
+    host = CPUExpansion(name="gen15a-base", properties={"aen": True, "te": True}, migratable={}, deprecated=["te"])
+    emulator = capabilities(host, arch=Arch.S390X)
+    off = "<cpu mode='host-model' deprecated_features='off'/>"
+    with pytest.raises(ConfigUnsupported, match="toggling deprecated features for CPU model is unsupported"):
+        decided(off, emulator, Arch.S390X)
+    emulator = replace(emulator, flags=frozenset({"query-cpu-model-expansion.deprecated-props"}))
+    assert said(decided(off, emulator, Arch.S390X))[2] == ["+aen", "-te"]
 
 
 def test_s390() -> None:

@@ -306,7 +306,7 @@ def test_memory_inside_images(writing: Writing, connection: virtcore.Connection,
     text = first.xml()
     assert "<state>running</state>" in text
     assert "<memory snapshot='internal'/>" in text
-    assert "<cookie>\n  </cookie>" in text
+    assert "<cookie>\n    <cpu mode='custom' match='exact' check='full'>" in text
     assert "<inactiveDomain type='qemu'>" in text
     writing.wait()
     writing.write("second")

@@ -29,7 +29,7 @@ from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
 from virtcore.driver.base import OpenRequest, Place
-from virtcore.driver.toolkit import StateFolders
+from virtcore.driver.toolkit import StateFolders, StatefulDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
 from virtcore.enums.domain import (
@@ -42,6 +42,7 @@ from virtcore.enums.domain import (
     DomainShutdownFlags,
     DomainState,
     DomainUndefineFlags,
+    DomainXMLFlags,
 )
 from virtcore.enums.snapshot import DomainSnapshotCreateFlags, DomainSnapshotRevertFlags
 from virtcore.errors import (
@@ -94,6 +95,7 @@ class QemuDriver(
     local_only = True
     embeddable = True
     probe_order = 10
+    xml_flags = StatefulDriver.xml_flags | DomainXMLFlags.UPDATE_CPU
     undefine_flags = (
         DomainUndefineFlags.MANAGED_SAVE
         | DomainUndefineFlags.SNAPSHOTS_METADATA

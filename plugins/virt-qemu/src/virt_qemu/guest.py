@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from virt_qemu.monitor import Monitor
     from virt_qemu.status import DomainStatus
     from virtcore.enums.domain import DomainShutoffReason
+    from virtcore.model.cpu.element import GuestCPU
     from virtcore.model.domain import Domain
     from virtcore.model.storage.source import Source
     from virtcore.operations.stream import ByteStream
@@ -48,6 +49,7 @@ class Boot:
     :ivar reset_nvram: the firmware's variables are made afresh.
     :ivar running: why it runs then.
     :ivar stands: why it stands still, if it does.
+    :ivar original_cpu: the processor that was asked for, where the guest has seen another one already.
     """
 
     paused: bool = False
@@ -56,6 +58,7 @@ class Boot:
     reset_nvram: bool = False
     running: DomainRunningReason = DomainRunningReason.BOOTED
     stands: DomainPausedReason = DomainPausedReason.USER
+    original_cpu: GuestCPU | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import dataclasses
 import logging
 import os
@@ -20,7 +21,6 @@ from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
 from virt_qemu.console import open_socket, open_terminal
-from virt_qemu.cpu_check import CPUCheckCache, check_cpu
 from virt_qemu.disks.events import DiskEvents
 from virt_qemu.disks.throttling import throttle_disks
 from virt_qemu.display_passwords import set_passwords
@@ -30,6 +30,7 @@ from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
+from virt_qemu.live_cpu import read_back_cpu
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
@@ -59,7 +60,7 @@ from virtcore.enums.domain_events import (
     ConnectDomainEventAgentLifecycleReason as AgentReason,
     DomainEventStoppedDetailType,
 )
-from virtcore.errors import InternalError, OperationFailed, VirtError
+from virtcore.errors import InternalError, OperationFailed, OperationInvalid, VirtError
 from virtcore.model.domain.chardev import (
     Channel,
     Console,
@@ -130,7 +131,6 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         self._host_side: HostSide | None = None
         self._logs: LogRotation | None = None
         self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
-        self._cpu_checks: CPUCheckCache = {}
         self._unknown: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -202,10 +202,25 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
     def facts_of_definition(self, domain: Domain) -> Facts:
         return {**super().facts_of_definition(domain), "disks": describe_disks(domain)}
 
-    def make_migratable(self, domain: Domain) -> None:
+    def make_migratable(self, domain: Domain, obj: DomainObject | None = None) -> None:
         from virt_qemu.migration.migratable import make_migratable
 
         make_migratable(domain, self.host_audio)
+        guest = obj.private if obj is not None else None
+        if isinstance(guest, Guest) and guest.status.original_cpu is not None:
+            # Older peers settle by themselves what QEMU makes of it; others are told beside.
+            domain.cpu = copy.deepcopy(guest.status.original_cpu)
+
+    def update_cpu(self, domain: Domain) -> None:
+        from virt_qemu.cpu_start import update_for_host
+
+        emulator = domain.devices.emulator if domain.devices is not None else None
+        if domain.cpu is None or domain.arch is None or emulator is None:
+            return
+        capabilities = self.capabilities.recall(emulator)
+        if capabilities is None:
+            raise OperationInvalid(f"nothing is known of what guests of '{emulator}' can have, none was used yet")
+        update_for_host(domain.arch, domain.cpu, capabilities.accelerator(str(domain.type)))
 
     def make_rules(self) -> DomainRules:
         from virt_qemu.rules import QemuRules
@@ -384,6 +399,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         folder = state_folder(self.folders.run, obj.id, obj.name)
         guest = Guest(folder=folder, log=GuestLog(self.folders.log, obj.name), status=new_status(domain, folder, None))
         guest.status.agent_timeout = self.agent_timeout(obj)
+        guest.status.original_cpu = how.original_cpu
         obj.private = guest
         try:
             known = await self.capabilities.get(domain.devices.emulator)
@@ -505,7 +521,8 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         )
         take_devices(guest.status, devices)
         assert guest.capabilities is not None
-        await check_cpu(monitor, domain, guest.capabilities, self._cpu_checks, limit)
+        started_with = await read_back_cpu(monitor, domain, guest.capabilities, cpus, limit)
+        guest.status.original_cpu = guest.status.original_cpu or started_with
         _take_terminals(domain, chardevs)
         take_port_states(domain, chardevs)
         guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)

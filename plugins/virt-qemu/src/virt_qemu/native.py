@@ -6,18 +6,15 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
-from virt_host.description.cpu_model import host_cpu
 from virt_qemu.command import Builder, build
 from virt_qemu.host import QemuState
 from virt_qemu.prepare import decide
 from virt_qemu.resources import HostResources
 from virtcore.driver.toolkit import StatefulDriver
-from virtcore.errors import InvalidArg, VirtError
-from virtcore.model.arch import host_arch
+from virtcore.errors import InvalidArg
 from virtcore.model.domain.interface import EthernetInterfaceSource, InterfaceType
 
 if TYPE_CHECKING:
-    from virtcore.model.cpu import HostCPU
     from virtcore.model.domain import Domain
 
 __all__ = ["NativeOperations"]
@@ -29,13 +26,6 @@ _MADE_BY_HAND = (InterfaceType.NETWORK, InterfaceType.BRIDGE, InterfaceType.DIRE
 
 class NativeOperations(StatefulDriver[QemuState]):
     """Between domain XML and QEMU's command line; only towards it, as libvirt's driver."""
-
-    def _processor(self) -> HostCPU | None:
-        """The host's processor; None where nothing is known of it."""
-        try:
-            return host_cpu(self.state.tree, host_arch())
-        except VirtError:
-            return None
 
     async def connection_xml_to_native(self, native_format: str, xml: str, flags: int = 0) -> str:
         self.check_flags(flags, 0, "connection_xml_to_native")
@@ -52,8 +42,7 @@ class NativeOperations(StatefulDriver[QemuState]):
             folder,
             lambda address: 5900,
             capabilities,
-            self._processor(),
-            lambda address: 5901,
+            spice_port=lambda address: 5901,
             image_tls=self.state.image_tls,
         )
         with HostResources() as resources:

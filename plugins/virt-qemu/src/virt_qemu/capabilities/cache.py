@@ -115,6 +115,20 @@ class CapabilitiesCache:
             self._looked[binary] = now
         return found[1]
 
+    def recall(self, binary: str) -> EmulatorCapabilities | None:
+        """What is known or was written down; None where neither is so, or the binary has changed since. Reads a file,
+        once for each binary."""
+        found = self.known(binary)
+        if found is None:
+            try:
+                identity = _Identity.of(binary)
+            except SystemError:
+                return None
+            found = self._load(identity)
+            if found is not None:
+                self._known[binary] = (identity, found)
+        return found
+
     async def get(self, binary: str) -> EmulatorCapabilities:
         """The capabilities of a binary, probing it where need be; one probe at a time per binary.
 

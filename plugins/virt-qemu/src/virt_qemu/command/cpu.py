@@ -28,20 +28,6 @@ _FEATURES = {
     "vmx-invvpid-single-context-noglobals": "vmx-invept-single-context-noglobals",
 }
 
-#: Features that QEMU never had or has dropped.
-_IGNORED = frozenset(
-    {
-        "cmt",
-        "mbm_total",
-        "mbm_local",
-        "osxsave",
-        "ospke",
-        "vmx-ept-uc",
-        "vmx-ept-wb",
-        "vmx-invvpid-single-context",
-    }
-)
-
 _LIBVIRT_FEATURES = {theirs: ours for ours, theirs in _FEATURES.items()}
 
 
@@ -84,6 +70,9 @@ def _model(builder: Builder) -> list[str]:
             words.append("aarch64=off")
         if cpu.migratable is not None and builder.capabilities.has("cpu.migratable"):
             words.append(f"migratable={on_off(cpu.migratable)}")
+    elif cpu.mode is CPUMode.HOST_MODEL and domain.arch is not None and domain.arch.is_ppc64:
+        # The generation that it is to be compatible with is told to the machine.
+        words = ["host"]
     elif cpu.mode is CPUMode.HOST_MODEL:
         # Completion at start turns it into a custom model; what is left here is a mistake of ours.
         raise InternalError(f"unexpected host-model CPU for {domain.arch} architecture")
@@ -94,8 +83,6 @@ def _model(builder: Builder) -> list[str]:
     if cpu.model is not None and cpu.model.vendor_id is not None:
         words.append(f"vendor={cpu.model.vendor_id}")
     for feature in cpu.features:
-        if feature.name in _IGNORED:
-            continue
         if feature.policy in (CPUFeaturePolicy.DISABLE, CPUFeaturePolicy.FORBID):
             words.append(f"{qemu_feature(feature.name)}=off")
         elif feature.policy is not CPUFeaturePolicy.OPTIONAL:

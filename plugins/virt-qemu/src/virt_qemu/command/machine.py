@@ -11,6 +11,7 @@ from virt_qemu.command.memory import default_ram
 from virt_qemu.command.numa import has_hmat
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
+from virtcore.model.cpu.element import CPUMode
 from virtcore.model.domain.clock import ClockBasis, ClockOffset, TickPolicy, TimerName, TimerTrack
 from virtcore.model.domain.iommu import IOMMUModel
 from virtcore.model.domain.memory_device import NVDIMM, SGXEPC
@@ -111,6 +112,10 @@ def add_machine(builder: Builder) -> None:
         words.append(f"pcspk-audiodev={speaker}")
     if domain.launch_security is not None:
         words.append("confidential-guest-support=lsec0")
+    cpu = domain.cpu
+    if cpu is not None and cpu.mode is CPUMode.HOST_MODEL and cpu.model is not None:
+        # On POWER, where it stays so: the generation that it is to be compatible with.
+        words.append(f"max-cpu-compat={cpu.model.name}")
     words += flash_words(builder)
     if os.bios is not None and os.bios.useserial:
         words.append("graphics=off")

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from virt_qemu.settings.table import QemuSettings
     from virtcore.driver.toolkit import DomainObject
     from virtcore.driver.toolkit.jobs import Job
-    from virtcore.model.cpu.element import GuestCPU
     from virtcore.model.domain import Domain
     from virtcore.types import DomainRef
 
@@ -60,18 +59,16 @@ class SavingState(LongJobs, ReconfigurableState):
         """Hook: read the XML of a saved guest, whose emulator may not have been asked yet what it can do."""
         raise NotImplementedError
 
-    def saved_xml(self, domain: Domain, original_cpu: GuestCPU | None = None) -> str:
+    def saved_xml(self, domain: Domain, obj: DomainObject | None = None) -> str:
         """A configuration as it is saved: a definition, secrets included, for peers of any age.
 
-        :param original_cpu: the processor that was asked for, where the guest got another.
+        :param obj: whose running guest has it.
         """
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
         shown = deepcopy(domain)
-        if original_cpu is not None:
-            shown.cpu = original_cpu
-        self.make_migratable(shown)
+        self.make_migratable(shown, obj)
         return format_domain(shown, Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE)
 
     # -- where they are kept
@@ -186,8 +183,8 @@ class SavingState(LongJobs, ReconfigurableState):
     async def _saved_xml(self, obj: DomainObject, guest: Guest, dxml: str | None) -> str:
         assert obj.live is not None
         if dxml is None:
-            return self.saved_xml(obj.live, guest.status.original_cpu)
-        return self.saved_xml(await self.same_guest(obj.live, dxml))
+            return self.saved_xml(obj.live, obj)
+        return self.saved_xml(await self.same_guest(obj.live, dxml, obj))
 
     async def write_image(
         self,
@@ -269,15 +266,17 @@ class SavingState(LongJobs, ReconfigurableState):
                 await self._restore(obj, domain, path, image, paused=paused, direct=direct, reset_nvram=reset_nvram)
                 return obj.ref
 
-    async def same_guest(self, known: Domain, dxml: str) -> Domain:
+    async def same_guest(self, known: Domain, dxml: str, obj: DomainObject | None = None) -> Domain:
         """Read a document that is to take the place of a guest's, as it is saved.
 
+        :param obj: whose running guest it is.
         :raises ConfigUnsupported: it makes another machine of the guest.
         """
         from virtcore.model.domain.stability import check_stability
 
         given = await self.load_saved(dxml)
-        was, becomes = [await self.load_saved(self.saved_xml(each)) for each in (known, given)]
+        was = await self.load_saved(self.saved_xml(known, obj))
+        becomes = await self.load_saved(self.saved_xml(given))
         check_stability(was, becomes)
         return becomes
 
@@ -297,10 +296,11 @@ class SavingState(LongJobs, ReconfigurableState):
         how = Boot(
             paused=paused,
             incoming="defer",
-            load=partial(self.read_state, path, image, direct=direct, original_cpu=use_cookie(domain, cookie)),
+            load=partial(self.read_state, path, image, direct=direct),
             reset_nvram=reset_nvram,
             running=DomainRunningReason.RESTORED,
             stands=DomainPausedReason.MIGRATION,
+            original_cpu=use_cookie(domain, cookie),
         )
         suspended = DomainEventSuspendedDetailType
         await self.bring_up(
@@ -313,14 +313,8 @@ class SavingState(LongJobs, ReconfigurableState):
         if not paused:
             self.tell_resumed(obj, DomainRunningReason.RESTORED)
 
-    async def read_state(
-        self, path: str, image: SaveImage, guest: Guest, *, direct: bool = False, original_cpu: object = None
-    ) -> None:
+    async def read_state(self, path: str, image: SaveImage, guest: Guest, *, direct: bool = False) -> None:
         """Give a QEMU that waits for it the state in a file."""
-        from virtcore.model.cpu.element import GuestCPU
-
-        if isinstance(original_cpu, GuestCPU):
-            guest.status.original_cpu = original_cpu
         _refuse_sparse(image.header.format)
         descriptor = await in_thread(_open_stream, path, image.stream_offset, direct)
         try:

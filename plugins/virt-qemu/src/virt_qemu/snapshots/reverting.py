@@ -156,9 +156,8 @@ class RevertingSnapshots(TakingSnapshots):
         async def load(guest: Guest) -> None:
             if prepared.memory is not None:
                 path, image = prepared.memory
-                await self.read_state(path, image, guest, original_cpu=original)
+                await self.read_state(path, image, guest)
             else:
-                guest.status.original_cpu = original
                 await load_inside(guest, snapshot)
             if prepared.overlays is not None:
                 before.extend(await self.go_on_in(obj, guest, prepared.overlays.disks, reuse=False))
@@ -170,6 +169,7 @@ class RevertingSnapshots(TakingSnapshots):
             reset_nvram=bool(flags & Flags.RESET_NVRAM),
             running=DomainRunningReason.FROM_SNAPSHOT,
             stands=DomainPausedReason.FROM_SNAPSHOT,
+            original_cpu=original,
         )
         await self._bring_up(obj, config, how)
         await self.follow_in_definition(obj, before)

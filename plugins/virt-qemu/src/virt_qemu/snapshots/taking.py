@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from virt_qemu.blockjobs.concluding import same_place
-from virt_qemu.guest import Guest, guest_of
+from virt_qemu.guest import Guest
 from virt_qemu.long_jobs import Held
 from virt_qemu.saving.cookie import cookie_of, format_cookie
 from virt_qemu.saving.dump import DumpingState
@@ -113,8 +113,7 @@ class TakingSnapshots(DumpingState, MomentState):
             snapshot.parent = tree.current.name if tree.current is not None else None
         if obj.active:
             assert obj.live is not None
-            original = guest_of(obj).status.original_cpu
-            snapshot.domain = await self.load_saved(self.saved_xml(obj.live, original))
+            snapshot.domain = await self.load_saved(self.saved_xml(obj.live, obj))
             snapshot.inactive_domain = self.definition(obj) if obj.persistent else None
         else:
             snapshot.domain = self.definition(obj)
@@ -244,7 +243,7 @@ class TakingSnapshots(DumpingState, MomentState):
         program = find_compressor(format, "snapshot")
         assert obj.live is not None
         snapshot.cookie = cookie_of(guest, guest.status.domain)
-        xml = self.saved_xml(obj.live, guest.status.original_cpu)
+        xml = self.saved_xml(obj.live, obj)
         image = SaveImage.make(xml, format_cookie(snapshot.cookie), running=running, format=format)
         guest.pausing = DomainPausedReason.SNAPSHOT  # QEMU stops it where it was to run meanwhile
         try:

@@ -139,9 +139,12 @@ class DriverState:
     def update_cpu(self, domain: Domain) -> None:
         """Hook: put the host's CPU into a copy of a definition (``VIR_DOMAIN_XML_UPDATE_CPU``)."""
 
-    def make_migratable(self, domain: Domain) -> None:
+    def make_migratable(self, domain: Domain, obj: DomainObject | None = None) -> None:
         """Hook: take out of a copy of a configuration what older peers add by themselves
-        (``VIR_DOMAIN_XML_MIGRATABLE``)."""
+        (``VIR_DOMAIN_XML_MIGRATABLE``).
+
+        :param obj: whose running guest has it; None for a definition.
+        """
 
     # -- life of the state
 
@@ -282,9 +285,10 @@ class DriverState:
 
     def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
         update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
+        live = None
         if obj.active and not (flags & DomainXMLFlags.INACTIVE and (obj.persistent or obj.text is not None)):
             assert obj.live is not None
-            domain = obj.live
+            domain, live = obj.live, obj
             if update_cpu or flags & DomainXMLFlags.MIGRATABLE:
                 from copy import deepcopy
 
@@ -298,7 +302,7 @@ class DriverState:
         if update_cpu:
             self.update_cpu(domain)
         if flags & DomainXMLFlags.MIGRATABLE:
-            self.make_migratable(domain)
+            self.make_migratable(domain, live)
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 

@@ -37,7 +37,7 @@ class CPUArchitecture:
         return NoSupport(what, domain=ErrorDomain.CPU)
 
     def compare(
-        self, host: HostCPU | None, cpu: HostCPU | GuestCPU, fail_incompatible: bool = False
+        self, host: HostCPU | GuestCPU | None, cpu: HostCPU | GuestCPU, fail_incompatible: bool = False
     ) -> CPUCompareResult:
         """Compares a processor with the host's (``virCPUCompare``)."""
         try:
@@ -49,7 +49,7 @@ class CPUArchitecture:
                 raise CPUIncompatible(str(error), domain=ErrorDomain.CPU) from None
             return CPUCompareResult.INCOMPATIBLE
 
-    def _compare(self, host: HostCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
+    def _compare(self, host: HostCPU | GuestCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
         """Identical or superset.
 
         :raises Incompatible: neither.

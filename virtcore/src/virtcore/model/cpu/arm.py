@@ -51,16 +51,16 @@ class ARM(Plain):
     """32 and 64 bit ARM: any model goes to the hypervisor, of features only some."""
 
     def compare(
-        self, host: HostCPU | None, cpu: HostCPU | GuestCPU, fail_incompatible: bool = False
+        self, host: HostCPU | GuestCPU | None, cpu: HostCPU | GuestCPU, fail_incompatible: bool = False
     ) -> CPUCompareResult:
         # Only hosts can be told apart.
         if not isinstance(cpu, HostCPU):
             return CPUCompareResult.IDENTICAL
         return CPUArchitecture.compare(self, host, cpu, fail_incompatible)
 
-    def _compare(self, host: HostCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
+    def _compare(self, host: HostCPU | GuestCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
         assert isinstance(cpu, HostCPU)
-        if (host.vendor, host.model) != (cpu.vendor, cpu.model):
+        if (host.vendor, model_name(host)) != (cpu.vendor, cpu.model):
             raise Incompatible(
                 f"Host CPU model does not match required CPU vendor {cpu.vendor or '<null>'} or(and) model {cpu.model}"
             )

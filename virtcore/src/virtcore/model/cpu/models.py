@@ -15,7 +15,7 @@ from virtcore.enums import CPUCompareResult
 from virtcore.errors import ConfigUnsupported, ErrorDomain, InvalidArg, NoSupport, OperationUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.architecture import CPUArchitecture, HypervisorModels, model_name
-from virtcore.model.cpu.element import CPUFallback, CPUFeaturePolicy, CPUMatch, CPUMode, GuestCPU, HostCPU
+from virtcore.model.cpu.element import CPUCheck, CPUFallback, CPUFeaturePolicy, CPUMatch, CPUMode, GuestCPU, HostCPU
 
 if TYPE_CHECKING:
     from virtcore.model.cpu.x86_data import X86Data
@@ -28,6 +28,7 @@ __all__ = [
     "convert_legacy_cpu",
     "cpu_has_feature",
     "cpu_models",
+    "depends_on_host",
     "expand_cpu_features",
     "migratable_cpu",
     "translate_cpu",
@@ -65,18 +66,27 @@ def _architecture(arch: Arch) -> CPUArchitecture:
 
 
 def compare_cpu(
-    arch: Arch, host: HostCPU | None, cpu: HostCPU | GuestCPU, *, fail_incompatible: bool = False
+    arch: Arch, host: HostCPU | GuestCPU | None, cpu: HostCPU | GuestCPU, *, fail_incompatible: bool = False
 ) -> CPUCompareResult:
     """Compares a processor with the host's (``virCPUCompare``).
 
     ``SUPERSET``: the host can do all that is asked for, and more.
 
-    :param host: the host's processor; None where it is not known.
+    :param host: the host's processor, or what a hypervisor says it can give guests there; None where it is not known.
     :param fail_incompatible: raise when they do not go together.
     :raises CPUIncompatible: why they do not.
     :raises InternalError: a model or feature is not known.
     """
     return _architecture(arch).compare(host, cpu, fail_incompatible)
+
+
+def depends_on_host(guest: GuestCPU) -> bool:
+    """Whether a guest's processor is described relative to the host's (see :func:`update_cpu`)."""
+    return guest.mode not in _WHOLE and (
+        guest.mode is CPUMode.HOST_MODEL
+        or guest.match is CPUMatch.MINIMUM
+        or any(feature.policy is CPUFeaturePolicy.OPTIONAL for feature in guest.features)
+    )
 
 
 def update_cpu(arch: Arch, guest: GuestCPU, host: HostCPU | GuestCPU | None) -> None:
@@ -91,12 +101,7 @@ def update_cpu(arch: Arch, guest: GuestCPU, host: HostCPU | GuestCPU | None) -> 
     architecture = _architecture(arch)
     if guest.mode in _WHOLE:
         return
-    relative = (
-        guest.mode is CPUMode.HOST_MODEL
-        or guest.match is CPUMatch.MINIMUM
-        or any(feature.policy is CPUFeaturePolicy.OPTIONAL for feature in guest.features)
-    )
-    architecture.update(guest, host, relative)
+    architecture.update(guest, host, depends_on_host(guest))
 
 
 def update_live_cpu(arch: Arch, cpu: GuestCPU, enabled: X86Data, disabled: X86Data) -> bool:
@@ -104,11 +109,11 @@ def update_live_cpu(arch: Arch, cpu: GuestCPU, enabled: X86Data, disabled: X86Da
 
     :param enabled: features the hypervisor gave it.
     :param disabled: features it asked for and did not get.
-    :returns: False where that cannot be said of the architecture, or of a processor described relative to the host.
+    :returns: False where that cannot be said of the architecture, or of a processor that is whatever the host's is.
     :raises OperationFailed: it wants a full check, and got other features than it asked for.
     """
     _architecture(arch)
-    if not arch.is_x86 or cpu.mode is CPUMode.HOST_MODEL:
+    if not arch.is_x86 or (cpu.mode not in (None, CPUMode.CUSTOM) and cpu.check is not CPUCheck.FULL):
         return False
     from virtcore.model.cpu.x86 import update_live
 

@@ -20,7 +20,7 @@ class Plain(CPUArchitecture):
     """riscv64, loongarch64: every processor is as good as the host's, a host-model is the host's model."""
 
     def compare(
-        self, host: HostCPU | None, cpu: HostCPU | GuestCPU, fail_incompatible: bool = False
+        self, host: HostCPU | GuestCPU | None, cpu: HostCPU | GuestCPU, fail_incompatible: bool = False
     ) -> CPUCompareResult:
         return CPUCompareResult.IDENTICAL
 

@@ -73,16 +73,16 @@ def _check_compatibility(host: str, wanted: str | None) -> None:
 class PPC64(CPUArchitecture):
     """ppc64 and ppc64le: a processor is its generation, there are no features."""
 
-    def _compare(self, host: HostCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
+    def _compare(self, host: HostCPU | GuestCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
         if isinstance(cpu, HostCPU) and not cpu.arch.is_ppc64:
             raise Incompatible(f"CPU arch {cpu.arch} does not match host arch")
         if cpu.vendor is not None and cpu.vendor != host.vendor:
             raise Incompatible(f"host CPU vendor does not match required CPU vendor {cpu.vendor}")
-        mine = _known(host.model)
+        mine = _known(model_name(host))
         name = model_name(cpu)
         if isinstance(cpu, GuestCPU) and cpu.mode not in (None, CPUMode.CUSTOM):
             if cpu.mode is CPUMode.HOST_MODEL:
-                _check_compatibility(host.model, _LEGACY.get(name or "", name))
+                _check_compatibility(mine, _LEGACY.get(name or "", name))
             return CPUCompareResult.IDENTICAL
         theirs = _known(name)
         if theirs != mine:

@@ -144,7 +144,7 @@ def _disable_removed(cpu: GuestCPU, name: str) -> None:
 class X86(CPUArchitecture):
     """i686 and x86_64."""
 
-    def _compare(self, host: HostCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
+    def _compare(self, host: HostCPU | GuestCPU, cpu: HostCPU | GuestCPU) -> CPUCompareResult:
         if isinstance(cpu, HostCPU) and not cpu.arch.is_x86:
             raise Incompatible(f"CPU arch {cpu.arch} does not match host arch")
         if cpu.vendor is not None and cpu.vendor != host.vendor:

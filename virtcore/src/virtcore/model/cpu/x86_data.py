@@ -52,6 +52,12 @@ class X86Data:
         """Sets bits of a register."""
         self.words[word] = self.words.get(word, 0) | bits
 
+    def remove(self, other: X86Data) -> None:
+        """Clears the bits that are set in others."""
+        for word, bits in other.words.items():
+            if word in self.words:
+                self.words[word] &= ~bits
+
     def add_feature(self, name: str) -> None:
         """Sets the bit of a feature; one that no map knows is passed over."""
         place = x86_map().index.get(name)
