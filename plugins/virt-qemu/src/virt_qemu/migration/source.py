@@ -19,6 +19,7 @@ from virt_qemu.migration.checks import (
     wanted_disks,
 )
 from virt_qemu.migration.control import Progress
+from virt_qemu.migration.displays import DisplayMove
 from virt_qemu.migration.options import ALWAYS_ON, Party, options_of
 from virt_qemu.migration.side import LOOK, MIGRATING_OUT, POSTCOPY, TLS_OBJECT, MigrationPhase as Phase, MigrationSide
 from virt_qemu.migration.statistics import now
@@ -89,6 +90,7 @@ class Outgoing(MigrationSide):
         self._was_running = False
         self._names: list[str] = []
         self._mirrors: Mirrors | None = None
+        self._displays = DisplayMove()
         self._completed = False
 
     # -- begin
@@ -237,6 +239,8 @@ class Outgoing(MigrationSide):
                 await self.state.stop_cpus(self.obj, guest, DomainPausedReason.MIGRATION)
             guest.pausing = DomainPausedReason.MIGRATION
             guest.log.note("initiating migration")
+            graphics = self.params.get("graphics_uri")
+            await self._displays.begin(guest.channel(), cookie, None if graphics is None else str(graphics))
             await self._start(address, tunnel)
             await self._wait_and_switch(guest, events, alive)
         if tunnel is not None:
@@ -373,6 +377,7 @@ class Outgoing(MigrationSide):
         guest.pausing = DomainPausedReason.USER
         if guest.process is None or not guest.process.running or guest.monitor is None or not guest.monitor.connected:
             return
+        self._displays.end()
         try:
             await self.control.cancel()
             if self._mirrors is not None:
@@ -418,6 +423,7 @@ class Outgoing(MigrationSide):
             cancelled = False
         if not cancelled:
             self._take_measures(cookie)
+            await self._displays.wait()
             await self.complete()
         elif self._postcopy:
             await self.postcopy_failed()
