@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,6 +182,32 @@ def test_a_guest_of_qemu_s_default(connection: virtcore.Connection, root: Path, 
         assert cpu_in(domain.xml(DomainXMLFlags.MIGRATABLE)) == ASKED
     finally:
         domain.destroy()
+
+
+@pytest.mark.usefixtures("image_tools")
+def test_a_guest_that_moves(connection: virtcore.Connection, root: Path, tmp_path: Path) -> None:
+    cells = "<numa><cell id='0' cpus='0' memory='32768' unit='KiB'/></numa>"
+    cpu = f"<cpu><model fallback='forbid'>qemu64</model>{cells}</cpu>"
+    domain = connection.create_domain(guest("mover", cpu), PAUSED)
+    here = [cpu_in(domain.xml(flags)) for flags in (0, DomainXMLFlags.MIGRATABLE)]
+    assert "<numa>" in here[1]
+    assert "hypervisor" not in here[1]
+    peer_root = tmp_path / "peer"
+    shutil.copytree(root / "cache", peer_root / "cache")
+    with virtcore.connect(f"qemu:///embed?root={peer_root}") as peer:
+        moved = domain.migrate(peer, {"destination_xml": domain.xml(DomainXMLFlags.MIGRATABLE)})
+        try:
+            assert [cpu_in(moved.xml(flags)) for flags in (0, DomainXMLFlags.MIGRATABLE)] == here
+            # A processor that it does not have there is no other guest's: it is not let go.
+            richer = moved.xml(DomainXMLFlags.MIGRATABLE).replace("qemu64", "kvm64")
+            with pytest.raises(ConfigUnsupported, match="Target CPU model kvm64 does not match source qemu64"):
+                moved.migrate(connection, {"destination_xml": richer})
+            back = moved.migrate(connection)
+            assert [cpu_in(back.xml(flags)) for flags in (0, DomainXMLFlags.MIGRATABLE)] == here
+        finally:
+            for each in peer.list_domains():
+                each.destroy()
+    back.destroy()
 
 
 @pytest.mark.usefixtures("image_tools")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import dataclasses
 import logging
 import os
@@ -30,7 +29,7 @@ from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
-from virt_qemu.live_cpu import read_back_cpu
+from virt_qemu.live_cpu import put_cpu, read_back_cpu
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
@@ -209,7 +208,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
         guest = obj.private if obj is not None else None
         if isinstance(guest, Guest) and guest.status.original_cpu is not None:
             # Older peers settle by themselves what QEMU makes of it; others are told beside.
-            domain.cpu = copy.deepcopy(guest.status.original_cpu)
+            put_cpu(domain, guest.status.original_cpu)
 
     def update_cpu(self, domain: Domain) -> None:
         from virt_qemu.cpu_start import update_for_host

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.features import Features
 
-__all__ = ["read_back_cpu", "same_features"]
+__all__ = ["cpu_beside", "give_cpu", "read_back_cpu", "put_cpu"]
 
 _WHOLE = {CPUMode.MAXIMUM: "max", CPUMode.HOST_PASSTHROUGH: "host"}
 #: Enlightenments of Hyper-V that are numbers or texts: QEMU has them, whatever the host is.
@@ -66,20 +66,43 @@ async def read_back_cpu(
         return None
     given = await _ask(monitor, model, cpus, limit)
     _verify(domain, cpu, given)
+    from virtcore.model.cpu.features import policies
     from virtcore.model.cpu.models import update_live_cpu
 
     started = deepcopy(cpu)
     if not update_live_cpu(arch, cpu, given.enabled, given.disabled):
         return None
     cpu.check = CPUCheck.FULL
-    return None if same_features(cpu, started) else started
+    return None if dict(policies(cpu)) == dict(policies(started)) else cpu_beside(started)
 
 
-def same_features(one: GuestCPU, other: GuestCPU) -> bool:
-    """Whether two processors of one model have the same features, however they are listed."""
-    from virtcore.model.cpu.features import policies
+def cpu_beside(cpu: GuestCPU) -> GuestCPU:
+    """A processor as it is told beside a document of the guest's, which alone has its NUMA cells."""
+    told = deepcopy(cpu)
+    told.numa = None
+    return told
 
-    return dict(policies(one)) == dict(policies(other))
+
+def give_cpu(domain: Domain, seen: GuestCPU | None) -> GuestCPU | None:
+    """Have a guest that comes from elsewhere the processor that it saw there, in place.
+
+    :param seen: that one, as it was told beside its document; None where the document has it.
+    :returns: the one that was asked for, where that is another.
+    """
+    if seen is None or domain.cpu is None:
+        return None
+    original = cpu_beside(domain.cpu)
+    if seen == original:
+        return None
+    put_cpu(domain, seen)
+    return original
+
+
+def put_cpu(domain: Domain, cpu: GuestCPU) -> None:
+    """Put a processor that is told beside a document into it."""
+    cells = domain.cpu.numa if domain.cpu is not None else None
+    domain.cpu = deepcopy(cpu)
+    domain.cpu.numa = cells
 
 
 async def _ask(monitor: Monitor, model: str, cpus: object, limit: float) -> _Given:

@@ -6,6 +6,7 @@ from copy import copy, deepcopy
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from virt_qemu.live_cpu import cpu_beside
 from virt_qemu.private_data import SourcePrivate, register
 from virtcore.errors import ErrorCode, InternalError
 from virtcore.model.cpu.element import GuestCPU
@@ -395,9 +396,7 @@ def cookie_of(
     if CookieFeature.GRAPHICS in features:
         cookie.graphics = _graphics_of(domain, spice_listen, tls=spice_tls)
     if CookieFeature.CPU in features:
-        cookie.cpu = copy(domain.cpu)
-        if cookie.cpu is not None:
-            cookie.cpu.numa = None  # the definition tells it
+        cookie.cpu = cpu_beside(domain.cpu) if domain.cpu is not None else None
     if CookieFeature.CAPABILITIES in features:
         cookie.capabilities = _known_capabilities({name: name in automatic for name in capabilities})
     return cookie

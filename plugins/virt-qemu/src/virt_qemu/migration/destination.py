@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Boot, Guest
+from virt_qemu.live_cpu import give_cpu
 from virt_qemu.migration.checks import COPY, check_flags_together, check_offline, copied
 from virt_qemu.migration.control import Progress
 from virt_qemu.migration.options import ALWAYS_ON, Party, options_of
@@ -113,6 +114,7 @@ class Incoming(MigrationSide):
                     incoming="defer",
                     load=lambda guest: self._listen(guest, cookie),
                     stands=DomainPausedReason.MIGRATION,
+                    original_cpu=give_cpu(domain, cookie.cpu),
                 )
                 await self.state.bring_up(
                     obj, domain, lambda: self.state.boot(obj, how), DomainEventStartedDetailType.MIGRATED, None
@@ -281,7 +283,7 @@ class Incoming(MigrationSide):
         """Keep the guest's definition here."""
         obj = self.obj
         if definition is None:
-            definition = self.state.load_inactive(self.state.format_migratable(_live(obj)))
+            definition = self.state.load_inactive(self.state.format_migratable(_live(obj), obj))
         definition.name = obj.name
         added = not obj.persistent
         async with obj.config_lock:

@@ -85,26 +85,30 @@ class MigrationState(GuestEvents):
 
         return self.load(xml, ParseFlag.INACTIVE)
 
-    def load_same(self, xml: str, domain: Domain) -> Domain:
+    def load_same(self, xml: str, domain: Domain, obj: DomainObject) -> Domain:
         """Read a document that a guest is to have instead of its own.
 
+        :param obj: whose guest it is.
         :raises VirtError: it is refused, or the guest would see another machine.
         """
         from virtcore.model.domain.stability import check_stability
 
         changed = self.load_inactive(xml)
-        check_stability(self.load_inactive(self.format_migratable(domain)), changed)
+        check_stability(self.load_inactive(self.format_migratable(domain, obj)), changed)
         return changed
 
-    def format_migratable(self, domain: Domain) -> str:
-        """A guest's document as other hosts read it, with its secrets."""
+    def format_migratable(self, domain: Domain, obj: DomainObject | None = None) -> str:
+        """A guest's document as other hosts read it, with its secrets.
+
+        :param obj: whose guest it is.
+        """
         from copy import deepcopy
 
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
         told = deepcopy(domain)
-        self.make_migratable(told)
+        self.make_migratable(told, obj)
         return format_domain(told, Mode.SECURE | Mode.MIGRATABLE)
 
     # -- cookies

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virt_qemu.live_cpu import cpu_beside, give_cpu
 from virtcore.model.snapshot import SaveCookie
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ def cookie_of(guest: Guest, domain: Domain) -> SaveCookie:
     :param domain: its live configuration.
     """
     # The processor that it sees, where the XML has the one that was asked for.
-    cpu = domain.cpu if guest.status.original_cpu is not None else None
-    return SaveCookie(cpu=cpu)
+    if guest.status.original_cpu is None or domain.cpu is None:
+        return SaveCookie()
+    return SaveCookie(cpu=cpu_beside(domain.cpu))
 
 
 def format_cookie(cookie: SaveCookie) -> str:
@@ -48,7 +50,4 @@ def read_cookie(text: str) -> SaveCookie:
 def use_cookie(domain: Domain, cookie: SaveCookie | None) -> GuestCPU | None:
     """Give a domain that is to be restored the processor its guest saw; returns the one that was asked for, where that
     is another."""
-    if cookie is None or cookie.cpu is None or domain.cpu is None or domain.cpu == cookie.cpu:
-        return None
-    original, domain.cpu = domain.cpu, cookie.cpu
-    return original
+    return give_cpu(domain, cookie.cpu if cookie is not None else None)
