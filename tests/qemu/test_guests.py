@@ -142,19 +142,25 @@ def test_two_connections_share_the_guests(root, boot):
 
 
 def test_autostart_once_per_uptime(root, boot):
-    uri = f"qemu:///embed?root={root}"
+    uri, marker = f"qemu:///embed?root={root}", root / "run" / "qemu" / "autostarted"
     with virtcore.connect(uri) as connection:
-        connection.define_domain(guest_xml("auto", *boot)).set_autostart(True)
-    marker = root / "run" / "qemu" / "autostarted"
-    eventually(marker.exists)
-    marker.unlink()  # as if the host had booted
-    with virtcore.connect(uri) as connection:
-        domain = connection.lookup_domain(name="auto")
-        eventually(domain.is_active, 20)
-        domain.destroy()
+        connection.define_domain(guest_xml("always", *boot)).set_autostart(True)
+        connection.define_domain(guest_xml("once", *boot)).set_autostart_once(True)
+        connection.define_domain(guest_xml("gone", *boot)).set_autostart_once(True)
+        connection.lookup_domain("gone").undefine()
+        assert not connection.define_domain(guest_xml("gone", *boot)).autostart_once()
+    for started in ({"always", "once"}, {"always"}):
+        eventually(marker.exists)
+        marker.unlink()  # as if the host had booted
+        with virtcore.connect(uri) as connection:
+            eventually(marker.exists, 30)
+            assert {domain.name for domain in connection.list_domains() if domain.is_active()} == started
+            assert not connection.lookup_domain("once").autostart_once()
+            for name in started:
+                connection.lookup_domain(name).destroy()
     with virtcore.connect(uri) as connection:
         time.sleep(0.3)
-        assert not connection.lookup_domain(name="auto").is_active()
+        assert not connection.lookup_domain(name="always").is_active()
 
 
 def test_capabilities_name_what_is_installed(connection, boot):

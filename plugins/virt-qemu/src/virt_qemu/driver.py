@@ -25,6 +25,7 @@ from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
 from virt_qemu.native import NativeOperations
 from virt_qemu.saving.operations import SavingOperations
+from virt_qemu.starting import StartingOperations
 from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
@@ -75,6 +76,7 @@ class QemuDriver(
     InspectingOperations,
     NativeOperations,
     StatisticsOperations,
+    StartingOperations,
     DiskOperations,
     LimitOperations,
     DeviceOperations,

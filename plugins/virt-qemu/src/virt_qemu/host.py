@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu import process as processes
 from virt_qemu.agent.state import take_port_states
+from virt_qemu.autostart import AutostartState
 from virt_qemu.backup.state import BackupState
 from virt_qemu.belongings import BelongingsState
 from virt_qemu.capabilities.cache import CapabilitiesCache
@@ -36,7 +37,7 @@ from virt_qemu.migration.state import MigrationState
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
 from virt_qemu.prepare import DisplayDefaults, ports_of, prepare_domain, prepare_folder
-from virt_qemu.recovery import boot_id, iothreads_of, threads_of
+from virt_qemu.recovery import iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.saving.stream import tell_passes
 from virt_qemu.settings.table import QemuSettings
@@ -111,7 +112,16 @@ _DETAILS = {
 }
 
 
-class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, HotplugState, MigrationState, TuningState):
+class QemuState(
+    DeletingSnapshots,
+    AutostartState,
+    BelongingsState,
+    BackupState,
+    DiskEvents,
+    HotplugState,
+    MigrationState,
+    TuningState,
+):
     """QEMU guests whose definitions and status are below one set of folders.
 
     :param folders: where.
@@ -294,7 +304,7 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
                 guest_identity(self.settings.user, self.settings.group, isolated=False)  # before anybody needs them
         launcher().open()  # ready when the first guest is started
         await super().open()
-        self.spawn(self._autostart_domains())
+        self.spawn(self.autostart_domains())
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -344,32 +354,6 @@ class QemuState(DeletingSnapshots, BelongingsState, BackupState, DiskEvents, Hot
 
     def unlock_resources(self, obj: DomainObject) -> None:
         self.host_side.unlock(obj.uuid)
-
-    async def _autostart_domains(self) -> None:
-        """Start what is marked so, once per uptime of the host."""
-        marker = self.folders.run / "autostarted"
-        boot = boot_id()
-        try:
-            if marker.read_text() == boot:
-                return
-        except OSError:
-            pass  # the first time
-        flags = DomainCreateFlags.START_BYPASS_CACHE if self.settings.auto_start_bypass_cache else 0
-        started = False
-        for obj in list(self.domains):
-            if obj.autostart and not obj.active:
-                if started:
-                    await asyncio.sleep(self.settings.auto_start_delay / 1000)
-                started = True
-                try:
-                    await self.create(obj, flags)
-                except Exception as error:  # noqa: BLE001  # plugins may raise anything; the others are to start
-                    log.error("Failed to start domain '%s': %s", obj.name, error)
-        try:
-            # Only now: a program that ends meanwhile leaves the rest to the next one.
-            marker.write_text(boot)
-        except OSError as error:
-            log.error("cannot write %s: %s", marker, error.strerror)
 
     async def remove_group(self, number: int, name: str) -> None:
         await self.remove_left_group(number, name)

@@ -97,6 +97,10 @@ def dominfo(shell: Shell, args: Arguments) -> bool:
     except VirtError as problem:
         shell.note(problem)
     try:
+        row("Autostart Once:", "enable" if domain.autostart_once() else "disable")
+    except VirtError as problem:
+        shell.note(problem)
+    try:
         row("Managed save:", "yes" if domain.has_managed_save() else "no")
     except VirtError as problem:
         shell.note(problem)

@@ -1,0 +1,92 @@
+"""Guests that start with the host: each time, or the next time only."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from virt_qemu.recovery import boot_id
+from virtcore.driver.toolkit import DriverState
+from virtcore.driver.toolkit.store import Marks
+from virtcore.enums.domain import DomainCreateFlags
+from virtcore.errors import OperationInvalid, VirtError
+
+if TYPE_CHECKING:
+    from virt_qemu.settings.table import QemuSettings
+    from virtcore.driver.toolkit import DomainObject, StateFolders
+
+__all__ = ["AutostartState"]
+
+log = logging.getLogger(__name__)
+
+
+class AutostartState(DriverState):
+    """The part of the driver's state that starts guests with the host.
+
+    :ivar autostart_once: UUIDs of the domains that start with the host's next boot only.
+    """
+
+    settings: QemuSettings
+    folders: StateFolders
+
+    def __init__(self, folders: StateFolders) -> None:
+        super().__init__(folders)
+        self.autostart_once: set[str] = set()
+        self._once = Marks(folders.config / "autostart-once", self.disk)
+
+    async def reattach(self) -> None:
+        self.autostart_once = await self._once.open({obj.uuid for obj in self.domains})
+        await super().reattach()
+
+    async def drop_definition(self, obj: DomainObject) -> None:
+        await super().drop_definition(obj)
+        await self._mark_once(obj, False)
+
+    async def set_autostart_once(self, obj: DomainObject, autostart: bool) -> None:
+        """Set whether a domain starts with the host's next boot; returns when that is durable."""
+        async with obj.config_lock:
+            if not obj.persistent:
+                raise OperationInvalid("cannot set autostart for transient domain")
+            await self._mark_once(obj, autostart)
+
+    async def _mark_once(self, obj: DomainObject, wanted: bool) -> None:
+        if (obj.uuid in self.autostart_once) != wanted:
+            await self._once.mark(obj.uuid, wanted)
+            (self.autostart_once.add if wanted else self.autostart_once.discard)(obj.uuid)
+
+    async def autostart_domains(self) -> None:
+        """Start what is marked so, once per uptime of the host."""
+        marker = self.folders.run / "autostarted"
+        boot = boot_id()
+        try:
+            if marker.read_text() == boot:
+                return
+        except OSError:
+            pass  # the first time
+        flags = DomainCreateFlags.START_BYPASS_CACHE if self.settings.auto_start_bypass_cache else 0
+        started = False
+        for obj in list(self.domains):
+            once = obj.uuid in self.autostart_once
+            if (obj.autostart or once) and not obj.active:
+                if started:
+                    await asyncio.sleep(self.settings.auto_start_delay / 1000)
+                started = True
+                try:
+                    await self.create(obj, flags)
+                except Exception as error:  # noqa: BLE001  # plugins may raise anything; the others are to start
+                    log.error("Failed to start domain '%s': %s", obj.name, error)
+            if once:
+                await self._had_its_boot(obj)
+        try:
+            # Only now: a program that ends meanwhile leaves the rest to the next one.
+            marker.write_text(boot)
+        except OSError as error:
+            log.error("cannot write %s: %s", marker, error.strerror)
+
+    async def _had_its_boot(self, obj: DomainObject) -> None:
+        try:
+            async with obj.config_lock:
+                await self._mark_once(obj, False)
+        except VirtError as error:
+            log.error("domain '%s' is left to start with the host's next boot: %s", obj.name, error)
