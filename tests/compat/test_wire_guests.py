@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 import virtcore
 from compat.conftest import uri, wait_for_socket
+from virtcore.enums import DomainCreateFlags
 from virtcore.errors import NoDomain
 from virtcore.operations.events import DomainLifecycleEvent, Event
 
@@ -53,6 +54,13 @@ def running(root: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
+
+
+def wait_until(check: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not check():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.02)
 
 
 def read_until(stream: Any, wanted: bytes) -> bytes:
@@ -105,15 +113,18 @@ def test_our_client_runs_a_guest(which: str, boot: tuple[Path, Path], request: p
             domain.resume()
             domain.destroy()
             assert not domain.is_active()
+            with virtcore.connect(where) as other:
+                other.lookup_domain(domain.name).create(DomainCreateFlags.START_AUTODESTROY)
+                assert domain.is_active()
+            wait_until(lambda: not domain.is_active())
         finally:
             if domain.is_active():
                 domain.destroy()
             domain.undefine()
-            end = time.monotonic() + 10
-            while "UNDEFINED" not in kinds(seen) and time.monotonic() < end:
-                time.sleep(0.02)
+            wait_until(lambda: "UNDEFINED" in kinds(seen))
             subscription.cancel()
-        assert kinds(seen) == ["DEFINED", "STARTED", "SUSPENDED", "RESUMED", "STOPPED", "UNDEFINED"]
+        once, again = ["DEFINED", "STARTED", "SUSPENDED", "RESUMED", "STOPPED"], ["STARTED", "STOPPED", "UNDEFINED"]
+        assert kinds(seen) == once + again
         with pytest.raises(NoDomain):
             connection.lookup_domain(f"ours-{which}")
 
@@ -151,6 +162,15 @@ def test_virsh_runs_a_guest(virsh: Any, virtcored: Path, boot: tuple[Path, Path]
         virsh(where, "resume", "theirs")
         virsh(where, "destroy", "theirs")
         assert virsh(where, "domstate", "theirs").stdout.strip() == "shut off"
+        # A client that is killed says nothing.
+        client = subprocess.Popen(["virsh", "-c", where], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        with client:
+            assert client.stdin is not None
+            client.stdin.write(b"start theirs --autodestroy\n")
+            client.stdin.flush()
+            wait_until(lambda: virsh(where, "domstate", "theirs").stdout.strip() == "running")
+            client.kill()
+        wait_until(lambda: virsh(where, "domstate", "theirs").stdout.strip() == "shut off")
     finally:
         virsh(where, "destroy", "theirs", check=False)
         virsh(where, "undefine", "theirs")

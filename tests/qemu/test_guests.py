@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import queue
 import re
+import signal
+import subprocess
+import sys
 import time
+from functools import partial
+from itertools import islice
 
 import pytest
-from guest_image import MARKER, guest_xml, write_qcow2
+from guest_image import MARKER, guest_xml, idle_xml, write_qcow2
 from waiting import eventually
 
 import virtcore
 from virtcore.driver.hooks import hookimpl, manager
-from virtcore.enums import DomainCreateFlags, DomainEventType, DomainPausedReason, DomainShutoffReason, DomainState
+from virtcore.enums import (
+    DomainCreateFlags,
+    DomainEventStoppedDetailType,
+    DomainEventType,
+    DomainPausedReason,
+    DomainShutoffReason,
+    DomainState,
+)
 from virtcore.errors import InternalError, OperationFailed, OperationInvalid, VirtError
 from virtcore.operations.events import DomainLifecycleEvent
 
@@ -228,3 +241,50 @@ def test_words_of_the_user(connection, boot, root):
     domain = connection.define_domain(other)
     with pytest.raises(InternalError, match="invalid qemu namespace capability 'flying'"):
         domain.create()
+
+
+def test_what_ends_with_its_connection(root):
+    uri = f"qemu:///embed?root={root}"
+    flags = DomainCreateFlags.START_AUTODESTROY
+    with virtcore.connect(uri) as watching:
+        told: queue.Queue[DomainLifecycleEvent] = queue.Queue()
+        watching.on_event(told.put, DomainLifecycleEvent)
+        with virtcore.connect(uri) as owning:
+            defined = owning.define_domain(idle_xml("defined"))
+            defined.create(flags)
+            owning.create_domain(idle_xml("transient"), flags | DomainCreateFlags.START_PAUSED)
+            saved = owning.define_domain(idle_xml("saved"))
+            saved.create()
+            saved.managed_save()
+            saved.create(flags)  # from the image
+            other = owning.define_domain(idle_xml("other"))
+            other.create(flags)
+            other.destroy()
+            other.create()
+            refused = pytest.raises(OperationInvalid, match="domain is marked for auto destroy")
+            with virtcore.connect(f"qemu:///embed?root={root}/peer") as peer, refused:
+                defined.migrate(peer)
+        names = {domain.name for domain in watching.list_domains() if domain.is_active()}
+        assert names == {"other"}
+        assert [domain.name for domain in watching.list_domains() if not domain.is_persistent()] == []
+        assert watching.lookup_domain("defined").state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)
+        watching.lookup_domain("other").destroy()
+    destroyed = (DomainEventType.STOPPED, DomainEventStoppedDetailType.DESTROYED)
+    events = iter(partial(told.get, timeout=10), None)
+    gone = islice((each.domain.name for each in events if (each.type, each.detail) == destroyed), 5)
+    assert sorted(gone) == ["defined", "other", "other", "saved", "transient"]
+
+
+def test_what_ends_with_its_connection_ends_with_its_process(root, guests_of):
+    work = (
+        "import os, signal, sys, virtcore\n"
+        "connection = virtcore.connect(sys.argv[1])\n"
+        "connection.define_domain(sys.argv[2]).create(2)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    uri = f"qemu:///embed?root={root}"
+    ended = subprocess.run([sys.executable, "-c", work, uri, idle_xml("lost")], check=False, timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    eventually(lambda: not guests_of(), 30)
+    with virtcore.connect(uri) as connection:
+        assert not connection.lookup_domain("lost").is_active()

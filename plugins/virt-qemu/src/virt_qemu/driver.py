@@ -109,6 +109,7 @@ class QemuDriver(
     )
     create_flags = (
         DomainCreateFlags.START_PAUSED
+        | DomainCreateFlags.START_AUTODESTROY
         | DomainCreateFlags.START_BYPASS_CACHE
         | DomainCreateFlags.START_FORCE_BOOT
         | DomainCreateFlags.START_VALIDATE

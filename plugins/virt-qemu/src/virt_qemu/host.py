@@ -411,6 +411,8 @@ class QemuState(
                 # From here on whoever opens this root after us knows where to look for a guest of ours.
                 await self.save(obj, guest)
                 self._watch_logs()
+                # One that is to end with its connection ends with this process, however that ends.
+                command = dataclasses.replace(command, outlives=obj.owner is None)
                 await processes.launch(guest, await side.confine(owner, domain, command))
             self._let_in(obj, guest)
             guest.group = self.first_group(obj, domain)

@@ -179,6 +179,8 @@ def check_state(obj: DomainObject, flags: int, *, block_jobs: bool) -> None:
     broken = obj.state == DomainState.PAUSED and obj.reason == DomainPausedReason.IOERROR
     if flags & Flags.ABORT_ON_ERROR and broken:
         raise OperationInvalid("cannot migrate domain with I/O error")
+    if obj.owner is not None:
+        raise OperationInvalid("domain is marked for auto destroy")
     if block_jobs:
         raise OperationInvalid("domain has active block job")
 

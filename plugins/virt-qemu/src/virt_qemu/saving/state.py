@@ -325,9 +325,9 @@ class SavingState(LongJobs, ReconfigurableState):
         if guest.balloon is not None:
             guest.status.domain.current_memory = guest.balloon
 
-    async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
+    async def create(self, obj: DomainObject, flags: int = 0, owner: object = None) -> DomainRef:
         if not obj.managed_save:
-            return await super().create(obj, flags)
+            return await super().create(obj, flags, owner)
         wanted = DomainCreateFlags(flags)
         path = self.managed_path(obj)
         async with obj.job.modify("domain_create"):
@@ -342,9 +342,10 @@ class SavingState(LongJobs, ReconfigurableState):
                 log.warning("Ignoring incomplete managed state %s", path)
                 await self.remove_managed(obj, f"cannot remove corrupt file: {path}")
             else:
+                obj.owner = owner
                 await self._restore_managed(obj, str(path), wanted)
                 return obj.ref
-        return await super().create(obj, flags)
+        return await super().create(obj, flags, owner)
 
     async def _restore_managed(self, obj: DomainObject, path: str, flags: DomainCreateFlags) -> None:
         image, domain = await self.open_image(path)

@@ -298,13 +298,13 @@ class TestState(TestMoments, ReconfigurableState):
 
     # -- running
 
-    async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
+    async def create(self, obj: DomainObject, flags: int = 0, owner: object = None) -> DomainRef:
         if obj.state != DomainState.SHUTOFF:
             raise InternalError(f"Domain '{obj.name}' is already running")
         guest = self.guest(obj)
         guest.resumed = guest.saved
         try:
-            return await super().create(obj, flags)
+            return await super().create(obj, flags, owner)
         finally:
             guest.resumed = None
 

@@ -35,12 +35,13 @@ class DomainObject(ManagedObject):
         whose definition went what that was last.
     :ivar live_facts: the same of the running configuration; None until somebody asks (``DriverState.facts``).
     :ivar job: the right to change it.
+    :ivar owner: the connection that it ends with while it runs (``VIR_DOMAIN_START_AUTODESTROY``); None for most.
     :ivar private: whatever the driver keeps with it.
     """
 
     __slots__ = (
         "_id", "_live", "_ref", "checkpoints", "facts", "job", "kept", "live_facts", "managed_save", "measured",
-        "private", "reason", "snapshots", "state", "text", "texts", "updated",
+        "owner", "private", "reason", "snapshots", "state", "text", "texts", "updated",
     )  # fmt: skip
 
     noun = taken_noun = "domain"
@@ -61,6 +62,7 @@ class DomainObject(ManagedObject):
         self._live: Domain | Callable[[], Domain] | None = None
         self.live_facts: Facts | None = None
         self.job = JobLock(self.require_known)
+        self.owner: object = None
         self.private: object = None
         #: Answers that hold until the next :meth:`touch`, by whatever key their maker chooses.
         self.kept: dict[object, object] = {}

@@ -395,16 +395,20 @@ class DriverState:
 
     # -- running
 
-    async def create(self, obj: DomainObject, flags: int = 0) -> DomainRef:
-        """Start a defined domain."""
+    async def create(self, obj: DomainObject, flags: int = 0, owner: object = None) -> DomainRef:
+        """Start a defined domain.
+
+        :param owner: the connection whose end is the guest's (``VIR_DOMAIN_START_AUTODESTROY``).
+        """
         async with obj.job.modify("domain_create"):
             if obj.active:
                 raise OperationInvalid("domain is already running")
+            obj.owner = owner
             await self._start(obj, self.definition(obj), DomainCreateFlags(flags))
             return obj.ref
 
-    async def create_from(self, xml: str, flags: int = 0) -> DomainRef:
-        """Start a domain from a document; without a definition it is transient."""
+    async def create_from(self, xml: str, flags: int = 0, owner: object = None) -> DomainRef:
+        """Start a domain from a document; without a definition it is transient. ``owner`` as :meth:`create`."""
         wanted = DomainCreateFlags(flags)
         domain = await self.load_new(xml, bool(wanted & DomainCreateFlags.START_VALIDATE))
         check_name(domain.name)
@@ -413,6 +417,7 @@ class DriverState:
             async with obj.job.modify("connection_create_domain"):
                 if obj.active:
                     raise OperationInvalid(f"domain '{obj.name}' is already active")
+                obj.owner = owner
                 await self._start(obj, domain, wanted)
                 return obj.ref
 
@@ -492,7 +497,7 @@ class DriverState:
     def deactivate(self, obj: DomainObject, reason: DomainShutoffReason) -> None:
         """A domain does not run any more; a transient one is gone."""
         self.domains.set_id(obj, -1)
-        obj.live = None
+        obj.live = obj.owner = None
         obj.updated = False
         self.set_state(obj, DomainState.SHUTOFF, reason)
         if not obj.persistent:

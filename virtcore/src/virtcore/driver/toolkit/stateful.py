@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
@@ -25,7 +26,7 @@ from virtcore.enums.domain import (
     DomainXMLFlags,
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
-from virtcore.errors import ArgumentUnsupported, ErrorDomain, InvalidArg, NoDomainMetadata
+from virtcore.errors import ArgumentUnsupported, ErrorDomain, InvalidArg, NoDomainMetadata, VirtError
 from virtcore.operations.declare import Result, inline
 from virtcore.operations.values import DomainInfo, DomainStats, RecentStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from virtcore.operations.events import Event
 
 __all__ = ["StatefulDriver", "memory_parameters"]
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=DriverState)
 
@@ -85,6 +88,7 @@ class StatefulDriver(Driver, Generic[S]):
         self.state = state
         self._key = key
         self._open = True
+        self._owns = False  # a guest that ends with this connection
 
     @classmethod
     async def attach(cls, request: OpenRequest, key: tuple[str, ...], make: Callable[[], S]) -> Self:
@@ -99,7 +103,16 @@ class StatefulDriver(Driver, Generic[S]):
     async def close(self) -> None:
         if self._open:
             self._open = False
+            if self._owns:
+                await asyncio.gather(*(self._end(obj) for obj in self.state.domains if obj.owner is self))
             await shared.release(self._key)
+
+    async def _end(self, obj: DomainObject) -> None:
+        """End a guest with this connection."""
+        try:
+            await self.state.destroy(obj)
+        except VirtError as error:
+            log.error("domain '%s' cannot be ended with its connection: %s", obj.name, error)
 
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         return self.state.events.subscribe(deliver)
@@ -185,11 +198,18 @@ class StatefulDriver(Driver, Generic[S]):
 
     async def connection_create_domain(self, xml: str, flags: DomainCreateFlags | int = 0) -> DomainRef:
         self.check_flags(flags, self.create_flags, "connection_create_domain")
-        return await self.state.create_from(xml, int(flags))
+        return await self.state.create_from(xml, int(flags), self._owner(flags))
 
     async def domain_create(self, domain: DomainRef, flags: DomainCreateFlags | int = 0) -> DomainRef:
         self.check_flags(flags, self.create_flags, "domain_create")
-        return await self.state.create(self.domain(domain), int(flags))
+        return await self.state.create(self.domain(domain), int(flags), self._owner(flags))
+
+    def _owner(self, flags: DomainCreateFlags | int) -> StatefulDriver[S] | None:
+        """What a guest that is started so ends with."""
+        if not int(flags) & DomainCreateFlags.START_AUTODESTROY:
+            return None
+        self._owns = True
+        return self
 
     async def domain_destroy(self, domain: DomainRef, flags: DomainDestroyFlags | int = 0) -> None:
         self.check_flags(flags, self.destroy_flags, "domain_destroy")
