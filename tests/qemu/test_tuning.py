@@ -241,6 +241,10 @@ def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, gues
     guest.create()
     with pytest.raises(errors.ConfigUnsupported, match="qemu driver doesn't support the 'rename-restart' action"):
         guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.RESTART_RENAME, Impact.LIVE)
+    guest.set_lifecycle_action(DomainLifecycle.POWEROFF, DomainLifecycleAction.RESTART, Impact.CONFIG)
+    with pytest.raises(errors.ConfigUnsupported, match="'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'"):
+        guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY, Impact.LIVE | Impact.CONFIG)
+    assert "<on_reboot>destroy" not in guest.xml() + guest.xml(2)
     guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY, Impact.LIVE)
     assert "<on_reboot>destroy</on_reboot>" in guest.xml()
     assert "<on_reboot>restart</on_reboot>" in guest.xml(2)

@@ -57,6 +57,17 @@ S390 = {"arch": Arch.S390X, "machine": "s390-ccw-virtio"}
             {"arch": Arch.AARCH64, "machine": "virt", "rest": "<features><acpi/></features>"},
             "ACPI requires UEFI on this architecture",
         ),
+        (
+            "",
+            {"rest": "<on_crash>rename-restart</on_crash>"},
+            "qemu driver doesn't support the 'rename-restart' action",
+        ),
+        ("", {"rest": "<on_reboot>preserve</on_reboot>"}, "qemu driver doesn't support the 'preserve' action"),
+        (
+            "",
+            {"rest": "<on_poweroff>restart</on_poweroff><on_reboot>destroy</on_reboot>"},
+            "qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'",
+        ),
         ("", {"rest": "<vcpu>289</vcpu>"}, "Maximum CPUs greater than specified machine type limit 288"),
         ("", {"rest": "<vcpu>256</vcpu>"}, "more than 255 vCPUs are only supported on q35-based machine types"),
         (

@@ -24,7 +24,7 @@ from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:
     from virt_host.cgroup import ControlGroup
-    from virtcore.enums import DomainLifecycle, DomainLifecycleAction, DomainModificationImpact
+    from virtcore.enums import DomainModificationImpact
     from virtcore.model.domain import Domain, Interface
 
 __all__ = ["TuningOperations"]
@@ -81,21 +81,10 @@ class TuningOperations(
 
     # -- what happens when a guest ends
 
-    async def domain_set_lifecycle_action(
-        self,
-        domain: DomainRef,
-        type: DomainLifecycle | int,
-        action: DomainLifecycleAction | int,
-        flags: DomainModificationImpact | int = 0,
-    ) -> None:
-        from virtcore.enums import DomainLifecycleAction as Action
+    def check_lifecycle(self, config: Domain) -> None:
+        from virt_qemu.rules.validate.domain import check_lifecycle
 
-        if action == Action.RESTART_RENAME:
-            self.check_flags(flags, 3, "domain_set_lifecycle_action")
-            raise ConfigUnsupported(
-                "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'"
-            )
-        await super().domain_set_lifecycle_action(domain, type, action, flags)
+        check_lifecycle(config)
 
     # -- interfaces
 

@@ -127,8 +127,12 @@ class Describing(Reconfiguring[R]):
 
         def change(config: Domain, live: bool) -> None:
             setattr(config, field, value)
+            self.check_lifecycle(config)
 
         await self._change(domain, operation, int(flags), change, one=False)
+
+    def check_lifecycle(self, config: Domain) -> None:
+        """Hook: refuse what cannot be done at a guest's end."""
 
 
 class SettingVcpus(Reconfiguring[R]):

@@ -11,7 +11,7 @@ from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUCacheMode, CPUMode, MaxPhysAddrMode
 from virtcore.model.domain.clock import TickPolicy, TimerName, TimerTrack
-from virtcore.model.domain.domain import VirtType
+from virtcore.model.domain.domain import LifecycleAction, VirtType
 from virtcore.model.domain.launch_security import S390PV, SEV, SEVSNP
 from virtcore.model.domain.os import ACPITableType, Firmware, LoaderType
 from virtcore.model.domain.panic import PanicModel
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.watchdog import Watchdog
 
-__all__ = ["check_watchdogs", "validate_domain"]
+__all__ = ["check_lifecycle", "check_watchdogs", "validate_domain"]
 
 #: Architectures that an emulator of another can run.
 _ALSO_RUNS = {
@@ -64,6 +64,7 @@ def validate_domain(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     _validate_machine(domain, capabilities)
     _validate_boot(domain, capabilities)
     _validate_topology(domain, capabilities)
+    check_lifecycle(domain)
     if domain.devices is not None:
         check_watchdogs(domain.devices.watchdogs)
     _validate_cpu(domain)
@@ -130,6 +131,30 @@ def _validate_boot(domain: Domain, capabilities: EmulatorCapabilities) -> None:
             raise _refuse(f"ACPI table type '{table.type}' is not supported", "/domain/os/acpi/table/@type")
     if os.shim is not None and not capabilities.has("shim"):
         raise _refuse("shim is not supported by this QEMU binary", "/domain/os/shim")
+
+
+def check_lifecycle(domain: Domain) -> None:
+    """Refuse what cannot be done at the end of a guest.
+
+    :raises ConfigUnsupported: with libvirt's message.
+    """
+    actions = {name: getattr(domain, name) for name in ("on_poweroff", "on_reboot", "on_crash")}
+    for name, action in actions.items():
+        if action is LifecycleAction.RENAME_RESTART:
+            raise _refuse(
+                "qemu driver doesn't support the 'rename-restart' action for 'on_reboot'/'on_poweroff'/'on_crash'",
+                f"/domain/{name}",
+            )
+    if domain.on_poweroff is LifecycleAction.RESTART and domain.on_reboot is LifecycleAction.DESTROY:
+        raise _refuse(
+            "qemu driver doesn't support 'onReboot' set to 'destroy and 'onPoweroff' set to 'reboot'",
+            "/domain/on_reboot",
+        )
+    for name in ("on_poweroff", "on_reboot"):
+        if actions[name] is LifecycleAction.PRESERVE:
+            raise _refuse(
+                "qemu driver doesn't support the 'preserve' action for 'on_reboot'/'on_poweroff'", f"/domain/{name}"
+            )
 
 
 def check_watchdogs(watchdogs: Sequence[Watchdog]) -> None:
