@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import virtcore.types
 from virtcore.driver.base import Driver, OpenRequest, Subscription
@@ -78,7 +78,15 @@ class WholeDriver(Driver):
 
 
 class EmptyStream:
-    """Has nothing to read, and takes everything."""
+    """Has nothing to read, and takes everything.
+
+    :ivar open: those that were neither finished nor aborted.
+    """
+
+    open: ClassVar[set[EmptyStream]] = set()
+
+    def __init__(self) -> None:
+        self.open.add(self)
 
     async def read(self, size: int) -> bytes:
         return b""
@@ -87,10 +95,10 @@ class EmptyStream:
         pass
 
     async def finish(self) -> None:
-        pass
+        self.open.discard(self)
 
     async def abort(self) -> None:
-        pass
+        self.open.discard(self)
 
 
 def _with_stream(value: Any) -> Any:

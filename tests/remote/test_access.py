@@ -253,6 +253,35 @@ def test_what_is_checked_is_what_is_used(play: Any) -> None:
     play(scenario, opened=False)
 
 
+def test_a_connection_that_closes_takes_no_question_back(play: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What was called before is decided as it would have been, also when it has its turn after the close."""
+
+    async def scenario(peer: Any) -> None:
+        access = Decides()
+        peer.endpoint.access = AccessControl([access])
+        driver = await whole(peer)
+        calls = []
+        for name in ("DOMAIN_DESTROY", "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", "CONNECT_CLOSE"):
+            row = next(row for row in every_procedure() if row.name == name)
+            body = codec(row.program, row.args).encode(arguments_of(row, 0)) if row.args else b""
+            calls.append(pack(program("remote").number, 1, row.number, CALL, 100 + len(calls), OK, body))
+        places = [await peer.endpoint.workers.acquire(False) for _ in range(100)]
+        access.denied = lambda request: True
+        for data in calls:
+            peer.client.data_received(data)
+        closed = await peer.reply(102)  # it is of high priority
+        assert closed.status == OK
+        for place in places:
+            peer.endpoint.workers.release(place)
+        for serial in (100, 101):
+            message = await peer.reply(serial)
+            assert decode_error(message.data)[2] == "access denied"
+        assert not driver.changed()
+
+    play(scenario, opened=False)
+    assert "unexpected failure" not in caplog.text
+
+
 def test_who_cannot_decide_denies(play: Any, caplog: pytest.LogCaptureFixture) -> None:
     def fails(request: Request) -> bool:
         raise OSError("the bus is gone")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import re
+import resource
 import socket
 import struct
 import time
@@ -13,9 +15,13 @@ from typing import Any
 
 import pytest
 
-from virt_remote.protocol import BODY, CALL, ERROR, HEADER, OK, PING, REPLY, Frames, decode_error, pack
+import virtcore
+from remote.frame_fuzz import ROLES, Fuzz
+from remote.wrong_frames import damaged
+from virt_remote.protocol import BODY, CALL, ERROR, HEADER, OK, PING, REPLY, decode_error, pack
 from virt_remote.server.client import ANONYMOUS_MAX, MAX_UNSENT
 from virt_remote.server.settings import Settings
+from virtcore.errors import VirtError
 from virtcore.operations.procedures import Procedure, program
 from virtcore.operations.wire.codec import WireError, codec
 from wholedriver import GOOD, WholeDriver, arguments_of, every_procedure
@@ -27,97 +33,36 @@ def frame_of(row: Procedure, serial: int) -> bytes:
     return pack(owner.number, owner.version, row.number, CALL, serial, OK, body)
 
 
-def mutated(frame: bytes, source: random.Random) -> bytes:
-    """A frame with something wrong in it, more often in its body than in its length."""
-    data = bytearray(frame)
-    for _ in range(source.randint(1, 4)):
-        at = source.randrange(4 if source.random() < 0.9 else 0, len(data))
-        match source.randrange(6):
-            case 0:
-                data[at] = source.randrange(256)
-            case 1:
-                data[at] ^= 1 << source.randrange(8)
-            case 2:
-                struct.pack_into(">I", data, min(at & ~3, len(data) - 4), source.choice(NUMBERS))
-            case 3 if len(data) > BODY:
-                del data[source.randrange(BODY, len(data)) :]
-            case 4:
-                data += source.randbytes(source.randint(1, 40))
-            case _:
-                data[at:at] = source.randbytes(4)
-    if source.random() < 0.9:
-        struct.pack_into(">I", data, 0, len(data))
-    return bytes(data)
-
-
-#: Lengths and numbers that programs get wrong.
-NUMBERS = (0, 1, 3, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 4194304, 4194305, 33554436, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
-
-
-async def fuzz(peer: Any, count: int, seed: int) -> tuple[int, int]:
-    """Send frames that are wrong; gives how many were answered, and after how many the connection ended."""
-    source = random.Random(seed)
-    rows = list(every_procedure())
-    skipped = ("CONNECT_CLOSE", "DOMAIN_OPEN_CONSOLE")
-    frames = [frame_of(row, 7) for row in rows if row.name not in skipped]
-    answered = ended = 0
-    for number in range(count):
-        answered += len(peer.transport.sent)
-        peer.transport.sent.clear()
-        peer.client.data_received(mutated(source.choice(frames), source))
-        if number % 20 == 0:
-            await asyncio.sleep(0.001)
-        if peer.client._frames.pending:  # it waits for more: what comes next is another client's
-            peer.client._frames = Frames()
-            peer.client._account(0)
-        if peer.transport.ended:
-            ended += 1
-            peer.transport.ended = ""
-            peer.client.closing = False
-            peer.client._frames = Frames()
-            peer.client._account(0)
-        peer.client._held_by = frozenset()
-        if peer.client.session is None:
-            await peer.open()
-    for _ in range(50):
-        await asyncio.sleep(0.001)
-    return answered, ended
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_frames_that_are_wrong(play: Any, caplog: pytest.LogCaptureFixture, seed: int) -> None:
-    async def scenario(peer: Any) -> None:
-        peer.endpoint.driver = WholeDriver()
-        await peer.open()
-        answered, ended = await fuzz(peer, 800, seed)
-        assert answered > 50
-        assert ended > 0
-
-    play(scenario, opened=False)
-    assert "unexpected failure" not in caplog.text
+@pytest.mark.parametrize("seed", range(2))
+def test_frames_that_are_wrong(seed: int, tmp_path: Path) -> None:
+    fuzz = Fuzz(seed, tmp_path)
+    fuzz.run(6000)
+    assert min(fuzz.replies[role.name] for role in ROLES) > 100
+    assert fuzz.errors.total() < 0.9 * fuzz.replies.total()
+    assert len(fuzz.answered) > 200
+    assert fuzz.events > 10
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize("seed", range(100, 140))
-def test_very_many_frames_that_are_wrong(play: Any, caplog: pytest.LogCaptureFixture, seed: int) -> None:
-    async def scenario(peer: Any) -> None:
-        peer.endpoint.driver = WholeDriver()
-        await peer.open()
-        await fuzz(peer, 2000, seed)
-
-    play(scenario, opened=False)
-    assert "unexpected failure" not in caplog.text
+@pytest.mark.parametrize("part", range(20))
+def test_millions_of_frames_that_are_wrong(part: int, tmp_path: Path) -> None:
+    """Two millions, other ones in each run; a failure tells its seed."""
+    Fuzz(random.SystemRandom().randrange(2**32), tmp_path).run(100_000)
 
 
 def decode_wrong(count: int, seed: int) -> int:
     """Decode the arguments of procedures with something wrong in them; gives how many could be."""
     source = random.Random(seed)
-    bodies = [(codec(row.program, row.args), frame_of(row, 7)) for row in every_procedure() if row.args]
+    bodies = [
+        (known := codec(row.program, row.args), known.encode(arguments_of(row, 0)))
+        for row in every_procedure()
+        if row.args
+    ]
     decoded = 0
     for _ in range(count):
-        known, frame = source.choice(bodies)
+        known, body = source.choice(bodies)
         try:
-            known.decode(mutated(frame, source), BODY)
+            known.decode(damaged(body, source), 0)
         except WireError:
             continue
         decoded += 1
@@ -245,7 +190,7 @@ def test_replies_and_events_are_not_a_clients_to_send(play: Any) -> None:
 
 def raw(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(10)
+    sock.settimeout(60)
     sock.connect(str(path))
     return sock
 
@@ -272,13 +217,11 @@ def test_who_does_not_authenticate_in_time_has_to_leave(serve: Any) -> None:
         slow[0].send(AUTH_LIST[:5])  # a byte now and then
         third = raw(path)
         third.send(AUTH_LIST)
-        began = time.monotonic()
         third.settimeout(0.3)
         with pytest.raises(TimeoutError):
             third.recv(100)
-        third.settimeout(10)
+        third.settimeout(60)
         assert third.recv(100)[20:24] == AUTH_LIST[20:24], "it is let in when the others had to leave"
-        assert time.monotonic() - began < 8
         assert all(ended(sock) for sock in slow)
         for sock in (*slow, third):
             sock.close()
@@ -297,7 +240,7 @@ def test_as_many_clients_as_may_come(serve: Any) -> None:
         with pytest.raises(TimeoutError):
             outside.recv(100)
         inside[0].close()
-        outside.settimeout(10)
+        outside.settimeout(60)
         assert outside.recv(100), "who waits comes in when somebody leaves"
         for sock in (*inside, outside):
             sock.close()
@@ -325,3 +268,53 @@ def test_half_closed_sockets_and_floods(serve: Any) -> None:
         with raw(path) as sock:
             sock.send(AUTH_LIST)
             assert sock.recv(100)[24:28] == bytes(4)
+
+
+def test_a_thousand_idle_clients_keep_nobody_out(serve: Any) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip(f"only {hard} descriptors may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, hard))  # the daemon's, too
+    idle: list[socket.socket] = []
+    try:
+        with serve("max_clients = 1200") as root:
+            path = root / "run" / "libvirt-sock"
+            for _ in range(1000):
+                idle.append(raw(path))
+                idle[-1].send(AUTH_LIST)
+            assert all(sock.recv(100)[24:28] == bytes(4) for sock in idle)
+            with virtcore.connect(f"test+unix:///default?socket={path}") as connection:
+                assert connection.lookup_domain("test").name == "test"
+            assert all(sock.send(AUTH_LIST) and sock.recv(100) for sock in idle), "each is still served"
+            for sock in idle:
+                sock.close()
+    finally:
+        for sock in idle:
+            sock.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_names_that_lead_elsewhere(serve: Any) -> None:
+    """They are refused, and no file is there afterwards that was not before."""
+    with serve("") as root:
+        path = root / "run" / "libvirt-sock"
+
+        def files() -> list[Path]:
+            return sorted(found for found in root.parent.rglob("*.xml") if "cache" not in found.parts)
+
+        before = files()
+        place = "system" if os.geteuid() == 0 else "session"
+        for uri, kind in ((f"qemu+unix:///{place}", "qemu"), ("test+unix:///default", "test")):
+            with virtcore.connect(f"{uri}?socket={path}") as connection:
+                documents = [
+                    (connection.define_domain, f"<domain type='{kind}'>NAME<os><type>hvm</type></os></domain>")
+                ]
+                if kind == "test":
+                    documents.append((connection.define_network, "<network>NAME</network>"))
+                    pool = "<pool type='dir'>NAME<target><path>/nowhere</path></target></pool>"
+                    documents.append((connection.define_storage_pool, pool))
+                for name in ("../up", "../../etc/virtcored", "a/b", "/tmp/x"):
+                    for define, text in documents:
+                        with pytest.raises(VirtError, match=r"cannot contain '/'|invalid char in name"):
+                            define(text.replace("NAME", f"<name>{name}</name><memory>1</memory>"))
+        assert files() == before

@@ -361,8 +361,9 @@ def test_what_monitors_say_is_chosen_by_name(name: str | None, flags: int, heard
 
 
 def test_monitor_filters_that_make_no_sense() -> None:
-    with pytest.raises(InvalidArg, match="failed to compile regex"):
-        monitor_filter("(", 1)
+    for pattern in ("(", "(" * 5000, "a{99999999999}"):
+        with pytest.raises(InvalidArg, match="failed to compile regex"):
+            monitor_filter(pattern, 1)
     with pytest.raises(InvalidArg, match="unsupported flags"):
         monitor_filter("x", 4)
 
@@ -455,6 +456,25 @@ def test_a_stream_that_fails_and_one_that_is_aborted(play: Play) -> None:
         assert packets(peer, other) == [(OK, b"")], "the abort is confirmed"
         third = peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
         await peer.reply(third)
+
+    play(scenario)
+
+
+def test_a_serial_that_is_used_twice_leaves_no_stream_behind(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        serial = peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
+        await peer.reply(serial)
+        peer.serial = serial
+        peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
+        await until(lambda: len(peer.driver.streams) == 2)
+        before, now = peer.driver.streams
+        await until(lambda: before.ended == "aborted")
+        packet(peer, serial, CONTINUE, b"hello")
+        await until(lambda: bool(packets(peer, serial)))
+        assert packets(peer, serial) == [(CONTINUE, b"hello")]
+        await peer.leave()
+        peer.endpoint.last.clear()
+        assert now.ended == "aborted"
 
     play(scenario)
 

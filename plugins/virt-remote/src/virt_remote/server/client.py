@@ -168,6 +168,15 @@ class Client(FlowControl):
     def _set_layer(self, layer: SecurityLayer) -> None:
         self._layer = layer
 
+    def open_session(self) -> Session:
+        """The session that is open.
+
+        :raises InternalError: none is.
+        """
+        if self.session is None:
+            raise InternalError("connection not open", domain=ErrorDomain.RPC)
+        return self.session
+
     def begin_session(self, session: Session) -> None:
         """It has opened a connection."""
         self.session = session
@@ -364,14 +373,15 @@ class Client(FlowControl):
         own = SESSION_PROCEDURES.get(name)
         if own is not None:
             return own.handler(self, row)
-        if self.session is None:
-            raise InternalError("connection not open", domain=ErrorDomain.RPC)
+        session = self.open_session()
         call = server_call(name)
         if call is None:
             raise NoSupport(function_of(name), domain=part_of(function_of(name)))
-        return self._operation_handler(self.session, call, key)
+        return self._operation_handler(session, self.guard, call, key)
 
-    def _operation_handler(self, session: Session, call: ServerCall, key: tuple[int, int, int]) -> Handler:
+    def _operation_handler(
+        self, session: Session, guard: Guard | None, call: ServerCall, key: tuple[int, int, int]
+    ) -> Handler:
         spelling = call.spelling
         if self.readonly and spelling.write is True:
             return self._refuser(OperationDenied, spelling.refusal)
@@ -380,7 +390,7 @@ class Client(FlowControl):
         files = call.takes_files or call.files is not None
         audited = self.server.settings.audit_logging and call.operation.kind is Kind.CHANGE
         if (
-            self.guard is None
+            guard is None
             and not audited
             and not files
             and call.procedure.stream is None
@@ -390,7 +400,7 @@ class Client(FlowControl):
 
         def later(frame: bytes, serial: int) -> None:
             arguments, wire = self._arguments(call, frame)
-            work = self._answer(session, call, arguments, wire, key, serial)
+            work = self._answer(session, guard, call, arguments, wire, key, serial)
             taken: list[int] = []
             if call.takes_files:
                 taken, self._files = self._files, taken
@@ -456,13 +466,13 @@ class Client(FlowControl):
     async def _answer(
         self,
         session: Session,
+        guard: Guard | None,  # the session's, also when that has been closed by the time this runs
         call: ServerCall,
         arguments: tuple[Any, ...],
         wire: tuple[Any, ...],
         key: tuple[int, int, int],
         serial: int,
     ) -> bytes | None:
-        guard = self.guard
         if guard is not None:
             arguments = await guard.admit(call.procedure, call.operation, wire, arguments)
         if (call.takes_files or call.files is not None) and (self.passing is None or self._layer is not None):
@@ -483,7 +493,10 @@ class Client(FlowControl):
                 stream, body = value[-1], call.encode(call.result(value, wire))
             self._reply(key, serial, body)
             stream_key = (*key, serial)
+            before = self._streams.get(stream_key)
             self._streams[stream_key] = ServerStream(self, stream_key, stream, call.procedure, wire)
+            if before is not None:  # of a call with the same serial: no packet reaches it any more
+                self.server.daemon.finish(before.close())
             return None
         if call.files is not None:
             self._reply_with_files(call, key, serial, value, wire)
@@ -567,7 +580,8 @@ class Client(FlowControl):
 
     def stream_ended(self, stream: ServerStream) -> None:
         """A stream ended: its packets are no longer let through."""
-        self._streams.pop(stream.key, None)
+        if self._streams.get(stream.key) is stream:  # not one that has come in its place
+            del self._streams[stream.key]
 
 
 @functools.cache

@@ -73,8 +73,7 @@ class Callbacks:
         """
         if event_id not in family.ids:
             raise InternalError(f"unsupported {family.id_noun} {event_id}", domain=ErrorDomain.RPC)
-        session = self._client.session
-        assert session is not None
+        session = self._client.open_session()
         callback_id = self._next
         wire = event_wire(family.name, event_id, not legacy)
         subscription = None
@@ -129,8 +128,7 @@ class Callbacks:
         """
         if self._close is not None:
             raise InvalidArg("A close callback is already registered", domain=ErrorDomain.RPC)
-        session = self._client.session
-        assert session is not None
+        session = self._client.open_session()
         wire = EventWire(CLOSED, CLOSED.legacy or "")
         try:
             self._close = (session.subscribe(self._deliverer(wire, -1, None), kinds=(CLOSED.event,)),)
@@ -220,8 +218,7 @@ def _registered(client: Client, callback_id: int) -> Any:
 
 
 async def _register_for(client: Client, event_id: int, domain: DomainRef) -> tuple[int]:
-    assert client.session is not None
-    known = await client.session.call("connection_lookup_domain", None, domain.uuid, None, deadline=None)
+    known = await client.open_session().call("connection_lookup_domain", None, domain.uuid, None, deadline=None)
     return (client.callbacks.add(FAMILIES["domain"], event_id, known),)
 
 
@@ -245,7 +242,7 @@ def monitor_filter(name: str | None, flags: int) -> Filter | None:
             name if flags & MonitorEventFlags.REGEX else re.escape(name) + r"\Z",
             re.IGNORECASE if flags & MonitorEventFlags.NOCASE else 0,
         )
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise InvalidArg(f"failed to compile regex '{name}': {error}") from None
     matches = pattern.search if flags & MonitorEventFlags.REGEX else pattern.match
     return lambda event: isinstance(event, QemuMonitorEvent) and matches(event.event) is not None

@@ -13,6 +13,7 @@ from virtcore.operations.procedures import Procedure, procedure, program
 from virtcore.operations.wire.codec import codec
 
 if TYPE_CHECKING:
+    from virt_remote.server.access import Guard
     from virt_remote.server.client import Client, Handler
     from virtcore.runtime.session import Session
 
@@ -50,9 +51,8 @@ class SessionProcedure(NamedTuple):
         async def later(answer: Coroutine[Any, Any, Any]) -> bytes:
             return results(await answer)
 
-        async def admitted(arguments: tuple[Any, ...]) -> bytes:
-            assert client.guard is not None
-            await client.guard.admit_connection(row, arguments)
+        async def admitted(guard: Guard, arguments: tuple[Any, ...]) -> bytes:
+            await guard.admit_connection(row, arguments)
             answer = self.function(client, *arguments)
             return results(await answer if asyncio.iscoroutine(answer) else answer)
 
@@ -61,7 +61,7 @@ class SessionProcedure(NamedTuple):
                 raise InternalError("connection not open", domain=ErrorDomain.RPC)
             arguments = decode(frame, BODY)[0] if decode is not None else ()
             if client.guard is not None and row.permissions:
-                client.run(admitted(arguments), key, serial, whole=True)
+                client.run(admitted(client.guard, arguments), key, serial, whole=True)
                 return None
             answer = self.function(client, *arguments)
             if not asyncio.iscoroutine(answer):
@@ -121,11 +121,10 @@ def _supports_feature(client: Client, feature: int) -> tuple[int] | Coroutine[An
     if feature == DriverFeature.PROGRAM_KEEPALIVE:  # who asks can answer
         client.server.keepalive.add(client)
         return (1,)
-    if client.session is None:
-        raise InternalError("connection not open", domain=ErrorDomain.RPC)
+    session = client.open_session()
     if feature == DriverFeature.FD_PASSING:  # who asks may send some
         return (int(client.expect_descriptors()),)
-    return (1,) if feature in FEATURES else _driver_supports(client.session, feature)
+    return (1,) if feature in FEATURES else _driver_supports(session, feature)
 
 
 async def _driver_supports(session: Session, feature: int) -> tuple[int]:
