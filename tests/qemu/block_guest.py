@@ -31,6 +31,24 @@ def make_image(path: Path, size: int = 4 * MIB, *, base: Path | str | None = Non
     return path
 
 
+def make_luks_image(path: Path, format: str, password: str, size: str = "1M") -> Path:
+    """An image encrypted with LUKS; for qcow2, inside of it.
+
+    QEMU measures how long a derivation of the key takes in its thread's CPU time. Where the kernel counts that in
+    ticks, a short one may take none, and QEMU refuses: that is tried again.
+    """
+    inside = "" if format == "luks" else "encrypt."
+    options = f"{inside}key-secret=k,{inside}iter-time=10{inside and ',encrypt.format=luks'}"
+    secret = f"secret,id=k,data={password}"
+    argv = ["qemu-img", "create", "-q", "--object", secret, "-f", format, "-o", options, str(path), size]
+    for _ in range(20):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        if "Unable to get accurate CPU usage" not in done.stderr:
+            break
+    assert done.returncode == 0, done.stderr
+    return path
+
+
 def write(path: Path, pattern: int, offset: int, length: int, format: str = "qcow2") -> None:
     """Write a pattern into an image nobody uses."""
     run("qemu-io", "-f", format, "-c", f"write -P {pattern} {offset} {length}", path)

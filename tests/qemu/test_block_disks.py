@@ -12,6 +12,7 @@ from block_guest import (
     execute,
     guest_writes,
     make_image,
+    make_luks_image,
     run,
     write,
 )
@@ -235,10 +236,8 @@ def test_secrets_of_disks(host_secrets, connection, tmp_path):
     secret = connection.define_secret("<secret private='yes'><usage type='volume'><volume>/x</volume></usage></secret>")
     secret.set_value(b"letmein")
     key = "--object", "secret,id=k,data=letmein"
-    luks, qcow2 = tmp_path / "luks.img", tmp_path / "luks.qcow2"
-    run("qemu-img", "create", "-q", *key, "-f", "luks", "-o", "key-secret=k,iter-time=10", luks, "1M")
-    options = "encrypt.format=luks,encrypt.key-secret=k,encrypt.iter-time=10"
-    run("qemu-img", "create", "-q", *key, "-f", "qcow2", "-o", options, qcow2, "1M")
+    luks = make_luks_image(tmp_path / "luks.img", "luks", "letmein")
+    qcow2 = make_luks_image(tmp_path / "luks.qcow2", "qcow2", "letmein")
     by_uuid = f"<encryption format='luks'><secret type='passphrase' uuid='{secret.uuid}'/></encryption>"
     by_usage = "<encryption format='luks'><secret type='passphrase' usage='/x'/></encryption>"
     disks = (
