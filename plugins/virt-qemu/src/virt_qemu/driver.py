@@ -196,8 +196,8 @@ class QemuDriver(
             for arch, capabilities in zip(emulators, found, strict=True)
             if not isinstance(capabilities, BaseException)
         }
-        folder, identity = self.state.folders.config, self.state.host_side.identity
-        return await in_thread(lambda: self.state.description.get(usable, folder, self.host_cpu(), identity))
+        folder, identity, sleeps = self.state.folders.config, self.state.host_side.identity, await self.sleeps()
+        return await in_thread(lambda: self.state.description.get(usable, folder, self.host_cpu(), identity, sleeps))
 
     async def connection_domain_capabilities(
         self,

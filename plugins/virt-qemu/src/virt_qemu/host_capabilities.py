@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from operator import is_
 from pathlib import Path
@@ -32,6 +32,7 @@ from virtcore.model.domain import OSType, VirtType
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virtcore.enums.host import NodeSuspendTarget
     from virtcore.model.cpu.element import HostCPU
     from virtcore.runtime.launcher import Identity
 
@@ -124,6 +125,7 @@ class HostDescription:
         folder: Path,
         cpu: HostCPU | None = None,
         identity: Identity | None = None,
+        sleeps: Collection[NodeSuspendTarget] = (),
     ) -> str:
         """The document. Reads the kernel's files: not for the core loop.
 
@@ -131,11 +133,12 @@ class HostDescription:
         :param folder: where this host's UUID is kept when the hardware has none.
         :param cpu: the host's processor, where it is known.
         :param identity: who runs guests; None: the caller.
+        :param sleeps: how the host can sleep.
         """
-        facts = (host_uuid(folder), changing_facts(self._tree), cpu, identity)
+        facts = (host_uuid(folder), changing_facts(self._tree), cpu, identity, set(sleeps))
         same = list(emulators) == list(self._emulators) and all(map(is_, emulators.values(), self._emulators.values()))
         if not same or facts != self._facts:
-            self._text = _document(self._tree, emulators, facts[0], cpu, identity)
+            self._text = _document(self._tree, emulators, facts[0], cpu, identity, sleeps)
             self._facts, self._emulators = facts, dict(emulators)
         return self._text
 
@@ -146,8 +149,9 @@ def _document(
     own_uuid: str,
     cpu: HostCPU | None,
     identity: Identity | None,
+    sleeps: Collection[NodeSuspendTarget],
 ) -> str:
-    host = describe_host(tree, host_arch(), cpu=cpu)
+    host = describe_host(tree, host_arch(), cpu=cpu, sleeps=sleeps)
     assert host.cpu is not None
     host.uuid = own_uuid
     host.cpu.pages = [PageSize(unit="KiB", size=size) for size in HostMemory(tree).page_sizes()]

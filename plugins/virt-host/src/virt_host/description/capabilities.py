@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from virt_host.description.caches import host_caches, memory_bandwidth
 from virt_host.description.memory import HostMemory
 from virt_host.description.numa import host_topology
 from virt_host.description.resctrl import resource_control
+from virtcore.enums.host import NodeSuspendTarget
 from virtcore.model.capabilities import Host, HostIOMMU, HostProcessor, PowerManagementFeatures
 
 if TYPE_CHECKING:
@@ -19,18 +21,29 @@ if TYPE_CHECKING:
 __all__ = ["changing_facts", "host_capabilities"]
 
 
-def host_capabilities(tree: HostTree, arch: Arch, memory: MemoryView | None = None, cpu: HostCPU | None = None) -> Host:
+def host_capabilities(
+    tree: HostTree,
+    arch: Arch,
+    memory: MemoryView | None = None,
+    cpu: HostCPU | None = None,
+    sleeps: Collection[NodeSuspendTarget] = (),
+) -> Host:
     """What the kernel's files tell about the host; the caller adds what only it knows.
 
     :param memory: what is known of memory; by default what the tree tells.
     :param cpu: the processor, where its model is known (:func:`virt_host.description.cpu_model.host_cpu`).
+    :param sleeps: how it can sleep (:class:`virt_host.power.HostPower`).
     :raises InternalError: the kernel's files make no sense.
     """
     control = resource_control(tree)
     caches = host_caches(tree, control)
     return Host(
         cpu=_processor(arch, cpu),
-        power_management=PowerManagementFeatures(),
+        power_management=PowerManagementFeatures(
+            suspend_mem=NodeSuspendTarget.MEM in sleeps,
+            suspend_disk=NodeSuspendTarget.DISK in sleeps,
+            suspend_hybrid=NodeSuspendTarget.HYBRID in sleeps,
+        ),
         iommu=HostIOMMU(support=tree.has_iommu()),
         topology=host_topology(tree, arch, memory or HostMemory(tree)),
         cache=caches,

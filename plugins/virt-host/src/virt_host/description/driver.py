@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from virt_host.description.cpuinfo import cpu_times, node_info, online_cpus, present_cpus
@@ -12,7 +12,7 @@ from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
 from virtcore.driver.toolkit import check_flags
 from virtcore.driver.toolkit.cpus import HostCPUDriver
-from virtcore.enums.host import NodeAllocPagesFlags
+from virtcore.enums.host import NodeAllocPagesFlags, NodeSuspendTarget
 from virtcore.errors import ConfigUnsupported, InternalError, InvalidArg, VirtError
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
@@ -63,6 +63,22 @@ class LinuxHostDriver(HostCPUDriver):
     @inline
     def connection_node_info(self) -> NodeInfo:
         return node_info(self.tree, host_arch(), memory=HostMemory(self.tree).total())
+
+    async def sleeps(self) -> Collection[NodeSuspendTarget]:
+        """How the host can sleep, for its capabilities; none where what would tell does not answer, as libvirt's."""
+        from virt_host.power import host_power
+
+        try:
+            return await host_power().commands()
+        except VirtError as error:
+            log.warning("Failed to get host power management capabilities: %s", error)
+            return ()
+
+    async def connection_node_suspend(self, target: NodeSuspendTarget | int, duration: int, flags: int = 0) -> None:
+        from virt_host.power import host_power
+
+        check_flags(flags, 0, "connection_node_suspend", function="virNodeSuspend")
+        await host_power().sleep(target, duration)
 
     @inline
     def connection_node_free_memory(self) -> int:

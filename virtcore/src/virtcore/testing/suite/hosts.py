@@ -56,6 +56,12 @@ class TestConnection:
 
         assert etree.fromstring(connection.capabilities()).tag == "capabilities"
 
+    @covers("connection_node_suspend")
+    def test_what_is_no_sleep_of_a_host(self, connection: Connection) -> None:
+        for target, flags in ((99, 0), (0, 1 << 20)):
+            with pytest.raises(errors.VirtError):
+                connection.node_suspend(target, 60, flags)
+
     @covers("connection_sysinfo")
     def test_sysinfo_is_a_document(self, connection: Connection) -> None:
         from lxml import etree
