@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from virt_qemu.recovery import boot_id
-from virtcore.driver.toolkit import DriverState
+from virt_qemu.opening import OpeningState
 from virtcore.driver.toolkit.store import Marks
 from virtcore.enums.domain import DomainCreateFlags
 from virtcore.errors import OperationInvalid, VirtError
 
 if TYPE_CHECKING:
-    from virt_qemu.settings.table import QemuSettings
-    from virtcore.driver.toolkit import DomainObject, StateFolders
+    from virtcore.driver.toolkit import DomainObject
 
 __all__ = ["AutostartState"]
 
 log = logging.getLogger(__name__)
 
 
-class AutostartState(DriverState):
-    """The part of the driver's state that starts guests with the host.
+class AutostartState(OpeningState):
+    """The part of the driver's state that starts guests with the host."""
 
-    :ivar autostart_once: UUIDs of the domains that start with the host's next boot only.
-    """
+    @cached_property
+    def autostart_once(self) -> set[str]:
+        """UUIDs of the domains that start with the host's next boot only."""
+        return set()
 
-    settings: QemuSettings
-    folders: StateFolders
-
-    def __init__(self, folders: StateFolders) -> None:
-        super().__init__(folders)
-        self.autostart_once: set[str] = set()
-        self._once = Marks(folders.config / "autostart-once", self.disk)
+    @cached_property
+    def _once(self) -> Marks:
+        return Marks(self.folders.config / "autostart-once", self.disk)
 
     async def reattach(self) -> None:
         self.autostart_once = await self._once.open({obj.uuid for obj in self.domains})
@@ -57,13 +54,8 @@ class AutostartState(DriverState):
 
     async def autostart_domains(self) -> None:
         """Start what is marked so, once per uptime of the host."""
-        marker = self.folders.run / "autostarted"
-        boot = boot_id()
-        try:
-            if marker.read_text() == boot:
-                return
-        except OSError:
-            pass  # the first time
+        if self.started_before():
+            return
         flags = DomainCreateFlags.START_BYPASS_CACHE if self.settings.auto_start_bypass_cache else 0
         started = False
         for obj in list(self.domains):
@@ -78,11 +70,7 @@ class AutostartState(DriverState):
                     log.error("Failed to start domain '%s': %s", obj.name, error)
             if once:
                 await self._had_its_boot(obj)
-        try:
-            # Only now: a program that ends meanwhile leaves the rest to the next one.
-            marker.write_text(boot)
-        except OSError as error:
-            log.error("cannot write %s: %s", marker, error.strerror)
+        self.started()  # only now: a program that ends meanwhile leaves the rest to the next one
 
     async def _had_its_boot(self, obj: DomainObject) -> None:
         try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from virt_host.description.driver import LinuxHostDriver
 from virt_host.description.kvm import max_vcpus
@@ -24,13 +22,13 @@ from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, V
 from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
 from virt_qemu.native import NativeOperations
+from virt_qemu.opening import OpeningDriver
 from virt_qemu.saving.operations import SavingOperations
 from virt_qemu.starting import StartingOperations
 from virt_qemu.stats.operations import StatisticsOperations
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
-from virtcore.driver.base import OpenRequest, Place
-from virtcore.driver.toolkit import StateFolders, StatefulDriver
+from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
 from virtcore.enums.checkpoint import DomainCheckpointCreateFlags
 from virtcore.enums.domain import (
@@ -49,7 +47,6 @@ from virtcore.enums.snapshot import DomainSnapshotCreateFlags, DomainSnapshotRev
 from virtcore.errors import (
     InternalError,
     InvalidArg,
-    OperationFailed,
     OperationInvalid,
     SystemError,
     VirtError,
@@ -70,6 +67,7 @@ _ACPI = DomainShutdownFlags.ACPI_POWER_BTN
 
 
 class QemuDriver(
+    OpeningDriver[QemuState],
     LinuxHostDriver,
     HostOperations,
     AddressOperations,
@@ -91,12 +89,7 @@ class QemuDriver(
 ):
     """A connection to the guests of one root."""
 
-    name = "QEMU"
-    error_domain = "QEMU"
-    function_prefix = "qemu"
-    local_only = True
-    embeddable = True
-    probe_order = 10
+    first = None
     xml_flags = StatefulDriver.xml_flags | DomainXMLFlags.UPDATE_CPU
     undefine_flags = (
         DomainUndefineFlags.MANAGED_SAVE
@@ -119,57 +112,13 @@ class QemuDriver(
     snapshot_revert_flags = sum(DomainSnapshotRevertFlags)
     checkpoint_create_flags = int(DomainCheckpointCreateFlags.REDEFINE | DomainCheckpointCreateFlags.REDEFINE_VALIDATE)
 
-    @classmethod
-    def probe(cls) -> str | None:
-        if find_emulator(host_arch()) is None:
-            return None
-        return "qemu:///system" if os.geteuid() == 0 else "qemu:///session"
-
-    @classmethod
-    async def open(cls, request: OpenRequest) -> Self:
-        uri = request.uri
-        privileged = os.geteuid() == 0
-        root = None
-        if uri.path == "/embed":
-            root = uri.get("root")
-            if not root:
-                raise InternalError("missing 'root' parameter for embedded QEMU driver")
-            folders = StateFolders.below(root, "qemu")
-        elif uri.path == "/system":
-            if not privileged:
-                raise OperationFailed(
-                    "qemu:///system in this process needs the administrator's rights",
-                    advice="use qemu:///session, or a daemon that runs as root",
-                )
-            folders = StateFolders.system("qemu")
-        elif uri.path == "/session":
-            folders, privileged = StateFolders.session("qemu"), False
-        elif uri.path in ("", "/"):
-            wanted = "system" if privileged else "session"
-            raise InternalError(f"no QEMU URI path given, try qemu:///{wanted}")
-        else:
-            wanted = "system" if privileged else "session"
-            raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
-        place = Place(privileged, root)
-        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: QemuState(folders, place))
-        driver.place = place
-        return driver
-
     # -- the connection and its host
-
-    @inline
-    def connection_uri(self) -> str:
-        return str(self.request.uri)
 
     async def connection_version(self) -> int:
         emulator = find_emulator(host_arch())
         if emulator is None:
             raise InternalError(f"Cannot find suitable emulator for {host_arch()}")
         return (await self.state.capabilities.get(emulator)).version
-
-    @inline
-    def connection_hostname(self) -> str:
-        return socket.gethostname()
 
     @inline
     def connection_max_vcpus(self, type: str | None = None) -> int:

@@ -16,7 +16,6 @@ from virt_qemu.agent.state import take_port_states
 from virt_qemu.autostart import AutostartState
 from virt_qemu.backup.state import BackupState
 from virt_qemu.belongings import BelongingsState
-from virt_qemu.capabilities.cache import CapabilitiesCache
 from virt_qemu.capabilities.find import find_emulator
 from virt_qemu.capabilities.flags import FLAGS
 from virt_qemu.command.characters import is_serial_console
@@ -36,19 +35,18 @@ from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.namespace import QemuCapabilityChanges, find, register
+from virt_qemu.opening import OpeningState
 from virt_qemu.prepare import DisplayDefaults, ports_of, prepare_domain, prepare_folder
 from virt_qemu.recovery import iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.saving.stream import tell_passes
-from virt_qemu.settings.table import QemuSettings
 from virt_qemu.snapshots.deleting import DeletingSnapshots
 from virt_qemu.stats.blocks import describe_disks
 from virt_qemu.taint import taint_at_start
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
-from virtcore.driver.base import Place
-from virtcore.driver.toolkit import DomainObject, StateFolders
+from virtcore.driver.toolkit import DomainObject
 from virtcore.driver.toolkit.folders import own_root
 from virtcore.enums.domain import (
     DomainCreateFlags,
@@ -84,7 +82,6 @@ if TYPE_CHECKING:
     from virt_qemu.host_side import HostSide
     from virt_qemu.log_rotation import LogRotation
     from virt_qemu.rules.audio import HostAudio
-    from virtcore.driver.base import Place
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
@@ -121,27 +118,24 @@ class QemuState(
     HotplugState,
     MigrationState,
     TuningState,
+    OpeningState,
 ):
     """QEMU guests whose definitions and status are below one set of folders.
 
-    :param folders: where.
-    :param place: with which rights, below which root; a user's by default.
+    One that was opened as :class:`OpeningState` becomes this, so nothing here has an ``__init__``.
     """
 
-    driver_name = "QEMU"
+    partial = False
+    _host_side: HostSide | None = None
+    _logs: LogRotation | None = None
 
-    folders: StateFolders
+    @cached_property
+    def _unknown(self) -> set[str]:
+        return set()
 
-    def __init__(self, folders: StateFolders, place: Place | None = None) -> None:
-        super().__init__(folders)
-        self.place = place if place is not None else Place(privileged=False)
-        self.privileged = self.place.privileged
-        self.settings = QemuSettings()
-        self._host_side: HostSide | None = None
-        self._logs: LogRotation | None = None
-        self.capabilities = CapabilitiesCache(folders.cache / "capabilities")
-        self._unknown: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+    @cached_property
+    def _tasks(self) -> set[asyncio.Task[None]]:
+        return set()
 
     @cached_property
     def firmware(self) -> FirmwareCatalog:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import functools
 import logging
 from collections.abc import Coroutine
 from pathlib import Path
@@ -18,6 +17,7 @@ from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
 from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
+from virt_qemu.uptime import boot_id
 from virtcore.driver.toolkit import DomainObject, IndexEntry
 from virtcore.enums.domain import (
     DomainCrashedReason,
@@ -37,15 +37,9 @@ if TYPE_CHECKING:
     from virt_qemu.monitor import Monitor
     from virtcore.driver.toolkit import StateFolders
 
-__all__ = ["GuestRecovery", "boot_id", "iothreads_of", "threads_of"]
+__all__ = ["GuestRecovery", "iothreads_of", "threads_of"]
 
 log = logging.getLogger(__name__)
-
-
-@functools.cache
-def boot_id() -> str:
-    """Names the host's current uptime: process numbers mean nothing beyond it."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def threads_of(cpus: object) -> dict[int, int]:

@@ -161,6 +161,9 @@ class Driver(AllOperations):
     #: What it can beside its operations, of :class:`~virtcore.operations.features.DriverFeature`.
     features: ClassVar[frozenset[int]] = frozenset()
 
+    #: The operations that it answers before :meth:`complete` has loaded the rest of it; None when there is no rest.
+    first: ClassVar[frozenset[str] | None] = None
+
     #: Most plain methods of one connection that run at the same time.
     workers: ClassVar[int] = 4
 
@@ -179,6 +182,15 @@ class Driver(AllOperations):
 
         :raises VirtError: the URI is not acceptable or the hypervisor not reachable.
         """
+
+    @classmethod
+    def whole(cls) -> type[Driver]:
+        """The class that has every operation, loaded now; where :attr:`first` is not None, another than this."""
+        return cls
+
+    def complete(self) -> None:
+        """Become an instance of :meth:`whole`, because something else than :attr:`first` is asked for."""
+        self.__class__ = self.whole()
 
     async def close(self) -> None:
         """The connection ends. Guests go on. Never raises for work that others still do on shared state."""
@@ -208,6 +220,8 @@ class Driver(AllOperations):
     def implements(cls, operation: Operation) -> bool:
         """Whether this driver, or a service that it brings in a module of its own, has an operation."""
         own = None if operation.service is None else cls.own_service(operation.service)
+        if own is None and operation.service is None and cls.first is not None and operation.name not in cls.first:
+            return implements(cls.whole(), operation)
         return implements(own or cls, operation)
 
     def has(self, operation: Operation) -> bool:

@@ -45,6 +45,7 @@ __all__ = [
     "daemon_serves",
     "driver_classes",
     "driver_for",
+    "each_driver_class",
     "explain",
     "installed",
     "load",
@@ -378,14 +379,23 @@ def service_for(name: str) -> type[ServiceDriver]:
     return found
 
 
-def driver_classes() -> list[type[Driver]]:
-    """Every driver class registered or installed that can be loaded, each once, in the order of probing."""
-    classes = list(_registered.values())
+def each_driver_class() -> Iterator[type[Driver]]:
+    """Every driver class registered or installed that can be loaded, each once; one is loaded when its turn comes."""
+    told = set(_registered.values())
+    yield from told
     for plugin in installed(DRIVERS):
         try:
-            classes.append(_load_driver(plugin))
+            cls = _load_driver(plugin)
         except InternalError as error:
             import logging
 
             logging.getLogger("virtcore").warning("%s", error)
-    return sorted(dict.fromkeys(classes), key=lambda cls: (cls.probe_order, cls.__qualname__))
+            continue
+        if cls not in told:
+            told.add(cls)
+            yield cls
+
+
+def driver_classes() -> list[type[Driver]]:
+    """All of them, in the order of probing."""
+    return sorted(each_driver_class(), key=lambda cls: (cls.probe_order, cls.__qualname__))

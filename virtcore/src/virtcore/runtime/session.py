@@ -83,6 +83,10 @@ class Hypervisor(Backend, Protocol):
 
     error_domain: ClassVar[str]
     own_services: ClassVar[Mapping[str, Any]]
+    first: ClassVar[frozenset[str] | None]
+
+    def complete(self) -> None:
+        """Load what an operation beyond the first ones needs."""
 
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Cancellable:
         """Register for what QEMU's monitor says."""
@@ -201,6 +205,10 @@ class Session:
 
         :raises InvalidArg: there is no such operation.
         """
+        first = self.driver.first
+        if first is not None and name not in first and operation_named(name).service is None:
+            self.driver.complete()
+            self._methods = methods_of(type(self.driver))
         method = self._methods.get(name)
         if method is None:
             raise unknown_operation(name, self._methods)

@@ -34,20 +34,25 @@ log = logging.getLogger(__name__)
 
 
 class MigrationState(GuestEvents):
-    """Migrations that are under way, by the UUID of the guest.
-
-    :ivar migration_speeds: most that is sent of a guest, in MiB/s, where somebody has set it; it need not run.
-    :ivar migration_errors: why guests that were to come did not, by name, until somebody asks.
-    """
+    """Migrations that are under way."""
 
     settings: QemuSettings
     folders: StateFolders
 
-    def __init__(self, folders: StateFolders) -> None:
-        super().__init__(folders)
-        self.migrations: dict[str, MigrationSide] = {}
-        self.migration_speeds: dict[str, int] = {}
-        self.migration_errors: dict[str, VirtError] = {}
+    @cached_property
+    def migrations(self) -> dict[str, MigrationSide]:
+        """Those that are under way, by the UUID of the guest."""
+        return {}
+
+    @cached_property
+    def migration_speeds(self) -> dict[str, int]:
+        """Most that is sent of a guest, in MiB/s, where somebody has set it; it need not run."""
+        return {}
+
+    @cached_property
+    def migration_errors(self) -> dict[str, VirtError]:
+        """Why guests that were to come did not, by name, until somebody asks."""
+        return {}
 
     @property
     def host_audio(self) -> HostAudio:

@@ -11,7 +11,6 @@ Without access drivers nothing is checked, as with libvirt.
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -324,6 +323,8 @@ def _texts(root: Any, name: str) -> list[str]:
 
 def _uuids(root: Any) -> list[str]:
     """UUIDs that a document gives, as references have them; an empty one where it gives none."""
+    import uuid
+
     found = []
     for text in _texts(root, "uuid"):
         try:

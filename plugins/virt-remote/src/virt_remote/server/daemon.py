@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,13 @@ from virt_remote.server.polkit import Authority, PolkitAccess
 from virt_remote.server.service import Server
 from virt_remote.server.settings import Places, Settings
 from virt_remote.server.systemd import inherited_sockets, notify, notify_reloading
-from virt_remote.server.users import UserFile
 from virtcore.errors import InternalError, NoConnect, SystemError, VirtError
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
     import ssl
 
+    from virt_remote.server.users import UserFile
     from virtcore.runtime.session import Session
 
 __all__ = ["Daemon", "main"]
@@ -43,6 +44,8 @@ log = logging.getLogger("virtcored")
 
 #: Seconds that clients' last replies and sessions get when the daemon ends.
 GRACE = 5.0
+#: Seconds for clients between two drivers that are loaded when the daemon starts.
+REST = 0.05
 #: Names of the sockets.
 READ_WRITE, READ_ONLY, ADMIN = "libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"
 #: Where polkit finds the actions that authentication asks for.
@@ -74,10 +77,9 @@ class Daemon:
         self._listen = listen
         self._config = config
         self._authority = Authority()
-        self._users = UserFile(Path(self.settings.sasl_user_file or places.config / "users"))
         access = _access_control(self.settings, places, self._authority)
-        self.server = Server("virtcored", self, self.settings, self._authority, self._users, access=access)
-        self.admin = Server("admin", self, self.settings, self._authority, self._users, administration=True)
+        self.server = Server("virtcored", self, self.settings, self._authority, access=access)
+        self.admin = Server("admin", self, self.settings, self._authority, administration=True)
         self.servers = {self.server.name: self.server, self.admin.name: self.admin}
         self._last: set[asyncio.Task[None]] = set()
         self._lock: int | None = None
@@ -85,6 +87,13 @@ class Daemon:
         self._held: list[Session] = []
         self._stop: asyncio.Event | None = None
         self._idle: asyncio.TimerHandle | None = None
+
+    @cached_property
+    def users(self) -> UserFile:
+        """Whom SASL knows."""
+        from virt_remote.server.users import UserFile
+
+        return UserFile(Path(self.settings.sasl_user_file or self.places.config / "users"))
 
     @property
     def default_outputs(self) -> str:
@@ -166,13 +175,17 @@ class Daemon:
 
     async def _hold_open(self) -> None:
         """Open what this host has, so that guests start with the daemon and their state outlasts every client."""
+        from virtcore.driver.loader import each_driver_class
         from virtcore.driver.opening import open_session
 
-        for uri in _probed():
-            try:
-                self._held.append(await open_session(uri, deadline=None, aliases=False))
-            except VirtError as error:
-                log.warning("%s cannot be opened: %s", uri, error)
+        for driver in each_driver_class():
+            uri = driver.probe()
+            if uri is not None:
+                try:
+                    self._held.append(await open_session(uri, deadline=None, aliases=False))
+                except VirtError as error:
+                    log.warning("%s cannot be opened: %s", uri, error)
+            await asyncio.sleep(REST)  # loading the next would keep clients waiting
         # What is there now stays: it need not be looked through for garbage again and again while clients wait.
         gc.freeze()
         gc.enable()

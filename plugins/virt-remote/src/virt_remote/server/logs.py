@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import logging
-import logging.handlers
 import os
 import socket
 import sys
@@ -226,7 +225,9 @@ class Logs:
             case "stderr":
                 handler = logging.StreamHandler(sys.stderr)
             case "syslog":
-                handler = logging.handlers.SysLogHandler("/dev/log", logging.handlers.SysLogHandler.LOG_DAEMON)
+                from logging.handlers import SysLogHandler
+
+                handler = SysLogHandler("/dev/log", SysLogHandler.LOG_DAEMON)
                 handler.ident = f"{output.argument}[{os.getpid()}]: "
             case "file":
                 handler = _PrivateFile(output.argument)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from virt_remote.protocol import BODY, READONLY
-from virtcore.errors import ErrorDomain, InternalError
+from virtcore.errors import AuthFailed, ErrorDomain, InternalError
 from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure, program
 from virtcore.operations.wire.codec import codec
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from virt_remote.server.client import Client, Handler
     from virtcore.runtime.session import Session
 
-__all__ = ["SESSION_PROCEDURES", "SessionProcedure", "session_procedure"]
+__all__ = ["SESSION_PROCEDURES", "SessionProcedure", "failed", "session_procedure"]
 
 #: Features that the daemon or every driver of virtcore has.
 FEATURES: Final = frozenset(
@@ -30,6 +30,11 @@ FEATURES: Final = frozenset(
         DriverFeature.NETWORK_UPDATE_HAS_CORRECT_ORDER,
     ]
 )
+
+
+def failed() -> AuthFailed:
+    """A client has not authenticated; why is in the log only."""
+    return AuthFailed("authentication failed", domain=ErrorDomain.RPC)
 
 
 class SessionProcedure(NamedTuple):

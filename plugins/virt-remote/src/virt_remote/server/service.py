@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from virt_remote.server.endpoint import Endpoint
     from virt_remote.server.polkit import Authority
     from virt_remote.server.settings import Settings
-    from virt_remote.server.users import UserFile
 
 __all__ = ["Server"]
 
@@ -42,7 +41,6 @@ class Server:
         daemon: Daemon,
         settings: Settings,
         authority: Authority,
-        users: UserFile,
         *,
         access: AccessControl | None = None,
         administration: bool = False,
@@ -51,7 +49,6 @@ class Server:
         self.daemon = daemon
         self.settings = settings
         self.authority = authority
-        self.users = users
         self.access = access
         served = ("admin",) if administration else ("remote", "qemu", "lxc")
         self.programs: Mapping[int, str] = {program(one).number: one for one in served}

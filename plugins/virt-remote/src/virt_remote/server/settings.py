@@ -77,7 +77,7 @@ def _setting(default: Any, doc: str, *, ours: bool = False) -> Any:
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings:
     """Every setting there is. What has no default of its own (None) depends on the place, as its ``doc`` says."""
 

@@ -68,12 +68,13 @@ class DriverState:
         #: Status of running domains, for a driver whose guests outlive the process.
         self.status: DefinitionStore | None = None
         if folders is not None:
-            # Drivers that keep everything in memory need not load any of it.
+            # Drivers that keep everything in memory need not load any of it. Hooks are those of the class it has when
+            # they are called (see Driver.complete).
             from virtcore.driver.toolkit.store import DefinitionStore, Marks
 
-            self._definitions = DefinitionStore(folders.config, self.disk, self._describe)
+            self._definitions = DefinitionStore(folders.config, self.disk, lambda text: self._describe(text))
             self._autostart = Marks(folders.config / "autostart", self.disk)
-            self.status = DefinitionStore(folders.run / "status", self.disk, self.describe_status)
+            self.status = DefinitionStore(folders.run / "status", self.disk, lambda text: self.describe_status(text))
 
     # -- hooks: a driver overrides these
 
@@ -176,7 +177,7 @@ class DriverState:
             raise
 
     def _take_folders(self) -> None:
-        if self.folders is None:
+        if self.folders is None or self._locks:
             return
         from virtcore.driver.toolkit.folders import make_folder
         from virtcore.driver.toolkit.lock import StateLock

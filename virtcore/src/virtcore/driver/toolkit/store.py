@@ -175,6 +175,7 @@ class Marks:
         return found & known
 
     def _put(self, file: str) -> None:
+        make_folder(self.folder)
         os.close(os.open(self.folder / file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
 
 

@@ -1,0 +1,236 @@
+"""Opening connections to QEMU: ``qemu:///system``, ``qemu:///session``, ``qemu:///embed?root=DIR``.
+
+What is asked first (which domains there are, what they do) needs no more than their definitions. A host whose guests
+have left nothing behind is therefore opened with this module alone; the rest is loaded when something else is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+
+from virt_qemu.capabilities.find import find_emulator
+from virt_qemu.uptime import boot_id
+from virtcore.driver.base import Driver, OpenRequest, Place
+from virtcore.driver.toolkit.folders import StateFolders
+from virtcore.driver.toolkit.state import DriverState
+from virtcore.driver.toolkit.stateful import StatefulDriver
+from virtcore.errors import InternalError, OperationFailed
+from virtcore.model.arch import host_arch
+from virtcore.operations.declare import inline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from virt_qemu.capabilities.cache import CapabilitiesCache
+    from virt_qemu.settings.table import QemuSettings
+    from virtcore.driver.base import Subscription
+    from virtcore.model.domain.rules import DomainRules
+    from virtcore.operations.events import Event
+
+__all__ = ["OpeningDriver", "OpeningState"]
+
+log = logging.getLogger(__name__)
+
+
+class OpeningState(DriverState):
+    """Definitions below one set of folders, of guests that do not run; :meth:`complete` makes it all that there is.
+
+    :param folders: where.
+    :param place: with which rights, below which root; a user's by default.
+    """
+
+    driver_name = "QEMU"
+    #: There is more to load.
+    partial: ClassVar[bool] = True
+
+    folders: StateFolders
+
+    def __init__(self, folders: StateFolders, place: Place | None = None) -> None:
+        super().__init__(folders)
+        self.place = place if place is not None else Place(privileged=False)
+        self.privileged = self.place.privileged
+
+    @cached_property
+    def settings(self) -> QemuSettings:
+        """What the administrator has chosen."""
+        from virt_qemu.settings.table import QemuSettings
+
+        return QemuSettings()
+
+    @cached_property
+    def capabilities(self) -> CapabilitiesCache:
+        """What the installed emulators can."""
+        from virt_qemu.capabilities.cache import CapabilitiesCache
+
+        return CapabilitiesCache(self.folders.cache / "capabilities")
+
+    async def open(self) -> None:
+        if not self.partial:
+            await super().open()
+            return
+        try:
+            self._take_folders()
+            if more := self._more_than_definitions():
+                self.complete()
+            else:
+                self.started()
+        except BaseException:
+            await self.close()
+            raise
+        if more:
+            await self.open()  # of the class that it has become
+        else:
+            await super().open()
+
+    @property
+    def start_marker(self) -> Path:
+        """Tells in which uptime of the host the guests that start with it were started."""
+        return self.folders.run / "autostarted"
+
+    def started(self) -> None:
+        """Note that what starts with the host has been started."""
+        try:
+            if not self.started_before():
+                self.start_marker.write_text(boot_id())
+        except OSError as error:
+            log.error("cannot write %s: %s", self.start_marker, error.strerror)
+
+    def started_before(self) -> bool:
+        """Whether that is known."""
+        try:
+            return self.start_marker.read_text() == boot_id()
+        except OSError:
+            return False  # the first time
+
+    def make_rules(self) -> DomainRules:
+        self.complete()
+        return self.make_rules()
+
+    def _more_than_definitions(self) -> bool:
+        """Whether there are settings, or guests have left something: they run, are saved, are to start."""
+        folders = self.folders
+        return folders.config.with_name("qemu.conf").exists() or any(
+            next(folder.glob(pattern), None) is not None
+            for folder, pattern in (
+                (folders.run, "domain-*"),
+                (folders.run / "status", "*"),
+                (folders.config / "autostart", "*"),
+                (folders.config / "autostart-once", "*"),
+                (folders.lib / "save", "*"),
+                (folders.lib / "snapshots", "*"),
+                (folders.lib / "checkpoints", "*"),
+            )
+        )
+
+    def complete(self) -> None:
+        """Become all that there is, with what is known already."""
+        from virt_qemu.host import QemuState
+
+        self.__class__ = QemuState
+
+
+S = TypeVar("S", bound=OpeningState)
+
+
+def _state(folders: StateFolders, place: Place) -> Any:
+    return OpeningState(folders, place)
+
+
+class OpeningDriver(StatefulDriver[S]):
+    """A connection to the guests of one root, as it is opened."""
+
+    name = "QEMU"
+    error_domain = "QEMU"
+    function_prefix = "qemu"
+    local_only = True
+    embeddable = True
+    probe_order = 10
+    first: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            "connection_hostname",
+            "connection_is_alive",
+            "connection_is_encrypted",
+            "connection_is_secure",
+            "connection_lib_version",
+            "connection_list_domains",
+            "connection_lookup_domain",
+            "connection_type",
+            "connection_uri",
+            "domain_autostart",
+            "domain_has_managed_save",
+            "domain_is_active",
+            "domain_is_persistent",
+            "domain_is_updated",
+            "domain_os_type",
+            "domain_state",
+        }
+    )
+
+    @classmethod
+    def probe(cls) -> str | None:
+        if find_emulator(host_arch()) is None:
+            return None
+        return "qemu:///system" if os.geteuid() == 0 else "qemu:///session"
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> Self:
+        uri = request.uri
+        privileged = os.geteuid() == 0
+        root = None
+        if uri.path == "/embed":
+            root = uri.get("root")
+            if not root:
+                raise InternalError("missing 'root' parameter for embedded QEMU driver")
+            folders = StateFolders.below(root, "qemu")
+        elif uri.path == "/system":
+            if not privileged:
+                raise OperationFailed(
+                    "qemu:///system in this process needs the administrator's rights",
+                    advice="use qemu:///session, or a daemon that runs as root",
+                )
+            folders = StateFolders.system("qemu")
+        elif uri.path == "/session":
+            folders, privileged = StateFolders.session("qemu"), False
+        elif uri.path in ("", "/"):
+            wanted = "system" if privileged else "session"
+            raise InternalError(f"no QEMU URI path given, try qemu:///{wanted}")
+        else:
+            wanted = "system" if privileged else "session"
+            raise InternalError(f"unexpected QEMU URI path '{uri.path}', try qemu:///{wanted}")
+        place = Place(privileged, root)
+        driver = await cls.attach(request, ("qemu", str(folders.config)), lambda: _state(folders, place))
+        driver.place = place
+        if cls.first is None or not driver.state.partial:
+            driver.complete()
+        return driver
+
+    @classmethod
+    def whole(cls) -> type[Driver]:
+        from virt_qemu.driver import QemuDriver
+
+        return QemuDriver
+
+    def complete(self) -> None:
+        self.state.complete()
+        super().complete()
+
+    def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
+        if self.first is None:
+            return super().subscribe_monitor(deliver)
+        self.complete()
+        return self.subscribe_monitor(deliver)
+
+    # -- the connection
+
+    @inline
+    def connection_uri(self) -> str:
+        return str(self.request.uri)
+
+    @inline
+    def connection_hostname(self) -> str:
+        return socket.gethostname()
