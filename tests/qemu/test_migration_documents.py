@@ -28,6 +28,8 @@ def _domain(machine: str, devices: str) -> Domain:
     [
         ("pc-i440fx-7.2", "", ["<controller", "<audio"], []),
         ("pc-i440fx-7.2", "<graphics type='spice'/>", ["<audio"], []),
+        ("pc-i440fx-7.2", "<input type='keyboard' bus='ps2'/><input type='mouse' bus='ps2'/>", ["keyboard"], ["mouse"]),
+        ("pc-i440fx-7.2", "<input type='keyboard' bus='usb'/>", [], ["<input type='keyboard' bus='usb'"]),
         ("pc-i440fx-7.2", "<audio id='1' type='alsa'/>", [], ["<audio id='1' type='alsa'/>"]),
         ("pc-i440fx-7.2", "<controller type='usb' model='ehci'/>", ["model='pci-root'"], ["model='ehci'"]),
         ("pc-i440fx-7.2", "<controller type='usb'/><controller type='usb' index='1'/>", [], ["type='usb' index='0'"]),

@@ -283,7 +283,7 @@ class Incoming(MigrationSide):
         """Keep the guest's definition here."""
         obj = self.obj
         if definition is None:
-            definition = self.state.load_inactive(self.state.format_migratable(_live(obj), obj))
+            definition = self.state.load_inactive(self.state.migratable_xml(_live(obj), obj))
         definition.name = obj.name
         added = not obj.persistent
         async with obj.config_lock:

@@ -13,6 +13,7 @@ from virt_qemu.rules.devices import MADE_FOLDER
 from virt_qemu.rules.machine import Machine
 from virtcore.model.domain.chardev import UnixChardev
 from virtcore.model.domain.controller import PCIController, PCIControllerModel, USBController, USBControllerModel
+from virtcore.model.domain.input import is_default_keyboard
 from virtcore.model.domain.panic import PanicModel
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def make_migratable(domain: Domain, audio: HostAudio | None = None) -> None:
         return
     dropped = [_default_usb(domain, devices), _default_pci(devices)]
     devices.controllers = [each for each in devices.controllers if not any(each is gone for gone in dropped)]
+    devices.inputs = [each for each in devices.inputs if not is_default_keyboard(each)]
     built_in = next((panic for panic in devices.panics if panic.model in _BUILT_IN_PANIC), None)
     devices.panics = [panic for panic in devices.panics if panic is not built_in]
     _drop_audio(domain, devices, audio or HostAudio())

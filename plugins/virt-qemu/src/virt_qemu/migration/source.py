@@ -162,8 +162,8 @@ class Outgoing(MigrationSide):
         """The guest as the destination is to have it: the caller's own document, if it stays the same machine."""
         wanted = self.params.get("destination_xml")
         if wanted is not None:
-            return self.state.format_migratable(self.state.load_same(str(wanted), domain, self.obj))
-        return self.state.format_migratable(domain, self.obj)
+            return self.state.migratable_xml(self.state.load_same(str(wanted), domain, self.obj), inactive=False)
+        return self.state.migratable_xml(domain, self.obj, inactive=False)
 
     # -- perform
 
@@ -263,7 +263,7 @@ class Outgoing(MigrationSide):
             return self.state.load_inactive(str(wanted))
         if self.obj.persistent:
             return self.state.definition(self.obj)
-        return self.state.load_inactive(self.state.format_migratable(_live(self.obj), self.obj))
+        return self.state.load_inactive(self.state.migratable_xml(_live(self.obj), self.obj))
 
     async def _copy_disks(
         self,

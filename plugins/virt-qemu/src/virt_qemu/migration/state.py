@@ -99,22 +99,8 @@ class MigrationState(GuestEvents):
         from virtcore.model.domain.stability import check_stability
 
         changed = self.load_inactive(xml)
-        check_stability(self.load_inactive(self.format_migratable(domain, obj)), changed)
+        check_stability(self.load_inactive(self.migratable_xml(domain, obj, inactive=False)), changed)
         return changed
-
-    def format_migratable(self, domain: Domain, obj: DomainObject | None = None) -> str:
-        """A guest's document as other hosts read it, with its secrets.
-
-        :param obj: whose guest it is.
-        """
-        from copy import deepcopy
-
-        from virtcore.model.domain.document import format_domain
-        from virtcore.xml import Mode
-
-        told = deepcopy(domain)
-        self.make_migratable(told, obj)
-        return format_domain(told, Mode.SECURE | Mode.MIGRATABLE)
 
     # -- cookies
 

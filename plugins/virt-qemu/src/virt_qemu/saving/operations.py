@@ -107,7 +107,7 @@ class SavingOperations(StatefulDriver[QemuState]):
             return
         changed = await self.state.same_guest(saved, dxml)
         header = dataclasses.replace(image.header, running=running)
-        changed_image = dataclasses.replace(image, header=header, xml=self.state.saved_xml(changed))
+        changed_image = dataclasses.replace(image, header=header, xml=self.state.migratable_xml(changed))
         await in_thread(rewrite_xml, path, changed_image)
 
     # -- for a debugger

@@ -6,7 +6,6 @@ import logging
 import os
 import stat
 import time
-from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,18 +58,6 @@ class SavingState(LongJobs, ReconfigurableState):
         """Hook: read the XML of a saved guest, whose emulator may not have been asked yet what it can do."""
         raise NotImplementedError
 
-    def saved_xml(self, domain: Domain, obj: DomainObject | None = None) -> str:
-        """A configuration as it is saved: a definition, secrets included, for peers of any age.
-
-        :param obj: whose running guest has it.
-        """
-        from virtcore.model.domain.document import format_domain
-        from virtcore.xml import Mode
-
-        shown = deepcopy(domain)
-        self.make_migratable(shown, obj)
-        return format_domain(shown, Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE)
-
     # -- where they are kept
 
     def managed_path(self, obj: DomainObject) -> Path:
@@ -110,7 +97,7 @@ class SavingState(LongJobs, ReconfigurableState):
         # The image goes with its domain, and says so; what cannot say so is found out before anything changes.
         image, saved = await self.open_image(str(path))
         saved.name = name
-        image = replace(image, xml=self.saved_xml(saved)).laid_out()
+        image = replace(image, xml=self.migratable_xml(saved)).laid_out()
         await super().rename(obj, name)
         await in_thread(rewrite_xml, str(path), image)
         try:
@@ -183,8 +170,8 @@ class SavingState(LongJobs, ReconfigurableState):
     async def _saved_xml(self, obj: DomainObject, guest: Guest, dxml: str | None) -> str:
         assert obj.live is not None
         if dxml is None:
-            return self.saved_xml(obj.live, obj)
-        return self.saved_xml(await self.same_guest(obj.live, dxml, obj))
+            return self.migratable_xml(obj.live, obj)
+        return self.migratable_xml(await self.same_guest(obj.live, dxml, obj))
 
     async def write_image(
         self,
@@ -275,8 +262,8 @@ class SavingState(LongJobs, ReconfigurableState):
         from virtcore.model.domain.stability import check_stability
 
         given = await self.load_saved(dxml)
-        was = await self.load_saved(self.saved_xml(known, obj))
-        becomes = await self.load_saved(self.saved_xml(given))
+        was = await self.load_saved(self.migratable_xml(known, obj))
+        becomes = await self.load_saved(self.migratable_xml(given))
         check_stability(was, becomes)
         return becomes
 

@@ -113,7 +113,7 @@ class TakingSnapshots(DumpingState, MomentState):
             snapshot.parent = tree.current.name if tree.current is not None else None
         if obj.active:
             assert obj.live is not None
-            snapshot.domain = await self.load_saved(self.saved_xml(obj.live, obj))
+            snapshot.domain = await self.load_saved(self.migratable_xml(obj.live, obj))
             snapshot.inactive_domain = self.definition(obj) if obj.persistent else None
         else:
             snapshot.domain = self.definition(obj)
@@ -243,7 +243,7 @@ class TakingSnapshots(DumpingState, MomentState):
         program = find_compressor(format, "snapshot")
         assert obj.live is not None
         snapshot.cookie = cookie_of(guest, guest.status.domain)
-        xml = self.saved_xml(obj.live, obj)
+        xml = self.migratable_xml(obj.live, obj)
         image = SaveImage.make(xml, format_cookie(snapshot.cookie), running=running, format=format)
         guest.pausing = DomainPausedReason.SNAPSHOT  # QEMU stops it where it was to run meanwhile
         try:

@@ -212,14 +212,12 @@ class MomentState(DriverState):
 
     def copy_of_config(self, obj: DomainObject) -> Domain:
         """The configuration that counts now, as a definition."""
-        from virtcore.model.domain.document import format_domain
         from virtcore.model.domain.rules import ParseFlag
-        from virtcore.xml import Mode
 
         if not obj.active:
             return self.definition(obj)
         assert obj.live is not None
-        text = format_domain(obj.live, Mode.SECURE | Mode.INACTIVE | Mode.MIGRATABLE)
+        text = self.migratable_xml(obj.live, obj)
         return self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
 
     async def create_snapshot(self, obj: DomainObject, xml: str, flags: int = 0) -> DomainSnapshotRef:

@@ -146,6 +146,25 @@ class DriverState:
 
         :param obj: whose running guest has it; None for a definition.
         """
+        from virtcore.model.domain.input import is_default_keyboard
+
+        if domain.devices is not None:
+            domain.devices.inputs = [each for each in domain.devices.inputs if not is_default_keyboard(each)]
+
+    def migratable_xml(self, domain: Domain, obj: DomainObject | None = None, *, inactive: bool = True) -> str:
+        """A configuration as peers of any age read it, secrets included.
+
+        :param obj: whose running guest has it; None for a definition.
+        :param inactive: as a definition, without what only a running guest has.
+        """
+        from copy import deepcopy
+
+        from virtcore.model.domain.document import format_domain
+        from virtcore.xml import Mode
+
+        told = deepcopy(domain)
+        self.make_migratable(told, obj)
+        return format_domain(told, Mode.SECURE | Mode.MIGRATABLE | (Mode.INACTIVE if inactive else Mode(0)))
 
     # -- life of the state
 

@@ -264,6 +264,7 @@ if TYPE_CHECKING:
         InputModel as InputModel,
         InputType as InputType,
         PassthroughInputSource as PassthroughInputSource,
+        is_default_keyboard as is_default_keyboard,
     )
     from virtcore.model.domain.interface import (
         ActualBridgeSource as ActualBridgeSource,
@@ -676,6 +677,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "InputModel",
         "InputType",
         "PassthroughInputSource",
+        "is_default_keyboard",
     ),
     "interface": (
         "ActualBridgeSource",
@@ -1191,5 +1193,6 @@ __all__ = [  # for type checkers; at run time only MODULES is here
     "XenTarget",
     "XenbusController",
     "ZPCIAddress",
+    "is_default_keyboard",
     "printed_consoles",
 ]

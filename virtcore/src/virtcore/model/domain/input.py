@@ -19,6 +19,7 @@ __all__ = [
     "InputModel",
     "InputType",
     "PassthroughInputSource",
+    "is_default_keyboard",
 ]
 
 
@@ -66,6 +67,11 @@ class GrabToggle(StrEnum):
     META_META = "meta-meta"
     SCROLLLOCK = "scrolllock"
     CTRL_SCROLLLOCK = "ctrl-scrolllock"
+
+
+def is_default_keyboard(device: Input) -> bool:
+    """Whether a device is a keyboard that documents did not have once: guests of some buses always have one."""
+    return device.type is InputType.KEYBOARD and device.bus in (InputBus.PS2, InputBus.XEN)
 
 
 @element("driver")
