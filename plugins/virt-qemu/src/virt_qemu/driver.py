@@ -145,8 +145,9 @@ class QemuDriver(
             for arch, capabilities in zip(emulators, found, strict=True)
             if not isinstance(capabilities, BaseException)
         }
-        folder, identity, sleeps = self.state.folders.config, self.state.host_side.identity, await self.sleeps()
-        return await in_thread(lambda: self.state.description.get(usable, folder, self.host_cpu(), identity, sleeps))
+        description, sleeps = self.state.description, await self.sleeps()
+        text = description.known(usable, sleeps)
+        return text if text is not None else await in_thread(lambda: description.make(usable, sleeps, self.host_cpu))
 
     async def connection_domain_capabilities(
         self,

@@ -151,7 +151,7 @@ class QemuState(
         """What the host and its emulators offer."""
         from virt_qemu.host_capabilities import HostDescription
 
-        return HostDescription()
+        return HostDescription(self.folders.config, self.host_side.identity)
 
     @cached_property
     def host_settings(self) -> HostSettings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from operator import is_
 from pathlib import Path
@@ -110,37 +110,47 @@ def guest_capabilities(arch: Arch, capabilities: EmulatorCapabilities) -> Guest:
 class HostDescription:
     """The capabilities document, made anew when the host or an emulator has changed.
 
+    :param folder: where this host's UUID is kept when the hardware has none.
+    :param identity: who runs guests; None: the caller.
     :param tree: where the kernel's files are.
     """
 
-    def __init__(self, tree: HostTree | None = None) -> None:
+    def __init__(self, folder: Path, identity: Identity | None = None, tree: HostTree | None = None) -> None:
+        self._folder = folder
+        self._identity = identity
         self._tree = tree or HostTree()
         self._facts: object = None
         self._emulators: Mapping[Arch, EmulatorCapabilities] = {}
-        self._text = ""
+        self._text: str | None = None
 
-    def get(
-        self,
-        emulators: Mapping[Arch, EmulatorCapabilities],
-        folder: Path,
-        cpu: HostCPU | None = None,
-        identity: Identity | None = None,
-        sleeps: Collection[NodeSuspendTarget] = (),
-    ) -> str:
-        """The document. Reads the kernel's files: not for the core loop.
+    def known(
+        self, emulators: Mapping[Arch, EmulatorCapabilities], sleeps: Collection[NodeSuspendTarget]
+    ) -> str | None:
+        """The document, if nothing has changed since it was made.
 
         :param emulators: what the installed ones can do; these objects do not change.
-        :param folder: where this host's UUID is kept when the hardware has none.
-        :param cpu: the host's processor, where it is known.
-        :param identity: who runs guests; None: the caller.
         :param sleeps: how the host can sleep.
         """
-        facts = (host_uuid(folder), changing_facts(self._tree), cpu, identity, set(sleeps))
         same = list(emulators) == list(self._emulators) and all(map(is_, emulators.values(), self._emulators.values()))
-        if not same or facts != self._facts:
-            self._text = _document(self._tree, emulators, facts[0], cpu, identity, sleeps)
-            self._facts, self._emulators = facts, dict(emulators)
-        return self._text
+        return self._text if same and self._facts == self._look(sleeps) else None
+
+    def make(
+        self,
+        emulators: Mapping[Arch, EmulatorCapabilities],
+        sleeps: Collection[NodeSuspendTarget],
+        host_cpu: Callable[[], HostCPU | None],
+    ) -> str:
+        """The document anew. Reads many of the kernel's files: not for the core loop.
+
+        :param host_cpu: the host's processor, where it is known; it stays the same.
+        """
+        facts = self._look(sleeps)
+        text = _document(self._tree, emulators, host_uuid(self._folder), host_cpu(), self._identity, sleeps)
+        self._facts, self._emulators, self._text = facts, dict(emulators), text
+        return text
+
+    def _look(self, sleeps: Collection[NodeSuspendTarget]) -> object:
+        return host_uuid(self._folder), changing_facts(self._tree), set(sleeps)
 
 
 def _document(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 from virt_qemu.command.disks import disk_path
 from virt_qemu.migration.checks import copied
@@ -12,6 +11,7 @@ from virtcore.enums.domain_more import DomainMigrateFlags as Flags
 from virtcore.enums.storage import StorageVolCreateFlags
 from virtcore.errors import InternalError, InvalidArg, NoStorageVol, OperationUnsupported
 from virtcore.model.storage.source import FileSource, NetworkSource, StorageFormat, VolumeSource
+from virtcore.xml.writer import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
