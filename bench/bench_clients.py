@@ -35,11 +35,10 @@ BUSY = 8
 class Client:
     """A client over a blocking socket that speaks as much of the protocol as it takes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, name: bytes = b"test:///default") -> None:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.call(AUTH_LIST)
-        name = b"test:///default"
         self.call(OPEN, struct.pack(">II", 1, len(name)) + name + b"\0" * (-len(name) % 4) + struct.pack(">I", 0))
 
     def frame(self, procedure: int, body: bytes = b"") -> bytes:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from virt_remote.server.access import AccessControl, AccessDriver
 from virt_remote.server.endpoint import Endpoint, bound_tcp, bound_unix
+from virt_remote.server.garbage import settle
 from virt_remote.server.identity import forget_names
 from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess
@@ -46,6 +47,8 @@ log = logging.getLogger("virtcored")
 GRACE = 5.0
 #: Seconds for clients between two drivers that are loaded when the daemon starts.
 REST = 0.05
+#: Seconds that a thread which computes may keep the loop waiting.
+SWITCH = 0.001
 #: Names of the sockets.
 READ_WRITE, READ_ONLY, ADMIN = "libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"
 #: Where polkit finds the actions that authentication asks for.
@@ -186,9 +189,7 @@ class Daemon:
                 except VirtError as error:
                     log.warning("%s cannot be opened: %s", uri, error)
             await asyncio.sleep(REST)  # loading the next would keep clients waiting
-        # What is there now stays: it need not be looked through for garbage again and again while clients wait.
-        gc.freeze()
-        gc.enable()
+        settle()
         self.set_timeout(self.timeout)
 
     # -- sockets
@@ -339,6 +340,7 @@ class Daemon:
         from virtcore.runtime.loop import adopt
 
         gc.disable()  # until all is loaded, see _hold_open
+        sys.setswitchinterval(SWITCH)
         self._stop = asyncio.Event()
         self._prepare()
         use_root(self.places.root)

@@ -165,7 +165,7 @@ class DomainTable(ObjectTable[DomainObject]):
 
     def refs(self, flags: int = 0) -> Sequence[DomainRef]:
         """References of the domains that pass every group of ``ConnectListAllDomainsFlags``."""
-        if not flags & LIST_FILTERS:
+        if not _that_choose(flags):
             if self._refs is None:
                 self._refs = Kept([obj.ref for obj in self])
             return self._refs
@@ -173,7 +173,7 @@ class DomainTable(ObjectTable[DomainObject]):
 
     def select(self, flags: int = 0) -> list[DomainObject]:
         """The domains that pass every group of ``ConnectListAllDomainsFlags``."""
-        return select(self, flags, _FILTERS)
+        return select(self, _that_choose(flags), _FILTERS)
 
     # -- changes
 
@@ -238,3 +238,12 @@ _FILTERS: list[_Filter] = [
 ]
 #: Every flag that lists of domains know.
 LIST_FILTERS = sum(group for group, _ in _FILTERS)
+
+
+def _that_choose(flags: int) -> int:
+    """Filter flags without the groups that are there whole: each domain passes one of a group's flags."""
+    flags = int(flags) & LIST_FILTERS
+    for group, _ in _FILTERS:
+        if flags & group == group:
+            flags &= ~group
+    return flags

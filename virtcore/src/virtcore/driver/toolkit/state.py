@@ -43,8 +43,11 @@ if TYPE_CHECKING:
 
 __all__ = ["DriverState"]
 
-#: Documents above this size are read in the disk worker's thread, so that the core loop does not stall.
-_LARGE = 64 << 10
+#: Documents above this size are read in the disk worker's thread, so that the core loop does not stall: a KiB takes
+#: most of a millisecond.
+_LARGE = 10 << 10
+#: The same for printing one, in devices.
+_MANY = 300
 
 
 class DriverState:
@@ -353,7 +356,11 @@ class DriverState:
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
         """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
-        text, facts = self._written(domain)
+        devices = vars(domain.devices).values() if domain.devices is not None else ()
+        if sum(len(held) for held in devices if isinstance(held, list)) > _MANY:
+            text, facts = await self.disk.run(lambda: self._written(domain))
+        else:
+            text, facts = self._written(domain)
         if self._definitions is not None:
             await self._definitions.write(obj.uuid, obj.name, text, facts)
         self._take(obj, text, facts)

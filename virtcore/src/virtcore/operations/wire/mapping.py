@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import virtcore.types
 from virtcore.errors import InvalidArg
 from virtcore.operations.declare import Operation, find_operation
-from virtcore.operations.procedures import Procedure, procedure
+from virtcore.operations.procedures import Procedure, procedure, type_record
 from virtcore.operations.signatures import EMPTY, Parameter
 from virtcore.operations.spellings import VIRTUAL_ARGUMENTS, Spelling, by_procedure, spellings_of
 from virtcore.operations.wire.codec import codec
@@ -42,6 +42,7 @@ class ServerCall:
         "guard_at",
         "operation",
         "procedure",
+        "record",
         "result",
         "spelling",
         "takes_files",
@@ -71,6 +72,8 @@ class ServerCall:
         self.arguments = _argument_builder(spelling, parameters, names, form)
         #: (operation's value, wire arguments) -> wire results; None when the value is already these.
         self.result = form.reply() if ret else None
+        #: One of the value's list -> bytes, where its parameters may stay encoded; None for other values.
+        self.record = _record_encoder(self.procedure)
         #: The operation's value -> descriptors that travel beside the reply; None where there are none.
         self.files = form.files if spelling.files in ("out", "both") else None
 
@@ -80,6 +83,16 @@ def _procedure_of(spelling: Spelling) -> Procedure:
         raise LookupError(f"{spelling.function} never crosses the wire")
     row = procedure(spelling.procedure)
     return row if spelling.stream is None else row._replace(stream=spelling.stream)
+
+
+def _record_encoder(row: Procedure) -> Callable[[Any], bytes] | None:
+    """Encodes an entry of a list of structs with typed parameters, where the results are such a list."""
+    first = type_record(row.program, row.ret).split(" ")[2:3] if row.ret else []
+    base = first[0].partition(":")[2].partition("<")[0] if first and first[0].endswith(">") else ""
+    if not base.endswith("_record"):
+        return None
+    fields = type_record(row.program, base).split(" ")[2:]
+    return codec(row.program, base).encode if any("_typed_param<" in field for field in fields) else None
 
 
 def _argument_names(spelling: Spelling, parameters: Mapping[str, Parameter], row: Procedure) -> tuple[str, ...]:
