@@ -119,16 +119,23 @@ def test_kept_by_identity_probed_once(tmp_path, monkeypatch):
     binary.chmod(0o755)
     probes = 0
 
-    async def probe(path: str, accelerator: str) -> Replies:
+    async def probe(path: str, kvm: bool) -> tuple[Replies, Replies | None]:
         nonlocal probes
         probes += 1
-        assert accelerator == "tcg"
+        assert not kvm
         await asyncio.sleep(0.01)
         [replies] = Replies.recorded(recording(version(9, 0), TARGET, MACHINES))
-        return replies
+        return replies, None
 
     monkeypatch.setattr(cache_module, "probe", probe)
     monkeypatch.setattr(cache_module, "kvm_usable", lambda: False)
+
+    async def anew() -> EmulatorCapabilities:
+        cache = CapabilitiesCache(tmp_path / "cache")
+        try:
+            return await cache.get(str(binary))
+        finally:
+            await cache.close()
 
     async def test() -> None:
         first = CapabilitiesCache(tmp_path / "cache")
@@ -137,15 +144,15 @@ def test_kept_by_identity_probed_once(tmp_path, monkeypatch):
         assert one is other
         assert probes == 1
         assert first.known(str(binary)) is one
-        again = await CapabilitiesCache(tmp_path / "cache").get(str(binary))
+        await first.close()
+        assert await anew() == one
         assert probes == 1
-        assert again == one
         binary.write_text("#!/bin/sh\nexit\n")
-        await CapabilitiesCache(tmp_path / "cache").get(str(binary))
+        await anew()
         assert probes == 2
         [kept] = (tmp_path / "cache").iterdir()
         kept.write_text("<qemuCaps>")
-        await CapabilitiesCache(tmp_path / "cache").get(str(binary))
+        await anew()
         assert probes == 3
         with pytest.raises(SystemError, match="Cannot check QEMU binary /nowhere: No such file or directory"):
             await first.get("/nowhere")

@@ -312,6 +312,7 @@ class QemuState(
             self._logs.close()
         if self._host_side is not None:
             await self._host_side.close()
+        await self.capabilities.close()
         await super().close()
 
     def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virt_host.description.cpu_model import microcode_version
 from virt_host.description.tree import HostTree
-from virt_qemu.capabilities.derive import accelerated, derive
+from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.document import format_emulator_capabilities, parse_emulator_capabilities
 from virt_qemu.capabilities.probe import probe
 from virt_qemu.threads import in_thread
@@ -78,11 +78,9 @@ class _Identity(NamedTuple):
 
 async def _ask(binary: str) -> EmulatorCapabilities:
     """Probe a binary, with KVM and without where guests can have either."""
-    main = await probe(binary, "kvm:tcg" if await in_thread(kvm_usable) else "tcg")
-    if not accelerated(main):
-        return derive(binary, main)
-    microcode = await in_thread(lambda: microcode_version(HostTree()))
-    return derive(binary, main, await probe(binary, "tcg"), microcode=microcode)
+    main, plain = await probe(binary, kvm=await in_thread(kvm_usable))
+    microcode = await in_thread(lambda: microcode_version(HostTree())) if plain is not None else 0
+    return derive(binary, main, plain, microcode=microcode)
 
 
 class CapabilitiesCache:
@@ -96,6 +94,11 @@ class CapabilitiesCache:
         self._known: dict[str, tuple[_Identity, EmulatorCapabilities]] = {}
         self._looked: dict[str, float] = {}
         self._probing: dict[_Identity, asyncio.Task[EmulatorCapabilities]] = {}
+        self._saving: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        """Wait until what was found is written down."""
+        await asyncio.gather(*self._saving)
 
     def known(self, binary: str) -> EmulatorCapabilities | None:
         """What is known without asking; None when nothing is, or the binary has changed.
@@ -150,7 +153,9 @@ class CapabilitiesCache:
         result = await in_thread(self._load, identity)
         if result is None:
             result = await _ask(identity.path)
-            await in_thread(self._save, identity, result)
+            saving = asyncio.create_task(in_thread(self._save, identity, result))
+            self._saving.add(saving)  # nobody waits for it before the end
+            saving.add_done_callback(self._saving.discard)
         self._known[identity.path] = (identity, result)
         return result
 

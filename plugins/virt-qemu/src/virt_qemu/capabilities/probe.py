@@ -1,4 +1,5 @@
-"""Asking a binary what it can do: one QEMU without a machine, every question at once."""
+"""Asking a binary what it can do: one QEMU without a machine, every question at once; where it can use KVM a second one
+beside, of which only what depends on that is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 
 from virt_qemu.capabilities import flags as known
 from virt_qemu.capabilities.derive import accelerated, expansion_question, hyperv_question, target_arch
@@ -23,16 +25,18 @@ PROBE_LIMIT = 20.0
 _Question = tuple[str, dict[str, JSON] | None]
 
 
+#: What further questions depend on.
+_FIRST: tuple[_Question, ...] = (("query-target", None), ("query-kvm", None))
+#: What depends on the accelerator, beside :func:`_models`.
+_ACCELERATOR: tuple[_Question, ...] = (("query-machines", None), ("query-cpu-definitions", None))
+
+
 def _questions() -> Iterator[_Question]:
     """Whatever is asked of every emulator; a type it does not know is a refusal, which is an answer too."""
     for command in (
         "query-version",
-        "query-target",
         "query-qmp-schema",
-        "query-kvm",
         "qom-list-types",
-        "query-machines",
-        "query-cpu-definitions",
         "query-tpm-models",
         "query-tpm-types",
         "query-command-line-options",
@@ -52,11 +56,15 @@ def _questions() -> Iterator[_Question]:
         yield "qom-list-properties", {"typename": f"{machine}-machine"}
 
 
-def _later_questions(replies: Replies) -> Iterator[_Question]:
-    """What can be asked only when the machines and the architecture are known."""
+def _machine_questions(replies: Replies) -> Iterator[_Question]:
+    """What can be asked only when the machines are known."""
     for row in replies.rows("query-machines"):
         if row.get("alias", row["name"]) in ("pseries", "virt"):
             yield "qom-list-properties", {"typename": f"{row['name']}-machine"}
+
+
+def _models(replies: Replies) -> Iterator[_Question]:
+    """The processors that guests can have at most."""
     arch = target_arch(replies)
     model = "host" if accelerated(replies) else "max"
     yield "query-cpu-model-expansion", expansion_question(arch, model)
@@ -68,11 +76,44 @@ def _later_questions(replies: Replies) -> Iterator[_Question]:
         yield "query-cpu-model-expansion", expansion_question(arch, model, full=True)
 
 
-async def probe(binary: str, accelerator: str = "tcg") -> Replies:
-    """Ask a binary everything.
+async def probe(binary: str, *, kvm: bool = False) -> tuple[Replies, Replies | None]:
+    """Ask a binary everything; and what is different without accelerator, where it can use one.
 
-    :param accelerator: ``tcg``, or ``kvm:tcg`` for KVM where the binary can use it; CPU models depend on it.
+    :param kvm: guests may have KVM here.
     :raises InternalError: it is no usable QEMU, with what it wrote to its standard error.
+    """
+    plain: asyncio.Task[Replies] | None = None
+    replies = Replies()
+    try:
+        async with _running(binary, "kvm:tcg" if kvm else "tcg") as monitor:
+            await _ask(monitor, replies, _FIRST)
+            if accelerated(replies):
+                plain = asyncio.create_task(_probe_plain(binary))
+            await _ask(monitor, replies, (*_questions(), *_ACCELERATOR, *_models(replies)))
+            await _ask(monitor, replies, _machine_questions(replies))
+        return replies, await plain if plain is not None else None
+    except BaseException:
+        if plain is not None:
+            plain.cancel()
+            await asyncio.wait((plain,))
+        raise
+
+
+async def _probe_plain(binary: str) -> Replies:
+    """Ask a binary what depends on the accelerator when it has none."""
+    async with _running(binary, "tcg") as monitor:
+        replies = Replies()
+        await _ask(monitor, replies, _FIRST)
+        await _ask(monitor, replies, (*_ACCELERATOR, *_models(replies)))
+    return replies
+
+
+@asynccontextmanager
+async def _running(binary: str, accelerator: str) -> AsyncIterator[Monitor]:
+    """A QEMU that has no guest, and its monitor.
+
+    :param accelerator: ``tcg``, or ``kvm:tcg`` for KVM where the binary can use it.
+    :raises InternalError: it is no usable QEMU, or did not answer all that was asked meanwhile.
     """
     ours, theirs = socket.socketpair()
     errors = os.memfd_create("qemu-probe")
@@ -102,10 +143,7 @@ async def probe(binary: str, accelerator: str = "tcg") -> Replies:
             )
         async with asyncio.timeout(PROBE_LIMIT):
             await monitor.connect(ours, PROBE_LIMIT)
-            replies = Replies()
-            await _ask(monitor, replies, _questions())
-            await _ask(monitor, replies, _later_questions(replies))
-        return replies
+            yield monitor
     except TimeoutError:
         raise InternalError(
             f"Failed to probe QEMU binary with QMP: {binary} did not answer within {PROBE_LIMIT:g} s"
@@ -122,7 +160,7 @@ async def probe(binary: str, accelerator: str = "tcg") -> Replies:
         ours.close()
 
 
-async def _ask(monitor: Monitor, replies: Replies, questions: Iterator[_Question]) -> None:
+async def _ask(monitor: Monitor, replies: Replies, questions: Iterable[_Question]) -> None:
     async def one(command: str, arguments: dict[str, JSON] | None) -> None:
         try:
             replies.keep(command, arguments, await monitor.execute(command, arguments))
