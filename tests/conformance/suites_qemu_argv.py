@@ -58,6 +58,9 @@ class _Host:
     def vdpa(self, path: str) -> int:
         return 1732
 
+    def lent(self, group: str) -> list[int]:
+        raise NotImplementedError
+
     def vhost_user_gpu(self, alias: str) -> int:
         return 1729
 

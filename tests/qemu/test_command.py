@@ -188,13 +188,6 @@ def test_network_and_files():
     assert host.opened == [("append", "/out"), ("log", "/log")]
 
 
-def test_what_is_missing_is_refused_not_left_out():
-    disk = """<disk type='file'><driver name='qemu' type='qcow2'/>
-    <source file='/x' fdgroup='handed-over'/><target dev='vda'/></disk>"""
-    with pytest.raises(ConfigUnsupported):
-        command(disk)
-
-
 def test_cells_have_memory_of_their_own():
     cpu = "<cpu><numa><cell id='0' cpus='0-1' memory='1' unit='GiB' memAccess='shared'/></numa></cpu>"
     pairs = command(rest=cpu)

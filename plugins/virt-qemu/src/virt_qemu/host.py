@@ -29,6 +29,7 @@ from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
+from virt_qemu.lent import LendingState
 from virt_qemu.live_cpu import put_cpu, read_back_cpu
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
@@ -112,6 +113,7 @@ _DETAILS = {
 class QemuState(
     DeletingSnapshots,
     AutostartState,
+    LendingState,
     BelongingsState,
     BackupState,
     DiskEvents,
@@ -390,6 +392,7 @@ class QemuState(
                 guest.capabilities,
                 displays=self.displays,
                 image_tls=self.image_tls,
+                groups=self.lent_to(obj),
                 reset_nvram=how.reset_nvram,
             )
             side, owner = self.host_side, owner_of(obj, guest.folder)
@@ -397,6 +400,7 @@ class QemuState(
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
+                resources.groups = self.lent_to(obj)
                 await side.prepare(owner, domain, resources)
                 resources.secret = await self.secrets_for(
                     domain.devices.disks, domain.devices.hostdevs, *self.tls_secrets()

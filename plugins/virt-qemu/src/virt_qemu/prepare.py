@@ -13,6 +13,7 @@ from virt_qemu.block.chain import complete_chain
 from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.command.disks import disk_path, is_empty
 from virt_qemu.cpu_start import decide_cpu
+from virt_qemu.lent import NO_GROUPS, Groups, group_of
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.variables import prepare_variables
@@ -88,6 +89,7 @@ def prepare_domain(
     *,
     displays: DisplayDefaults | None = None,
     image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
+    groups: Groups = NO_GROUPS,
     reset_nvram: bool = False,
 ) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
@@ -95,6 +97,7 @@ def prepare_domain(
     :param capabilities: of the emulator that will run it.
     :param displays: what displays listen on where it does not say.
     :param image_tls: how servers of images are reached.
+    :param groups: descriptors that it has been lent.
     :param reset_nvram: make the firmware's variables afresh.
     :raises VirtError: something that the guest needs is not there.
     """
@@ -110,7 +113,7 @@ def prepare_domain(
         image_tls=image_tls,
     )
     for disk in domain.devices.disks:
-        check_disk(disk)
+        check_disk(disk, groups)
     prepare_variables(domain, reset=reset_nvram)
 
 
@@ -177,9 +180,15 @@ def _require_firmware(domain: Domain) -> None:
         )
 
 
-def check_disk(disk: Disk) -> None:
-    """Look whether a disk's image is there, and what is below it."""
+def check_disk(disk: Disk, groups: Groups = NO_GROUPS) -> None:
+    """Look whether a disk's image is there, and what is below it.
+
+    :param groups: descriptors that the guest has been lent.
+    """
     path = disk_path(disk.source)
+    if group_of(disk.source) is not None:
+        complete_chain(disk, groups)
+        return
     if path is None:
         if is_empty(disk.source) and disk.driver is not None:
             disk.driver.type = None  # nothing is known of what will be in it
@@ -197,7 +206,7 @@ def check_disk(disk: Disk) -> None:
             return
         raise SystemError(f"Cannot access storage file '{path}': {error.strerror}") from None
     os.close(descriptor)
-    complete_chain(disk)
+    complete_chain(disk, groups)
 
 
 def _prefer_socket(listens: list[Listen], wanted: bool) -> None:

@@ -11,11 +11,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from virt_qemu.command.line import unsupported
+from virt_qemu.lent import lent
 from virtcore.errors import InternalError, SystemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from virt_qemu.lent import Groups
     from virtcore.model.domain.hostdev import SCSIAdapterSource
     from virtcore.model.domain.interface import Interface
     from virtcore.model.storage.secret import SecretReference
@@ -91,6 +93,8 @@ class HostResources:
         self.fds: dict[int, int] = {}
         #: The value of a secret the host keeps; those that are needed have been asked for before.
         self.secret: Callable[[SecretReference], bytes] = _unknown_secret
+        #: Descriptors that the domain has been lent.
+        self.groups: Groups = {}
         self._stack = ExitStack()
         self._taps: dict[int, list[int]] = {}
         self._vhosts: dict[int, list[int]] = {}
@@ -200,6 +204,13 @@ class HostResources:
             return self.add(os.open(path, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
             raise SystemError(f"Unable to open '{path}' for vdpa device: {error.strerror}") from None
+
+    def lent(self, group: str) -> list[int]:
+        """Copy the descriptors of a group that the domain has been lent.
+
+        :raises InvalidArg: there is no such group.
+        """
+        return [self.add(os.dup(descriptor)) for descriptor in lent(self.groups, group)]
 
     def provide_gpu(self, alias: str, descriptor: int) -> None:
         """Take over the connection to the program that serves a graphics card."""

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
 from virt_qemu.block.image import BACKED_FORMATS
-from virtcore.errors import InternalError, OperationFailed
+from virt_qemu.lent import NO_GROUPS, Groups, group_of, lent
+from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, SystemError
 from virtcore.model.domain.disk import BackingFormat, BackingStore, Disk, DiskDriver
-from virtcore.model.storage.location import source_type
+from virtcore.model.storage.location import source_path, source_type
 from virtcore.model.storage.source import BlockSource, DataStore, FileSource, StorageFormat
 
 if TYPE_CHECKING:
@@ -48,15 +49,18 @@ def images_of(top: Link) -> Iterator[Link]:
         link = link.backing_store
 
 
-def complete_chain(top: Disk | DiskMirror) -> None:
+def complete_chain(top: Disk | DiskMirror, groups: Groups = NO_GROUPS) -> None:
     """Fill in what is below an image, down to the lowest: what a document says counts, the rest is read from images.
 
     Where an image is on a server it is not looked at; QEMU does, then.
 
+    :param groups: descriptors that the guest has been lent.
     :raises VirtError: an image is missing or cannot be read, or its format would have to be guessed.
     """
     last: Link | None = None
     for last in images_of(top):
+        if (name := group_of(last.source)) is not None:
+            lent(groups, name)
         if last.backing_store is not None and last.backing_store.source is None:
             return  # it is said to end there
     if last is None:
@@ -67,11 +71,36 @@ def complete_chain(top: Disk | DiskMirror) -> None:
         return
     if not isinstance(source, FileSource | BlockSource):
         return
+    if (name := group_of(source)) is not None:
+        _refuse_more(source_path(source), lent(groups, name)[0], format)
+        last.backing_store = BackingStore()
+        return
     from virt_host.storage.chain import read_chain
 
     image = read_chain(source, format)
     _take_data_file(source, image)
     last.backing_store = _below(image)
+
+
+def _refuse_more(path: str | None, descriptor: int, format: StorageFormat) -> None:
+    """Refuse an image on a descriptor that needs others: nobody knows where those are to be found.
+
+    :raises ConfigUnsupported: it does.
+    :raises SystemError: it cannot be read.
+    """
+    import os
+
+    from virtcore.model.storage.image_header import HEADER_SIZE, read_header
+
+    try:
+        header = read_header(os.pread(descriptor, HEADER_SIZE, 0), format)
+    except OSError as error:
+        raise SystemError(f"cannot read header '{path}': {error.strerror}") from None
+    if header.backing is not None or header.data_file is not None:
+        raise ConfigUnsupported(
+            f"image '{path}' on passed descriptors is based on other files",
+            advice="name them in the document, with <backingStore> or <dataStore>",
+        )
 
 
 def _below(image: ChainImage) -> BackingStore | None:

@@ -58,6 +58,7 @@ class Image:
     :ivar reservations: id of the helper for persistent reservations.
     :ivar nbdkit_socket: where nbdkit serves it, if it does.
     :ivar descriptors: path by which QEMU opens descriptors that were handed over instead of the file.
+    :ivar one_descriptor: it is only one, which is for reading or for writing, too, and for nothing else.
     :ivar gluster_debug: how much the client of Gluster logs.
     :ivar ssh_user: name to log in with, as the image above tells it.
     :ivar ssh_check_host_key: whether the SSH server's key is checked, likewise.
@@ -89,6 +90,7 @@ class Image:
     reservations: str | None = None
     nbdkit_socket: str | None = None
     descriptors: str | None = None
+    one_descriptor: bool = False
     gluster_debug: int | None = None
     ssh_user: str | None = None
     ssh_check_host_key: bool = True

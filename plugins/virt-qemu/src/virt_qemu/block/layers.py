@@ -111,6 +111,9 @@ def _access(image: Image, used: bool) -> Props:
             "discard": str(image.discard) if image.discard is not None else None,
             "detect-zeroes": str(zeroes) if zeroes is not None else None,
         }
+    elif image.one_descriptor:
+        # QEMU takes the descriptor that is open as it wants a file to be: there is no other to begin with.
+        props = {"read-only": image.readonly, "discard": "unmap"}
     else:
         props = {"auto-read-only": True, "discard": "unmap"}
     if image.cache in CACHES:

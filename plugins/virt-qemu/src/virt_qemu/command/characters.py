@@ -80,7 +80,7 @@ def add_chardev(builder: Builder, device: Backed, alias: str) -> str:
             builder.options("-chardev", kind, {"id": name} | props | logged)
             return name
         number = builder.resources.log(log.file, bool(log.append))
-        logged = {"logfile": builder.fdset(number, f"{alias}-log"), "logappend": True}
+        logged = {"logfile": builder.fdset((number, f"{alias}-log")), "logappend": True}
     builder.options("-chardev", kind, {"id": name} | props | logged)
     return name
 
@@ -98,7 +98,7 @@ def _backend(builder: Builder, device: Backed, alias: str) -> tuple[str, dict[st
         if builder.standalone:
             return "file", {"path": source.source.path, "append": bool(source.source.append) or None}
         number = builder.resources.output(source.source.path, bool(source.source.append))
-        return "file", {"path": builder.fdset(number, f"{alias}-source"), "append": True}
+        return "file", {"path": builder.fdset((number, f"{alias}-source")), "append": True}
     if isinstance(source, PipeChardev | DevChardev):
         assert source.source is not None
         name = "parallel" if alias.startswith("parallel") else "serial"

@@ -64,6 +64,9 @@ class Resources(Protocol):
     def vdpa(self, path: str) -> int:
         """Open a vDPA device; returns the descriptor's number."""
 
+    def lent(self, group: str) -> list[int]:
+        """Copy a group of descriptors that a client has lent the domain; returns the copies' numbers."""
+
     def vhost_user_gpu(self, alias: str) -> int:
         """Start the program that serves a graphics card; returns the number of the connection to it."""
 
@@ -278,11 +281,12 @@ class Builder:
             parts.append(f"{name}={escape(text)}")
         self.add(option, ",".join(parts))
 
-    def fdset(self, number: int, opaque: str) -> str:
-        """Put a descriptor into a set of its own and return the path it is opened by."""
+    def fdset(self, *descriptors: tuple[int, str]) -> str:
+        """Put descriptors, each with a name, into a set and return the path they are opened by."""
         index = self._sets
         self._sets += 1
-        self.add("-add-fd", f"set={index},fd={number},opaque={escape(opaque)}")
+        for number, opaque in descriptors:
+            self.add("-add-fd", f"set={index},fd={number},opaque={escape(opaque)}")
         return f"/dev/fdset/{index}"
 
 

@@ -116,7 +116,7 @@ def _add_host_side(builder: Builder, interface: Interface, name: str) -> None:
     elif kind is InterfaceType.VDPA:
         assert isinstance(source, VDPAInterfaceSource)
         queues = _queues(interface)
-        path = builder.fdset(builder.resources.vdpa(source.dev), f"{interface.alias}-vdpa")
+        path = builder.fdset((builder.resources.vdpa(source.dev), f"{interface.alias}-vdpa"))
         _netdev(
             builder,
             {"type": "vhost-vdpa", "vhostdev": path, "queues": queues if queues > 1 else None, "id": name},

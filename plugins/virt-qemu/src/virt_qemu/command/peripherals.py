@@ -138,7 +138,7 @@ def _add_tpm_backend(builder: Builder, tpm: TPM) -> None:
     backend, name = tpm.backend, f"tpm-{tpm.alias}"
     if isinstance(backend, PassthroughTPM):
         device, cancel = builder.resources.tpm(backend.device or "/dev/tpm0")
-        paths = (builder.fdset(device, f"{tpm.alias}-tpm"), builder.fdset(cancel, f"{tpm.alias}-cancel"))
+        paths = (builder.fdset((device, f"{tpm.alias}-tpm")), builder.fdset((cancel, f"{tpm.alias}-cancel")))
         builder.options("-tpmdev", "passthrough", {"id": name, "path": paths[0], "cancel-path": paths[1]})
         return
     if isinstance(backend, ExternalTPM):

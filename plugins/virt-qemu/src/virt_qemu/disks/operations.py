@@ -11,6 +11,7 @@ from virt_qemu.block.running import NamedNodes, alias_of, disk_images, rows_of
 from virt_qemu.blockjobs.lookup import Chain
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
+from virt_qemu.lent import group_of
 from virt_qemu.private_data import SourcePrivate
 from virt_qemu.stats.blocks import sizes_of_file
 from virt_qemu.threads import in_thread
@@ -216,7 +217,7 @@ async def _size_of_live(guest: Guest, disk: Disk) -> BlockInfo:
                 highest = stats.get("wr_highest_offset")
     path = source_path(disk.source)
     physical = used
-    if isinstance(disk.source, FileSource | BlockSource) and path is not None:
+    if isinstance(disk.source, FileSource | BlockSource) and path is not None and group_of(disk.source) is None:
         sizes = await in_thread(sizes_of_file, path, StorageFormat.RAW)
         physical = sizes.physical if sizes is not None else used
     return BlockInfo(known.capacity(image.top()), highest if isinstance(highest, int) else used, physical)

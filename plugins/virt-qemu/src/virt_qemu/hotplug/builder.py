@@ -74,17 +74,14 @@ class PlanBuilder(Builder):
         arguments = chardev_arguments(first, self._hand_over(present(props)))
         self.plan.backend.append(Step("chardev-add", arguments, ("chardev-remove", {"id": arguments["id"]})))
 
-    def fdset(self, number: int, opaque: str) -> str:
+    def fdset(self, *descriptors: tuple[int, str]) -> str:
         index = self.next_set
         self.next_set += 1
-        self.plan.backend.append(
-            Step(
-                "add-fd",
-                {"fdset-id": index, "opaque": opaque},
-                ("remove-fd", {"fdset-id": index}),
-                self.opened.fds.get(number, number),
-            )
-        )
+        undo: tuple[str, dict[str, JSON]] | None = ("remove-fd", {"fdset-id": index})
+        for number, opaque in descriptors:
+            arguments: dict[str, JSON] = {"fdset-id": index, "opaque": opaque}
+            self.plan.backend.append(Step("add-fd", arguments, undo, self.opened.fds.get(number, number)))
+            undo = None  # the set goes as a whole
         return f"/dev/fdset/{index}"
 
     def _arguments(self, props: Props) -> dict[str, JSON]:

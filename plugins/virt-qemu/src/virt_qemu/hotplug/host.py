@@ -36,7 +36,9 @@ class RunningHost:
         self._obj = obj
 
     def open(self) -> HostResources:
-        return HostResources()
+        resources = HostResources()
+        resources.groups = self._state.lent_to(self._obj)
+        return resources
 
     def key(self, guest: Guest) -> bytes | None:
         return guest.master_key()
@@ -49,7 +51,7 @@ class RunningHost:
         assert isinstance(opened, HostResources)  # see open()
         if isinstance(device, Disk):
             settle_image_tls(device, self.settings.image_tls)
-            await in_thread(check_disk, device)
+            await in_thread(check_disk, device, opened.groups)
         elif isinstance(device, Channel):
             settle_channel(device, guest.folder)
         opened.secret = await self._state.secrets_for(device, *self._state.tls_secrets())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from virt_qemu.command.images import is_lent
 from virt_qemu.hotplug.plan import Step
 from virt_qemu.live_status import take_devices
 from virt_qemu.monitor import JSON
@@ -12,6 +13,7 @@ from virt_qemu.rules.addresses import assign_address
 from virt_qemu.rules.aliases import assign_alias
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice, insert
 from virtcore.model.domain.chardev import FileChardev
+from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.interface import InterfaceType
 from virtcore.model.domain.rules.context import ParseFlag
 from virtcore.model.domain.rules.device_group_validate import validate_aliases
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.builder import PlanBuilder
     from virt_qemu.hotplug.session import Session
 
-__all__ = ["DEVICES", "Add", "join"]
+__all__ = ["DEVICES", "Add", "count_fdsets", "join", "used_fdsets"]
 
 #: Adds a device to a plan; told the places in the boot order, by ``id()`` of the device.
 Add = Callable[["PlanBuilder", Any, dict[int, int]], None]
@@ -44,7 +46,7 @@ async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Ste
     assign_alias(session.domain, loaded.field, device)
     validate_aliases(joined, session.context(ParseFlag.NONE))
     if _hands_over_files(device):
-        await _count_fdsets(session)
+        await count_fdsets(session)
     with session.host.open() as opened:
         await session.host.prepare(guest, joined, device, opened)
         try:
@@ -55,8 +57,7 @@ async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Ste
         except BaseException:
             await session.host.release(guest, joined, device)
             raise
-    if guest.next_fdset is not None:
-        guest.next_fdset = guest.status.fdset_index = builder.next_set
+    used_fdsets(session, builder)
     insert(session.domain, loaded)
     if DEVICES.command in answers:
         take_devices(guest.status, answers[DEVICES.command])
@@ -66,13 +67,21 @@ async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Ste
 
 def _hands_over_files(device: Any) -> bool:
     """Whether QEMU gets files of a device in sets of descriptors."""
+    if isinstance(device, Disk):
+        return is_lent(device)
     if getattr(device, "type", None) is InterfaceType.VDPA:
         return True
     source = getattr(device, "source", None)
     return isinstance(source, FileChardev) or getattr(source, "log", None) is not None
 
 
-async def _count_fdsets(session: Session) -> None:
+def used_fdsets(session: Session, builder: PlanBuilder) -> None:
+    """Note which sets of descriptors a plan has used."""
+    if session.guest.next_fdset is not None:
+        session.guest.next_fdset = session.guest.status.fdset_index = builder.next_set
+
+
+async def count_fdsets(session: Session) -> None:
     """Find out which sets of descriptors QEMU has: a start numbered some, and others may have come since."""
     guest = session.guest
     if guest.next_fdset is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from virt_qemu.command import characters, devices as small, hostdevs, memory, networks, peripherals
 from virt_qemu.command.disks import image_numbers
 from virt_qemu.command.filesystems import add_filesystem
+from virt_qemu.command.images import lent_nodes
 from virt_qemu.hotplug import disks
 from virt_qemu.hotplug.memory import grown, refresh_memory
 from virt_qemu.hotplug.plan import undo
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.plan import Step
     from virt_qemu.hotplug.session import Session
 
-__all__ = ["finish", "steps_behind"]
+__all__ = ["finish", "remove_fdsets", "steps_behind"]
 
 
 class _Closed:
@@ -39,6 +40,7 @@ _CLOSED: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("listen", "output", "log", "vhost_scsi", "vdpa", "vhost_user_gpu"), lambda *_: 0),
     **dict.fromkeys(("taps", "vhost_net"), lambda interface, count: [0] * count),
     **dict.fromkeys(("scsi_generic", "tpm_socket", "render_node"), lambda *_: ""),
+    "lent": lambda group: [0],
     "secret": lambda reference: b"",
     "is_cdrom": lambda path: False,
     "vsock": lambda cid, auto: (0, cid or 0),
@@ -57,10 +59,13 @@ async def finish(session: Session, found: LoadedDevice) -> None:
     # A disk's images and a redirected device's stream may have gone by themselves.
     behind = steps_behind(session, found.kind, device)
     await undo(session.monitor, behind, strictly=found.kind not in ("disk", "redirdev"))
-    if found.kind == "chr" and not _is_forward(device):
-        await _remove_fdsets(session, alias)
+    if found.kind == "disk":
+        for node in lent_nodes(device):
+            await remove_fdsets(session, node)
+    elif found.kind == "chr" and not _is_forward(device):
+        await remove_fdsets(session, alias)
     elif found.kind == "interface" and networks.actual_type(device) is InterfaceType.VDPA:
-        await _remove_fdsets(session, alias, device.source.dev)
+        await remove_fdsets(session, alias, device.source.dev)
     remove(session.domain, found)
     if found.kind == "chr":
         _forget_console(session, device)
@@ -127,9 +132,10 @@ _WAYS: dict[str, Callable[[Session, PlanBuilder, Any], None]] = {
 }
 
 
-async def _remove_fdsets(session: Session, alias: str, path: str | None = None) -> None:
-    """Close the sets of descriptors that QEMU has of a device.
+async def remove_fdsets(session: Session, alias: str, path: str | None = None) -> None:
+    """Close the sets of descriptors that QEMU has of a device, or of an image.
 
+    :param alias: the device's, or the name of the image's storage node.
     :param path: what older guests called them.
     """
     answer = await session.monitor.execute("query-fdsets")

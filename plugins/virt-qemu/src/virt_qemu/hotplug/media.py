@@ -6,8 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.disks import add_drive, is_empty
+from virt_qemu.command.images import is_lent, lent_nodes
 from virt_qemu.hotplug.disks import number_disk, refresh_trays
-from virt_qemu.hotplug.leave import steps_behind
+from virt_qemu.hotplug.join import count_fdsets, used_fdsets
+from virt_qemu.hotplug.leave import remove_fdsets, steps_behind
 from virt_qemu.hotplug.plan import Plan, undo
 from virtcore.errors import InternalError, OperationTimeout
 from virtcore.model.domain.disk import Disk, DiskDevice, DiskDriver, DiskTray
@@ -38,6 +40,8 @@ async def change_medium(session: Session, drive: Disk, new: Disk, *, force: bool
     if drive.device not in (DiskDevice.CDROM, DiskDevice.FLOPPY):
         raise InternalError(f"Removable media not supported for {drive.device} device")
     medium = _in_drive(drive, new)
+    if is_lent(medium):
+        await count_fdsets(session)
     with session.host.open() as opened:
         await session.host.prepare(session.guest, session.domain, medium, opened)
         try:
@@ -61,6 +65,8 @@ async def _exchange(session: Session, drive: Disk, medium: Disk, plan: Plan, nod
         await session.monitor.execute("blockdev-remove-medium", {"id": alias})
         left = _in_drive(drive, drive)
         await undo(session.monitor, old)
+        for left_node in lent_nodes(drive):
+            await remove_fdsets(session, left_node)
         _take(drive, None)
         await session.host.release(session.guest, session.domain, left)
         if node is not None:
@@ -111,6 +117,7 @@ def _plan(session: Session, medium: Disk, opened: OpenedResources) -> tuple[Plan
     number_disk(session, medium)
     builder = session.builder(session.domain, opened)
     node = add_drive(builder, medium)
+    used_fdsets(session, builder)
     return builder.plan, node
 
 

@@ -10,6 +10,7 @@ from virt_qemu.command.disks import disk_path
 from virt_qemu.host_side.hostdevs import hostdev_nodes
 from virt_qemu.isolation.labels import OwnLabel, resource_owner
 from virt_qemu.isolation.ownership import Claim
+from virt_qemu.lent import group_of
 from virtcore.model.domain.chardev import DevChardev, PipeChardev
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.memory_device import NVDIMM, VirtioPMEM
@@ -86,7 +87,7 @@ def image_claims(source: Source | None, own: OwnLabel, *, remember: bool) -> Ite
     :param remember: only one guest has it.
     """
     path = disk_path(source)
-    if path is None or source is None:
+    if path is None or source is None or group_of(source) is not None:
         return
     owner = resource_owner(own, source.seclabels)
     if owner is not None:
