@@ -34,6 +34,7 @@ from virtcore.enums import (
     DomainCreateFlags,
     DomainJobOperation,
     DomainJobType,
+    DomainSnapshotCreateFlags,
 )
 from virtcore.errors import (
     CheckpointInconsistent,
@@ -167,6 +168,31 @@ def test_a_chain_of_incremental_backups_is_restored(guest, image, tmp_path):
     assert [content(tmp_path / f"backup{number}.qcow2") for number in range(3)] == hashes
     guest.destroy()
     assert bitmaps_in(image).keys() == {"c0", "c1", "c2"}
+    check(image)
+
+
+def test_increments_go_on_over_a_snapshot(guest, image, tmp_path):
+    """A snapshot's file records on for the checkpoint; what it has recorded comes back when it is merged away."""
+    guest.create_checkpoint(point("before"))
+    first, second = (7, MIB, 64 * KIB), (8, 2 * MIB, 64 * KIB)
+    guest_writes(guest, *first)
+    over = f"<disk name='vda'><source file='{tmp_path}/over.qcow2'/></disk>"
+    document = f"<domainsnapshot><disks>{over}<disk name='vdb' snapshot='no'/></disks></domainsnapshot>"
+    snapshot = guest.create_snapshot(document, DomainSnapshotCreateFlags.DISK_ONLY)
+    guest_writes(guest, *second)
+
+    def changed(name: str) -> list[tuple[int, int]]:
+        guest.backup_begin(push(tmp_path / name, since="before"))
+        done(guest)
+        told = json.loads(run("qemu-img", "map", "-U", "--output=json", tmp_path / name))
+        return [(row["start"], row["length"]) for row in told if row["depth"] == 0]
+
+    both = [(MIB, 64 * KIB), (2 * MIB, 64 * KIB)]
+    assert changed("above.qcow2") == both
+    snapshot.delete()
+    assert changed("merged.qcow2") == both
+    guest.destroy()
+    assert bitmaps_in(image) == {"before": []}
     check(image)
 
 

@@ -52,7 +52,8 @@ def test_the_hosts_cpus_and_memory(connection: virtcore.Connection) -> None:
     refused(INVALID, message, lambda: connection.node_cells_free_memory(2, 5))
     message = "maxCells in virNodeGetCellsFreeMemory must be greater than zero"
     refused(INVALID, message, lambda: connection.node_cells_free_memory(0, 0))
-    assert connection.node_free_pages([4, 8], 0, 2) == [19, 45, 97, 201]
+    assert connection.node_free_pages([4, 8], 0, 2) == [7, 21, 49, 105]
+    assert connection.node_free_pages([4], 1) == [19]
     message = "npages in virNodeGetFreePages must not be zero"
     refused(INVALID, message, lambda: connection.node_free_pages([], 0, 1))
     message = "unsupported flags (0x1) in function testNodeGetFreePages"

@@ -168,7 +168,7 @@ BAD_SETTINGS: list[tuple[int, str, Callable[[virtcore.Domain], object]]] = [
     ),
     (
         INVALID,
-        "invalid argument: total_bytes_sec cannot be set higher than total_bytes_sec_max ",
+        "invalid argument: total_bytes_sec cannot be set higher than total_bytes_sec_max",
         lambda d: d.set_block_iotune("vda", BLOCK_IOTUNE.typed({"total_bytes_sec": 1})),
     ),
     (

@@ -30,7 +30,7 @@ from virtcore.enums.domain import DomainPausedReason, DomainRunningReason, Domai
 from virtcore.enums.domain_events import DomainEventStoppedDetailType
 from virtcore.enums.domain_more import DomainJobOperation
 from virtcore.enums.snapshot import DomainSnapshotCreateFlags as Flags
-from virtcore.errors import OperationInvalid, OperationUnsupported
+from virtcore.errors import OperationInvalid
 from virtcore.model.domain.disk import SnapshotLocation
 from virtcore.model.moment import disk_by_name, disks_of
 from virtcore.types import DomainSnapshotRef
@@ -58,8 +58,6 @@ class TakingSnapshots(DumpingState, MomentState):
         from virtcore.model.snapshot import SnapshotParse, load_snapshot
 
         wanted = Flags(flags)
-        if obj.checkpoints and not wanted & Flags.REDEFINE:
-            raise OperationUnsupported("cannot create snapshot while checkpoint exists")
         if wanted & Flags.HALT and not obj.persistent:
             raise OperationInvalid("cannot halt after transient domain snapshot")
         redefine = bool(wanted & Flags.REDEFINE)

@@ -16,7 +16,8 @@ __all__ = ["HostParts"]
 #: Times in ns, always the same ones.
 _CPU_TIMES = {"user": 9797400000, "kernel": 34678723400000, "idle": 87264900000, "iowait": 763600000}
 _CPU_MAP = NodeCpuMap(CpuMap((0, 2, 4)), 3, 8)
-_FIRST_FREE_PAGES = 19
+#: By which the free pages of a cell begin, and the next cell's.
+_FREE_PAGES_STEP = 6
 #: Most numbers that are told at once (the limit of libvirt's protocol).
 _MOST_COUNTS = 1024
 
@@ -64,7 +65,9 @@ class HostParts(StatefulDriver[TestState]):
         if cell_count * len(pages) > _MOST_COUNTS:
             raise InvalidArg(f"too many NUMA cells: {cell_count * len(pages)} > {_MOST_COUNTS}")
         self.check_flags(flags, 0, operation)
-        counts = [_FIRST_FREE_PAGES]
+        counts: list[int] = []
+        last = _FREE_PAGES_STEP * start_cell
         while len(counts) < cell_count * len(pages):
-            counts.append((counts[-1] * 2 + 7) & 0x7FFFFFFF)
+            last = (last * 2 + 7) & 0x7FFFFFFF
+            counts.append(last)
         return counts

@@ -193,6 +193,7 @@ class TestNodeDevices(MakingNodeDevices, DriverService):
     __test__ = False  # no test case, whatever its name
 
     nodedev_prefix = "test"
+    virt_type = "test"
     driver: TestDriver
 
     @property

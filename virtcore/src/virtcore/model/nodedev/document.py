@@ -60,6 +60,7 @@ _WWN_VENDORS = {
     "ESX": 0x000569,
     "VMWARE": 0x000569,
     "HYPER-V": 0x0050F2,
+    "test": 0x100000,
 }
 #: A name for messages about a device that has none yet.
 _NEW = "new device"

@@ -265,13 +265,13 @@ def update_disk(domain: Domain, loaded: LoadedDevice) -> None:
 def by_alias(domain: Domain, alias: str) -> LoadedDevice:
     """The device of an alias.
 
-    :raises DeviceMissing: there is none.
+    :raises InternalError: there is none.
     """
     for field, kind in _KINDS.values():
         for device in devices_of(domain, field):
             if getattr(device, "alias", None) == alias:
                 return LoadedDevice(device, field, kind)
-    raise DeviceMissing(f"no device found with alias '{alias}'")
+    raise InternalError(f"no device found with alias {alias}")
 
 
 def matching(domain: Domain, loaded: LoadedDevice) -> LoadedDevice:

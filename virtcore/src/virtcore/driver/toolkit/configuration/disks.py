@@ -83,4 +83,4 @@ def _check(tune: object) -> None:
     for name in _LIMITS[:6]:
         if int(limit(name)) > int(limit(f"{name}_max")):
             # The blank at the end is libvirt's.
-            raise InvalidArg(f"{name} cannot be set higher than {name}_max ")
+            raise InvalidArg(f"{name} cannot be set higher than {name}_max")
