@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from virtcore.driver.toolkit import DriverState
@@ -12,7 +13,7 @@ from virtcore.errors import InvalidArg, SystemError
 from virtcore.model.storage.source import FileSource
 
 if TYPE_CHECKING:
-    from virtcore.driver.toolkit import DomainObject, StateFolders
+    from virtcore.driver.toolkit import DomainObject
     from virtcore.model.storage.source import Source
 
 __all__ = ["NO_GROUPS", "Groups", "LendingState", "group_of", "lent"]
@@ -52,9 +53,9 @@ class _Loan:
 class LendingState(DriverState):
     """The part of the driver's state that keeps what domains have been lent, running or not."""
 
-    def __init__(self, folders: StateFolders) -> None:
-        super().__init__(folders)
-        self._loans: dict[DomainObject, dict[str, _Loan]] = {}
+    @cached_property
+    def _loans(self) -> dict[DomainObject, dict[str, _Loan]]:
+        return {}
 
     def lend(self, obj: DomainObject, name: str, files: Iterable[int], lender: object) -> None:
         """Keep copies of descriptors for a domain, in place of those that it had by that name.

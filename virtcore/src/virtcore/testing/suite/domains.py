@@ -10,10 +10,12 @@ import pytest
 
 import virtcore
 from virtcore import errors
-from virtcore.enums import ConnectListAllDomainsFlags, DomainState, DomainXMLFlags
+from virtcore.enums import ConnectListAllDomainsFlags, DomainCreateFlags, DomainState, DomainXMLFlags
 from virtcore.testing.suite.target import Target, covers, needs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from virtcore.api.sync import Connection, Domain
 
 __all__ = ["TestDomainDefinitions", "TestDomainLife", "defined"]
@@ -104,6 +106,15 @@ class TestDomainDefinitions:
             defined.set_autostart(wanted)
             assert defined.autostart() is wanted
 
+    @covers("domain_associate_fds")
+    def test_descriptors_can_be_lent(self, defined: Domain, tmp_path: Path) -> None:
+        with (tmp_path / "lent").open("wb") as file:
+            for _ in range(2):  # the second one takes the place of the first
+                defined.associate_fds("compliance", [file.fileno()])
+            for files, flags in (([], 0), ([file.fileno()], 1 << 20)):
+                with pytest.raises(errors.VirtError):
+                    defined.associate_fds("compliance", files, flags)
+
     @covers("domain_max_memory", "domain_info")
     def test_memory_is_what_was_defined(self, defined: Domain) -> None:
         assert defined.max_memory() == defined.info().max_memory > 0
@@ -146,6 +157,16 @@ class TestDomainLife:
         assert defined.state().state is DomainState.SHUTOFF
         with pytest.raises(errors.OperationInvalid, match="domain is not running"):
             defined.destroy()
+
+    @needs("domain_create", "domain_is_active", "connection_lookup_domain")
+    def test_it_may_end_with_its_connection(self, target: Target, defined: Domain) -> None:
+        with virtcore.connect(target.uri()) as other:
+            try:
+                other.lookup_domain(name="compliance").create(DomainCreateFlags.START_AUTODESTROY)
+            except errors.VirtError as refused:
+                pytest.skip(f"the driver ends no guests with connections: {refused}")
+            assert defined.is_active()
+        assert not defined.is_active()  # whoever closes a connection waits for what it does
 
     @covers("connection_create_domain")
     @needs("domain_destroy", "domain_undefine", "connection_lookup_domain")
