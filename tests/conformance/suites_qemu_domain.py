@@ -128,7 +128,7 @@ def qemu_migration_cookie(case: Any) -> Any:
     cookie = load_cookie(
         case.text("cookie"), rules, context, name=domain.name, uuid=domain.uuid, host_uuid=params["host_uuid"]
     )
-    mapping = bitmap_mapping(cookie, domain)
+    mapping = bitmap_mapping(cookie.bitmap_disks, domain)
     cookie.host_name, cookie.host_uuid = params["hostname"], params["host_uuid"]
     xml = format_cookie(cookie)
     return {"xml": xml, "migparams": {"block-bitmap-mapping": mapping}} if mapping else xml

@@ -163,12 +163,12 @@ def test_cookie_of_a_guest() -> None:
 def test_bitmaps_for_qemu() -> None:
     disk = "<disk target='{}'><bitmap name='a' alias='b'/></disk>"
     cookie = _load(f"<blockDirtyBitmaps>{disk.format('vda')}<disk target='vda'/></blockDirtyBitmaps>")
-    assert bitmap_mapping(cookie, _status().domain) == [
+    assert bitmap_mapping(cookie.bitmap_disks, _status().domain) == [
         {"node-name": "node-1", "alias": "vda", "bitmaps": [{"name": "a", "alias": "b"}]}
     ]
     other = _load(f"<blockDirtyBitmaps>{disk.format('vdz')}</blockDirtyBitmaps>")
     with pytest.raises(InternalError, match="Can't find disk 'vdz' in domain definition"):
-        bitmap_mapping(other, _status().domain)
+        bitmap_mapping(other.bitmap_disks, _status().domain)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the facts are not here")

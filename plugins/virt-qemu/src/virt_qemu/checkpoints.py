@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.block.bitmaps import Action, actions_for_backup, actions_for_removal, add_bitmap, is_valid
+from virt_qemu.block.bitmaps import (
+    Action,
+    actions_for_backup,
+    actions_for_removal,
+    add_bitmap,
+    is_valid,
+    remove_bitmap,
+)
 from virt_qemu.block.chain import format_of
 from virt_qemu.block.running import NamedNodes, disk_images, reopen, transaction
 from virt_qemu.blockjobs.state import BlockJobState, check_block_job
@@ -119,7 +126,7 @@ class CheckpointState(BlockJobState, MomentState):
             if not is_valid(before, nodes, checkpoint.name or ""):
                 continue
             if _MEASURED in before.get(nodes[0], {}):
-                stale.append(_forget(nodes[0]))
+                stale.append(remove_bitmap(nodes[0], _MEASURED))
             actions += actions_for_backup(before, nodes, checkpoint.name or "", nodes[0], _MEASURED, entry.name)
             wanted.append((entry, nodes[0]))
         await transaction(monitor, stale)
@@ -130,8 +137,4 @@ class CheckpointState(BlockJobState, MomentState):
                 entry.size = after[node][_MEASURED].dirty
         finally:
             if monitor.connected:
-                await transaction(monitor, [_forget(node) for _, node in wanted])
-
-
-def _forget(node: str) -> Action:
-    return {"type": "block-dirty-bitmap-remove", "data": {"node": node, "name": _MEASURED}}
+                await transaction(monitor, [remove_bitmap(node, _MEASURED) for _, node in wanted])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from copy import copy, deepcopy
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from virt_qemu.live_cpu import cpu_beside
-from virt_qemu.private_data import SourcePrivate, register
+from virt_qemu.private_data import register
 from virtcore.errors import ErrorCode, InternalError
 from virtcore.model.cpu.element import GuestCPU
 from virtcore.model.domain.domain import Domain
@@ -16,10 +17,11 @@ from virtcore.model.network.port import VirtualPortType
 from virtcore.xml import INT, LONG, UINT, ULONG, UUID, YES_NO, Mode, attribute, child, children, element, leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
     from virt_qemu.rules import QemuRules
     from virt_qemu.rules.audio import HostAudio
+    from virt_qemu.status import TemporaryBitmap
     from virtcore.model.domain.rules.context import DomainContext
 
 __all__ = [
@@ -402,23 +404,30 @@ def cookie_of(
     return cookie
 
 
-def bitmap_mapping(cookie: MigrationCookie, domain: Domain) -> list[dict[str, object]]:
-    """The cookie's bitmaps as QEMU's migration parameter ``block-bitmap-mapping``.
+def bitmap_mapping(
+    moved: Iterable[CookieBitmapDisk], domain: Domain, instead: Mapping[str, TemporaryBitmap] = MappingProxyType({})
+) -> list[dict[str, object]]:
+    """A cookie's bitmaps as QEMU's migration parameter ``block-bitmap-mapping``.
 
+    :param moved: by disk.
+    :param instead: by the alias of a bitmap, a temporary one that is sent in its place, and kept as that one.
     :raises InternalError: the domain has no such disk.
     """
+    from virt_qemu.block.image import disk_image
+
     assert domain.devices is not None
     disks = {disk.target.dev: disk for disk in domain.devices.disks if disk.target is not None}
     mapping: list[dict[str, object]] = []
-    for told in cookie.bitmap_disks:
+    for told in moved:
         if (disk := disks.get(told.target)) is None:
             raise InternalError(f"Can't find disk '{told.target}' in domain definition")
-        private = getattr(disk.source, "private_data", None)
-        nodes = private.nodes if isinstance(private, SourcePrivate) else []
-        node = next((node.name for node in nodes if node.type == "format"), None)
-        bitmaps = [{"name": bitmap.name, "alias": bitmap.alias} for bitmap in told.bitmaps]
+        bitmaps: list[dict[str, object]] = []
+        for bitmap in told.bitmaps:
+            own = instead.get(bitmap.alias)
+            kept: dict[str, object] = {} if own is None else {"transform": {"persistent": True}}
+            bitmaps.append({"name": bitmap.name if own is None else own.name, "alias": bitmap.alias, **kept})
         if bitmaps:
-            mapping.append({"node-name": node, "alias": told.target, "bitmaps": bitmaps})
+            mapping.append({"node-name": disk_image(disk).top(), "alias": told.target, "bitmaps": bitmaps})
     return mapping
 
 

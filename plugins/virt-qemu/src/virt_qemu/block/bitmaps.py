@@ -24,6 +24,7 @@ __all__ = [
     "is_valid",
     "merge_actions",
     "read_bitmaps",
+    "remove_bitmap",
 ]
 
 #: One action of QMP's ``transaction``.
@@ -130,7 +131,7 @@ def merge_actions(
             sources.append({"node": writes, "name": ACTIVE_WRITES})
         actions.append(_merge(target, name, sources))
     if writes is not None:
-        actions.append(_remove(writes, ACTIVE_WRITES))
+        actions.append(remove_bitmap(writes, ACTIVE_WRITES))
     return actions
 
 
@@ -156,19 +157,27 @@ def actions_after_commit(bitmaps: Bitmaps, chain: Sequence[str], top: int, base:
 
 
 def actions_for_backup(
-    bitmaps: Bitmaps, chain: Sequence[str], checkpoint: str, target: str, target_bitmap: str, disk: str
+    bitmaps: Bitmaps,
+    chain: Sequence[str],
+    checkpoint: str,
+    target: str,
+    target_bitmap: str,
+    disk: str,
+    *,
+    recording: bool = False,
 ) -> list[Action]:
-    """Make the temporary bitmap of an incremental backup: all that was written since a checkpoint.
+    """Make a temporary bitmap, such as an incremental backup's: all that was written since a checkpoint.
 
     :param target: node that is given the bitmap.
     :param disk: name of the disk, for messages.
+    :param recording: what is written from now on is recorded in it, too.
     :raises CheckpointInconsistent: the checkpoint's bitmap is not valid.
     """
     if not is_valid(bitmaps, chain, checkpoint):
         raise CheckpointInconsistent(f"missing or broken bitmap '{checkpoint}' for disk '{disk}'")
     sources, granularity = _sources(bitmaps, chain, checkpoint)
     return [
-        add_bitmap(target, target_bitmap, granularity, persistent=False, disabled=True),
+        add_bitmap(target, target_bitmap, granularity, persistent=False, disabled=not recording),
         _merge(target, target_bitmap, sources),
     ]
 
@@ -184,7 +193,7 @@ def actions_for_removal(bitmaps: Bitmaps, chain: Sequence[str], name: str, disk:
     if not holders:
         raise InternalError(f"bitmap '{name}' not found in backing chain of '{disk}'")
     reopened = [node for node in reversed(holders) if node != chain[0]]
-    return [_remove(node, name) for node in holders], reopened
+    return [remove_bitmap(node, name) for node in holders], reopened
 
 
 def _sources(bitmaps: Bitmaps, chain: Sequence[str], name: str) -> tuple[list[Action], int]:
@@ -212,5 +221,6 @@ def _merge(node: str, target: str, sources: list[Action]) -> Action:
     return {"type": "block-dirty-bitmap-merge", "data": {"node": node, "target": target, "bitmaps": sources}}
 
 
-def _remove(node: str, name: str) -> Action:
+def remove_bitmap(node: str, name: str) -> Action:
+    """What removes a bitmap."""
     return {"type": "block-dirty-bitmap-remove", "data": {"node": node, "name": name}}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.running import as_json
 from virt_qemu.migration_cookie import MigrationCapability
 from virt_qemu.migration_parameters import Parameters, set_arguments, told_parameters
 from virt_qemu.monitor import JSON, CommandError
@@ -94,6 +95,12 @@ class MigrationControl:
         arguments: dict[str, JSON] = dict(set_arguments(parameters, resume=resume))
         if arguments:
             await self._monitor.execute("migrate-set-parameters", arguments)
+
+    async def map_bitmaps(self, mapping: Sequence[Mapping[str, object]]) -> None:
+        """Say under which names bitmaps of disks are sent and taken, where that capability is on."""
+        await self._monitor.execute(
+            "migrate-set-parameters", {"block-bitmap-mapping": [as_json(dict(each)) for each in mapping]}
+        )
 
     async def progress(self) -> Progress:
         """How far it is."""

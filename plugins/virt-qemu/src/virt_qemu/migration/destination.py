@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Boot, Guest
 from virt_qemu.live_cpu import give_cpu
+from virt_qemu.migration.bitmaps import bitmaps_to_take
 from virt_qemu.migration.checks import COPY, check_flags_together, check_offline, copied
 from virt_qemu.migration.control import Progress
 from virt_qemu.migration.options import ALWAYS_ON, Party, options_of
@@ -16,9 +17,12 @@ from virt_qemu.migration.side import LOOK, MIGRATING_IN, POSTCOPY, TLS_OBJECT, M
 from virt_qemu.migration.statistics import MigrationStatistics, now
 from virt_qemu.migration.storage import DiskServer, server_of
 from virt_qemu.migration_cookie import (
+    CookieBitmapDisk,
     CookieFeature as Feature,
     CookieNBD,
+    MigrationCapability,
     automatic_of,
+    bitmap_mapping,
     cookie_of,
 )
 from virtcore.driver.toolkit.jobs import JobKind
@@ -79,6 +83,7 @@ class Incoming(MigrationSide):
         self.address = address
         self._tunnel = tunnel
         self._server: DiskServer | None = None
+        self._bitmaps: list[CookieBitmapDisk] = []
         self._held = ExitStack()
         self._source_name = obj.name
         self._offline: Domain | None = None
@@ -131,6 +136,7 @@ class Incoming(MigrationSide):
             told.name = self._source_name
             if self._server is not None and self._server.place is not None:
                 told.nbd = CookieNBD(port=self._server.place.port or None)
+            told.bitmap_disks = self._bitmaps
             return self.state.write_cookie(told)
         except BaseException:
             await self._send_away()
@@ -144,10 +150,15 @@ class Incoming(MigrationSide):
         flags = self.flags
         options = options_of(self.params, flags, Party.DESTINATION)
         await self.keep_settings()
+        mapping = await self._map_bitmaps(guest, cookie)
+        if mapping:
+            options.capabilities.add(MigrationCapability.DIRTY_BITMAPS)
         options.settle(Party.DESTINATION, self._supported, automatic_of(cookie))
         await self.use_tls(options, None)
         await self.control.set_capabilities(self._supported, options.capabilities)
         await self.control.set_parameters(options.parameters)
+        if mapping:
+            await self.control.map_bitmaps(mapping)
         if cookie.nbd is not None and flags & COPY:
             await self._serve_disks(guest)
         if self._tunnel is not None:
@@ -157,6 +168,14 @@ class Incoming(MigrationSide):
         else:
             assert self.address is not None
             await self.control.incoming(self.address.listen.qemu())
+
+    async def _map_bitmaps(self, guest: Guest, cookie: MigrationCookie) -> list[dict[str, object]]:
+        """Settle which bitmaps of disks that are copied are taken along, and what they are here."""
+        if not self.flags & COPY or cookie.nbd is None or MigrationCapability.DIRTY_BITMAPS not in self._supported:
+            return []
+        domain = _live(self.obj)
+        self._bitmaps = await bitmaps_to_take(guest, copied(domain, self._disk_names()), cookie.bitmap_disks)
+        return bitmap_mapping(self._bitmaps, domain)
 
     async def _serve_disks(self, guest: Guest) -> None:
         disks = copied(_live(self.obj), self._disk_names())

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Guest
+from virt_qemu.migration.bitmaps import remove_gathered
 from virt_qemu.migration.control import MigrationControl
 from virt_qemu.migration.destination import Incoming
 from virt_qemu.migration.side import MIGRATING_IN, MIGRATING_OUT, NO_JOB, POSTCOPY, MigrationPhase as Phase
@@ -128,6 +129,7 @@ class _Recovery:
         if moved and domain is not None and domain.devices is not None:
             disks = [disk for disk in domain.devices.disks if disk.target is not None and disk.target.dev in moved]
             await Mirrors.left_over(self.guest, self.flags, disks).finish(give_up=True)
+        await remove_gathered(self.guest, self.job.bitmaps)
 
     async def _go_on(self) -> None:
         """Let the guest run here, if it stands still for its migration only."""

@@ -6,8 +6,10 @@ import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from virt_qemu.block.running import transaction
 from virt_qemu.guest import Guest
 from virt_qemu.migration.address import MigrationAddress, connect, parse_address
+from virt_qemu.migration.bitmaps import bitmaps_to_gather, bitmaps_to_send, remove_gathered
 from virt_qemu.migration.checks import (
     COPY,
     check_devices,
@@ -28,7 +30,9 @@ from virt_qemu.migration_cookie import (
     CookieDisk,
     CookieFeature as Feature,
     CookieNBD,
+    MigrationCapability,
     MigrationCookie,
+    bitmap_mapping,
     cookie_of,
 )
 from virt_qemu.monitor import MonitorClosed
@@ -156,6 +160,8 @@ class Outgoing(MigrationSide):
         if moved:
             sizes = await capacities(self.guest, moved)
             cookie.nbd = CookieNBD(disks=[CookieDisk(target=target, capacity=size) for target, size in sizes])
+            if MigrationCapability.DIRTY_BITMAPS in supported:
+                cookie.bitmap_disks = await bitmaps_to_send(self.guest, moved)
         return cookie
 
     def _document(self, domain: Domain) -> str:
@@ -221,6 +227,9 @@ class Outgoing(MigrationSide):
         automatic = (
             [each.name for each in cookie.capabilities.capabilities if each.automatic] if cookie.capabilities else []
         )
+        mapping = await self._map_bitmaps(guest, cookie)
+        if mapping:
+            options.capabilities.add(MigrationCapability.DIRTY_BITMAPS)
         options.settle(Party.SOURCE, self._supported, automatic)
         await self.use_tls(options, address.host if address is not None and not self._direct(address) else None)
         bandwidth = self.params.get("bandwidth")
@@ -230,6 +239,8 @@ class Outgoing(MigrationSide):
         options.parameters["max-bandwidth"] = speed << 20
         await self.control.set_capabilities(self._supported, options.capabilities)
         await self.control.set_parameters(options.parameters)
+        if mapping:
+            await self.control.map_bitmaps(mapping)
         with guest.channel().events("MIGRATION", "JOB_STATUS_CHANGE", "STOP") as events:
             if flags & COPY and copied(_live(self.obj), self._names):
                 await self._copy_disks(
@@ -291,6 +302,20 @@ class Outgoing(MigrationSide):
             await self._note_disks(guest, mirrors)
         await mirrors.wait(events, alive)
         self.statistics.mirrored = await mirrors.progress()
+
+    async def _map_bitmaps(self, guest: Guest, cookie: MigrationCookie) -> list[dict[str, object]]:
+        """Settle what is sent of the bitmaps that the destination takes."""
+        job, domain, moved = guest.status.job, _live(self.obj), cookie.bitmap_disks
+        if not self.flags & COPY or cookie.nbd is None or not moved:
+            return []
+        if self.flags & Flags.NON_SHARED_INC:
+            return bitmap_mapping(moved, domain)  # the images below are there, with their parts
+        instead, actions = await bitmaps_to_gather(guest, copied(domain, self._names), moved)
+        if instead and job is not None:
+            job.bitmaps = list(instead.values())
+            await self.state.save(self.obj, guest)  # before they are made: whoever comes after us removes them
+            await transaction(guest.channel(), actions)
+        return bitmap_mapping(moved, domain, instead)
 
     async def _note_disks(self, guest: Guest, mirrors: Mirrors) -> None:
         job, domain = guest.status.job, _live(self.obj)
@@ -383,6 +408,8 @@ class Outgoing(MigrationSide):
             if self._mirrors is not None:
                 await self._mirrors.finish(give_up=True)
                 self._mirrors = None
+            if guest.status.job is not None:
+                await remove_gathered(guest, guest.status.job.bitmaps)
             await self.go_back()
         except VirtError as error:
             log.error("migration of domain '%s' cannot be undone: %s", self.obj.name, error)
