@@ -32,6 +32,7 @@ def serve(root: str, file: str) -> None:
     """A daemon whose ``bench:///`` has one volume, a file."""
     from virtcore.driver import Driver, OpenRequest
     from virtcore.driver.loader import register
+    from virtcore.operations.stream import ByteStream
     from virtcore.types import StorageVolRef
 
     class File:
@@ -59,10 +60,14 @@ def serve(root: str, file: str) -> None:
         async def open(cls, request: OpenRequest) -> Bench:
             return cls()
 
-        async def storage_vol_upload(self, volume: StorageVolRef, offset: int, length: int, flags: int = 0) -> File:
+        async def storage_vol_upload(
+            self, volume: StorageVolRef, offset: int = 0, length: int = 0, flags: int = 0
+        ) -> ByteStream:
             return File(os.O_WRONLY)
 
-        async def storage_vol_download(self, volume: StorageVolRef, offset: int, length: int, flags: int = 0) -> File:
+        async def storage_vol_download(
+            self, volume: StorageVolRef, offset: int = 0, length: int = 0, flags: int = 0
+        ) -> ByteStream:
             return File(os.O_RDONLY)
 
     register("bench", Bench)

@@ -346,7 +346,9 @@ def test_other_objects_than_domains(tmp_path: Path) -> None:
     play(scenario, tmp_path)
 
 
-def test_an_older_function_stands_in_for_one_that_the_daemon_has_not_got(tmp_path: Path) -> None:
+def test_an_older_function_stands_in_for_one_that_the_daemon_has_not_got(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def scenario(ends: Ends) -> None:
         unknown = {procedure("remote.DOMAIN_REBOOT").number, procedure("remote.NODE_DEVICE_DETACH_FLAGS").number}
         (client,) = ends.clients
@@ -359,7 +361,7 @@ def test_an_older_function_stands_in_for_one_that_the_daemon_has_not_got(tmp_pat
                 raise RPC(f"unknown procedure: {key[2]}", domain=ErrorDomain.RPC)
             return find(key)
 
-        client._find = older  # type: ignore[method-assign]
+        monkeypatch.setattr(type(client), "_find", lambda client, key: older(key))
         with pytest.raises(RPC, match="unknown procedure"):
             await ends.call("domain_reboot", FIRST)
         detach = procedure("remote.NODE_DEVICE_DETACH_FLAGS").number
@@ -456,7 +458,7 @@ def test_the_daemon_goes_away(tmp_path: Path) -> None:
     play(scenario, tmp_path)
 
 
-def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
+def test_the_daemon_asks_whether_we_live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(ends: Ends) -> None:
         seen = bytearray()
         feed = ends.clients[0].data_received
@@ -465,7 +467,7 @@ def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
             seen.extend(data)
             feed(data)
 
-        ends.clients[0].data_received = listen  # type: ignore[method-assign]
+        monkeypatch.setattr(type(ends.clients[0]), "data_received", lambda client, data: listen(data))
         ends.clients[0].send(PING)
         await asyncio.sleep(0.05)
         assert PONG in bytes(seen)
@@ -473,14 +475,14 @@ def test_the_daemon_asks_whether_we_live(tmp_path: Path) -> None:
     play(scenario, tmp_path)
 
 
-def test_we_ask_whether_the_daemon_lives(tmp_path: Path) -> None:
+def test_we_ask_whether_the_daemon_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(ends: Ends) -> None:
         assert await ends.call("connection_set_keepalive", 0.03, 2) is True  # type: ignore[arg-type]
         await asyncio.sleep(0.3)
         assert await ends.call("connection_is_alive"), "it answers"
         (client,) = ends.clients
         client.endpoint.daemon.keepalive.remove(client)  # type: ignore[attr-defined]
-        client.data_received = lambda data: None  # type: ignore[method-assign]
+        monkeypatch.setattr(type(client), "data_received", lambda client, data: None)
         reasons: list[Event] = []
         ends.session.subscribe(reasons.append, (ConnectionClosedEvent,))
         with pytest.raises(InternalError, match="connection closed due to keepalive timeout"):

@@ -10,6 +10,8 @@ __all__ = ["FlowControl"]
 class FlowControl(asyncio.Protocol):
     """A socket that several may wait to write to, and that several may keep from being read."""
 
+    __slots__ = ("_held_by", "_taken", "_transport")
+
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._held_by: frozenset[object] = frozenset()

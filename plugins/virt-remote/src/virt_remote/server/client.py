@@ -94,6 +94,13 @@ def reply(key: tuple[int, int, int], serial: int, body: bytes) -> bytes:
 class Client(FlowControl):
     """The daemon's side of a connection. Calls that never wait are answered at once, in the callback that read them."""
 
+    # There may be thousands: a dictionary with so many entries takes more than all else.
+    __slots__ = (
+        "__weakref__", "_backlog", "_files", "_frames", "_handlers", "_layer", "_most", "_pending", "_running",
+        "_streams", "_tasks", "administers", "auth", "authenticated", "authenticating", "callbacks", "closing",
+        "endpoint", "guard", "heard", "id", "identity", "opening", "passing", "readonly", "server", "session", "since",
+    )  # fmt: skip
+
     def __init__(self, endpoint: Endpoint, identity: Identity | None = None) -> None:
         super().__init__()
         self.endpoint = endpoint
