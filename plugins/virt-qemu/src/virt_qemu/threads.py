@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
 __all__ = ["in_thread"]
@@ -12,9 +14,17 @@ __all__ = ["in_thread"]
 P = ParamSpec("P")
 T = TypeVar("T")
 
+#: Runs, and returns what tells the result.
+_Work = Callable[[], Callable[[], None]]
+
+_MOST_IDLE = 4
+#: What threads that have nothing to do take their work from: starting one takes longer than most work.
+_idle: list[SimpleQueue[_Work]] = []
+os.register_at_fork(after_in_child=_idle.clear)
+
 
 async def in_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Run a function in a thread of its own, which keeps no process from ending.
+    """Run a function in a thread that does nothing else meanwhile, and keeps no process from ending.
 
     :raises Exception: what the function raised.
     """
@@ -29,16 +39,42 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **options: P.k
         else:
             answer.set_result(result)  # type: ignore[arg-type]  # there is one where there is no error
 
-    def run() -> None:
+    def run() -> Callable[[], None]:
         result, error = None, None
         try:
             result = function(*arguments, **options)
         except BaseException as raised:  # noqa: BLE001  # raised where the work was asked for
             error = raised
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            pass  # the loop has ended, and with it whoever waited
 
-    threading.Thread(target=run, name="virt-qemu", daemon=True).start()
+        def tell() -> None:
+            try:
+                loop.call_soon_threadsafe(settle, result, error)
+            except RuntimeError:
+                pass  # the loop has ended, and with it whoever waited
+
+        return tell
+
+    try:
+        works = _idle.pop()
+    except IndexError:
+        works = _started()
+    works.put(run)
     return await answer
+
+
+def _started() -> SimpleQueue[_Work]:
+    """What a new thread takes its work from."""
+    works: SimpleQueue[_Work] = SimpleQueue()
+    threading.Thread(target=_serve, args=(works,), name="virt-qemu", daemon=True).start()
+    return works
+
+
+def _serve(works: SimpleQueue[_Work]) -> None:
+    stays = True
+    while stays:
+        tell = works.get()()
+        stays = len(_idle) < _MOST_IDLE
+        if stays:
+            _idle.append(works)  # first, so that whoever is told finds it
+        tell()
+        del tell  # it holds the result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -207,11 +208,13 @@ class StatisticsOperations(StatefulDriver[QemuState]):
             found: dict[DomainMemoryStatTags, int] = {}
             question = rows_of.balloon_question(config)
             if question is not None:
-                size = await guest.channel().execute("query-balloon")
+                monitor = guest.channel()
+                size, answer = await asyncio.gather(
+                    monitor.execute("query-balloon"), monitor.execute(question.command, question.arguments)
+                )
                 actual = size.get("actual") if isinstance(size, dict) else None
                 if isinstance(actual, int):
                     found[Tag.ACTUAL_BALLOON] = actual >> 10
-                answer = await guest.channel().execute(question.command, question.arguments)
                 found.update((tag, value) for tag, _, value in rows_of.memory_tags(answer))
             found[Tag.RSS] = threads.resident(pid)
             return found
