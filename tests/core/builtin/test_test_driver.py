@@ -9,9 +9,11 @@ import pytest
 
 import virtcore
 from virtcore import errors
+from virtcore.builtin.test.driver import TestDriver
 from virtcore.builtin.test.host import DEFAULT_NODE
+from virtcore.builtin.test.opening import DEFAULT_DOMAIN, DEFAULT_FACTS, OpeningDriver
 from virtcore.builtin.test.rules import TestRules
-from virtcore.builtin.test.state import DEFAULT_DOMAIN, DEFAULT_FACTS, TestState
+from virtcore.builtin.test.state import TestState
 from virtcore.enums import (
     DomainControlState,
     DomainPausedReason,
@@ -238,3 +240,25 @@ def test_readonly() -> None:
         with pytest.raises(errors.OperationDenied, match="read only access prevents virDomainDestroy"):
             domain.destroy()
         assert domain.is_active()
+
+
+def test_first_answers_are_those_of_the_whole_driver() -> None:
+    assert OpeningDriver.first is not None
+    for name in OpeningDriver.first:
+        assert getattr(TestDriver, name) is getattr(OpeningDriver, name), name
+
+
+def test_the_rest_is_loaded_when_it_is_asked_for() -> None:
+    with virtcore.connect("test:///default") as connection:
+        driver: object = connection.session.driver
+        assert type(driver) is OpeningDriver
+        (domain,) = connection.list_domains()
+        assert domain.state().state == DomainState.RUNNING
+        assert type(driver) is OpeningDriver
+        assert connection.list_networks()  # a service of the driver's own
+        domain.suspend()
+        assert type(driver) is TestDriver
+        assert domain.state().state == DomainState.PAUSED
+        with virtcore.connect("test:///default") as another:  # they share what is there
+            (same,) = another.list_domains()
+            assert same.state().state == DomainState.PAUSED

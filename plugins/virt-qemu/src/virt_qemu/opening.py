@@ -131,7 +131,8 @@ class OpeningState(DriverState):
         """Become all that there is, with what is known already."""
         from virt_qemu.host import QemuState
 
-        self.__class__ = QemuState
+        if self.partial:
+            self.__class__ = QemuState
 
 
 S = TypeVar("S", bound=OpeningState)
@@ -159,6 +160,7 @@ class OpeningDriver(StatefulDriver[S]):
             "connection_lib_version",
             "connection_list_domains",
             "connection_lookup_domain",
+            "connection_set_keepalive",
             "connection_type",
             "connection_uri",
             "domain_autostart",
@@ -211,6 +213,8 @@ class OpeningDriver(StatefulDriver[S]):
 
     @classmethod
     def whole(cls) -> type[Driver]:
+        if cls.first is None:
+            return cls
         from virt_qemu.driver import QemuDriver
 
         return QemuDriver

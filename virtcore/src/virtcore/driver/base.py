@@ -161,7 +161,8 @@ class Driver(AllOperations):
     #: What it can beside its operations, of :class:`~virtcore.operations.features.DriverFeature`.
     features: ClassVar[frozenset[int]] = frozenset()
 
-    #: The operations that it answers before :meth:`complete` has loaded the rest of it; None when there is no rest.
+    #: The operations that it answers, or says that it has not got, before :meth:`complete` has loaded the rest of it;
+    #: None when there is no rest.
     first: ClassVar[frozenset[str] | None] = None
 
     #: Most plain methods of one connection that run at the same time.

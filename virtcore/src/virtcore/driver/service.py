@@ -85,4 +85,5 @@ class DriverService(ServiceDriver):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(driver.place or Place(privileged=False))
+        driver.complete()
         self.driver = driver

@@ -176,7 +176,6 @@ class Session:
         self.readonly = readonly
         self.deadline = check_deadline(deadline)
         self.closed = False
-        self._methods = methods_of(type(driver))
         self._workers = workers
         #: Threads for plain methods, from the first one on.
         self._pool: WorkerPool | None = None
@@ -205,13 +204,13 @@ class Session:
 
         :raises InvalidArg: there is no such operation.
         """
-        first = self.driver.first
-        if first is not None and name not in first and operation_named(name).service is None:
-            self.driver.complete()
-            self._methods = methods_of(type(self.driver))
-        method = self._methods.get(name)
+        driver = self.driver
+        if driver.first is not None and name not in driver.first and operation_named(name).service is None:
+            driver.complete()
+        methods = methods_of(type(driver))
+        method = methods.get(name)
         if method is None:
-            raise unknown_operation(name, self._methods)
+            raise unknown_operation(name, methods)
         if self._services is not None and method.operation is not None and method.operation.service is not None:
             return self._route(method, method.operation.service, self._services)
         return method

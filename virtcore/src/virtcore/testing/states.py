@@ -51,9 +51,11 @@ def inject_state(domain: Domain, state: DomainState, reason: int = 0, *, detail:
     from virtcore.builtin.test.driver import TestDriver
 
     session = domain.connection.session
-    if not isinstance(session.driver, TestDriver):
+    session.driver.complete()
+    driver: object = session.driver
+    if not isinstance(driver, TestDriver):
         raise InvalidArg("states can be injected into guests of the test driver only")
-    session.run_here(_INJECT, (session.driver, domain.ref, state, reason, detail))
+    session.run_here(_INJECT, (driver, domain.ref, state, reason, detail))
 
 
 async def _inject(driver: TestDriver, ref: object, state: DomainState, reason: int, detail: int | None) -> None:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import socket
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING
 
 from virtcore.builtin.test.beyond import BeyondParts
 from virtcore.builtin.test.devices import DeviceParts
 from virtcore.builtin.test.host import MAX_VCPUS, SYSINFO
 from virtcore.builtin.test.hosting import HostParts
+from virtcore.builtin.test.opening import OpeningDriver
 from virtcore.builtin.test.reaching import ReachingParts
 from virtcore.builtin.test.saving import SavingParts
 from virtcore.builtin.test.state import TestState
 from virtcore.builtin.test.tuning import TuningParts
-from virtcore.driver.base import Credential, OpenRequest
+from virtcore.driver.base import Credential
 from virtcore.driver.toolkit.cpus import CPUModelDriver
 from virtcore.driver.toolkit.domains import DomainObject
 from virtcore.driver.toolkit.job_driver import JobDriver
@@ -42,12 +40,9 @@ from virtcore.types import DomainRef, TypedParameters
 if TYPE_CHECKING:
     from virtcore.builtin.test.configuration import Configuration
     from virtcore.builtin.test.console import EchoStream
-    from virtcore.driver.service import DriverService
     from virtcore.enums.domain import ConnectGetDomainCapabilitiesFlags, DomainConsoleFlags
 
 __all__ = ["TestDriver"]
-
-_files = itertools.count()
 
 _REBOOT_FLAGS = (
     DomainRebootFlags.ACPI_POWER_BTN
@@ -69,6 +64,7 @@ _SNAPSHOT_CREATE_FLAGS = int(
 
 
 class TestDriver(
+    OpeningDriver[TestState],
     HostParts,
     BeyondParts,
     DeviceParts,
@@ -84,19 +80,8 @@ class TestDriver(
 
     __test__ = False  # no test case, whatever its name
 
-    name = "TEST"
-    error_domain = "TEST"
-    function_prefix = "test"
+    first = None
     baseline_flags = ConnectBaselineCPUFlags.EXPAND_FEATURES
-    local_only = True
-    own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {
-        "interface": "virtcore.builtin.test.interfaces:TestInterfaces",
-        "network": "virtcore.builtin.test.networks:TestNetworks",
-        "nwfilter": "virtcore.builtin.test.secrets:TestFilters",
-        "secret": "virtcore.builtin.test.secrets:TestSecrets",
-        "storage": "virtcore.builtin.test.storage:TestStorage",
-        "nodedev": "virtcore.builtin.test.nodedev:TestNodeDevices",
-    }
     undefine_flags = DomainUndefineFlags.MANAGED_SAVE | DomainUndefineFlags.SNAPSHOTS_METADATA
     create_flags = DomainCreateFlags.START_VALIDATE
     stats_groups = DomainStatsTypes.STATE | DomainStatsTypes.IOTHREAD
@@ -104,27 +89,7 @@ class TestDriver(
     snapshot_delete_flags = int(DomainSnapshotDeleteFlags.CHILDREN | DomainSnapshotDeleteFlags.CHILDREN_ONLY)
     checkpoint_create_flags = int(DomainCheckpointCreateFlags.REDEFINE | DomainCheckpointCreateFlags.QUIESCE)
 
-    @classmethod
-    async def open(cls, request: OpenRequest) -> Self:
-        path = request.uri.path
-        if path in ("", "/"):
-            raise InvalidArg("testOpen: supply a path or use test:///default")
-        if path == "/default":
-            return await cls.attach(request, ("test", "default"), TestState)
-        from virtcore.builtin.test.configuration import read
-
-        configuration = read(path)
-        # A file describes a host for one connection: nobody else finds this state.
-        key = ("test", f"{path} {next(_files)}")
-        driver = await cls.attach(request, key, lambda: TestState(configuration))
-        try:
-            await driver._authenticate(configuration)
-        except BaseException:
-            await driver.close()
-            raise
-        return driver
-
-    async def _authenticate(self, configuration: Configuration) -> None:
+    async def authenticate(self, configuration: Configuration) -> None:
         if not configuration.users:
             return
         user = await self._ask(ConnectCredentialType.AUTHNAME, "Enter username for localhost", "localhost")
@@ -147,16 +112,8 @@ class TestDriver(
     # -- the connection and its host
 
     @inline
-    def connection_uri(self) -> str:
-        return str(self.request.uri)
-
-    @inline
     def connection_version(self) -> int:
         return 2
-
-    @inline
-    def connection_hostname(self) -> str:
-        return socket.gethostname()
 
     @inline
     def connection_max_vcpus(self, type: str | None = None) -> int:

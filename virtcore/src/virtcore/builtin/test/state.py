@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.builtin.test.host import DEFAULT_CELLS, DEFAULT_NODE, Cell
 from virtcore.builtin.test.moments import TestMoments
+from virtcore.builtin.test.opening import OpeningState
 from virtcore.driver.toolkit.domains import DomainObject
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.enums.domain import (
@@ -37,59 +38,12 @@ if TYPE_CHECKING:
     from virtcore.builtin.test.taint import Messages
     from virtcore.driver.toolkit.nwfilters import Filters
     from virtcore.driver.toolkit.secrets import Secrets
-    from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.domain import LifecycleAction
     from virtcore.model.domain.rules import DomainRules, ParseFlag
     from virtcore.types import DomainRef
 
 __all__ = ["Guest", "Polling", "TestState"]
-
-_NAME = "test"
-_UUID = "6695eb01-f6a4-8304-79aa-97f2502e193f"
-#: The domain every default host has, complete; what :func:`format_domain` would make of it.
-DEFAULT_DOMAIN = f"""\
-<domain type='test'>
-  <name>{_NAME}</name>
-  <uuid>{_UUID}</uuid>
-  <memory unit='KiB'>8388608</memory>
-  <currentMemory unit='KiB'>2097152</currentMemory>
-  <vcpu placement='static'>2</vcpu>
-  <os>
-    <type arch='i686'>hvm</type>
-    <boot dev='hd'/>
-  </os>
-  <clock offset='utc'/>
-  <on_poweroff>destroy</on_poweroff>
-  <on_reboot>restart</on_reboot>
-  <on_crash>destroy</on_crash>
-  <devices>
-    <disk type='file' device='disk'>
-      <source file='/guest/diskimage1'/>
-      <target dev='vda' bus='virtio'/>
-      <address type='pci' domain='0x0000' bus='0x01' slot='0x00' function='0x0'/>
-    </disk>
-    <interface type='network'>
-      <mac address='aa:bb:cc:dd:ee:ff'/>
-      <source network='default'/>
-      <target dev='testnet0'/>
-      <address type='pci' domain='0x0000' bus='0x00' slot='0x01' function='0x0'/>
-    </interface>
-    <memballoon model='virtio'>
-      <address type='pci' domain='0x0000' bus='0x00' slot='0x02' function='0x0'/>
-    </memballoon>
-  </devices>
-</domain>
-"""
-#: What :meth:`DriverState.facts_of` says of it: known here, so that listing it needs no object model.
-DEFAULT_FACTS: Facts = {
-    "os_type": "hvm",
-    "max_memory": 8388608,
-    "memory": 2097152,
-    "vcpus": 2,
-    "max_vcpus": 2,
-    "plain": True,
-}
 
 
 class Polling(NamedTuple):
@@ -126,45 +80,28 @@ class Guest:
         self.keys: dict[str, tuple[str, ...]] = {}
 
 
-class TestState(TestMoments, ReconfigurableState):
+class TestState(TestMoments, ReconfigurableState, OpeningState):
     """State of the test driver; nothing of it survives.
 
-    :param configuration: the host described in a file; None for the default one.
+    One that was opened as :class:`OpeningState` becomes this, so there is no ``__init__``.
     """
 
-    __test__ = False  # no test case, whatever its name
+    partial = False
 
-    driver_name = "test"
-    abi_update = False
+    @cached_property
+    def node(self) -> NodeInfo:
+        """The host."""
+        return DEFAULT_NODE if self.configuration is None else self.configuration.node
 
-    def __init__(self, configuration: Configuration | None = None) -> None:
-        super().__init__(None)
-        self._configuration = configuration
-        self.node: NodeInfo = DEFAULT_NODE if configuration is None else configuration.node
-        self.cells: tuple[Cell, ...] = DEFAULT_CELLS if configuration is None else ()
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """Its NUMA cells; none where a file describes it."""
+        return DEFAULT_CELLS if self.configuration is None else ()
 
     async def open(self) -> None:
         await super().open()
-        if self._configuration is None:
-            self._add_default()
-        else:
-            await self._add_configured(self._configuration)
-
-    def _add_default(self) -> None:
-        obj = self.domains.claim(_NAME, _UUID)
-        obj.persistent = True
-        obj.text = DEFAULT_DOMAIN
-        obj.facts = DEFAULT_FACTS
-        self.activate(obj, self._default_domain, facts=DEFAULT_FACTS)
-        # libvirt's driver sets the state of the domains it reads anew, without a reason.
-        self.set_state(obj, DomainState.RUNNING, DomainRunningReason.UNKNOWN)
-        self.domains.publish(obj)
-
-    def _default_domain(self) -> Domain:
-        """What the default domain runs with, whatever has become of its definition meanwhile."""
-        from virtcore.model.domain.rules import ParseFlag
-
-        return self.load(DEFAULT_DOMAIN, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
+        if self.configuration is not None:
+            await self._add_configured(self.configuration)
 
     async def _add_configured(self, configuration: Configuration) -> None:
         from virtcore.builtin.test.taint import messages
@@ -201,14 +138,14 @@ class TestState(TestMoments, ReconfigurableState):
         """The host's networks."""
         from virtcore.builtin.test.networks import TestNetworkTable
 
-        return TestNetworkTable(None if self._configuration is None else self._configuration.networks)
+        return TestNetworkTable(None if self.configuration is None else self.configuration.networks)
 
     @cached_property
     def interfaces(self) -> TestInterfaceTable:
         """The host's interfaces."""
         from virtcore.builtin.test.interfaces import TestInterfaceTable
 
-        return TestInterfaceTable(None if self._configuration is None else self._configuration.interfaces)
+        return TestInterfaceTable(None if self.configuration is None else self.configuration.interfaces)
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -229,7 +166,7 @@ class TestState(TestMoments, ReconfigurableState):
         """The host's storage pools."""
         from virtcore.builtin.test.storage import TestPools
 
-        configured = None if self._configuration is None else self._configuration.pools
+        configured = None if self.configuration is None else self.configuration.pools
         return TestPools(configured, lambda: self.devices)
 
     @cached_property
@@ -237,7 +174,7 @@ class TestState(TestMoments, ReconfigurableState):
         """The host's devices."""
         from virtcore.builtin.test.nodedev import TestDevices
 
-        return TestDevices(None if self._configuration is None else self._configuration.devices)
+        return TestDevices(None if self.configuration is None else self.configuration.devices)
 
     def guest(self, obj: DomainObject) -> Guest:
         """What is known of a guest beyond its configuration."""
