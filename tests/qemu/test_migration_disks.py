@@ -17,8 +17,8 @@ from test_migration_ways import peer, peer_root  # noqa: F401  # fixtures
 import virtcore
 from virtcore.driver import loader
 from virtcore.driver.service import ServiceDriver
-from virtcore.enums import DomainJobType, DomainMigrateFlags as Flags, DomainState
-from virtcore.errors import NoStoragePool, NoStorageVol, OperationUnsupported, VirtError
+from virtcore.enums import DomainCreateFlags, DomainJobType, DomainMigrateFlags as Flags, DomainState
+from virtcore.errors import NoSecret, NoStoragePool, NoStorageVol, OperationUnsupported, VirtError
 from virtcore.operations.storage import StorageService
 from virtcore.types import StoragePoolRef, StorageVolRef
 
@@ -222,6 +222,36 @@ def certified(tmp_path: Path) -> Path:
         run("x509", "-req", "-in", "r", "-CA", "ca-cert.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",
             "-extfile", "ext", "-out", f"{who}-cert.pem")  # fmt: skip
     return folder
+
+
+def test_keys_that_a_secret_opens(host_secrets, root, peer_root, boot, tmp_path, certified):  # noqa: F811
+    for who in ("server", "client"):
+        key = certified / f"{who}-key.pem"
+        how = ("-topk8", "-v2", "aes-256-cbc", "-passout", "pass:open sesame")
+        subprocess.run(["openssl", "pkcs8", *how, "-in", key, "-out", certified / "locked"], check=True)
+        (certified / "locked").replace(key)
+    uuid = "7a3a1ab5-6b79-4f5d-9b2e-3f0f0a3c1d11"
+    for each in (root, peer_root):
+        (each / "etc").mkdir()
+        settings = f'migrate_tls_x509_cert_dir = "{certified}"\nmigrate_tls_x509_secret_uuid = "{uuid}"\n'
+        settings += f'default_tls_x509_secret_uuid = "{uuid}"\n'  # for displays, which have no TLS
+        (each / "etc" / "qemu.conf").write_text(settings)
+    with (
+        virtcore.connect(f"qemu:///embed?root={root}") as connection,
+        virtcore.connect(f"qemu:///embed?root={peer_root}") as other,
+    ):
+        domain = connection.create_domain(guest_xml("mover", *boot), DomainCreateFlags.START_PAUSED)
+        to = {"migrate_uri": "tcp://127.0.0.1"}
+        with pytest.raises(NoSecret):
+            domain.migrate(other, to, Flags.LIVE | Flags.TLS)
+        told = f"<secret private='yes'><uuid>{uuid}</uuid><usage type='tls'><name>migration</name></usage></secret>"
+        for each in (connection, other):
+            each.define_secret(told).set_value(b"open sesame")
+        moved = domain.migrate(other, to, Flags.LIVE | Flags.TLS)
+        assert moved.state().state is DomainState.PAUSED
+        objects = moved.qemu_monitor_command('{"execute": "qom-list", "arguments": {"path": "/objects"}}')
+        assert "libvirt_migrate" not in objects
+        moved.destroy()
 
 
 def test_encrypted_on_the_way(root, peer_root, boot, tmp_path, certified):  # noqa: F811

@@ -154,17 +154,10 @@ class MigrationControl:
         """Let the guest run at the destination, and what is left of its memory follow it."""
         await self._monitor.execute("migrate-start-postcopy")
 
-    async def add_certificates(self, name: str, folder: str, *, server: bool, verify: bool) -> None:
-        """An object with the certificates of this host, in place of one that was left."""
-        await self.remove_object(name)
-        props: dict[str, JSON] = {
-            "qom-type": "tls-creds-x509",
-            "id": name,
-            "dir": folder,
-            "endpoint": "server" if server else "client",
-            "verify-peer": verify,
-        }
-        await self._monitor.execute("object-add", props)
+    async def add_object(self, props: Mapping[str, object]) -> None:
+        """Add an object, in place of one that was left."""
+        await self.remove_object(str(props["id"]))
+        await self._monitor.execute("object-add", as_json(dict(props)))
 
     async def remove_object(self, name: str) -> None:
         """Remove an object, if there is one."""

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from virt_qemu.block.tls import tls_credentials
 from virt_qemu.guest import Guest
 from virt_qemu.migration.control import MigrationControl
 from virt_qemu.migration.options import MigrationOptions
 from virt_qemu.migration.statistics import MigrationStatistics
 from virt_qemu.migration_parameters import Parameters, kept_parameters
+from virt_qemu.sealing import secret_object
 from virt_qemu.settings.host import certificates, key_secret, verifies
 from virt_qemu.status import GuestJob
 from virtcore.driver.toolkit.jobs import JobKind
@@ -24,6 +26,7 @@ from virtcore.errors import (
     OperationInvalid,
     VirtError,
 )
+from virtcore.model.storage.secret import SecretReference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +56,7 @@ POSTCOPY = ("postcopy-active", "postcopy-recover")
 """QEMU's states of a guest that has gone to the destination before its memory has."""
 TLS_OBJECT = "objlibvirt_migrate_tls0"
 """Id of the object with certificates."""
+_KEY_SECRET = "libvirt_migrate-secret0"
 
 
 class MigrationPhase(StrEnum):
@@ -282,7 +286,8 @@ class MigrationSide:
         """Encrypt what is migrated, or not.
 
         :param host: the destination's name, where QEMU does not connect by itself.
-        :raises ConfigUnsupported: the key is locked by a secret.
+        :raises ConfigUnsupported: QEMU cannot do it.
+        :raises NoSecret: the secret that opens the key is not there.
         """
         if "tls-creds" not in self._original:
             if self.flags & Flags.TLS:
@@ -292,13 +297,19 @@ class MigrationSide:
             options.parameters |= {"tls-creds": "", "tls-hostname": ""}
             return
         settings = self.state.settings
-        if key_secret(settings, "migrate") is not None:
-            raise ConfigUnsupported("a key for migration that a secret opens is not supported")
-        await self.control.add_certificates(
-            TLS_OBJECT,
-            certificates(settings, "migrate"),
-            server=self.does is DomainJobOperation.MIGRATION_IN,
-            verify=verifies(settings, "migrate"),
+        secret = key_secret(settings, "migrate")
+        if secret is not None:
+            wanted = SecretReference(uuid=secret)
+            value = (await self.state.secrets_for(wanted))(wanted)
+            await self.control.add_object(secret_object(self.guest.master_key(), _KEY_SECRET, value))
+        await self.control.add_object(
+            tls_credentials(
+                TLS_OBJECT,
+                certificates(settings, "migrate"),
+                server=self.does is DomainJobOperation.MIGRATION_IN,
+                verify=verifies(settings, "migrate"),
+                password=_KEY_SECRET if secret is not None else None,
+            )
         )
         options.parameters["tls-creds"] = TLS_OBJECT
         options.parameters.setdefault("tls-hostname", host or "")
@@ -313,5 +324,6 @@ class MigrationSide:
             await self.control.set_parameters(self._original)
             if self.flags & Flags.TLS:
                 await self.control.remove_object(TLS_OBJECT)
+                await self.control.remove_object(_KEY_SECRET)
         except VirtError as error:
             self.state.report(f"settings of migration of domain '{self.obj.name}' cannot be restored: {error}")

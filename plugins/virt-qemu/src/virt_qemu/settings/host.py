@@ -100,7 +100,7 @@ def host_settings(settings: QemuSettings, folders: StateFolders, privileged: boo
         hugepage_place="virtcore/qemu",
         vnc_tls=certificates(settings, "vnc") if settings.vnc_tls else None,
         vnc_tls_verify=verifies(settings, "vnc"),
-        vnc_tls_secret=key_secret(settings, "vnc"),
+        vnc_tls_secret=key_secret(settings, "vnc") if settings.vnc_tls else None,
         vnc_sasl=(settings.vnc_sasl_dir or "/etc/sasl2") if settings.vnc_sasl else None,
         vnc_password=settings.vnc_password is not None,
         spice_tls=certificates(settings, "spice") if settings.spice_tls else None,
@@ -109,7 +109,7 @@ def host_settings(settings: QemuSettings, folders: StateFolders, privileged: boo
         passt_folder=str(folders.run / "passt"),
         chardev_tls=certificates(settings, "chardev") if settings.chardev_tls else None,
         chardev_tls_verify=verifies(settings, "chardev"),
-        chardev_tls_secret=key_secret(settings, "chardev"),
+        chardev_tls_secret=key_secret(settings, "chardev") if settings.chardev_tls else None,
         image_tls={
             NetProtocol.NBD: _image_tls(settings, "nbd", settings.nbd_tls),
             NetProtocol.VXHS: _image_tls(settings, "vxhs", settings.vxhs_tls),
