@@ -433,9 +433,10 @@ class ControlGroup:
         self._put(self._folders[controller] / name, text)
 
     def _read(self, controller: str, name: str) -> str:
-        file = self._folders[controller] / name
+        file = f"{self._folders[controller]}/{name}"
         try:
-            return file.read_text().strip()
+            with open(file, "rb", buffering=0) as opened:  # a fourth of the time of Path.read_text
+                return opened.read().decode().strip()
         except OSError as error:
             raise SystemError(f"Unable to read from '{file}': {error.strerror}") from error
 
