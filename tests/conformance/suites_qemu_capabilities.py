@@ -73,6 +73,7 @@ def _qemu(case: Any) -> str:
         firmware=firmware._replace(images=tuple((path, None) for path in params["firmware_values"])),
         tpm_versions=tuple(TPMVersion(version) for version in params["tpm_versions"]),
         device_assignment="vfio" in params["pci_backends"],
+        rdp=True,
         cpu=_host_cpu(facts, Arch(params["arch"])),
         address_bits=bits.get(params["arch"], bits["other"]),
         sev=SEVRegisters(facts["cpuid_sev"]["ecx"], facts["cpuid_sev"]["edx"]),

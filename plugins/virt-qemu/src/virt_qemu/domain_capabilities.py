@@ -77,6 +77,7 @@ class HostFacts:
     :ivar firmware: images for the machine type.
     :ivar tpm_versions: that its TPM emulator can be; None where it has none.
     :ivar device_assignment: whether PCI devices can be given to guests (VFIO).
+    :ivar rdp: whether it has a server of RDP for guests' displays, and this driver starts it.
     :ivar cpu: its processor, where libvirt knows the model.
     :ivar address_bits: of physical addresses, where they are known.
     :ivar max_vcpus: most virtual CPUs that KVM can do, where it can be asked.
@@ -85,6 +86,7 @@ class HostFacts:
     firmware: SupportedFirmware
     tpm_versions: tuple[TPMVersion, ...] | None = None
     device_assignment: bool = False
+    rdp: bool = False
     cpu: HostCPU | None = None
     address_bits: int | None = None
     sev: SEVRegisters | None = None
@@ -205,7 +207,7 @@ def _devices(capabilities: EmulatorCapabilities, board: Machine, host: HostFacts
                 capabilities,
                 (GraphicsType.SDL, "sdl"),
                 (GraphicsType.VNC, "vnc"),
-                (GraphicsType.RDP, "display-dbus"),
+                *([(GraphicsType.RDP, "display-dbus")] if host.rdp else []),
                 (GraphicsType.SPICE, "spice"),
                 (GraphicsType.EGL_HEADLESS, "egl-headless"),
                 (GraphicsType.DBUS, "display-dbus"),

@@ -109,7 +109,8 @@ def cpuid_data(ask: CPUIDReader, msr: Callable[[int], int | None] | None = None)
         if subleaf is not None and leaf <= last.get(leaf & 0x80000000, 0):
             for name, bits in ask(leaf, subleaf)._asdict().items():
                 data.add(Word(leaf, subleaf, name), bits)
-    if msr is not None and data.has("arch-capabilities"):
+    if msr is not None:
+        # KVM tells it whether or not the processor says that it has the register, and libvirt takes it.
         value = msr(_ARCH_CAPABILITIES)
         if value is not None:
             data.add(Word(_ARCH_CAPABILITIES, None, "eax"), value & 0xFFFFFFFF)

@@ -49,9 +49,8 @@ def cpu_place(tree: HostTree, cpu: int) -> CPUPlace:
     folder = tree.cpus / f"cpu{cpu}" / "topology"
 
     def number(name: str) -> int:
-        found = tree.number(folder / name) or 0
-        # -1 stands for "there is no such thing"; of clusters so do its lower 16 bits.
-        return 0 if found < 0 or (name == "cluster_id" and found == 0xFFFF) else found
+        # -1 stands for "there is no such thing".
+        return max(tree.number(folder / name) or 0, 0)
 
     siblings = tree.numbers(folder / "thread_siblings_list")
     return CPUPlace(

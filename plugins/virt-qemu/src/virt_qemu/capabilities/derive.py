@@ -309,7 +309,10 @@ def _hyperv(replies: Replies, arch: Arch) -> list[str] | None:
     properties = model.get("props") if isinstance(model, dict) else None
     if not isinstance(properties, dict):
         return None
-    found = {name.removeprefix("hv-").replace("-", "_") for name, value in properties.items() if value}
+    told = {
+        name for name, value in properties.items() if value or isinstance(value, str)
+    }  # a text can be had, if empty
+    found = {name.removeprefix("hv-").replace("-", "_") for name in told}
     return [name for name in HYPERV_ENLIGHTENMENTS if name in found] or None
 
 
