@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from virt_remote.server.daemon import main
+from virt_remote.program import main
 
 sys.exit(main())

@@ -27,6 +27,7 @@ __all__ = [
     "Message",
     "ProtocolError",
     "Received",
+    "SaslError",
     "asks_for_holes",
     "error_body",
     "hole",
@@ -35,6 +36,9 @@ __all__ = [
     "with_files",
     "without_files",
 ]
+
+#: Most bytes of a message of SASL's exchange (``REMOTE_AUTH_SASL_DATA_MAX``).
+SASL_DATA_MAX: Final = 65536
 
 # Message types.
 CALL: Final = 0
@@ -83,6 +87,10 @@ PING: Final = HEADER.pack(BODY, KEEPALIVE_PROGRAM, 1, KEEPALIVE_PING, EVENT, 0, 
 
 class ProtocolError(Exception):
     """The other end broke the protocol: nothing after this can be understood, the connection has to end."""
+
+
+class SaslError(Exception):
+    """SASL's exchange failed: a wrong password, an unknown user, or what is no message of the mechanism."""
 
 
 class Message(NamedTuple):

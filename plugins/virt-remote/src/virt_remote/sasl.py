@@ -26,6 +26,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
 
+from virt_remote.protocol import SASL_DATA_MAX, SaslError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -48,8 +50,6 @@ __all__ = [
 
 #: Rounds of PBKDF2 for new passwords; what Cyrus SASL's clients take at most is 65,536.
 ITERATIONS: Final = 32768
-#: Most bytes of a message of an exchange (``REMOTE_AUTH_SASL_DATA_MAX``).
-DATA_MAX: Final = 65536
 #: The realm that DIGEST-MD5 names here.
 REALM: Final = "virtcore"
 
@@ -63,10 +63,6 @@ MECHANISMS: Final = (_SCRAM, _DIGEST, _PLAIN)
 
 #: Bits of the key of DIGEST-MD5's encryption.
 _DIGEST_SSF: Final = 128
-
-
-class SaslError(Exception):
-    """The exchange failed: a wrong password, an unknown user, or what is no message of the mechanism."""
 
 
 class Credentials(NamedTuple):
@@ -215,7 +211,7 @@ def _scram_keys(password: str, salt: bytes, iterations: int) -> tuple[bytes, byt
 
 
 def _text(data: bytes) -> str:
-    if len(data) > DATA_MAX:
+    if len(data) > SASL_DATA_MAX:
         raise SaslError("a message of the exchange is too long")
     try:
         return data.decode("utf-8")
@@ -529,7 +525,7 @@ class _DigestLayer:
         whole = []
         while len(self._buffer) >= 4:
             size = int.from_bytes(self._buffer[:4], "big")
-            if not 16 <= size <= DATA_MAX:
+            if not 16 <= size <= SASL_DATA_MAX:
                 raise SaslError(f"a protected packet of {size} bytes")
             if len(self._buffer) < 4 + size:
                 break
@@ -569,7 +565,7 @@ class DigestServer(SaslServer):
             self._asked = True
             return (
                 f'realm="{REALM}",nonce="{self._nonce}",qop="{",".join(reversed(self._qops))}",'
-                f'cipher="rc4",maxbuf={DATA_MAX},charset=utf-8,algorithm=md5-sess'
+                f'cipher="rc4",maxbuf={SASL_DATA_MAX},charset=utf-8,algorithm=md5-sess'
             ).encode()
         return self._check(_directives(data or b""))
 
@@ -579,7 +575,7 @@ class DigestServer(SaslServer):
         exchange = _Exchange(
             said.get("nonce", ""), said.get("cnonce", ""), qop, said.get("digest-uri", ""), said.get("authzid", "")
         )
-        limit = said.get("maxbuf", str(DATA_MAX))
+        limit = said.get("maxbuf", str(SASL_DATA_MAX))
         if (
             not hmac.compare_digest(exchange.nonce.encode(), self._nonce.encode())
             or said.get("realm", "") != REALM
@@ -601,7 +597,7 @@ class DigestServer(SaslServer):
         if not hmac.compare_digest(wanted.encode(), said.get("response", "").encode()) or secret is None:
             raise SaslError(f"wrong password of {user!r}, or no such user")
         self.user, self.complete = user, True
-        self.layer = exchange.layer(key, server=True, limit=min(int(limit), DATA_MAX))
+        self.layer = exchange.layer(key, server=True, limit=min(int(limit), SASL_DATA_MAX))
         return f"rspauth={exchange.response(key, '')}".encode()
 
 
@@ -621,7 +617,7 @@ class DigestClient:
         self._qops = _qops(ssf)
         self._exchange: _Exchange | None = None
         self._key = b""
-        self._limit = DATA_MAX
+        self._limit = SASL_DATA_MAX
         self.complete = False
         self.layer: SecurityLayer | None = None
 
@@ -640,10 +636,10 @@ class DigestClient:
         offered = re.split(r"[\s,]+", said.get("qop", "auth"))
         ciphers = re.split(r"[\s,]+", said.get("cipher", ""))
         usable = [q for q in self._qops if q in offered and (q != "auth-conf" or "rc4" in ciphers)]
-        limit = said.get("maxbuf", str(DATA_MAX))
+        limit = said.get("maxbuf", str(SASL_DATA_MAX))
         if not usable or not said.get("nonce") or said.get("algorithm") != "md5-sess" or not limit.isdecimal():
             raise SaslError("the server offers no protection that is wanted here")
-        self._limit = max(min(int(limit), DATA_MAX), 17)
+        self._limit = max(min(int(limit), SASL_DATA_MAX), 17)
         realm = said.get("realm", "")
         self._exchange = exchange = _Exchange(said["nonce"], _nonce(), usable[0], f"libvirt/{self._host}", "")
         self._key = exchange.session_key(digest_secret(self._user, self._password, realm))
@@ -655,7 +651,7 @@ class DigestClient:
             "nc=00000001",
             f"qop={exchange.qop}",
             *(["cipher=rc4"] if exchange.qop == "auth-conf" else []),
-            f"maxbuf={DATA_MAX}",
+            f"maxbuf={SASL_DATA_MAX}",
             f"digest-uri={_quoted(exchange.uri)}",
             f"response={exchange.response(self._key, 'AUTHENTICATE')}",
             "charset=utf-8",

@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from virt_remote.sasl import DATA_MAX, SaslError, SaslServer
+from virt_remote.protocol import SASL_DATA_MAX, SaslError
+from virt_remote.sasl import SaslServer
 
 if TYPE_CHECKING:
     from virt_remote.sasl import SecurityLayer
@@ -72,7 +73,7 @@ class _Layer:
         whole = []
         while len(self._buffer) >= 4:
             size = int.from_bytes(self._buffer[:4], "big")
-            if not 0 < size <= DATA_MAX:
+            if not 0 < size <= SASL_DATA_MAX:
                 raise SaslError(f"a protected packet of {size} bytes")
             if len(self._buffer) < 4 + size:
                 break
@@ -138,7 +139,7 @@ class GssapiServer(SaslServer):
                 raise SaslError("the exchange does not go on")
         if not self._offered:
             self._offered = True
-            offer = bytes([self._kinds]) + DATA_MAX.to_bytes(3, "big")
+            offer = bytes([self._kinds]) + SASL_DATA_MAX.to_bytes(3, "big")
             sealed: bytes = self._context.wrap(offer, False).message
             return sealed
         self._choose(_unwrapped(self._context, data or b""))
@@ -155,7 +156,7 @@ class GssapiServer(SaslServer):
         if choice[0] != _NONE:
             if limit < 1024:
                 raise SaslError(f"packets of {limit} bytes are too small")
-            self.layer = _Layer(self._context, choice[0], min(limit, DATA_MAX))
+            self.layer = _Layer(self._context, choice[0], min(limit, SASL_DATA_MAX))
         self.user, self.complete = user, True
 
 
@@ -203,9 +204,9 @@ class GssapiClient:
             raise SaslError("the server offers no protection that is wanted here")
         limit = int.from_bytes(offer[1:4], "big")
         if kind != _NONE:
-            self.layer = _Layer(self._context, kind, min(limit, DATA_MAX))
+            self.layer = _Layer(self._context, kind, min(limit, SASL_DATA_MAX))
         self._chose = self.complete = True
-        choice = bytes([kind]) + (DATA_MAX if kind != _NONE else 0).to_bytes(3, "big")
+        choice = bytes([kind]) + (SASL_DATA_MAX if kind != _NONE else 0).to_bytes(3, "big")
         sealed: bytes = self._context.wrap(choice, False).message
         return sealed
 

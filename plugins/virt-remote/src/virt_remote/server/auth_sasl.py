@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from virt_remote.protocol import AUTH_SASL
-from virt_remote.sasl import DATA_MAX, SaslError, SaslServer, server_mechanism, usable_mechanisms
+from virt_remote.protocol import AUTH_SASL, SASL_DATA_MAX, SaslError
+from virt_remote.sasl import SaslServer, server_mechanism, usable_mechanisms
 from virt_remote.sasl_gssapi import is_available, keytab_of
 from virt_remote.server.procedures import failed
 from virt_remote.server.tls import is_allowed
@@ -73,7 +73,7 @@ async def _step(client: Client, mechanism: SaslServer, nothing: int, data: Any) 
     client.authenticating = "sasl step"  # one at a time
     said = None if nothing else bytes(data)
     try:
-        if said is not None and len(said) > DATA_MAX:
+        if said is not None and len(said) > SASL_DATA_MAX:
             raise SaslError(f"sasl start reply data too long {len(said)}")
         answer = await asyncio.to_thread(mechanism.step, said)  # hashing a password takes a while
         if mechanism.complete and not is_allowed(mechanism.user, client.server.settings.sasl_allowed_username_list):

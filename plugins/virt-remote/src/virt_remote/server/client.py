@@ -25,17 +25,18 @@ from virt_remote.protocol import (
     PONG,
     REPLY,
     REPLY_WITH_FDS,
+    SASL_DATA_MAX,
     STREAM,
     STREAM_CHUNK,
     STREAM_HOLE,
     Frames,
     ProtocolError,
+    SaslError,
     pack,
     unpack,
     with_files,
     without_files,
 )
-from virt_remote.sasl import DATA_MAX, SaslError
 from virt_remote.server.access import Guard
 from virt_remote.server.auth import BEFORE_AUTHENTICATION
 from virt_remote.server.events import Callbacks
@@ -63,7 +64,7 @@ log = logging.getLogger("virtcored.client")
 audit = logging.getLogger("virtcored.audit")
 
 #: Most bytes of a message of a client that has not authenticated: a step of SASL, whose bytes take four each.
-ANONYMOUS_MAX = 4 * DATA_MAX + 4096
+ANONYMOUS_MAX = 4 * SASL_DATA_MAX + 4096
 #: Bytes that may wait to be sent to a client that does not read; beyond, its connection ends.
 MAX_UNSENT = 64 * 1024 * 1024
 

@@ -339,7 +339,7 @@ class Daemon:
         from virtcore.driver.toolkit.folders import use_root
         from virtcore.runtime.loop import adopt
 
-        gc.disable()  # until all is loaded, see _hold_open
+        gc.disable()  # until all is loaded (settle), as virt_remote.program has it
         sys.setswitchinterval(SWITCH)
         self._stop = asyncio.Event()
         self._prepare()
@@ -372,6 +372,7 @@ class Daemon:
 
         :param folder: libvirtd's; the usual one by default.
         """
+        gc.enable()
         from virt_remote.server.importing import import_libvirt
         from virtcore.driver.opening import open_session
         from virtcore.driver.toolkit.folders import use_root
