@@ -30,6 +30,7 @@ from virt_qemu.command.line import Builder, HostSettings, Resources, on_off
 from virt_qemu.namespace import QemuCommandLine, QemuDeprecation, QemuOverride, find
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain import Domain
+from virtcore.model.domain.audio import PipewireAudio
 from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.os import BootDevice
 
@@ -146,6 +147,7 @@ def _message_format(builder: Builder) -> None:
         builder.add("-msg", "timestamp=on")
 
 
+_PIPEWIRE = "PIPEWIRE_RUNTIME_DIR"
 #: Variables that QEMU inherits, in this order.
 _INHERITED = ("LC_ALL", "LD_PRELOAD", "LD_LIBRARY_PATH", "PATH", "HOME", "USER", "LOGNAME", "TMPDIR")
 
@@ -162,6 +164,9 @@ def _environment(builder: Builder, inherited: Mapping[str, str]) -> dict[str, st
         environment["XDG_CONFIG_HOME"] = f"{folder}/.config"
     else:
         environment["XDG_CACHE_HOME"] = f"{folder}/.cache"
+    devices = builder.domain.devices
+    if _PIPEWIRE in known and devices is not None and any(isinstance(each, PipewireAudio) for each in devices.audios):
+        environment[_PIPEWIRE] = known[_PIPEWIRE]  # where the guest says no other
     return environment
 
 

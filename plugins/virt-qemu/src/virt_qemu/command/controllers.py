@@ -82,7 +82,13 @@ def _built_in(builder: Builder, controller: Controller) -> bool:
         return not controller.index and is_q35(builder)
     if isinstance(controller, IDEController):
         return not controller.index and has_builtin_ide(builder.domain)
-    return isinstance(controller, USBController) and controller.model is USBControllerModel.NONE
+    if isinstance(controller, SCSIController):
+        return controller.model is SCSIControllerModel.NCR53C90
+    if not isinstance(controller, USBController):
+        return False
+    if controller.model is None and builder.domain.arch is not None and builder.domain.arch.is_s390:
+        return True  # it has no USB; old documents have a controller all the same
+    return controller.model is USBControllerModel.NONE
 
 
 def add_bridge_settings(builder: Builder) -> None:

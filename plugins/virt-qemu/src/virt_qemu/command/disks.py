@@ -15,7 +15,8 @@ from virt_qemu.command.line import Builder, switch
 from virt_qemu.command.machine import is_q35
 from virt_qemu.disks.throttling import group_id, group_properties
 from virt_qemu.private_data import DiskPrivate, NodeName
-from virtcore.errors import InternalError
+from virt_qemu.rules.machine import Machine
+from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import DriveAddress
 from virtcore.model.domain.controller import IDEController, SATAController
 from virtcore.model.domain.disk import DiskBus, DiskCache, DiskDevice, DiskErrorPolicy
@@ -190,6 +191,8 @@ def add_disk(builder: Builder, disk: Disk, boot: Mapping[int, int]) -> None:
 
     :param boot: id of a device -> its place in the boot order.
     """
+    if disk.device is DiskDevice.FLOPPY and Machine.of(builder.domain).pseries:
+        raise ConfigUnsupported("PowerPC pseries machines do not support floppy device")
     top = add_drive(builder, disk)
     builder.device(_device(builder, disk, top, boot))
 

@@ -9,6 +9,7 @@ from virt_qemu.command.firmware import flash_words
 from virt_qemu.command.line import Builder, escape, on_off
 from virt_qemu.command.memory import default_ram
 from virt_qemu.command.numa import has_hmat
+from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUMode
@@ -27,6 +28,8 @@ __all__ = [
     "add_start",
 ]
 
+#: Whose machines have ARM's interrupt controller.
+_ARM = (Arch.AARCH64, Arch.ARMV7L)
 _TRACKS = {TimerTrack.GUEST: "vm", TimerTrack.WALL: "host", TimerTrack.REALTIME: "rt"}
 
 
@@ -77,7 +80,7 @@ def add_machine(builder: Builder) -> None:
     for cipher in domain.keywrap.ciphers if domain.keywrap is not None else ():
         switch(f"{cipher.name}-key-wrap", cipher.state)
     if features is not None:
-        if features.gic is not None and features.gic.version is not None and domain.arch is Arch.AARCH64:
+        if features.gic is not None and features.gic.version is not None and domain.arch in _ARM:
             words.append(f"gic-version={features.gic.version}")
         if features.ioapic is not None and features.ioapic.driver is not None:
             words.append(f"kernel_irqchip={'split' if features.ioapic.driver == 'qemu' else 'on'}")
@@ -243,8 +246,13 @@ def add_clock(builder: Builder) -> None:
                 builder.add("-global", "kvm-pit.lost_tick_policy=delay")
             elif timer.tickpolicy is TickPolicy.DISCARD:
                 builder.add("-global", "kvm-pit.lost_tick_policy=discard")
-        elif timer.name is TimerName.HPET and timer.present is False and not builder.capabilities.has("machine-hpet"):
+        elif timer.name is TimerName.HPET and timer.present is False and _has_no_hpet_option(builder):
             builder.add("-no-hpet")
+
+
+def _has_no_hpet_option(builder: Builder) -> bool:
+    """Whether its absence is an option of QEMU's; otherwise it is the machine's, which only those of x86 have."""
+    return Machine.of(builder.domain).x86 and not builder.capabilities.has("machine-hpet")
 
 
 def add_power(builder: Builder) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "align_module",
     "cell_backend",
     "default_ram",
+    "is_immediate",
     "memory_at_boot",
 ]
 
@@ -36,7 +37,7 @@ Module = DIMM | NVDIMM | VirtioMEM | VirtioPMEM | SGXEPC
 
 _PAGE = 4  # KiB
 _MIB = 1024  # KiB
-_MOST = (1 << 54) - 1  # KiB
+_MOST = (1 << 53) - 1  # KiB
 _POLICIES = {NUMAMode.STRICT: "bind", NUMAMode.PREFERRED: "preferred", NUMAMode.INTERLEAVE: "interleave"}
 
 
@@ -184,7 +185,7 @@ def _page_of(builder: Builder, part: _Part) -> int:
     return 0 if page == _PAGE else page
 
 
-def _is_immediate(backing: MemoryBacking | None) -> bool:
+def is_immediate(backing: MemoryBacking | None) -> bool:
     """Whether all memory is taken at the start."""
     allocation = backing.allocation if backing is not None else None
     return allocation is not None and allocation.mode is AllocationMode.IMMEDIATE
@@ -253,7 +254,7 @@ def _object(builder: Builder, part: _Part) -> dict[str, object]:
     access, discard = _access(builder, part), _discard(builder, part)
     page = _page_of(builder, part)
     path = module.source.path if isinstance(module, NVDIMM | VirtioPMEM) and module.source is not None else None
-    prealloc = _is_immediate(backing)
+    prealloc = is_immediate(backing)
     threads = backing.allocation.threads if backing is not None and backing.allocation is not None else None
     share = {MemoryAccess.SHARED: True, MemoryAccess.PRIVATE: False}.get(access) if access is not None else None
     source = backing.source if backing is not None else None
@@ -384,4 +385,4 @@ def _module(builder: Builder, module: DIMM | NVDIMM | VirtioMEM | VirtioPMEM, pa
 def _wants_prealloc(builder: Builder, part: _Part) -> bool:
     if not builder.capabilities.has("virtio-mem-pci.prealloc"):
         return False
-    return bool(_page_of(builder, part)) or _is_immediate(builder.domain.memory_backing)
+    return bool(_page_of(builder, part)) or is_immediate(builder.domain.memory_backing)

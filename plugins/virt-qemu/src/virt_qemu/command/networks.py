@@ -103,6 +103,11 @@ def add_host_function(builder: Builder, interface: Interface, boot: Mapping[int,
 
 def _add_host_side(builder: Builder, interface: Interface, name: str) -> None:
     kind, source = actual_type(interface), interface.source
+    if kind not in _TAPS and interface.backend is not None and interface.backend.tap is not None:
+        address = interface.mac.address if interface.mac is not None else ""
+        raise ConfigUnsupported(
+            f"interface {address} - custom tap device path is not supported for network interfaces of type {kind}"
+        )
     if kind is InterfaceType.USER:
         if interface.backend is not None and interface.backend.type is InterfaceBackendType.PASST:
             path = f"{builder.host.passt_folder}/{builder.short_name}-{interface.alias}.socket"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import Builder
-from virt_qemu.command.memory import add_backend, cell_backend
+from virt_qemu.command.memory import add_backend, cell_backend, is_immediate
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.cpu.numa import NUMABandwidth, NUMACacheAssociativity, NUMACachePolicy, NUMALatency
 
@@ -46,6 +46,8 @@ def add_numa(builder: Builder) -> None:
         or not machine.numa_memory
         or any(props["qom-type"] != "memory-backend-ram" or "host-nodes" in props for _, props in backends.values())
     )
+    if not needed and is_immediate(domain.memory_backing):
+        builder.add("-mem-prealloc")
     masters = [cell.id for cell in numa.cells if cell.cpus]
     for cell in numa.cells:
         number = cell.id or 0

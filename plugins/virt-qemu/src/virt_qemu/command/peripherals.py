@@ -10,7 +10,7 @@ from virt_qemu.command.characters import add_chardev
 from virt_qemu.command.line import Builder, switch
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
-from virtcore.model.domain.address import CCIDAddress, SpaprVIOAddress
+from virtcore.model.domain.address import CCIDAddress, PCIAddress, SpaprVIOAddress
 from virtcore.model.domain.controller import CCIDController
 from virtcore.model.domain.iommu import IOMMUModel
 from virtcore.model.domain.shmem import ShmemModel, ShmemRole
@@ -184,7 +184,12 @@ def add_shmems(builder: Builder) -> None:
 
 
 def add_shmem(builder: Builder, shmem: Shmem) -> None:
-    """Memory shared with other guests, or by a server."""
+    """Memory shared with other guests, or by a server.
+
+    :raises ConfigUnsupported: it is not on PCI, or of a model that QEMU has not got.
+    """
+    if not isinstance(shmem.address, PCIAddress):
+        raise ConfigUnsupported("only 'pci' addresses are supported for the shared memory device")
     if shmem.model is ShmemModel.IVSHMEM_PLAIN:
         name = f"shmmem-{shmem.alias}"
         builder.object(
