@@ -55,6 +55,7 @@ class SavingOperations(StatefulDriver[QemuState]):
             format=image_format,
             running=_wanted_state(flags),
             direct=bool(flags & DomainSaveRestoreFlags.BYPASS_CACHE),
+            channels=parallel_channels or 1,
             flags=flags,
         )
 
@@ -78,6 +79,7 @@ class SavingOperations(StatefulDriver[QemuState]):
             running=_wanted_state(flags),
             direct=bool(flags & DomainSaveRestoreFlags.BYPASS_CACHE),
             reset_nvram=bool(flags & DomainSaveRestoreFlags.RESET_NVRAM),
+            channels=parallel_channels or 1,
         )
 
     # -- what is in a file

@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from virt_qemu.long_jobs import LongJobs
 from virt_qemu.saving.cookie import cookie_of, format_cookie, read_cookie, use_cookie
 from virt_qemu.saving.files import find_compressor, into_file, out_of_file
 from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image, rewrite_xml
+from virt_qemu.saving.sparse import StateFile, require_mapped_memory
 from virt_qemu.saving.stream import migrate_in, migrate_out, refuse_blocked
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import file_name
@@ -124,6 +126,7 @@ class SavingState(LongJobs, ReconfigurableState):
         format: str | None = None,
         running: bool | None = None,
         direct: bool = False,
+        channels: int = 1,
         managed: bool = False,
         flags: int = 0,
     ) -> None:
@@ -133,13 +136,15 @@ class SavingState(LongJobs, ReconfigurableState):
         :param dxml: XML in place of its own.
         :param running: whether it is to run when restored; None as it does now.
         :param direct: do not go through the host's cache.
+        :param channels: how many write at once, in the format that can.
         :param managed: the domain's next start restores it.
         :raises VirtError: it cannot be saved; there is no file.
         """
         kind, program = self.save_format(format)
         async with self.long_job(obj, operation, DomainJobOperation.SAVE, flags) as (job, guest):
             await refuse_blocked(guest)
-            _refuse_sparse(kind)
+            if kind is SaveFormat.SPARSE:
+                await require_mapped_memory(guest)  # while it runs
             ran = obj.state == DomainState.RUNNING
             try:
                 await self.stop_cpus(obj, guest, DomainPausedReason.SAVE)
@@ -147,7 +152,9 @@ class SavingState(LongJobs, ReconfigurableState):
                 xml = await self._saved_xml(obj, guest, dxml)
                 cookie = format_cookie(cookie_of(guest, guest.status.domain))
                 image = SaveImage.make(xml, cookie, running=ran if running is None else running, format=kind)
-                await self.write_image(guest, job, path, image, program, "domain save job", direct=direct)
+                await self.write_image(
+                    guest, job, path, image, program, "domain save job", direct=direct, channels=channels
+                )
                 self.tell_completed(obj, job, stopped)
             except BaseException:
                 if ran:
@@ -183,23 +190,30 @@ class SavingState(LongJobs, ReconfigurableState):
         name: str,
         *,
         direct: bool = False,
+        channels: int = 1,
     ) -> None:
         """Write a guest's state behind its description into a file. Its virtual CPUs stand still then.
 
         :param program: what compresses it.
         :param name: what messages call the job.
+        :param channels: how many write at once, where every page has its place.
         :raises VirtError: it cannot be written; there is no file.
         """
         head = image.pack(complete=False)
         descriptor = await in_thread(create_file, path, head)
         try:
-            target = await in_thread(open_direct, path, len(head)) if direct else descriptor
+            beside = await in_thread(open_direct, path, len(head)) if direct else None
             try:
-                async with into_file(target, image.header.format, program, direct=direct) as end:
-                    await migrate_out(guest, job, end, name)
+                if image.header.format is SaveFormat.SPARSE:
+                    files = (descriptor,) if beside is None else (descriptor, beside)
+                    await migrate_out(guest, job, StateFile(files, len(head), channels), name)
+                else:
+                    target = descriptor if beside is None else beside
+                    async with into_file(target, image.header.format, program, direct=direct) as end:
+                        await migrate_out(guest, job, end, name)
             finally:
-                if target != descriptor:
-                    os.close(target)
+                if beside is not None:
+                    os.close(beside)
             await in_thread(_complete, path, descriptor, image.header)
         except BaseException:
             remove_half(path, descriptor)
@@ -232,7 +246,14 @@ class SavingState(LongJobs, ReconfigurableState):
         return image, await self.load_saved(image.xml)
 
     async def restore(
-        self, path: str, *, dxml: str | None, running: bool | None, direct: bool, reset_nvram: bool
+        self,
+        path: str,
+        *,
+        dxml: str | None,
+        running: bool | None,
+        direct: bool,
+        reset_nvram: bool,
+        channels: int = 1,
     ) -> DomainRef:
         """Start a guest from a file.
 
@@ -250,7 +271,16 @@ class SavingState(LongJobs, ReconfigurableState):
                 if obj.active:
                     raise OperationInvalid(f"domain '{obj.name}' is already active")
                 paused = not (image.header.running if running is None else running)
-                await self._restore(obj, domain, path, image, paused=paused, direct=direct, reset_nvram=reset_nvram)
+                await self._restore(
+                    obj,
+                    domain,
+                    path,
+                    image,
+                    paused=paused,
+                    direct=direct,
+                    reset_nvram=reset_nvram,
+                    channels=channels,
+                )
                 return obj.ref
 
     async def same_guest(self, known: Domain, dxml: str, obj: DomainObject | None = None) -> Domain:
@@ -277,13 +307,14 @@ class SavingState(LongJobs, ReconfigurableState):
         paused: bool,
         direct: bool,
         reset_nvram: bool,
+        channels: int = 1,
         wanted_paused: bool = False,
     ) -> None:
         cookie = read_cookie(image.cookie) if image.cookie is not None else None
         how = Boot(
             paused=paused,
             incoming="defer",
-            load=partial(self.read_state, path, image, direct=direct),
+            load=partial(self.read_state, path, image, direct=direct, channels=channels),
             reset_nvram=reset_nvram,
             running=DomainRunningReason.RESTORED,
             stands=DomainPausedReason.MIGRATION,
@@ -300,15 +331,26 @@ class SavingState(LongJobs, ReconfigurableState):
         if not paused:
             self.tell_resumed(obj, DomainRunningReason.RESTORED)
 
-    async def read_state(self, path: str, image: SaveImage, guest: Guest, *, direct: bool = False) -> None:
-        """Give a QEMU that waits for it the state in a file."""
-        _refuse_sparse(image.header.format)
-        descriptor = await in_thread(_open_stream, path, image.stream_offset, direct)
-        try:
-            async with out_of_file(descriptor, image.header.format, direct=direct) as end:
-                await migrate_in(guest, end, self.start_limit)
-        finally:
-            os.close(descriptor)
+    async def read_state(
+        self, path: str, image: SaveImage, guest: Guest, *, direct: bool = False, channels: int = 1
+    ) -> None:
+        """Give a QEMU that waits for it the state in a file.
+
+        :param channels: how many read at once, where every page has its place.
+        """
+        sparse = image.header.format is SaveFormat.SPARSE
+        # Past the host's cache go pages only: the rest needs a descriptor that does not.
+        ways = [False, True] if sparse and direct else [direct]
+        with ExitStack() as stack:
+            files = []
+            for way in ways:
+                files.append(await in_thread(_open_stream, path, image.stream_offset, way))
+                stack.callback(os.close, files[-1])
+            if sparse:
+                await migrate_in(guest, StateFile(tuple(files), image.stream_offset, channels), self.start_limit)
+            else:
+                async with out_of_file(files[0], image.header.format, direct=direct) as end:
+                    await migrate_in(guest, end, self.start_limit)
         if guest.balloon is not None:
             guest.status.domain.current_memory = guest.balloon
 
@@ -356,13 +398,6 @@ class SavingState(LongJobs, ReconfigurableState):
             await self.remove_managed(obj, "Failed to remove the managed state")
         except VirtError as error:
             log.warning("%s", error)
-
-
-def _refuse_sparse(format: SaveFormat) -> None:
-    if format is SaveFormat.SPARSE:
-        from virtcore.errors import ArgumentUnsupported
-
-        raise ArgumentUnsupported("save image format 'sparse' is not supported by this QEMU binary")
 
 
 # -- files; each of these may block

@@ -1,14 +1,17 @@
-"""QEMU's stream of a guest's state, out to a descriptor and in from one, followed as a job."""
+"""QEMU's stream of a guest's state, out and in, followed as a job."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from virt_qemu.migration.control import ENDED, MigrationControl
 from virt_qemu.migration.statistics import MigrationStatistics, now
 from virt_qemu.monitor import COMMAND_LIMIT, JSON, Monitor, MonitorClosed
+from virt_qemu.saving.sparse import StateFile, mapped
 from virtcore.errors import InternalError, OperationFailed, OperationInvalid, VirtError
 
 if TYPE_CHECKING:
@@ -39,11 +42,24 @@ async def refuse_blocked(guest: Guest) -> None:
         raise OperationInvalid(f"cannot migrate domain: {'; '.join(reasons)}")
 
 
-async def migrate_out(guest: Guest, job: Job, descriptor: int, name: str) -> None:
-    """Have QEMU write the guest's state into a descriptor. Its virtual CPUs stand still when this returns.
+@asynccontextmanager
+async def _given(guest: Guest, end: int | StateFile, limit: float = COMMAND_LIMIT) -> AsyncIterator[str]:
+    """Give QEMU what it is to write into or to read from; what that is called for it."""
+    if isinstance(end, StateFile):
+        async with mapped(guest, end) as uri:
+            yield uri
+        return
+    monitor = guest.channel()
+    await asyncio.gather(tell_passes(monitor, limit), monitor.give(_NAME, end, limit=limit))
+    yield f"fd:{_NAME}"
+
+
+async def migrate_out(guest: Guest, job: Job, end: int | StateFile, name: str) -> None:
+    """Have QEMU write the guest's state. Its virtual CPUs stand still when this returns.
 
     Broken off, QEMU has stopped writing; whether the guest runs then is the caller's to see to.
 
+    :param end: a descriptor, or a file that QEMU opens itself.
     :param name: what messages call it, such as ``domain save job``.
     :raises OperationFailed: it failed, with QEMU's reason where it tells one.
     """
@@ -51,15 +67,13 @@ async def migrate_out(guest: Guest, job: Job, descriptor: int, name: str) -> Non
     statistics = MigrationStatistics(started=now() - int(job.age * 1000))
     told = await monitor.execute("query-migrate-parameters")
     before = told.get("max-bandwidth") if isinstance(told, dict) else None
-    with monitor.events("MIGRATION") as events:
-        await asyncio.gather(
-            tell_passes(monitor),
-            monitor.execute("migrate-set-parameters", {"max-bandwidth": _UNLIMITED}),
-            monitor.give(_NAME, descriptor),
-        )
+    async with AsyncExitStack() as stack:
+        events = stack.enter_context(monitor.events("MIGRATION"))
+        unlimited = monitor.execute("migrate-set-parameters", {"max-bandwidth": _UNLIMITED})
+        uri, _ = await asyncio.gather(stack.enter_async_context(_given(guest, end)), unlimited)
         try:
             try:
-                await monitor.execute("migrate", {"uri": f"fd:{_NAME}"})
+                await monitor.execute("migrate", {"uri": uri})
                 while True:
                     progress = await control.progress()
                     statistics.take(progress)
@@ -79,21 +93,22 @@ async def migrate_out(guest: Guest, job: Job, descriptor: int, name: str) -> Non
             raise
 
 
-async def migrate_in(guest: Guest, descriptor: int, limit: float) -> None:
-    """Have a QEMU that waits for it (``-incoming defer``) read a guest's state from a descriptor.
+async def migrate_in(guest: Guest, end: int | StateFile, limit: float) -> None:
+    """Have a QEMU that waits for it (``-incoming defer``) read a guest's state.
 
+    :param end: a descriptor, or a file that QEMU opens itself.
     :param limit: seconds that each question may take.
     :raises InternalError: it cannot read it, with what QEMU said of it.
     """
     monitor, control = guest.channel(), MigrationControl(guest)
     try:
         with monitor.events("MIGRATION") as events:
-            await asyncio.gather(tell_passes(monitor), monitor.give(_NAME, descriptor, limit=limit))
-            await monitor.execute("migrate-incoming", {"uri": f"fd:{_NAME}"}, limit=limit)
-            while (progress := await control.progress()).status not in _ENDED:
-                await events.next(_INTERVAL)
-            if progress.status != "completed":
-                raise OperationFailed(f"job: {progress.error or 'unexpectedly failed'}")
+            async with _given(guest, end, limit) as uri:
+                await monitor.execute("migrate-incoming", {"uri": uri}, limit=limit)
+                while (progress := await control.progress()).status not in _ENDED:
+                    await events.next(_INTERVAL)
+                if progress.status != "completed":
+                    raise OperationFailed(f"job: {progress.error or 'unexpectedly failed'}")
         balloon = await monitor.execute("query-balloon", limit=limit) if _has_balloon(guest) else None
     except MonitorClosed:
         # QEMU ends when it cannot read; what it said is in its log a moment later.
