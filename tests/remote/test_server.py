@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, strategies as st
@@ -27,9 +27,9 @@ from virt_remote.protocol import (
 )
 from virt_remote.server.client import MAX_UNSENT
 from virt_remote.server.events import monitor_filter
-from virtcore.driver.base import Place
+from virtcore.driver.base import Driver, OpenRequest, Place, inline
 from virtcore.driver.composition import HostServices
-from virtcore.enums import ConnectCloseReason
+from virtcore.enums import ConnectCloseReason, DomainState
 from virtcore.errors import InvalidArg
 from virtcore.operations.events import (
     ConnectionClosedEvent,
@@ -39,6 +39,7 @@ from virtcore.operations.events import (
     StoragePoolRefreshEvent,
 )
 from virtcore.operations.procedures import procedure
+from virtcore.operations.values import StateInfo
 from virtcore.operations.wire.codec import codec
 from virtcore.runtime.loop import CoreLoop
 from virtcore.runtime.session import Session
@@ -119,6 +120,61 @@ def test_a_service_beside_the_driver(play: Play) -> None:
 
     with toy_networks():
         play(scenario, opened=False)
+
+
+class LightDriver(Driver):
+    """Answers lists; the rest is loaded later."""
+
+    name = "LIGHT"
+    first: ClassVar[frozenset[str] | None] = frozenset({"connection_list_domains"})
+    loaded_in = 0
+
+    @classmethod
+    async def open(cls, request: OpenRequest) -> LightDriver:
+        return cls()
+
+    @classmethod
+    def whole(cls) -> type[Driver]:
+        LightDriver.loaded_in = LightDriver.loaded_in or threading.get_ident()
+        return WholeDriver
+
+    @inline
+    def connection_list_domains(self, flags: int = 0) -> list[DomainRef]:
+        return [FIRST, SECOND]
+
+
+class WholeDriver(LightDriver):
+    first = None
+
+    @inline
+    def domain_state(self, domain: DomainRef, flags: int = 0) -> StateInfo:
+        return StateInfo(DomainState.RUNNING, 1)
+
+
+def test_the_rest_of_a_driver_is_loaded_beside_the_loop(play: Play) -> None:
+    LightDriver.loaded_in = 0
+
+    async def scenario(peer: Any) -> None:
+        driver = LightDriver()
+
+        async def open_session(name: str, readonly: bool) -> Session:
+            core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)
+            return Session(core, driver, deadline=None)
+
+        peer.endpoint.open_session = open_session
+        await peer.call("CONNECT_OPEN", None, 0)
+        assert await peer.call("CONNECT_LIST_ALL_DOMAINS", 1, 0) == ([FIRST, SECOND], 2)
+        assert not LightDriver.loaded_in
+        calls = [peer.call("DOMAIN_GET_STATE", FIRST, 0) for _ in range(2)]
+        assert list(await asyncio.gather(*calls)) == [(1, 1), (1, 1)]
+        assert LightDriver.loaded_in not in (0, threading.get_ident())
+        assert type(driver) is WholeDriver
+        before = len(peer.transport.sent)
+        peer.send("DOMAIN_GET_STATE", FIRST, 0)
+        assert len(peer.transport.sent) == before + 1, "what never waits is answered at once"
+        assert (await refusal(peer.call("DOMAIN_GET_TIME", FIRST, 0)))[0] == 3, "what it has not got it never has"
+
+    play(scenario, opened=False)
 
 
 def test_typed_parameters_count_first(play: Play) -> None:

@@ -12,6 +12,7 @@ The faces of :mod:`virtcore.api` are built on it, and a daemon serves its client
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -85,8 +86,12 @@ class Hypervisor(Backend, Protocol):
     own_services: ClassVar[Mapping[str, Any]]
     first: ClassVar[frozenset[str] | None]
 
+    @classmethod
+    def whole(cls) -> type[Hypervisor]:
+        """The class that has every operation, loaded now."""
+
     def complete(self) -> None:
-        """Load what an operation beyond the first ones needs."""
+        """Become an instance of that."""
 
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Cancellable:
         """Register for what QEMU's monitor says."""
@@ -205,7 +210,7 @@ class Session:
         :raises InvalidArg: there is no such operation.
         """
         driver = self.driver
-        if driver.first is not None and name not in driver.first and operation_named(name).service is None:
+        if not self.is_loaded(name):
             driver.complete()
         methods = methods_of(type(driver))
         method = methods.get(name)
@@ -214,6 +219,22 @@ class Session:
         if self._services is not None and method.operation is not None and method.operation.service is not None:
             return self._route(method, method.operation.service, self._services)
         return method
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether no more of the driver has to be loaded to call an operation."""
+        first = self.driver.first
+        return first is None or name in first or operation_named(name).service is not None
+
+    async def load(self) -> None:
+        """Load what is asked for beyond the driver's first answers, in a thread; those who do not wait for it go on."""
+        gathers = gc.isenabled()
+        gc.disable()  # it would look through what is loaded, all of which stays
+        try:
+            await asyncio.to_thread(self.driver.whole)
+        finally:
+            if gathers:
+                gc.enable()
+        self.driver.complete()
 
     def _route(self, method: Method, service: str, services: Services) -> Method:
         """A method that a service has: of its instance, which is opened first where it is not open yet.

@@ -388,7 +388,35 @@ class Client(FlowControl):
         call = server_call(name)
         if call is None:
             raise NoSupport(function_of(name), domain=part_of(function_of(name)))
+        if not session.is_loaded(call.operation.name):
+            return self._loader(session, key)
         return self._operation_handler(session, self.guard, call, key)
+
+    def _loader(self, session: Session, key: tuple[int, int, int]) -> Handler:
+        """Loads what is asked for beyond a driver's first answers, beside the loop; then answers."""
+
+        def later(frame: bytes, serial: int) -> None:
+            files, self._files = self._files, []
+            self._handlers.pop(key, None)
+            self.run(self._loaded(session, key, frame, serial, files), key, serial)
+
+        return later
+
+    async def _loaded(
+        self, session: Session, key: tuple[int, int, int], frame: bytes, serial: int, files: list[int]
+    ) -> bytes | None:
+        try:
+            await session.load()
+        except BaseException:
+            close_all(files)
+            raise
+        self._files = files
+        try:
+            handler = self._handlers[key] = self._find(key)
+            return handler(frame, serial)
+        finally:
+            close_all(self._files)  # as in _frame_with_files
+            self._files = []
 
     def _operation_handler(
         self, session: Session, guard: Guard | None, call: ServerCall, key: tuple[int, int, int]
