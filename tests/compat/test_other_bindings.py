@@ -63,6 +63,27 @@ def test_a_program_sees_the_same(virtcored: Path, libvirtd: Path, language: str,
     assert len(theirs.splitlines()) > 2
 
 
+@pytest.mark.deep  # the compiler takes 450 MB
+def test_a_client_in_go(virtcored: Path, libvirtd: Path, tmp_path: Path) -> None:
+    """go-libvirt speaks the protocol by itself; Terraform's provider and others are built on it."""
+    go, library = shutil.which("go"), Path("/usr/share/gocode/src/github.com/digitalocean/go-libvirt")
+    if go is None or not library.is_dir():
+        pytest.skip("no Go with go-libvirt (Debian: golang-go golang-github-digitalocean-go-libvirt-dev)")
+    session = tmp_path / "session"
+    environment = {"PATH": "/usr/bin:/bin", "GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "HOME": str(tmp_path)}
+    command = [go, "build", "-o", str(session), str(HERE / "go_session.go")]
+    subprocess.run(command, check=True, env=environment, timeout=300)
+    for driver, path in PATHS.items():
+        theirs, ours = (
+            subprocess.run(
+                [session, f"{driver}://{path}", socket], capture_output=True, text=True, timeout=60, check=False
+            ).stdout
+            for socket in (libvirtd, virtcored / "run" / "libvirt-sock")
+        )
+        assert ours == theirs
+        assert "gone:1.0]" in theirs
+
+
 #: Calls over D-Bus, in order; GUEST is the path of the guest that the first one made.
 CALLS = (
     ("QEMU", "Connect.DomainDefineXML", "DOCUMENT"),

@@ -68,6 +68,12 @@ def test_text_that_is_no_unicode_survives() -> None:
     assert text.encode(text.decode(raw, 0)[0]) == raw
 
 
+def test_anything_but_zero_says_that_something_is_there() -> None:
+    name = b"\0\0\0\1a\0\0\0" + bytes(4)
+    for flag in (b"\0\0\0\1", b"\1\0\0\0", b"\xff\xff\xff\xff"):
+        assert codec("remote", "remote_connect_open_args").decode(flag + name, 0)[0] == ("a", 0)
+
+
 @pytest.mark.parametrize(
     ("name", "raw"),
     [
@@ -77,7 +83,7 @@ def test_text_that_is_no_unicode_survives() -> None:
         pytest.param("remote_connect_get_hostname_ret", b"\0\0\0\2a\0\0\0", id="NUL inside"),
         pytest.param("remote_connect_list_domains_ret", b"\0\0\x40\x01" + bytes(8), id="array longer than allowed"),
         pytest.param("remote_connect_list_all_domains_ret", b"\0\0\x3f\xff" + bytes(64), id="array beyond the end"),
-        pytest.param("remote_connect_open_args", b"\0\0\0\2", id="neither there nor not"),
+        pytest.param("remote_connect_open_args", b"\0\0\0", id="less than says whether something is there"),
         pytest.param("remote_domain_get_state_args", DOMAIN_BYTES[:-3], id="cut short"),
         pytest.param("remote_domain_get_state_args", b"", id="nothing"),
         pytest.param(

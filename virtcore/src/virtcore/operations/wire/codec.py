@@ -132,6 +132,7 @@ _UUID_TYPES = ("remote_uuid", "virNetMessageUUID")
 _PARAMETER_TYPES = ("remote_typed_param", "admin_typed_param")
 
 _U32 = Struct(">I")
+_NO = bytes(4)
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -270,11 +271,9 @@ def _encode_count(values: list[Any] | tuple[Any, ...], most: int) -> bytes:
     return _U32.pack(len(values))
 
 
-def _decode_flag(data: bytes, at: int) -> tuple[int, int]:
-    (flag,) = _U32.unpack_from(data, at)
-    if flag > 1:
-        raise WireError(f"{flag} where 0 or 1 is asked for")
-    return flag, at + 4
+def _decode_flag(data: bytes, at: int) -> tuple[bool, int]:
+    # Whatever is not 0 says yes, as C libraries read it: go-libvirt, for one, sends 1 << 24.
+    return data[at : at + 4] != _NO, at + 4
 
 
 def _parameter(name: str, kind: int, value: Any) -> tuple[str, TypedParameterType, Any]:
