@@ -28,6 +28,7 @@ from virtcore.errors import (
     NoSecret,
     OperationFailed,
     OperationInvalid,
+    OperationUnsupported,
     SystemError,
 )
 from virtcore.operations.events import (
@@ -92,7 +93,7 @@ def test_counters(guest):
 
 def test_contents(guest):
     assert guest.block_peek("vdb", 4 * KIB - 1, 3) == b"\0\7\7"
-    with pytest.raises(ConfigUnsupported, match="peeking is only supported for disk with 'raw' format not 'qcow2'"):
+    with pytest.raises(OperationUnsupported, match="peeking is only supported for disk with 'raw' format not 'qcow2'"):
         guest.block_peek("vda", 0, 1)
 
 

@@ -22,7 +22,6 @@ from virtcore.enums.common import TypedParameterType as Kind
 from virtcore.enums.domain import DomainDiskErrorCode
 from virtcore.enums.domain_more import DomainBlockResizeFlags
 from virtcore.errors import (
-    ConfigUnsupported,
     InternalError,
     InvalidArg,
     OperationInvalid,
@@ -132,7 +131,7 @@ class DiskOperations(StatefulDriver[QemuState]):
             raise InvalidArg(f"invalid disk or path '{disk}'")
         format = format_of(found)
         if format is not StorageFormat.RAW:
-            raise ConfigUnsupported(f"peeking is only supported for disk with 'raw' format not '{format}'")
+            raise OperationUnsupported(f"peeking is only supported for disk with 'raw' format not '{format}'")
         path = source_path(found.source)
         if not isinstance(found.source, FileSource | BlockSource) or path is None:
             raise OperationUnsupported(f"peeking is not supported for the source of disk '{disk}'")
