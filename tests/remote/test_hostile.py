@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import virtcore
-from remote.frame_fuzz import ROLES, Fuzz
-from remote.wrong_frames import damaged
+from remote.frame_fuzz import EVENT_ROWS, ROLES, Fuzz, Target
+from remote.wrong_frames import PROGRAMS, calls_of, damaged
 from virt_remote.protocol import BODY, CALL, ERROR, HEADER, OK, PING, REPLY, decode_error, pack
 from virt_remote.server.client import ANONYMOUS_MAX, MAX_UNSENT
 from virt_remote.server.settings import Settings
@@ -148,6 +148,68 @@ def test_nothing_but_authentication_before_authentication(play: Any, caplog: pyt
 
     play(scenario, opened=False)
     assert "before it has authenticated" in caplog.text
+
+
+def test_the_walks_leave_no_procedure_out() -> None:
+    counts = {name: len(program(name).procedures()) for name in PROGRAMS}
+    assert counts == {"remote": 453, "qemu": 7, "lxc": 1, "admin": 20}
+    assert {row.name for name in PROGRAMS for row in program(name).procedures() if row.kind != "call"} == {
+        row.name for row in EVENT_ROWS.values()
+    }
+    assert len(list(every_procedure())) + len(calls_of("admin")) + len(EVENT_ROWS) == 481
+
+
+def test_what_is_no_call_or_not_served_here_is_refused(play: Any) -> None:
+    """Events called as procedures, and all of administration on a socket that is not its own."""
+
+    async def scenario(peer: Any) -> None:
+        peer.endpoint.driver = WholeDriver()
+        await peer.open()
+        peer.endpoint.driver.calls.clear()
+        for serial, row in enumerate([*EVENT_ROWS.values(), *calls_of("admin")]):
+            owner = program(row.program)
+            body = bytes(200)
+            peer.client.data_received(pack(owner.number, owner.version, row.number, CALL, 100 + serial, OK, body))
+            message = await peer.reply(100 + serial)
+            assert message.status == ERROR
+            code, _, text, *_ = decode_error(message.data)
+            assert (code, text.split(":")[0]) in (
+                (39, "unknown procedure"),
+                (39, f"Cannot find program {owner.number} version {owner.version}"),
+            ), row.name
+        assert not peer.endpoint.driver.calls
+        assert not peer.client.administers
+
+    play(scenario, opened=False)
+
+
+def test_administration_has_to_be_opened(tmp_path: Path) -> None:
+    """Before, none of its procedures does anything."""
+
+    async def main() -> None:
+        fuzz = Fuzz(0, tmp_path)
+        target = Target(fuzz, next(role for role in ROLES if role.name == "administration"))
+        await target.come()
+        server = target.server
+
+        def state() -> tuple[object, ...]:
+            limits = [(one.max_clients, one.max_anonymous, vars(one.workers)) for one in server.daemon.servers.values()]
+            return repr(limits), server.daemon.timeout, list(server.clients), target.transport.ended
+
+        before = state()
+        for serial, row in enumerate(calls_of("admin")):
+            if row.name in ("CONNECT_OPEN", "CONNECT_CLOSE"):
+                continue
+            owner = program("admin")
+            target.client.data_received(pack(owner.number, owner.version, row.number, CALL, serial, OK, bytes(100)))
+            (answer,) = target.transport.written
+            target.transport.written.clear()
+            assert decode_error(answer)[2] == "internal error: connection not open", row.name
+        assert state() == before
+        await target.leave()
+        fuzz.socket.close()
+
+    asyncio.run(main())
 
 
 def test_messages_that_never_become_whole_may_not_take_all_memory(play: Any) -> None:
