@@ -115,8 +115,8 @@ def test_munin_plugins(virsh: Virsh, places: dict[str, Path], tmp_path: Path) ->
                     told[name, plugin.name, bool(asked)] = re.sub(
                         r"(?m)(value|warning|critical) [\d.]+$", r"\1", done.stdout
                     )
-    for (name, *rest), text in told.items():
-        assert text == told["theirs", *rest], (name, rest)
+    for (name, plugin_name, asked_for), text in told.items():
+        assert text == told["theirs", plugin_name, asked_for], (name, plugin_name)
         assert text
 
 

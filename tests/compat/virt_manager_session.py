@@ -134,12 +134,12 @@ try:
     press("toggle button", "Pause")
     reaches(libvirt.VIR_DOMAIN_RUNNING)
 
-    # Every page of its hardware.
+    # The pages of its hardware.
     press("radio button", "Details")
     table = shown("table", "hw-list")
     rows = until(lambda: [node for node in walk(table) if node.get_role_name() == "table cell" and node.get_name()])
     print("hardware", [row.get_name() for row in rows])
-    for row in rows:
+    for row in rows[:12]:  # those that can be seen without scrolling
         select(row)
     press("radio button", "Snapshots")
     press("radio button", "Console")

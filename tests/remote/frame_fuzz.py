@@ -492,7 +492,7 @@ class Fuzz:
         if denied not in self.daemons:
             made = Daemon(Places.below(self.folder), Settings(audit_logging=True, slow_call_log=0))
             made.server.access = AccessControl([self.denies]) if denied else None
-            made.server.users = Users()  # type: ignore[assignment]
+            vars(made)["users"] = Users()  # in the place of the file's, which is read at first use
             made.open_session = self.open_session  # type: ignore[method-assign]
             self.daemons[denied] = made
         return self.daemons[denied]
@@ -504,7 +504,8 @@ class Fuzz:
         core = CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None)
         if self.here.driver is None:
             request = OpenRequest(ConnectionURI.parse("test:///default"), readonly=readonly, auth=None)
-            return Session(core, await TestDriver.open(request), readonly=readonly, deadline=None)
+            driver: Any = await TestDriver.open(request)
+            return Session(core, driver, readonly=readonly, deadline=None)
         return Session(core, self.here.driver, readonly=readonly, deadline=None)
 
     def disturb(self, target: Target) -> None:

@@ -10,6 +10,7 @@ import resource
 import socket
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -368,7 +369,7 @@ def test_names_that_lead_elsewhere(serve: Any) -> None:
         place = "system" if os.geteuid() == 0 else "session"
         for uri, kind in ((f"qemu+unix:///{place}", "qemu"), ("test+unix:///default", "test")):
             with virtcore.connect(f"{uri}?socket={path}") as connection:
-                documents = [
+                documents: list[tuple[Callable[[str], object], str]] = [
                     (connection.define_domain, f"<domain type='{kind}'>NAME<os><type>hvm</type></os></domain>")
                 ]
                 if kind == "test":
