@@ -203,6 +203,35 @@ def test_bytes_that_are_kept_for_everybody_hide_nothing_less(play: Any) -> None:
     play(scenario, opened=False)
 
 
+def test_who_asks_little_does_not_wait_for_a_long_reply(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        DomainStats(GOOD, TypedParameters([("of", TypedParameterType.STRING, str(number))]).seal())
+        for number in range(200)
+    ]
+    monkeypatch.setattr("virt_remote.server.client._SLICE", 0)
+
+    class Many(WholeDriver):
+        async def connection_domain_stats(self, *arguments: Any) -> list[DomainStats]:
+            return rows
+
+    async def scenario(peer: Any) -> None:
+        peer.endpoint.driver = Many()
+        await peer.open()
+        order: list[str] = []
+
+        async def ask(name: str, *arguments: Any) -> None:
+            assert await call(peer, procedure(f"remote.{name}"), *arguments) is None
+            order.append(name)
+            if name == "CONNECT_GET_ALL_DOMAIN_STATS":
+                assert [row[1].rows() for row in peer.result[0]] == [row.params.rows() for row in rows]
+
+        await asyncio.gather(ask("CONNECT_GET_ALL_DOMAIN_STATS", [], 0, 0), ask("DOMAIN_GET_INFO", GOOD))
+        assert order == ["DOMAIN_GET_INFO", "CONNECT_GET_ALL_DOMAIN_STATS"]
+        assert all(row.params.wire is not None for row in rows)
+
+    play(scenario, opened=False)
+
+
 def test_read_only_connections_change_nothing(play: Any) -> None:
     async def scenario(peer: Any) -> None:
         driver = await whole(peer)

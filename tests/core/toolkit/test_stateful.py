@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from virtcore.driver.base import OpenRequest
 from virtcore.driver.toolkit import DomainObject, DriverState, JobLock, StateFolders, StatefulDriver
 from virtcore.enums import (
-    ConnectListAllDomainsFlags,
+    ConnectListAllDomainsFlags as ListFlags,
     DomainCreateFlags,
     DomainEventType,
     DomainMetadataType,
@@ -145,6 +146,64 @@ def test_definitions_survive(using: Callable[[Body], None]) -> None:
     using(define)
     using(look)
     using(gone)
+
+
+def test_lists_are_shared_until_something_changes(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        ref = await driver.connection_define_domain(xml("vm", A))
+        listed = driver.connection_list_domains()
+        whole = ListFlags.ACTIVE | ListFlags.INACTIVE, ListFlags.PERSISTENT | ListFlags.TRANSIENT
+        states = ListFlags.RUNNING | ListFlags.PAUSED | ListFlags.SHUTOFF | ListFlags.OTHER
+        for flags in (0, *whole, whole[0] | whole[1], states):
+            assert driver.connection_list_domains(flags) is listed
+        assert list(driver.connection_list_domains(ListFlags.INACTIVE | whole[1])) == [ref]
+        assert not driver.connection_list_domains(ListFlags.ACTIVE | whole[1])
+        other = await driver.connection_define_domain(xml("other", B))
+        assert list(driver.connection_list_domains(whole[0])) == [ref, other]
+        running = await driver.domain_create(ref)
+        assert list(driver.connection_list_domains()) == [running, other]
+        await driver.domain_destroy(running)
+        await driver.domain_undefine(ref)
+        assert list(driver.connection_list_domains(whole[1])) == [other]
+
+    using(body)
+
+
+def test_large_documents_are_read_and_printed_beside_the_loop(
+    using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, set[str]] = {}
+
+    def noting(name: str) -> None:
+        inherited = getattr(DriverState, name)
+
+        def noted(state: DriverState, *arguments: object) -> object:
+            threads.setdefault(name, set()).add(threading.current_thread().name)
+            return inherited(state, *arguments)
+
+        monkeypatch.setattr(DriverState, name, noted)
+
+    noting("load")
+    noting("_written")
+
+    async def body(driver: ToyDriver) -> None:
+        own = threading.current_thread().name
+        await driver.connection_define_domain(xml("vm", A, devices="<input type='mouse' bus='usb'/>"))
+        assert threads == {"load": {own}, "_written": {own}}
+        threads.clear()
+        many = "".join(
+            f"<hostdev mode='subsystem' type='usb'><source><address bus='1' device='{one}'/></source></hostdev>"
+            for one in range(1, 302)
+        )
+        ref = await driver.connection_define_domain(xml("vm", A, devices=many))
+        assert len(threads) == 2
+        assert own not in threads["load"] | threads["_written"]
+        assert driver.domain_xml(ref).count("<hostdev ") == 301
+        with pytest.raises(XMLDetail):
+            await driver.connection_define_domain(xml("vm", A, devices=many).removesuffix("</domain>"))
+        assert driver.domain_xml(ref).count("<hostdev ") == 301
+
+    using(body)
 
 
 def test_look_up(using: Callable[[Body], None]) -> None:
@@ -401,7 +460,7 @@ def test_a_change_waits_for_the_job(using: Callable[[Body], None], monkeypatch: 
 
 
 def test_lists_filter_by_group(using: Callable[[Body], None]) -> None:
-    flags = ConnectListAllDomainsFlags
+    flags = ListFlags
 
     async def body(driver: ToyDriver) -> None:
         a = await driver.connection_define_domain(xml("a", A))
