@@ -188,7 +188,6 @@ class QemuDriver(
             if obj.state != DomainState.PAUSED:
                 await guest.channel().execute("stop")
                 self.state.paused(obj, guest.pausing)  # while it is migrated it goes on where it ends up
-                self.state.state_changed(obj, guest)
 
     async def domain_resume(self, domain: DomainRef) -> None:
         obj = self.domain(domain)

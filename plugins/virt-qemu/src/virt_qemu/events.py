@@ -8,7 +8,7 @@ from functools import cached_property
 
 from virt_qemu import news, process as processes
 from virt_qemu.agent.state import AgentState
-from virt_qemu.guest import Guest
+from virt_qemu.guest import Guest, guest_of
 from virt_qemu.monitor import JSON, Event
 from virtcore.driver.toolkit import DomainObject
 from virtcore.driver.toolkit.events import EventHub
@@ -101,7 +101,8 @@ class GuestEvents(AgentState):
         reason: DomainPausedReason,
         detail: DomainEventSuspendedDetailType | None = None,
     ) -> None:
-        """The guest's virtual CPUs stand still; told once, be it by QEMU's event or by the reply to a command.
+        """The guest's virtual CPUs stand still; told and written down once, be it by QEMU's event or by the reply to a
+        command.
 
         :param detail: what subscribers are told; by default what the reason means.
         """
@@ -110,6 +111,7 @@ class GuestEvents(AgentState):
         starting = obj.state == DomainState.PAUSED
         self.set_state(obj, DomainState.PAUSED, reason)
         self.unlock_resources(obj)
+        self.state_changed(obj, guest_of(obj))
         if not starting:
             self.emit(
                 obj,
@@ -118,12 +120,13 @@ class GuestEvents(AgentState):
             )
 
     def resumed(self, obj: DomainObject, reason: DomainRunningReason = DomainRunningReason.UNPAUSED) -> None:
-        """The guest's virtual CPUs run again; told once."""
+        """The guest's virtual CPUs run again; told and written down once."""
         if obj.state == DomainState.RUNNING or (
             obj.state == DomainState.PAUSED and obj.reason == DomainPausedReason.STARTING_UP
         ):
             return
         self.running(obj, reason)
+        self.state_changed(obj, guest_of(obj))
         self.tell_resumed(obj, reason)
 
     def tell_resumed(self, obj: DomainObject, reason: DomainRunningReason) -> None:
@@ -143,7 +146,6 @@ class GuestEvents(AgentState):
         finally:
             guest.pausing = DomainPausedReason.USER
         self.paused(obj, reason)
-        self.state_changed(obj, guest)
 
     async def start_cpus(self, obj: DomainObject, guest: Guest, reason: DomainRunningReason) -> None:
         """Let the guest's virtual CPUs run. For the holder of its job.
@@ -157,17 +159,14 @@ class GuestEvents(AgentState):
         finally:
             guest.resuming = DomainRunningReason.UNPAUSED
         self.resumed(obj, reason)
-        self.state_changed(obj, guest)
 
     def _on_stop(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         if obj.state == DomainState.RUNNING:
             self.paused(obj, guest.pausing)
-            self.state_changed(obj, guest)
 
     def _on_resume(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         if obj.state in (DomainState.PAUSED, DomainState.SHUTDOWN):
             self.resumed(obj, guest.resuming)
-            self.state_changed(obj, guest)
 
     def _on_reset(self, obj: DomainObject, guest: Guest, data: dict[str, JSON]) -> None:
         guest.reboot = False

@@ -110,7 +110,6 @@ def _on_watchdog(state: GuestEvents, obj: DomainObject, guest: Guest, data: Data
     state.events.emit(DomainWatchdogEvent(obj.ref, action))
     if action is DomainEventWatchdogAction.PAUSE and obj.state == DomainState.RUNNING:
         state.paused(obj, DomainPausedReason.WATCHDOG, DomainEventSuspendedDetailType.WATCHDOG)
-        state.state_changed(obj, guest)
         watchdogs = obj.live.devices.watchdogs if obj.live is not None and obj.live.devices is not None else []
         if watchdogs and watchdogs[0].action == "dump":
             guest.start_task(state.dump_by_itself(obj, guest, "resume"))
@@ -137,7 +136,6 @@ def _on_io_error(state: GuestEvents, obj: DomainObject, guest: Guest, data: Data
     state.events.emit(DomainIOErrorReasonEvent(obj.ref, path, alias, action, reason))
     if action is DomainEventIOErrorAction.PAUSE and obj.state == DomainState.RUNNING:
         state.paused(obj, DomainPausedReason.IOERROR, DomainEventSuspendedDetailType.IOERROR)
-        state.state_changed(obj, guest)
 
 
 def _disk(obj: DomainObject, data: Data) -> Disk | None:
