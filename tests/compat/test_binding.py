@@ -40,6 +40,8 @@ def test_errors_come_from_where_libvirts_come_from(
     )
     for name, told in theirs.items():
         if not name.startswith(DIFFERENT[driver]):
+            for one in (told, ours[name]):  # by the binding itself, too, which is of 9.0
+                one[4] = one[4] and one[4].replace("%s", "%1$s")
             assert ours[name] == told, name
     number, part = ours["nwfilterLookupByName ('nope',)"][:2]
     assert (number, part) == (62, 33), "in another part of the library the number would be taken for another error"

@@ -197,7 +197,7 @@ def test_errors_as_libvirt_sends_them(play: Play) -> None:
         error: Any = caught.value
         assert (error.code, error.template, error.detail) == (
             42,
-            "Domain not found: %s",
+            "Domain not found: %1$s",
             "no domain with matching name 'x'",
         )
         unsupported = "this function is not supported by the connection driver: "

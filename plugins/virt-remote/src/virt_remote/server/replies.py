@@ -27,7 +27,7 @@ def error_reply_body(error: BaseException) -> bytes:
         log.error("unexpected failure", exc_info=error)
         error = InternalError(f"{type(error).__name__} in the daemon (its log tells more)", domain=ErrorDomain.RPC)
     plain, with_detail = MESSAGES.get(error.code, ("", "%s"))
-    template = plain if error.detail is None else with_detail
+    template = plain if error.detail is None else with_detail.replace("%s", "%1$s")  # as libvirt since 9.1
     return error_body(int(error.code), int(error.domain), error.message, int(error.level), template, error.detail)
 
 
