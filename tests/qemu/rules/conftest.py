@@ -60,6 +60,7 @@ def load() -> Load:
         *,
         arch: Arch = Arch.X86_64,
         machine: str = "pc",
+        kind: str = "qemu",
         flags: tuple[str, ...] = (),
         rest: str = "",
         root: str = "",
@@ -70,7 +71,7 @@ def load() -> Load:
     ) -> Domain:
         capabilities = _capabilities(arch, flags)
         rules = QemuRules(lambda _arch: capabilities.binary, lambda _path: capabilities, **options)  # type: ignore[arg-type]
-        text = f"""<domain type='qemu' {root}><name>guest</name>
+        text = f"""<domain type='{kind}' {root}><name>guest</name>
             <uuid>c7a5fdbd-cdaf-9455-926a-d65c16db1809</uuid><memory>1048576</memory>
             <os {os_attributes}><type arch='{arch}' machine='{machine}'>hvm</type>{os}</os>
             {rest}<devices>{devices}</devices></domain>"""

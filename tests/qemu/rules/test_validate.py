@@ -33,6 +33,7 @@ S390 = {"arch": Arch.S390X, "machine": "s390-ccw-virtio"}
         ("<graphics type='sdl'/><graphics type='egl-headless'/>", {}, "is only supported with one of: 'vnc', 'spice'"),
         ("<parallel type='pty'/>", S390, "parallel ports are not supported"),
         ("<panic model='pseries'/>", {}, "only pSeries guests support panic device of model 'pseries'"),
+        ("", {"kind": "xen"}, "Emulator '/usr/bin/qemu' does not support virt type 'xen'"),
         ("", {"machine": "pc-i440fx-99"}, "Emulator '/usr/bin/qemu' does not support machine type 'pc-i440fx-99'"),
         (
             "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from virt_qemu.rules.defaults import MAX_VCPUS_WITHOUT_EIM
 from virt_qemu.rules.machine import Machine
@@ -91,11 +91,17 @@ def _refuse(message: str, path: str) -> ConfigUnsupported:
     return ConfigUnsupported(message, path=path)
 
 
+#: Types of domains that an emulator of QEMU's may run.
+ACCELERATED: Final = ("qemu", "kvm", "hvf")
+
+
 def _validate_machine(domain: Domain, capabilities: EmulatorCapabilities) -> None:
     assert domain.os is not None
     arch, machine = domain.arch, domain.machine or ""
     if arch is not capabilities.arch and arch is not _ALSO_RUNS.get(capabilities.arch):
         raise _refuse(f"Emulator '{capabilities.binary}' does not support arch '{arch}'", "/domain/os/type/@arch")
+    if domain.type not in ACCELERATED:
+        raise _refuse(f"Emulator '{capabilities.binary}' does not support virt type '{domain.type}'", "/domain/@type")
     known = capabilities.machine(machine, domain.type)
     if known is None:
         raise _refuse(
