@@ -248,7 +248,7 @@ def test_virt_manager(virsh: Virsh, which: str, tmp_path: Path, request: pytest.
             check=False,
         )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == SEEN
+    assert [line for line in done.stdout.splitlines() if "SpiRegistry" not in line] == SEEN
     wrong = [line for line in (tmp_path / "log").read_text().splitlines() if re.search("Error|failed", line)]
     assert not [line for line in wrong if not re.search("default pool|define storage pool", line)]
 

@@ -141,7 +141,6 @@ try:
     print("hardware", [row.get_name() for row in rows])
     for row in rows[:12]:  # those that can be seen without scrolling
         select(row)
-    press("radio button", "Snapshots")
     press("radio button", "Console")
 
     press("menu", "Virtual Machine")
