@@ -52,7 +52,7 @@ def injected(scheme: str, *faults: Fault) -> Iterator[Counter[str]]:
 
     :raises ValueError: there is no such operation, or two faults for one.
     """
-    base = driver_for(ConnectionURI.parse(f"{scheme}:///"))
+    base = driver_for(ConnectionURI.parse(f"{scheme}:///")).whole()
     hits: Counter[str] = Counter()
     known = all_operations()
     beside = (service_names() - brought(base)) | base.own_services.keys()
