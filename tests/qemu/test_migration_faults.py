@@ -605,7 +605,8 @@ def test_a_daemon_is_killed_while_it_asks_a_peer(daemons, disk, who):
 
         thread = threading.Thread(target=migrate, daemon=True)
         thread.start()
-        eventually(lambda: domain.job_stats().params.get("memory_processed") not in (None, 0))
+        eventually(lambda: failures or domain.job_stats().params.get("memory_processed") not in (None, 0), 60)
+        assert failures == []
         (source if who == "source" else destination).restart()
         thread.join(30)
         assert failures
