@@ -250,7 +250,10 @@ def test_virt_manager(virsh: Virsh, which: str, tmp_path: Path, request: pytest.
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if "SpiRegistry" not in line] == SEEN
     wrong = [line for line in (tmp_path / "log").read_text().splitlines() if re.search("Error|failed", line)]
-    assert not [line for line in wrong if not re.search("default pool|define storage pool", line)]
+    known = "default pool|define storage pool|raise RuntimeError"  # there is no storage behind qemu:// yet
+    if which == "libvirtd":
+        known += "|interfaceAddresses"  # the kernel of some machines answers it with something it does not expect
+    assert not [line for line in wrong if not re.search(known, line)]
 
 
 DESKTOP = "<graphics type='vnc' port='-1'/><video><model type='vga'/></video><serial type='pty'/>"
