@@ -30,7 +30,7 @@ from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
 from virt_qemu.lent import LendingState
-from virt_qemu.live_cpu import put_cpu, read_back_cpu
+from virt_qemu.live_cpu import cpu_beside, put_cpu, read_back_cpu
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
 from virt_qemu.log import GuestLog
 from virt_qemu.migration.state import MigrationState
@@ -380,6 +380,7 @@ class QemuState(
         guest = Guest(folder=folder, log=GuestLog(self.folders.log, obj.name), status=new_status(domain, folder, None))
         guest.status.agent_timeout = self.agent_timeout(obj)
         guest.status.original_cpu = how.original_cpu
+        asked = cpu_beside(domain.cpu) if domain.cpu is not None else None
         obj.private = guest
         try:
             known = await self.capabilities.get(domain.devices.emulator)
@@ -423,6 +424,8 @@ class QemuState(
             finally:
                 await limiting
             await self._set_up(obj, guest, domain, incoming=how.incoming is not None)
+            if guest.status.original_cpu is None and domain.cpu is not None and cpu_beside(domain.cpu) != asked:
+                guest.status.original_cpu = asked
             taint_at_start(obj, guest, domain, root=self.privileged and side.runs_as_root(owner))
             await self.meet_agent(obj, guest, AgentReason.DOMAIN_STARTED)
             if how.load is not None:
@@ -505,8 +508,7 @@ class QemuState(
         )
         take_devices(guest.status, devices)
         assert guest.capabilities is not None
-        started_with = await read_back_cpu(monitor, domain, guest.capabilities, cpus, limit)
-        guest.status.original_cpu = guest.status.original_cpu or started_with
+        await read_back_cpu(monitor, domain, guest.capabilities, cpus, limit)
         _take_terminals(domain, chardevs)
         take_port_states(domain, chardevs)
         guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)

@@ -45,12 +45,11 @@ class _Given:
 
 async def read_back_cpu(
     monitor: Monitor, domain: Domain, capabilities: EmulatorCapabilities, cpus: object, limit: float
-) -> GuestCPU | None:
-    """Have the processor of a new guest be what QEMU made of it.
+) -> None:
+    """Have the processor of a new guest be what QEMU made of it, where it can tell.
 
     :param cpus: what ``query-cpus-fast`` says.
     :param limit: seconds for each question.
-    :returns: the one it was started with, where it got another; None where it got what it asked for, or cannot tell.
     :raises OperationFailed: it wants a full check, and got other features than it asked for.
     :raises ConfigUnsupported: it did not get what it cannot do without.
     :raises InternalError: QEMU's answer makes no sense.
@@ -58,22 +57,18 @@ async def read_back_cpu(
     arch, cpu = domain.arch, domain.cpu
     known = capabilities.has("cpu-unavailable-features") and capabilities.has("query-cpu-model-expansion")
     if arch is None or not arch.is_x86 or cpu is None or not known:
-        return None
+        return
     model = _WHOLE.get(cpu.mode) if cpu.mode is not None else None
     if model is None:
         model = cpu.model.name if cpu.model is not None else None
     if model is None:
-        return None
+        return
     given = await _ask(monitor, model, cpus, limit)
     _verify(domain, cpu, given)
-    from virtcore.model.cpu.features import policies
     from virtcore.model.cpu.models import update_live_cpu
 
-    started = deepcopy(cpu)
-    if not update_live_cpu(arch, cpu, given.enabled, given.disabled):
-        return None
-    cpu.check = CPUCheck.FULL
-    return None if dict(policies(cpu)) == dict(policies(started)) else cpu_beside(started)
+    if update_live_cpu(arch, cpu, given.enabled, given.disabled):
+        cpu.check = CPUCheck.FULL
 
 
 def cpu_beside(cpu: GuestCPU) -> GuestCPU:

@@ -67,13 +67,13 @@ def complete_chain(top: Disk | DiskMirror, groups: Groups = NO_GROUPS) -> None:
         return
     source, format = last.source, format_of(last)
     if format not in BACKED_FORMATS:
-        last.backing_store = BackingStore()
+        last.backing_store = BackingStore(detected=1)
         return
     if not isinstance(source, FileSource | BlockSource):
         return
     if (name := group_of(source)) is not None:
         _refuse_more(source_path(source), lent(groups, name)[0], format)
-        last.backing_store = BackingStore()
+        last.backing_store = BackingStore(detected=1)
         return
     from virt_host.storage.chain import read_chain
 
@@ -108,7 +108,7 @@ def _below(image: ChainImage) -> BackingStore | None:
     below = image.backing
     if below is None:
         told = image.header is not None and image.header.backing is None
-        return BackingStore() if told or image.format not in BACKED_FORMATS else None
+        return BackingStore(detected=1) if told or image.format not in BACKED_FORMATS else None
     if below.format is None:
         raise OperationFailed(
             f"format of backing image '{below.path}' of image '{image.path}' was not specified in the image metadata "
@@ -116,6 +116,7 @@ def _below(image: ChainImage) -> BackingStore | None:
         )
     _take_data_file(below.source, below)
     return BackingStore(
+        detected=1,
         type=source_type(below.source),
         format=BackingFormat(type=below.format),
         source=below.source,

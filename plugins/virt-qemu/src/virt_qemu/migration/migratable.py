@@ -15,11 +15,13 @@ from virtcore.model.domain.chardev import UnixChardev
 from virtcore.model.domain.controller import PCIController, PCIControllerModel, USBController, USBControllerModel
 from virtcore.model.domain.input import is_default_keyboard
 from virtcore.model.domain.panic import PanicModel
+from virtcore.model.domain.watchdog import WatchdogAction, WatchdogModel
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.controller import Controller
     from virtcore.model.domain.devices import Devices
+    from virtcore.model.domain.disk import BackingStore, Disk
 
 __all__ = ["make_migratable"]
 
@@ -43,6 +45,9 @@ def make_migratable(domain: Domain, audio: HostAudio | None = None) -> None:
     devices.panics = [panic for panic in devices.panics if panic is not built_in]
     _drop_audio(domain, devices, audio or HostAudio())
     _drop_paths(devices)
+    _drop_watchdog(domain, devices)
+    for disk in devices.disks:
+        _drop_detected(disk)
     for source in network_sources(devices.disks):
         if source.tls_from_config:
             source.tls = None
@@ -82,6 +87,24 @@ def _drop_audio(domain: Domain, devices: Devices, host: HostAudio) -> None:
     add_default_audio(bare, host)
     if bare_devices.audios == [told]:
         devices.audios = []
+
+
+def _drop_watchdog(domain: Domain, devices: Devices) -> None:
+    """The watchdog that every machine of a kind has."""
+    own = [each for each in devices.watchdogs if each.model is not WatchdogModel.ITCO]
+    action = own[0].action if own else WatchdogAction.RESET
+    implied = [each for each in devices.watchdogs if each not in own]
+    if Machine.of(domain).q35 and len(implied) == 1 and implied[0].action is action:
+        devices.watchdogs = own
+
+
+def _drop_detected(disk: Disk) -> None:
+    """What is below a disk's images, where only these told of it."""
+    link: Disk | BackingStore | None = disk
+    while link is not None:
+        if link.backing_store is not None and link.backing_store.detected:
+            link.backing_store = None
+        link = link.backing_store
 
 
 def _drop_paths(devices: Devices) -> None:

@@ -168,8 +168,8 @@ class Outgoing(MigrationSide):
         """The guest as the destination is to have it: the caller's own document, if it stays the same machine."""
         wanted = self.params.get("destination_xml")
         if wanted is not None:
-            return self.state.migratable_xml(self.state.load_same(str(wanted), domain, self.obj), inactive=False)
-        return self.state.migratable_xml(domain, self.obj, inactive=False)
+            return self.state.migratable_xml(self.state.load_same(str(wanted), domain, self.obj))
+        return self.state.migratable_xml(domain, self.obj)
 
     # -- perform
 

@@ -99,7 +99,7 @@ class MigrationState(GuestEvents):
         from virtcore.model.domain.stability import check_stability
 
         changed = self.load_inactive(xml)
-        check_stability(self.load_inactive(self.migratable_xml(domain, obj, inactive=False)), changed)
+        check_stability(self.load_inactive(self.migratable_xml(domain, obj)), changed)
         return changed
 
     # -- cookies

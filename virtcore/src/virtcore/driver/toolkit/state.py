@@ -154,20 +154,35 @@ class DriverState:
         if domain.devices is not None:
             domain.devices.inputs = [each for each in domain.devices.inputs if not is_default_keyboard(each)]
 
-    def migratable_xml(self, domain: Domain, obj: DomainObject | None = None, *, inactive: bool = True) -> str:
-        """A configuration as peers of any age read it, secrets included.
+    def migratable_xml(self, domain: Domain, obj: DomainObject | None = None) -> str:
+        """A configuration as peers of any age read it: a definition, secrets included.
 
         :param obj: whose running guest has it; None for a definition.
-        :param inactive: as a definition, without what only a running guest has.
         """
         from copy import deepcopy
 
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
-        told = deepcopy(domain)
+        return format_domain(self._migratable(deepcopy(domain), obj), Mode.SECURE | Mode.MIGRATABLE)
+
+    def _migratable(self, domain: Domain, obj: DomainObject | None) -> Domain:
+        """Of a configuration what peers of any age read; it is used up.
+
+        :param obj: whose running guest has it; None for a definition.
+        """
+        from virtcore.model.domain.document import format_domain
+        from virtcore.model.domain.rules.context import ParseFlag
+        from virtcore.xml import Mode
+
+        self.make_migratable(domain, obj)
+        if domain.id is None:
+            return domain
+        # What only a running guest has is nobody else's: reading leaves it out, and adds what is left out again.
+        text = format_domain(domain, Mode.SECURE | Mode.MIGRATABLE | Mode.INACTIVE)
+        told = self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
         self.make_migratable(told, obj)
-        return format_domain(told, Mode.SECURE | Mode.MIGRATABLE | (Mode.INACTIVE if inactive else Mode(0)))
+        return told
 
     # -- life of the state
 
@@ -325,7 +340,7 @@ class DriverState:
         if update_cpu:
             self.update_cpu(domain)
         if flags & DomainXMLFlags.MIGRATABLE:
-            self.make_migratable(domain, live)
+            domain = self._migratable(domain, live)
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 

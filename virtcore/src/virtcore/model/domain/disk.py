@@ -256,6 +256,9 @@ class BackingStore:
         invalid="invalid storage source index '{value}'",
         doc="number of the source within the running domain",
     )
+    detected: int | None = attribute(
+        when=Mode.STATUS, read=Mode.STATUS, omit=0, doc="1 if the image told of it, and no document"
+    )
     format: BackingFormat | None = child()
     source: Source | None = union(tag="type")
     backing_store: BackingStore | None = child()
