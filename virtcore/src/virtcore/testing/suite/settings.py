@@ -95,6 +95,7 @@ class TestSettings:
     def test_what_happens_at_the_end(self, defined: Domain) -> None:
         for event, action in (
             (DomainLifecycle.POWEROFF, DomainLifecycleAction.RESTART),
+            (DomainLifecycle.POWEROFF, DomainLifecycleAction.DESTROY),
             (DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY),
             (DomainLifecycle.CRASH, DomainLifecycleAction.PRESERVE),
         ):
