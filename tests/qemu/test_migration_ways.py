@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -132,7 +133,12 @@ def test_the_ways_there(connection, peer, boot, tmp_path, flags, parameters):
         parameters = {"migrate_uri": f"unix://{tmp_path}/way.sock"}
     domain = connection.define_domain(paused_xml("mover", boot))
     domain.create()
-    moved = domain.migrate(peer, parameters, flags)
+    try:
+        moved = domain.migrate(peer, parameters, flags)
+    except ArgumentUnsupported as error:
+        if "'compress' is not supported by QEMU" not in str(error):
+            raise
+        pytest.skip("QEMU has not got this since version 9.1")
     assert moved.state() == (DomainState.RUNNING, DomainRunningReason.MIGRATED)
     assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.MIGRATED)
     # Whatever was set for it is set back, so that it can go another way.
@@ -179,16 +185,17 @@ def test_documents_of_the_callers_own(connection, peer, boot):
     [
         (("static'>1</vcpu>", "static'>2</vcpu>"), "Target domain vCPU max 2 does not match source 1"),
         (("model='virtio'>", "model='none'>"), "balloon"),
-        (("machine='pc-q35-7.2'", "machine='pc-q35-7.1'"), "Target domain machine type pc-q35-7.1 does not match"),
+        ((r"machine='pc-q35-[\d.]+'", "machine='pc-q35-6.0'"), "Target domain machine type pc-q35-6.0 does not match"),
     ],
 )
 def test_another_machine_is_refused(connection, peer, boot, change, message):
     domain = connection.define_domain(paused_xml("mover", boot))
     domain.create()
     xml = domain.xml(1 | 8)
-    assert change[0] in xml
+    changed = re.sub(*change, xml)
+    assert changed != xml
     with pytest.raises(ConfigUnsupported, match=message):
-        domain.migrate(peer, {"destination_xml": xml.replace(*change)}, Flags.LIVE)
+        domain.migrate(peer, {"destination_xml": changed}, Flags.LIVE)
     assert domain.state().state is DomainState.RUNNING
     assert peer.list_domains() == []
 
