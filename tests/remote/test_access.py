@@ -289,7 +289,7 @@ def test_a_connection_that_closes_takes_no_question_back(play: Any, caplog: pyte
         access = Decides()
         peer.endpoint.access = AccessControl([access])
         driver = await whole(peer)
-        calls = []
+        calls: list[bytes] = []
         for name in ("DOMAIN_DESTROY", "CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY", "CONNECT_CLOSE"):
             row = next(row for row in every_procedure() if row.name == name)
             body = codec(row.program, row.args).encode(arguments_of(row, 0)) if row.args else b""
