@@ -26,6 +26,7 @@ UNSUPPORTED = "3: this function is not supported by the connection driver"
 EXPLAINED = {
     "test": {
         "pin": "virsh 9.0's test driver refuses the flag that says what it does",
+        "iotune": "libvirt 9.0 ends this error with a space",
     },
     "qemu": {},
 }

@@ -43,6 +43,8 @@ _MEMORY = {
 #: What is left out of a job's statistics where it is 0.
 _OMITTED = ("memory_page_size", "auto_converge_throttle")
 _TOTALS = ("total", "processed", "remaining")
+#: What only migrations to other hosts tell.
+_OF_HOSTS = ("disk_", "compression_", "auto_converge_", "vfio_")
 
 
 def now() -> int:
@@ -97,8 +99,11 @@ class MigrationStatistics:
         if self.stopped and standing:
             self.downtime = max(moment - self.stopped, 0)
 
-    def parameters(self) -> dict[str, TypedValue]:
-        """As parameters of the job."""
+    def parameters(self, *, into_file: bool = False) -> dict[str, TypedValue]:
+        """As parameters of the job.
+
+        :param into_file: the guest does not go to another host: only its memory counts.
+        """
         values: dict[str, TypedValue] = {}
         elapsed = max(now() - self.started, 0) if self.elapsed is None else self.elapsed
         values["time_elapsed"] = elapsed
@@ -116,7 +121,7 @@ class MigrationStatistics:
         for each in _TOTALS:
             values[f"data_{each}"] = told[f"memory_{each}"] + told[f"disk_{each}"]
         values |= {name: value for name, value in told.items() if value or name not in _OMITTED}
-        return values
+        return {name: value for name, value in values.items() if not (into_file and name.startswith(_OF_HOSTS))}
 
     def to_cookie(self) -> CookieStatistics:
         """As the other side is told."""

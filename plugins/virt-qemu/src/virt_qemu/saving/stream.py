@@ -77,7 +77,7 @@ async def migrate_out(guest: Guest, job: Job, end: int | StateFile, name: str) -
                 while True:
                     progress = await control.progress()
                     statistics.take(progress)
-                    job.report(statistics.parameters())
+                    job.report(statistics.parameters(into_file=True))
                     if progress.status in _ENDED:
                         break
                     await events.next(_INTERVAL)
