@@ -216,6 +216,18 @@ class QemuState(
             # Older peers settle by themselves what QEMU makes of it; others are told beside.
             put_cpu(domain, guest.status.original_cpu)
 
+    def migratable(self, domain: Domain, obj: DomainObject | None) -> Domain:
+        from virtcore.model.domain.document import format_domain
+        from virtcore.model.domain.rules.context import ParseFlag
+        from virtcore.xml import Mode
+
+        told = super().migratable(domain, obj)
+        if told.id is None:
+            return told
+        # What only a running guest has is nobody else's: reading leaves it out, and adds what is left out again.
+        text = format_domain(told, Mode.SECURE | Mode.MIGRATABLE | Mode.INACTIVE)
+        return super().migratable(self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE), obj)
+
     def update_cpu(self, domain: Domain) -> None:
         from virt_qemu.cpu_start import update_for_host
 

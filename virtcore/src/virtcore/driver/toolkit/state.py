@@ -164,25 +164,15 @@ class DriverState:
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
-        return format_domain(self._migratable(deepcopy(domain), obj), Mode.SECURE | Mode.MIGRATABLE)
+        return format_domain(self.migratable(deepcopy(domain), obj), Mode.SECURE | Mode.MIGRATABLE)
 
-    def _migratable(self, domain: Domain, obj: DomainObject | None) -> Domain:
-        """Of a configuration what peers of any age read; it is used up.
+    def migratable(self, domain: Domain, obj: DomainObject | None) -> Domain:
+        """Hook: of a configuration what peers of any age read; it is used up.
 
         :param obj: whose running guest has it; None for a definition.
         """
-        from virtcore.model.domain.document import format_domain
-        from virtcore.model.domain.rules.context import ParseFlag
-        from virtcore.xml import Mode
-
         self.make_migratable(domain, obj)
-        if domain.id is None:
-            return domain
-        # What only a running guest has is nobody else's: reading leaves it out, and adds what is left out again.
-        text = format_domain(domain, Mode.SECURE | Mode.MIGRATABLE | Mode.INACTIVE)
-        told = self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
-        self.make_migratable(told, obj)
-        return told
+        return domain
 
     # -- life of the state
 
@@ -340,7 +330,7 @@ class DriverState:
         if update_cpu:
             self.update_cpu(domain)
         if flags & DomainXMLFlags.MIGRATABLE:
-            domain = self._migratable(domain, live)
+            domain = self.migratable(domain, live)
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
