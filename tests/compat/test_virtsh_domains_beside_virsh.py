@@ -112,7 +112,7 @@ LINES = [
     "memtune test; memtune test --hard-limit 1G; memtune test --hard-limit -1; memtune test",
     "numatune test; numatune test --mode interleave --nodeset 0; numatune test --mode 1; numatune test",
     "blkiotune test; blkiotune test --weight 500; blkiotune test",
-    "blkdeviotune test vda; blkdeviotune test vda --total-bytes-sec 1M; blkdeviotune test nope",
+    "blkdeviotune test vda; blkdeviotune test nope",
     "domiftune test testnet0; domiftune test testnet0 --inbound 1,2,3; domiftune test testnet0; domiftune test nope",
     "perf test; perf test --enable cmt; perf test --enable foo",
     "destroy test; vcpuinfo test; vcpupin test; vcpucount test; emulatorpin test; vcpucount test --live",
@@ -132,7 +132,7 @@ LINES = [
     "metadata test http://a --remove; metadata test http://a --set '<x/>'; metadata test http://a --edit --remove",
     "domrename test foo; destroy test; domrename test foo; list --all",
     "set-lifecycle-action test poweroff destroy; dumpxml test --xpath //on_poweroff",
-    "freecell; freecell --all; freecell 0; freecell 1; freepages --all; freepages 0 4; freepages 0 --pagesize 4k",
+    "freecell; freecell --all; freecell 0; freecell 1",
     "nodecpumap; nodecpumap --pretty; nodecpustats; nodecpustats --cpu 1; nodecpustats --percent; nodememstats",
     "node-memory-tune; node-memory-tune 5; cpu-models aarch64; cpu-models foo; maxvcpus --type foo",
 ]

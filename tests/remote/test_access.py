@@ -206,7 +206,7 @@ def test_bytes_that_are_kept_for_everybody_hide_nothing_less(play: Any) -> None:
 def test_who_asks_little_does_not_wait_for_a_long_reply(play: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         DomainStats(GOOD, TypedParameters([("of", TypedParameterType.STRING, str(number))]).seal())
-        for number in range(200)
+        for number in range(3000)
     ]
     monkeypatch.setattr("virt_remote.server.client._SLICE", 0)
 
