@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
+from virt_qemu.parts import parts_of
 from virtcore.enums.secret import SecretUsageType
 from virtcore.errors import InternalError, NoSecret
 from virtcore.model.storage.secret import SecretReference
@@ -29,14 +30,7 @@ _USAGES = {
 
 def references_in(element: object) -> Iterator[SecretReference]:
     """Every secret that an element of a document names, however deep."""
-    if isinstance(element, SecretReference):
-        yield element
-    elif isinstance(element, list):
-        for each in element:
-            yield from references_in(each)
-    else:
-        for field in getattr(type(element), "__attrs_attrs__", ()):
-            yield from references_in(getattr(element, field.name))
+    return parts_of(element, SecretReference)
 
 
 async def secret_values(services: PlaceServices, references: Iterable[SecretReference]) -> Lookup:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from virt_qemu.capabilities.cache import CapabilitiesCache
     from virt_qemu.settings.table import QemuSettings
     from virtcore.driver.base import Subscription
-    from virtcore.model.domain.rules import DomainRules
     from virtcore.operations.events import Event
 
 __all__ = ["OpeningDriver", "OpeningState"]
@@ -45,8 +44,7 @@ class OpeningState(DriverState):
     """
 
     driver_name = "QEMU"
-    #: There is more to load.
-    partial: ClassVar[bool] = True
+    partial = True
 
     folders: StateFolders
 
@@ -107,10 +105,6 @@ class OpeningState(DriverState):
         except OSError:
             return False  # the first time
 
-    def make_rules(self) -> DomainRules:
-        self.complete()
-        return self.make_rules()
-
     def _more_than_definitions(self) -> bool:
         """Whether there are settings, or guests have left something: they run, are saved, are to start."""
         folders = self.folders
@@ -127,12 +121,11 @@ class OpeningState(DriverState):
             )
         )
 
-    def complete(self) -> None:
-        """Become all that there is, with what is known already."""
+    @classmethod
+    def whole(cls) -> type[DriverState]:
         from virt_qemu.host import QemuState
 
-        if self.partial:
-            self.__class__ = QemuState
+        return QemuState
 
 
 S = TypeVar("S", bound=OpeningState)
@@ -218,10 +211,6 @@ class OpeningDriver(StatefulDriver[S]):
         from virt_qemu.driver import QemuDriver
 
         return QemuDriver
-
-    def complete(self) -> None:
-        self.state.complete()
-        super().complete()
 
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
         if self.first is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from virt_qemu.parts import parts_of
 from virt_qemu.private_data import KEY_SECRET, QemuSecret, SourcePrivate
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.storage.secret import SecretReference
@@ -32,14 +33,7 @@ class ImageTLS(NamedTuple):
 
 def network_sources(element: object) -> Iterator[NetworkSource]:
     """Every image on the network that an element of a document has, however deep."""
-    if isinstance(element, NetworkSource):
-        yield element
-    if isinstance(element, list):
-        for each in element:
-            yield from network_sources(each)
-    else:
-        for field in getattr(type(element), "__attrs_attrs__", ()):
-            yield from network_sources(getattr(element, field.name))
+    return parts_of(element, NetworkSource)
 
 
 def settle_image_tls(element: object, host: Mapping[NetProtocol, ImageTLS]) -> None:
@@ -59,6 +53,8 @@ def settle_image_tls(element: object, host: Mapping[NetProtocol, ImageTLS]) -> N
 
 def key_secrets(element: object, host: Mapping[NetProtocol, ImageTLS]) -> Iterator[SecretReference]:
     """The secrets that open the keys of an element's images' certificates."""
+    if not any(each.secret for each in host.values()):
+        return
     for source in network_sources(element):
         known = host.get(source.protocol) if source.tls and source.protocol is not None else None
         if known is not None and known.secret is not None:

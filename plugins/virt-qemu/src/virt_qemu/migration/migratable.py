@@ -92,8 +92,8 @@ def _drop_audio(domain: Domain, devices: Devices, host: HostAudio) -> None:
 def _drop_watchdog(domain: Domain, devices: Devices) -> None:
     """The watchdog that every machine of a kind has."""
     own = [each for each in devices.watchdogs if each.model is not WatchdogModel.ITCO]
+    implied = [each for each in devices.watchdogs if each.model is WatchdogModel.ITCO]
     action = own[0].action if own else WatchdogAction.RESET
-    implied = [each for each in devices.watchdogs if each not in own]
     if Machine.of(domain).q35 and len(implied) == 1 and implied[0].action is action:
         devices.watchdogs = own
 

@@ -37,13 +37,15 @@ class StateFile(NamedTuple):
     channels: int = 1
 
 
-async def require_mapped_memory(guest: Guest) -> None:
-    """Check that a guest's QEMU knows such files.
+async def require_mapped_memory(guest: Guest) -> frozenset[str]:
+    """Check that a guest's QEMU knows such files; what its migration is capable of.
 
     :raises ArgumentUnsupported: it does not.
     """
-    if MigrationCapability.MAPPED_RAM not in await MigrationControl(guest).supported():
+    supported = await MigrationControl(guest).supported()
+    if MigrationCapability.MAPPED_RAM not in supported:
         raise ArgumentUnsupported("save image format 'sparse' is not supported by this QEMU binary")
+    return supported
 
 
 @asynccontextmanager
@@ -53,9 +55,8 @@ async def mapped(guest: Guest, file: StateFile) -> AsyncIterator[str]:
 
     :raises ArgumentUnsupported: it does not know such files.
     """
-    await require_mapped_memory(guest)
+    supported = await require_mapped_memory(guest)
     monitor, control = guest.channel(), MigrationControl(guest)
-    supported = await control.supported()
     told = await monitor.execute("query-migrate-parameters")
     before = told if isinstance(told, dict) else {}
     wanted: dict[str, JSON] = {"multifd-channels": file.channels}

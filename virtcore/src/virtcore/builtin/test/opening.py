@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from virtcore.driver.service import DriverService
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
-    from virtcore.model.domain.rules import DomainRules
 
 __all__ = ["DEFAULT_DOMAIN", "DEFAULT_FACTS", "OpeningDriver", "OpeningState"]
 
@@ -85,8 +84,7 @@ class OpeningState(DriverState):
 
     driver_name = "test"
     abi_update = False
-    #: There is more to load.
-    partial: ClassVar[bool] = True
+    partial = True
 
     def __init__(self, configuration: Configuration | None = None) -> None:
         super().__init__(None)
@@ -111,16 +109,11 @@ class OpeningState(DriverState):
         self.set_state(obj, DomainState.RUNNING, DomainRunningReason.UNKNOWN)
         self.domains.publish(obj)
 
-    def complete(self) -> None:
-        """Become all that there is, with what is known already."""
+    @classmethod
+    def whole(cls) -> type[DriverState]:
         from virtcore.builtin.test.state import TestState
 
-        if self.partial:
-            self.__class__ = TestState
-
-    def make_rules(self) -> DomainRules:
-        self.complete()
-        return self.make_rules()
+        return TestState
 
     def _default_domain(self) -> Domain:
         """What the default domain runs with, whatever has become of its definition meanwhile."""
@@ -177,10 +170,6 @@ class OpeningDriver(StatefulDriver[S]):
         from virtcore.builtin.test.driver import TestDriver
 
         return TestDriver
-
-    def complete(self) -> None:
-        self.state.complete()
-        super().complete()
 
     @classmethod
     async def open(cls, request: OpenRequest) -> Self:

@@ -60,6 +60,8 @@ class DriverState:
     driver_name: ClassVar[str]
     #: New definitions may get defaults that change what the guest sees (``VIR_DOMAIN_DEF_PARSE_ABI_UPDATE``).
     abi_update: ClassVar[bool] = True
+    #: There is more to load (:meth:`whole`); only what is asked first is here.
+    partial: ClassVar[bool] = False
 
     def __init__(self, folders: StateFolders | None = None) -> None:
         self.folders = folders
@@ -83,9 +85,22 @@ class DriverState:
 
     def make_rules(self) -> DomainRules:
         """Hook: what completes and validates domain documents; by default the rules of no driver in particular."""
+        if self.partial:
+            self.complete()
+            return self.make_rules()
         from virtcore.model.domain.rules import DomainRules
 
         return DomainRules()
+
+    @classmethod
+    def whole(cls) -> type[DriverState]:
+        """The class that has everything, loaded now; of a :attr:`partial` one another than this."""
+        return cls
+
+    def complete(self) -> None:
+        """Become all that there is, with what is known already."""
+        if self.partial:
+            self.__class__ = self.whole()
 
     def context(self, flags: ParseFlag) -> DomainContext:
         """Hook: what the rules may look at."""

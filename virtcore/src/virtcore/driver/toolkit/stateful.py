@@ -100,6 +100,10 @@ class StatefulDriver(Driver, Generic[S]):
         """
         return cls(request, await shared.acquire(key, make), key)
 
+    def complete(self) -> None:
+        self.state.complete()
+        super().complete()
+
     async def close(self) -> None:
         if self._open:
             self._open = False
