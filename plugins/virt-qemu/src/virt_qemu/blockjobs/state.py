@@ -21,7 +21,7 @@ from virt_qemu.blockjobs.transitions import described, undescribed, without_inde
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.host_secrets import Lookup, references_in, secret_values
 from virt_qemu.host_side.owner import owner_of
-from virt_qemu.isolation.devices import deny_devices, paths_of
+from virt_qemu.isolation.devices import deny_devices
 from virt_qemu.monitor import JSON, MonitorClosed, MonitorTimeout
 from virt_qemu.recovery import GuestRecovery
 from virtcore.driver.toolkit.configuration.disks import find_disk
@@ -139,7 +139,7 @@ class BlockJobState(GuestRecovery):
             image = Disk(source=source)
             await self.host_side.dismiss_image(owner_of(obj, guest.folder), image, pid)
             if obj.live is not None:
-                deny_devices(guest, set(paths_of(self.host_side, image)) - set(self.host_side.open_devices(obj.live)))
+                deny_devices(guest, self.host_side, image, obj.live)
 
     # -- beginning and ending
 

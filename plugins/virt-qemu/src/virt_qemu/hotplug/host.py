@@ -74,9 +74,8 @@ class RunningHost:
     async def release(self, guest: Guest, domain: Domain, device: Any) -> None:
         pid = guest.process.pid if guest.process is not None else None
         side = self._state.host_side
-        paths = set(paths_of(side, device)) - set(side.open_devices(self._live, without=device))
+        deny_devices(guest, side, device, self._live)
         await side.release_device(owner_of(self._obj, guest.folder), device, pid=pid)
-        deny_devices(guest, paths)
         side.unlock_device(self._obj.uuid, device, self._live)
 
     async def place_threads(self, guest: Guest, domain: Domain, vcpus: list[int]) -> None:

@@ -76,11 +76,14 @@ def allow_devices(guest: Guest, paths: Iterable[str]) -> None:
             guest.group.allow_device(path)
 
 
-def deny_devices(guest: Guest, paths: Iterable[str]) -> None:
-    """Let it open device files no more. Never raises."""
+def deny_devices(guest: Guest, side: HostSide, device: object, domain: Domain) -> None:
+    """Let it open the files of a device that has gone no more, unless others of its devices need them. Never raises.
+
+    :param domain: what the guest is, with or without the device.
+    """
     if guest.group is None or not guest.group.guards_devices:
         return
-    for path in paths:
+    for path in set(paths_of(side, device)) - set(side.open_devices(domain, without=device)):
         try:
             guest.group.deny_device(path)
         except VirtError as error:
