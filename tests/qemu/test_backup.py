@@ -264,19 +264,25 @@ def test_into_images_that_are_there(guest, tmp_path):
 
 def test_called_off_while_it_is_pushed(connection, tmp_path):
     large = tmp_path / "large.raw"
-    large.write_bytes(os.urandom(MIB) * 150)
+    with large.open("wb") as file:
+        block = os.urandom(MIB)
+        for _ in range(400):
+            file.write(block)
     domain = connection.define_domain(idle_xml("large", disk_xml(large, format="raw")))
     domain.create(DomainCreateFlags.START_PAUSED)
     target = tmp_path / "slow.qcow2"
     xml = f"<domainbackup><disks><disk name='vda' type='file'><target file='{target}'/></disk></disks></domainbackup>"
     domain.backup_begin(xml)
+    domain.block_job_set_speed("vda", 1)  # else a fast disk has it all before the next call
     domain.abort_job()
     done(domain)
     assert domain.job_stats(1).type == DomainJobType.CANCELLED
     assert domain.block_job_info("vda") is None
     assert not target.exists()
     domain.backup_begin(xml)
+    domain.block_job_set_speed("vda", 1)
     assert domain.block_job_info("vda").type == Kind.BACKUP
+    domain.block_job_set_speed("vda", 0)
     done(domain)
     assert content(target) == content(large, "raw")
 

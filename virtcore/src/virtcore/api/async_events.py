@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, cast
 
 from virtcore.api.events import E_co, EventSubscription, Referring, call_next, check_callback, subject_of
+from virtcore.errors import OperationAborted
 from virtcore.runtime.calls import Call, wait_anywhere
 from virtcore.runtime.events import EventQueue, Kinds
 from virtcore.runtime.session import Subscriber
@@ -120,3 +121,5 @@ def _cancel(subscribed: Call) -> None:
 def _cancel_in_core(subscribed: Call) -> None:
     if isinstance(subscribed.value, Subscriber):
         subscribed.value.cancel()
+    else:
+        subscribed.cancel(OperationAborted("nobody wants its events any more"))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
@@ -470,19 +470,6 @@ class Session:
         if instance is not None and service not in self._registrations:
             self._registrations[service] = instance.subscribe(self._deliver)
 
-    async def subscribe_confirmed(
-        self,
-        deliver: Callable[[Event], object],
-        kinds: Kinds = (),
-        closed: Callable[[], None] | None = None,
-        *,
-        subject: EventSubject | None = None,
-    ) -> Subscriber:
-        """:meth:`subscribe`, and :meth:`confirm`."""
-        subscriber = self.subscribe(deliver, kinds, closed, subject=subject)
-        await self.confirm(subscriber)
-        return subscriber
-
     def confirms_at_once(self, subscriber: Subscriber) -> bool:
         """Whether :meth:`confirm` has nothing to wait for."""
         return not any(source in self._awakening for source in self._sources(subscriber.kinds))
@@ -540,9 +527,26 @@ class Session:
         closed: Callable[[], None],
         subject: EventSubject | None = None,
     ) -> Call:
-        """A call of :meth:`subscribe`."""
-        method = Method("subscribe", False, Style.ASYNC, partial(Session.subscribe_confirmed, subject=subject))
-        return self.plan(method, (self, deliver, check_kinds(kinds), closed))
+        """A call of :meth:`subscribe` and :meth:`confirm`: what happens once it has begun is delivered."""
+        subscriber: Subscriber | None = None
+
+        def begin(session: Session) -> Coroutine[Any, Any, Subscriber]:
+            nonlocal subscriber
+            subscriber = session.subscribe(deliver, kinds, closed, subject=subject)
+            return confirmed(session, subscriber)
+
+        async def confirmed(session: Session, subscriber: Subscriber) -> Subscriber:
+            await session.confirm(subscriber)
+            return subscriber
+
+        def end() -> None:
+            if call.error is not None and subscriber is not None:
+                self.unsubscribe(subscriber)  # cancelled before it could ask for a confirmation, too
+
+        call = self.plan(Method("subscribe", False, Style.ASYNC, begin), (self,))
+        check_kinds(kinds)
+        call.watch(end)
+        return call
 
     def subscribe_here(
         self,
