@@ -40,10 +40,6 @@ class ExampleDriver(StatefulDriver[ExampleState]):
     # Three kinds of methods: @inline ones never wait; async ones may; plain ones may block, and run in a thread.
 
     @inline
-    def connection_uri(self) -> str:
-        return str(self.request.uri)
-
-    @inline
     def connection_version(self) -> int:
         return 1_000_000  # 1.0.0
 

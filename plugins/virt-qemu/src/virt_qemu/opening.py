@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -20,7 +19,6 @@ from virtcore.driver.toolkit.state import DriverState
 from virtcore.driver.toolkit.stateful import StatefulDriver
 from virtcore.errors import InternalError, OperationFailed
 from virtcore.model.arch import host_arch
-from virtcore.operations.declare import inline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -217,13 +215,3 @@ class OpeningDriver(StatefulDriver[S]):
             return super().subscribe_monitor(deliver)
         self.complete()
         return self.subscribe_monitor(deliver)
-
-    # -- the connection
-
-    @inline
-    def connection_uri(self) -> str:
-        return str(self.request.uri)
-
-    @inline
-    def connection_hostname(self) -> str:
-        return socket.gethostname()

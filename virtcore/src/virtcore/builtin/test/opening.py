@@ -7,7 +7,6 @@ when something else is asked.
 from __future__ import annotations
 
 import itertools
-import socket
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from virtcore.driver.base import Driver, OpenRequest
@@ -15,7 +14,6 @@ from virtcore.driver.toolkit.state import DriverState
 from virtcore.driver.toolkit.stateful import StatefulDriver
 from virtcore.enums.domain import DomainRunningReason, DomainState
 from virtcore.errors import InvalidArg
-from virtcore.operations.declare import inline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,13 +198,3 @@ class OpeningDriver(StatefulDriver[S]):
 
         :raises VirtError: nobody who may.
         """
-
-    # -- the connection
-
-    @inline
-    def connection_uri(self) -> str:
-        return str(self.request.uri)
-
-    @inline
-    def connection_hostname(self) -> str:
-        return socket.gethostname()

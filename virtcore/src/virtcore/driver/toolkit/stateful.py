@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
@@ -159,6 +160,14 @@ class StatefulDriver(Driver, Generic[S]):
         return rows
 
     # -- the connection
+
+    @inline
+    def connection_uri(self) -> str:
+        return str(self.request.uri)
+
+    @inline
+    def connection_hostname(self) -> str:
+        return socket.gethostname()
 
     @inline
     def connection_is_alive(self) -> bool:
