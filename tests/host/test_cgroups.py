@@ -45,7 +45,7 @@ def test_where_controllers_are(tmp_path: Path) -> None:
     old, new = first(tmp_path / "one"), second(tmp_path / "two")
     assert old.controllers() == frozenset(_FIRST)
     assert old.folders(_PATH)["cpu"] == tmp_path / "one/cpu/machine/qemu-1-n.libvirt-qemu"
-    assert new.controllers() == {"cpu", "cpuacct", "cpuset", "memory", "blkio"}
+    assert new.controllers() == {"cpu", "cpuacct", "cpuset", "memory", "blkio", "pids"}
     assert set(new.folders(_PATH).values()) == {tmp_path / "two/all/machine/qemu-1-n.libvirt-qemu"}
     # What the first version has is not the second's.
     (tmp_path / "both").write_text((tmp_path / "one/mounts").read_text() + (tmp_path / "two/mounts").read_text())

@@ -164,6 +164,52 @@ def test_a_pci_device_that_stays_with_the_host(side, tree, monkeypatch):
     assert not list((side.folders.run / "hostdevs").iterdir())
 
 
+def switch(tree: DeviceTree, *, control: int | None, kind: int = 6) -> None:
+    """Put the card below a port of a PCI Express switch.
+
+    :param control: what of access control services is on; None: it has none.
+    :param kind: of the port; 6 looks downstream.
+    """
+    config = bytearray(0x200)
+    config[0x06], config[0x34] = 0x10, 0x40
+    config[0x40:0x44] = bytes((0x05, 0x50, 0, 0))  # another capability before
+    config[0x50:0x54] = bytes((0x10, 0, kind << 4, 0))
+    config[0x100:0x104] = (0x0001 | 0x140 << 20).to_bytes(4, "little")
+    if control is not None:
+        config[0x140:0x148] = (0x000D | control << 48).to_bytes(8, "little")
+    port = tree.bus / "devices" / "pci0000:00" / "0000:05:01.0"
+    port.mkdir(parents=True, exist_ok=True)
+    (port / "config").write_bytes(config)
+    place = tree.bus / "pci" / "devices" / CARD
+    if not place.is_symlink():
+        place.rename(port / CARD)
+        place.symlink_to(port / CARD)
+
+
+def test_devices_that_reach_others_past_the_iommu(side, tree):
+    switch(tree, control=None)
+    with pytest.raises(OperationInvalid, match=f"PCI device {CARD} is not assignable"):
+        prepare(side, guest(side, 1), pci())
+    switch(tree, control=0x1B)  # something is not redirected
+    with pytest.raises(OperationInvalid, match=f"PCI device {CARD} is not assignable"):
+        prepare(side, guest(side, 1), pci())
+    assert tree.pci_driver(CARD) == "e1000e"
+    side.settings = parse("relaxed_acs_check = 1", "qemu.conf", privileged=True)
+    hostdev = pci()
+    prepare(side, guest(side, 1), hostdev)
+    assert tree.pci_driver(CARD) == "vfio-pci"
+    release(side, guest(side, 1), hostdev)
+
+
+@pytest.mark.parametrize("port", [{"control": 0x1D}, {"control": 0x1F}, {"control": None, "kind": 4}])
+def test_devices_below_ports_that_keep_them_apart(side, tree, port):
+    switch(tree, **port)
+    hostdev = pci()
+    prepare(side, guest(side, 1), hostdev)
+    assert tree.pci_driver(CARD) == "vfio-pci"
+    release(side, guest(side, 1), hostdev)
+
+
 def usb(source: str, policy: str = ""):
     return device(f"<hostdev mode='subsystem' type='usb'><source{policy}>{source}</source></hostdev>")
 

@@ -240,7 +240,7 @@ def test_a_label_of_its_own(opened, files, place):
 
 
 def test_models_that_there_are(opened, files, nobody):
-    connection = opened('user = "nobody"\nsecurity_require_confined = 1\n')
+    connection = opened('user = "nobody"\n')
     own = f"+{nobody.pw_uid}:+{nobody.pw_gid}"
     assert f"<model>dac</model>\n      <doi>0</doi>\n      <baselabel type='kvm'>{own}</baselabel>" in (
         connection.capabilities()
@@ -248,15 +248,23 @@ def test_models_that_there_are(opened, files, nobody):
     domain = connection.create_domain(guest_xml("labelled", *files), PAUSED)
     assert [label.label for label in domain.security_labels()] == [own]
     domain.destroy()
-    for label, message in (
-        (
-            "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
-            "Unable to find security driver for model selinux",
-        ),
-        ("<seclabel type='none' model='dac'/>", "Unconfined guests are not allowed on this host"),
-    ):
-        with pytest.raises(ConfigUnsupported, match=message):
-            connection.create_domain(guest_xml("no", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
+    label = "<seclabel type='dynamic' model='selinux' relabel='yes'/>"
+    with pytest.raises(ConfigUnsupported, match="Unable to find security driver for model selinux"):
+        connection.create_domain(guest_xml("no", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
+
+
+def test_guests_that_say_nothing_have_no_label(opened, files, place, nobody):
+    connection = opened('user = "nobody"\nsecurity_default_confined = 0\n')
+    domain = connection.create_domain(guest_xml("bare", *files), PAUSED)
+    assert "<seclabel" not in domain.xml()
+    assert domain.security_labels() == []
+    assert status_of(pid_of(place), "Uid")[0] == str(nobody.pw_uid)  # who runs it, and has its files, is another matter
+    assert owner(files[0]) == (nobody.pw_uid, nobody.pw_gid)
+    domain.destroy()
+    label = "<seclabel type='dynamic' model='dac'/>"
+    domain = connection.create_domain(guest_xml("bare", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
+    assert f"<label>+{nobody.pw_uid}:+{nobody.pw_gid}</label>" in domain.xml()
+    domain.destroy()
 
 
 def test_disks_that_are_not_relabelled(opened, files, place, nobody):

@@ -193,7 +193,6 @@ def test_sockets_of_displays_are_made_again(load: Any) -> None:
         ("<graphics type='vnc'/>", HostAudio(driver="pa"), "none"),
         ("<graphics type='vnc'/>", HostAudio(driver="pa", vnc=True), "pulseaudio"),
         ("<graphics type='sdl'/>", HostAudio(), None),
-        ("<graphics type='sdl'/>", HostAudio(driver="noise"), None),
         ("<graphics type='sdl'/>", HostAudio.of_environment({"QEMU_AUDIO_DRV": "oss"}), "oss"),
     ],
 )

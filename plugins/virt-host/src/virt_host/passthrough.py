@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,11 @@ from virtcore.model.domain.hostdev import PCIOriginalState
 __all__ = ["DeviceTree", "USBAddress"]
 
 VFIO = "vfio-pci"
+_PCI_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
+#: Capabilities of PCI devices: PCI Express with the kind of its port, access control services with what they redirect
+#: (requests, completions, what goes upstream).
+_EXPRESS, _DOWNSTREAM = 0x10, 6
+_ACS, _REDIRECTS = 0x0D, 0x04 | 0x08 | 0x10
 
 
 class USBAddress(NamedTuple):
@@ -34,6 +40,50 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="ascii").strip()
     except (OSError, ValueError):
         return None
+
+
+def _lacks_acs(bridge: Path) -> bool:
+    """Whether a bridge sends what goes from one device below it to another straight there."""
+    try:
+        config = (bridge / "config").read_bytes()
+        express = _capability(config, _EXPRESS)
+        if express is None or _number(config, express + 2, 2) >> 4 & 0xF != _DOWNSTREAM:
+            return False
+        services = _extended_capability(config, _ACS)
+        return services is None or _number(config, services + 6, 2) & _REDIRECTS != _REDIRECTS
+    except (OSError, EOFError):
+        return True
+
+
+def _number(config: bytes, offset: int, size: int) -> int:
+    if len(config) < offset + size:
+        raise EOFError
+    return int.from_bytes(config[offset : offset + size], "little")
+
+
+def _capability(config: bytes, wanted: int) -> int | None:
+    """Where one of a device's capabilities is among its registers."""
+    if not _number(config, 0x06, 2) & 0x10:
+        return None
+    position, seen = _number(config, 0x34, 1) & ~3, set[int]()
+    while position >= 0x40 and position not in seen:
+        if _number(config, position, 1) == wanted:
+            return position
+        seen.add(position)
+        position = _number(config, position + 1, 1) & ~3
+    return None
+
+
+def _extended_capability(config: bytes, wanted: int) -> int | None:
+    """The same of those that only PCI Express has."""
+    position, seen = 0x100, set[int]()
+    while position >= 0x100 and position not in seen:
+        header = _number(config, position, 4)
+        if header & 0xFFFF == wanted:
+            return position
+        seen.add(position)
+        position = header >> 20 & ~3
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +123,12 @@ class DeviceTree:
             return sorted(os.listdir(self._pci(address) / "iommu_group" / "devices"))
         except OSError:
             return [address]
+
+    def goes_around_iommu(self, address: str) -> bool:
+        """Whether a device may reach others past the IOMMU: it is below a port of a PCI Express switch that has no
+        access control services (ACS), has them switched off, or cannot be read."""
+        above = self._pci(address).resolve().parents
+        return any(_lacks_acs(bridge) for bridge in above if _PCI_ADDRESS.fullmatch(bridge.name))
 
     def detach(self, address: str, driver: str = VFIO) -> list[PCIOriginalState]:
         """Take a device from its driver and give it to the one for guests; returns what is to be undone.

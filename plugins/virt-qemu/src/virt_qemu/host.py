@@ -200,7 +200,10 @@ class QemuState(
         """What guests may have of the host's sound."""
         from virt_qemu.rules.audio import HostAudio
 
-        return HostAudio.of_environment(os.environ)
+        settings = self.settings
+        return HostAudio.of_environment(
+            os.environ, vnc=settings.vnc_allow_host_audio, nographics=settings.nographics_allow_host_audio
+        )
 
     # -- documents
 
@@ -310,6 +313,10 @@ class QemuState(
                 from virt_qemu.isolation.identity import guest_identity
 
                 guest_identity(self.settings.user, self.settings.group, isolated=False)  # before anybody needs them
+            if self.settings.mac_filter and self.privileged:
+                from virt_qemu.host_side.mac_filter import set_up_filter
+
+                await set_up_filter()
         launcher().open()  # ready when the first guest is started
         await super().open()
         self.spawn(self.autostart_domains())

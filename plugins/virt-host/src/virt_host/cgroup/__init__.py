@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from virt_host.cgroup.group import ControlGroup
-from virt_host.cgroup.mounts import Mounts, partition_path
+from virt_host.cgroup.mounts import CONTROLLERS, PIDS, Mounts, partition_path
 
-__all__ = ["ControlGroup", "Mounts", "partition_path"]
+__all__ = ["CONTROLLERS", "PIDS", "ControlGroup", "Mounts", "partition_path"]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from virt_host.cgroup.mounts import Mounts
+from virt_host.cgroup.mounts import PIDS, Mounts
 from virtcore.errors import InvalidArg, OperationInvalid, OperationUnsupported, SystemError
 from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.xml import CpuSet
@@ -125,7 +125,8 @@ class ControlGroup:
     def _hand_down(self, parent: Path, threads: bool) -> None:
         """Have a group of the second version give its controllers to those below it."""
         wanted = {"blkio": "io"}
-        names = [wanted.get(name, name) for name in sorted(self.mounts.unified) if name != "cpuacct"]
+        used = self.mounts.unified & self._folders.keys()
+        names = [wanted.get(name, name) for name in sorted(used) if name != "cpuacct"]
         if threads:
             names = [name for name in names if name in _THREADED]
         try:
@@ -275,6 +276,12 @@ class ControlGroup:
         if not self._second("cpuset"):
             self._write("cpuset", "cpuset.memory_migrate", "1")
         self._write("cpuset", "cpuset.mems", str(CpuSet(nodes)))
+
+    # -- how many threads
+
+    def set_thread_limit(self, limit: int) -> None:
+        """Set how many threads its processes may have together."""
+        self._write(PIDS, "pids.max", str(limit))
 
     # -- memory
 

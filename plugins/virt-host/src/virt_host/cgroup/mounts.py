@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-__all__ = ["CONTROLLERS", "Mounts", "partition_path"]
+__all__ = ["CONTROLLERS", "PIDS", "Mounts", "partition_path"]
 
 #: Controllers under libvirt's names.
 CONTROLLERS: Final = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "net_cls", "perf_event")
+#: One that libvirt leaves to the machine manager: how many threads there may be.
+PIDS: Final = "pids"
 #: What the second version calls them; CPU time is always counted there.
-_UNIFIED: Final = {"cpu": "cpu", "cpuset": "cpuset", "memory": "memory", "io": "blkio"}
+_UNIFIED: Final = {"cpu": "cpu", "cpuset": "cpuset", "memory": "memory", "io": "blkio", PIDS: PIDS}
 #: Folders that are there without anybody's making, which are not marked as partitions.
 _FIXED: Final = ("machine", "system", "user")
 
@@ -50,7 +52,7 @@ class Mounts:
                 second = where
             elif fields[2] == "cgroup":
                 for option in fields[3].split(","):
-                    if option in CONTROLLERS:
+                    if option in CONTROLLERS or option == PIDS:
                         first[option] = where
         return cls(first, second, _unified(second) - first.keys() if second is not None else frozenset())
 

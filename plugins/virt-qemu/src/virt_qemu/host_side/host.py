@@ -218,10 +218,9 @@ class HostSide:
 
         :raises VirtError: what it says of that itself makes no sense.
         """
-        confined = self.settings.security_require_confined
-        check_models(domain, others=self.identity is not None, confined=confined)
+        check_models(domain, others=self.identity is not None)
         if self.identity is not None:
-            add_label(domain, self.identity)
+            add_label(domain, self.identity, confined=self.settings.security_default_confined)
 
     async def prepare(self, owner: Owner, domain: Domain, resources: HostResources) -> None:
         """Make what a guest's devices need of the host.

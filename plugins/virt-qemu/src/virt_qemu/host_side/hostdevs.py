@@ -147,6 +147,11 @@ def take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[
 
     :raises VirtError: it is not there, in use, or stays with the host.
     """
+    if not side.settings.relaxed_acs_check and side.devices.goes_around_iommu(address):
+        raise OperationInvalid(
+            f"PCI device {address} is not assignable",
+            advice="it is behind a switch lacking ACS, so it may reach others there; qemu.conf: relaxed_acs_check",
+        )
     _claim(side, owner, "pci", address, f"PCI device {address}")
     try:
         states = side.devices.detach(address) if managed else []

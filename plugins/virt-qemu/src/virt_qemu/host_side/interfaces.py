@@ -13,6 +13,7 @@ from virt_host.links import devices as links, taps
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.functions import give_function, take_function
+from virt_qemu.host_side.mac_filter import let_through, shut_out
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.tools import tool
 from virt_qemu.threads import in_thread
@@ -87,6 +88,8 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         return
     resources.provide_taps(interface, fds)
     resources.provide_vhosts(interface, _vhosts(interface, queues))
+    if _is_filtered(side):
+        await let_through(interface)
     if _bandwidth(interface) is not None:
         await limit(interface)
     if interface.coalesce and interface.target is not None and interface.target.dev is not None:
@@ -100,6 +103,8 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
         await in_thread(give_function, side, owner, interface)
     if _uses_passt(interface):
         await stop_passt(side, owner, interface)
+    if _is_filtered(side):
+        await shut_out(interface)
     if name is not None:
         try:
             if kind is InterfaceType.DIRECT:
@@ -109,6 +114,10 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
         except VirtError as error:
             log.warning("cannot remove network device '%s': %s", name, error)
     await leave_network(side, interface)
+
+
+def _is_filtered(side: HostSide) -> bool:
+    return side.privileged and side.settings.mac_filter
 
 
 def _uses_passt(interface: Interface) -> bool:

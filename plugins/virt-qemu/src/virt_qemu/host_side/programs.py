@@ -22,7 +22,7 @@ from virtcore.runtime.launcher import Command, Identity, Process, attach, launch
 if TYPE_CHECKING:
     from virt_qemu.host_side.owner import Owner
 
-__all__ = ["Programs"]
+__all__ = ["Programs", "helpers_of"]
 
 log = logging.getLogger(__name__)
 
@@ -145,15 +145,27 @@ class Programs:
 
     def find(self, owner: Owner, name: str) -> int | None:
         """Process number of a program; None when it does not run."""
-        try:
-            words = (owner.folder / f"{name}.pid").read_bytes().split()
-        except OSError:
-            return None
-        process = attach(int(words[0]), int(words[1])) if len(words) == 2 else None
-        if process is None:
-            return None
-        process.close()
-        return process.pid
+        return _running(owner.folder / f"{name}.pid")
+
+
+def helpers_of(folder: Path) -> list[int]:
+    """Process numbers of the programs that run beside a guest.
+
+    :param folder: the guest's.
+    """
+    return [number for path in folder.glob("*.pid") if (number := _running(path)) is not None]
+
+
+def _running(path: Path) -> int | None:
+    try:
+        words = path.read_bytes().split()
+    except OSError:
+        return None
+    process = attach(int(words[0]), int(words[1])) if len(words) == 2 else None
+    if process is None:
+        return None
+    process.close()
+    return process.pid
 
 
 def _claim(path: Path) -> Process | None:

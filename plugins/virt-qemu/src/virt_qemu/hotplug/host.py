@@ -62,6 +62,7 @@ class RunningHost:
         try:
             await side.prepare_device(owner_of(self._obj, guest.folder), device, opened, pid=pid)
             allow_devices(guest, paths_of(side, device))
+            await self._state.share_cores(guest)  # with programs that have come
         except BaseException:
             side.unlock_device(self._obj.uuid, device, self._live)
             raise

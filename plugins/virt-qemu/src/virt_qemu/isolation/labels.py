@@ -47,16 +47,17 @@ def _label_of(labels: Sequence[SecurityLabel]) -> SecurityLabel | None:
     return next((label for label in labels if label.model == MODEL), None)
 
 
-def add_label(domain: Domain, identity: Identity) -> None:
+def add_label(domain: Domain, identity: Identity, *, confined: bool = True) -> None:
     """Give a starting guest its label, where it does not bring one.
 
     :param identity: who runs guests that say nothing.
+    :param confined: such guests have a label.
     :raises VirtError: what it brings makes no sense.
     """
     label = _label_of(domain.seclabels)
     own = f"+{identity.uid}:+{identity.gid}"
     if label is None:
-        if any(one.model is None and one.type is SecurityLabelType.NONE for one in domain.seclabels):
+        if not confined or any(one.model is None and one.type is SecurityLabelType.NONE for one in domain.seclabels):
             return
         label = SecurityLabel(type=SecurityLabelType.DYNAMIC, model=MODEL, relabel=True)
         domain.seclabels.append(label)
@@ -77,19 +78,16 @@ def add_label(domain: Domain, identity: Identity) -> None:
     label.imagelabel = own if label.relabel else None
 
 
-def check_models(domain: Domain, *, others: bool, confined: bool) -> None:
+def check_models(domain: Domain, *, others: bool) -> None:
     """Whether a guest's labels are of a model that there is.
 
     :param others: guests run as another user, so there is model ``dac``.
-    :param confined: guests that are not confined are refused.
-    :raises ConfigUnsupported: they are not, or the guest is not confined.
+    :raises ConfigUnsupported: they are not.
     """
     known = ("none", MODEL) if others else ("none",)
     for label in domain.seclabels:
         if label.model is not None and label.model not in known:
             raise ConfigUnsupported(f"Unable to find security driver for model {label.model}")
-        if label.type is SecurityLabelType.NONE and confined:
-            raise ConfigUnsupported("Unconfined guests are not allowed on this host")
 
 
 def own_label(domain: Domain, default: Identity | None) -> OwnLabel | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain.audio import (
     ALSAAudio,
     CoreAudio,
@@ -68,17 +69,28 @@ class HostAudio:
         return cls(driver=driver, sdl_driver=sdl, vnc=vnc, nographics=nographics)
 
     def backend(self) -> Audio | None:
-        """The sound system; None: QEMU chooses."""
-        kind = BACKENDS.get(self.driver or "")
-        if kind is SDLAudio and self.sdl_driver in list(SDLAudioDriver):
-            return SDLAudio(id=1, driver=SDLAudioDriver(self.sdl_driver))
-        return kind(id=1) if kind is not None else None
+        """The sound system; None: QEMU chooses.
+
+        :raises ConfigUnsupported: the environment names one that there is not.
+        """
+        if self.driver is None:
+            return None
+        kind = BACKENDS.get(self.driver)
+        if kind is None:
+            raise ConfigUnsupported(f"unknown QEMU_AUDIO_DRV setting {self.driver}")
+        if kind is not SDLAudio or self.sdl_driver is None:
+            return kind(id=1)
+        if self.sdl_driver not in list(SDLAudioDriver):
+            raise ConfigUnsupported(f"unknown SDL_AUDIODRIVER setting {self.sdl_driver}")
+        return SDLAudio(id=1, driver=SDLAudioDriver(self.sdl_driver))
 
 
 def add_default_audio(domain: Domain, host: HostAudio) -> None:
     """Sound goes nowhere with VNC or without a display, to the client with SPICE.
 
     A window on the host (SDL) plays through the host's sound system.
+
+    :raises ConfigUnsupported: there is no such.
     """
     assert domain.devices is not None
     devices = domain.devices

@@ -128,6 +128,14 @@ def _check(settings: QemuSettings, given: Mapping[str, Any], name: str, privileg
         if driver != "none":
             known = driver in ("apparmor", "selinux")
             raise ConfigUnsupported(f"Security driver {driver} not {'enabled' if known else 'found'}")
+    if settings.security_require_confined:
+        # The drivers that could confine guests are none of ours.
+        raise ConfigUnsupported('Security driver "none" cannot create confined guests')
+    if settings.sched_core != "none":
+        from virt_qemu.core_scheduling import is_supported
+
+        if not is_supported():
+            raise ConfigUnsupported("SCHED_CORE not supported by kernel")
     for key in ("migration_host", "migration_address"):
         address = getattr(settings, key)
         if address is not None and _is_here(address):

@@ -89,7 +89,7 @@ class QemuSettings:
     vnc_sasl: bool = _setting(False, "VNC's clients authenticate by SASL")
     vnc_sasl_dir: str | None = _setting(None, "folder of SASL's `qemu.conf` for VNC; `/etc/sasl2` by default")
     vnc_allow_host_audio: bool = _setting(
-        False, "guests with VNC use the host's sound as the environment says", heeded=False
+        False, "guests with VNC use the host's sound as `QEMU_AUDIO_DRV` in the driver's environment says"
     )
     spice_listen: str = _setting("127.0.0.1", "address SPICE listens on where a guest says none")
     spice_tls: bool = _setting(False, "SPICE is encrypted")
@@ -115,7 +115,7 @@ class QemuSettings:
     backup_tls_x509_cert_dir: str | None = _certificates("backups")
     backup_tls_x509_verify: bool | None = _verify("clients that fetch backups")
     backup_tls_x509_secret_uuid: str | None = _key_secret("backups")
-    nographics_allow_host_audio: bool = _setting(False, "guests without display use the host's sound", heeded=False)
+    nographics_allow_host_audio: bool = _setting(False, "guests without display use the host's sound, likewise")
     remote_display_port_min: int = _setting(5900, "least port of displays; 5900 or more")
     remote_display_port_max: int = _setting(65535, "greatest port of displays")
     remote_websocket_port_min: int = _setting(5700, "least port of VNC for browsers; 5700 or more")
@@ -123,8 +123,12 @@ class QemuSettings:
     security_driver: list[str] | None = _setting(
         None, "drivers that confine guests: `apparmor`, `selinux` or `none`; what the host has by default"
     )
-    security_default_confined: bool = _setting(True, "guests that say nothing are confined", heeded=False)
-    security_require_confined: bool = _setting(False, "guests that are not confined are refused")
+    security_default_confined: bool = _setting(
+        True, "guests that say nothing have a label; without one they still run as `user`"
+    )
+    security_require_confined: bool = _setting(
+        False, "guests that are not confined are refused; so is this setting, since no driver here confines any"
+    )
     user: str | None = _setting(
         None,
         "user that runs the host's guests, a name, or a number with `+` before it: `libvirt-qemu` or `qemu` for "
@@ -172,14 +176,14 @@ class QemuSettings:
     max_processes: int = _setting(0, "processes that the guests' user may have; 0 for the host's limit")
     max_files: int = _setting(0, "files that an emulator may have open; 0 for the host's limit")
     max_threads_per_process: int = _setting(
-        0, "threads that an emulator may have; 0 for the host's limit", heeded=False
+        0, "threads that an emulator may have, where control groups have `pids`; 0 for the host's limit"
     )
     max_core: int | str = _setting(
         "unlimited", "bytes of an emulator's core dump, or `unlimited`; 0 for none", within=(0, 2**64 - 1)
     )
     dump_guest_core: bool = _setting(False, "core dumps have the guest's memory")
-    mac_filter: bool = _setting(False, "bridges let only a guest's own MAC address through (by ebtables)", heeded=False)
-    relaxed_acs_check: bool = _setting(False, "PCI devices below switches without ACS may be handed over", heeded=False)
+    mac_filter: bool = _setting(False, "bridges let only guests' own MAC addresses through (by ebtables)")
+    relaxed_acs_check: bool = _setting(False, "PCI devices below switches without ACS may be handed over")
     lock_manager: str | None = _setting(
         None, "what keeps two guests from one image: `lockd`, or nothing but QEMU's own locks"
     )
@@ -221,8 +225,8 @@ class QemuSettings:
         choices=("none", "omit", "reject", "crash"), refusal="Unknown deprecation behavior '{value}'",
     )  # fmt: skip
     sched_core: str = _setting(
-        "none", "threads that may share a core with no others: `none`, `vcpus`, `emulator` or `full`",
-        choices=("none", "vcpus", "emulator", "full"), refusal="Unknown sched_core value {value}", heeded=False,
+        "none", "what of a guest shares cores with nobody else: `none`, `vcpus`, `emulator`, `full` (with helpers)",
+        choices=("none", "vcpus", "emulator", "full"), refusal="Unknown sched_core value {value}",
     )  # fmt: skip
     storage_use_nbdkit: bool = _setting(False, "images on HTTP and SSH are reached through nbdkit", heeded=False)
     shared_filesystems: list[str] = _setting((), "folders that other hosts have, too, whatever their file system is")

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from virt_host.cgroup import ControlGroup, Mounts, partition_path
+from virt_host.cgroup import PIDS, ControlGroup, Mounts, partition_path
 from virt_host.cgroup.group import DeviceLimit
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit.configuration.iothreads import iothreads
@@ -106,10 +106,11 @@ def make_group(mounts: Mounts, domain: Domain | None, name: str, controllers: li
 # -- at the start
 
 
-def enter_process(guest: Guest, domain: Domain, devices: Iterable[str] | None = None) -> None:
+def enter_process(guest: Guest, domain: Domain, devices: Iterable[str] | None = None, threads: int = 0) -> None:
     """Put a QEMU that was just started into its group, with what is limited of it as a whole.
 
     :param devices: device files that it may open; None leaves what it may.
+    :param threads: how many it may have; 0 for what the host allows.
     :raises VirtError: a limit cannot be set.
     """
     group = guest.group
@@ -119,6 +120,8 @@ def enter_process(guest: Guest, domain: Domain, devices: Iterable[str] | None = 
         group.create()
         if devices is not None and group.guards_devices:
             _guard(group, devices)
+        if threads and group.has(PIDS):
+            group.set_thread_limit(threads)
         group.add_process(guest.process.pid)
     except SystemError as error:
         if _limits_anything(domain):

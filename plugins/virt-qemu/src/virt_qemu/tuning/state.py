@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from virt_host.cgroup import ControlGroup, Mounts
+from virt_host.cgroup import CONTROLLERS, PIDS, ControlGroup, Mounts
 from virt_host.description.cpuinfo import online_cpus
 from virt_host.description.tree import HostTree
 from virt_qemu.guest import Guest, guest_of
+from virt_qemu.host_side.programs import helpers_of
 from virt_qemu.threads import in_thread
 from virt_qemu.tuning.live import GuestChange, LiveChange, apply_changes
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
@@ -86,10 +87,12 @@ class TuningState(ReconfigurableState):
         """
         from virt_qemu.tuning.groups import group_name, make_group
 
-        controllers = self.settings.cgroup_controllers
+        controllers = set(self.settings.cgroup_controllers or CONTROLLERS)
         if not with_cpu:
-            controllers = sorted(set(controllers or self.control_groups.controllers()) - {"cpu"})
-        return make_group(self.control_groups, domain, group_name(number, name, self._own_root), controllers)
+            controllers.discard("cpu")
+        if self.settings.max_threads_per_process:
+            controllers.add(PIDS)
+        return make_group(self.control_groups, domain, group_name(number, name, self._own_root), sorted(controllers))
 
     @property
     def _own_root(self) -> str | None:
@@ -115,7 +118,7 @@ class TuningState(ReconfigurableState):
         if guest.group is None or guest.group.has("cpu") or "cpu" not in self.control_groups.controllers():
             return
         guest.group = self.group_of(obj.id, obj.name, domain)
-        enter_process(guest, domain)
+        enter_process(guest, domain, threads=self.settings.max_threads_per_process)
         enter_threads(guest, domain, self.host_cpus)
 
     async def remove_left_group(self, number: int, name: str) -> None:
@@ -152,7 +155,8 @@ class TuningState(ReconfigurableState):
         from virt_qemu.tuning.pins import pin_process
 
         # The kernel takes its time with control groups, which nobody else need wait for.
-        await in_thread(enter_process, guest, domain, devices)
+        await in_thread(enter_process, guest, domain, devices, self.settings.max_threads_per_process)
+        await self.share_cores(guest)
         pin_process(guest, domain, self.host_cpus)
         if guest.process is not None:
             guest.perf.set(wanted_events(domain), guest.process.pid)
@@ -168,6 +172,22 @@ class TuningState(ReconfigurableState):
         host = self.host_cpus
         await in_thread(enter_threads, guest, domain, host)
         pin_threads(guest, domain, host)
+        if self.settings.sched_core == "vcpus":
+            from virt_qemu.core_scheduling import Scope, share_cores
+
+            await in_thread(share_cores, guest.threads.values(), Scope.THREAD)
+
+    async def share_cores(self, guest: Guest) -> None:
+        """Keep a guest's QEMU, and its helpers where they are to be with it, from sharing cores with others.
+
+        :raises SystemError: the kernel refuses it.
+        """
+        if self.settings.sched_core not in ("emulator", "full") or guest.process is None:
+            return
+        from virt_qemu.core_scheduling import Scope, share_cores
+
+        helpers = helpers_of(guest.folder) if self.settings.sched_core == "full" else []
+        await in_thread(share_cores, [guest.process.pid, *helpers], Scope.PROCESS)
 
     def watch_again(self, obj: DomainObject, guest: Guest) -> None:
         """Watch a guest that was found; what is not to be had any more is given up."""
