@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import virtcore
-from virt_host.cgroup import ControlGroup, Mounts
+from virt_host.cgroup import CONTROLLERS, PIDS, ControlGroup, Mounts
 from virt_qemu.tuning.groups import group_name
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -105,7 +105,7 @@ def _remove_groups(folder: Path) -> None:
     begin = group_name(0, "", str(folder / "run/qemu")).removesuffix("-0.libvirt-qemu")
     for machine in set(mounts.folders("/machine").values()):
         for left in machine.glob(f"{begin}-*"):
-            ControlGroup(mounts, f"/machine/{left.name}").remove()
+            ControlGroup(mounts, f"/machine/{left.name}", [*CONTROLLERS, PIDS]).remove()
 
 
 @pytest.fixture

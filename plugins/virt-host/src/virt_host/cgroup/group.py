@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from virt_host.cgroup.mounts import PIDS, Mounts
+from virt_host.cgroup.mounts import CONTROLLERS, PIDS, Mounts
 from virtcore.errors import InvalidArg, OperationInvalid, OperationUnsupported, SystemError
 from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.xml import CpuSet
@@ -56,14 +56,14 @@ class ControlGroup:
 
     :param mounts: the hierarchies.
     :param path: where in each of them, e.g. ``/machine/qemu-1-name.libvirt-qemu``.
-    :param controllers: those to be used; all by default.
+    :param controllers: those to be used; by default all that libvirt uses.
     """
 
-    def __init__(self, mounts: Mounts, path: str, controllers: Iterable[str] | None = None) -> None:
+    def __init__(self, mounts: Mounts, path: str, controllers: Iterable[str] = CONTROLLERS) -> None:
         self.mounts = mounts
         self.path = path
         folders = mounts.folders(path)
-        self._folders = {name: folder for name, folder in folders.items() if controllers is None or name in controllers}
+        self._folders = {name: folder for name, folder in folders.items() if name in controllers}
 
     def has(self, controller: str) -> bool:
         """Whether it is limited by a controller."""

@@ -93,10 +93,10 @@ def group_name(number: int, name: str, root: str | None) -> str:
     return f"{found.rstrip('.-')}.libvirt-qemu"
 
 
-def make_group(mounts: Mounts, domain: Domain | None, name: str, controllers: list[str] | None) -> ControlGroup | None:
+def make_group(mounts: Mounts, domain: Domain | None, name: str, controllers: list[str]) -> ControlGroup | None:
     """A guest's group, which need not be there yet; None where this host has none.
 
-    :param controllers: those to be used; None for all.
+    :param controllers: those to be used.
     """
     partition = domain.resource.partition if domain is not None and domain.resource is not None else None
     group = ControlGroup(mounts, f"{partition_path(partition or '/machine')}/{name}", controllers)
