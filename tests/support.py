@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -10,3 +17,66 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SHARED = Path(os.environ.get("VIRTCORE_SHARED") or ROOT.parent / "shared").resolve()
 """Facts, corpus and measuring kit beside the repository; may be absent (see the fixture ``shared``)."""
+
+
+def eventually(check: Callable[[], object], limit: float = 60.0) -> None:
+    """Wait until something holds, as soon as it does; a machine that is busy with other things has its time."""
+    end = time.monotonic() + limit
+    while not check():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.01)
+
+
+async def comes(check: Callable[[], object], limit: float = 60.0) -> None:
+    """As :func:`eventually`, in a coroutine whose loop does other things meanwhile."""
+    end = time.monotonic() + limit
+    while not check():
+        assert time.monotonic() < end, "it did not come about in time"
+        await asyncio.sleep(0.005)
+
+
+@contextmanager
+def costs_less_than(seconds: float) -> Iterator[None]:
+    """What is done here takes less processor time: a machine that is busy with other things makes no difference, nor
+    does what other tests left for the collector of garbage to look through."""
+    collecting = gc.isenabled()
+    gc.disable()
+    began = time.process_time()
+    try:
+        yield
+        took = time.process_time() - began
+    finally:
+        if collecting:
+            gc.enable()
+    assert took < seconds, f"it took {took:.2f} s of the processor"
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody listens on a socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+_LASTING_PORTS = range(20_000, 30_000)
+"""Ports that no kernel gives to who asks for any, as to a client that connects."""
+
+_given_ports: set[int] = set()
+
+
+def free_port() -> int:
+    """A port of this host that nobody has and nobody gets until a server of the test takes it."""
+    for port in random.SystemRandom().sample(_LASTING_PORTS, len(_LASTING_PORTS)):
+        if port in _given_ports:
+            continue
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+        _given_ports.add(port)
+        return port
+    raise AssertionError("no port is free")

@@ -14,6 +14,7 @@ from virtcore.driver.loader import registered
 from virtcore.errors import NoDomain, OpenFailed
 from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event
 from virtcore.operations.values import NodeInfo
+from virtcore.runtime.jobs import DeadlineExpired
 from virtcore.types import DomainRef
 
 ONLY = DomainRef("only", "6695eb01-f6a4-8304-79aa-97f2502e193f")
@@ -24,8 +25,12 @@ class World:
 
     def __init__(self) -> None:
         self.steps: list[str] = []
-        self.step_seconds = 0.2
+        #: Changes that have begun do not end.
+        self.holding = False
         self.release = threading.Event()
+        #: Threads that wait for it.
+        self.stuck: list[int] = []
+        self.asked = threading.Event()
         self.cancelled = threading.Event()
         self.closed = 0
         self.nested: Callable[[], object] = lambda: None
@@ -138,6 +143,7 @@ class ToyDriver(Driver):
         return 11003000
 
     async def connection_sysinfo(self, flags: int = 0) -> str:
+        world.asked.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -147,7 +153,8 @@ class ToyDriver(Driver):
     async def domain_create(self, domain: DomainRef, flags: int = 0) -> DomainRef:
         world.steps.append("begun")
         try:
-            await asyncio.sleep(world.step_seconds)
+            while world.holding:
+                await asyncio.sleep(0.005)
         except asyncio.CancelledError:
             world.steps.append("rolled back")
             raise
@@ -157,7 +164,9 @@ class ToyDriver(Driver):
         return domain._replace(id=7)
 
     async def domain_destroy(self, domain: DomainRef, flags: int = 0) -> None:
-        await asyncio.sleep(world.step_seconds)
+        world.steps.append("begun")
+        while world.holding:
+            await asyncio.sleep(0.005)
         raise NoDomain("it went away")
 
     async def domain_open_console(self, domain: DomainRef, device: str | None = None, flags: int = 0) -> EchoStream:
@@ -169,18 +178,20 @@ class ToyDriver(Driver):
         return 7
 
     def connection_capabilities(self) -> str:
+        world.stuck.append(threading.get_ident())
         world.release.wait(60)
         return "<capabilities/>"
 
     def connection_node_free_memory(self) -> int:
         if world.barrier is not None:
-            world.barrier.wait(20)
+            world.barrier.wait(60)
         world.nested()
         return 1
 
     def domain_set_autostart(self, domain: DomainRef, autostart: bool) -> None:
         world.steps.append("begun")
-        time.sleep(world.step_seconds)
+        while world.holding:
+            time.sleep(0.005)
         world.steps.append("ended")
 
     def domain_os_type(self, domain: DomainRef) -> Any:
@@ -195,7 +206,23 @@ def toy() -> Iterator[World]:
         try:
             yield world
         finally:
+            world.holding = False
             world.release.set()
+
+
+def expired(change: Callable[[float], object]) -> DeadlineExpired:
+    """Have a deadline pass during a change that does not end.
+
+    On a busy machine it may pass before the change has begun, which is then withdrawn: the next one is longer.
+    """
+    deadline = 0.05
+    while True:
+        try:
+            change(deadline)
+        except DeadlineExpired as error:
+            if error.job is not None:
+                return error
+        deadline *= 2
 
 
 REBOOT = DomainRebootEvent(ONLY)

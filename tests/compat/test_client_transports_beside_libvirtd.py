@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 
 import virtcore
 from compat.conftest import wait_for_socket
-from support import SHARED
+from support import SHARED, free_port
 from virtcore.errors import RPC
 
 
@@ -41,9 +40,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
         signer = ["-CA", f"{pki}/cacert.pem", "-CAkey", f"{pki}/cakey.pem", "-CAcreateserial", "-days", "2"]
         out = ["-extfile", f"{pki}/ext", "-out", f"{pki}/{name}cert.pem"]
         openssl("x509", "-req", "-in", f"{pki}/{name}.csr", *signer, *out)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     for action in ("start", "stop"):  # it writes the files that are changed here
         done = subprocess.run(
             [sys.executable, str(script), action, "--dir", str(folder)], capture_output=True, text=True, check=False

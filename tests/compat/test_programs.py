@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from compat.conftest import uri
+from support import free_port
 
 GUEST = """
 <domain type='qemu'><name>served</name><uuid>99999999-0000-1111-2222-777777777777</uuid><memory unit='MiB'>64</memory>
@@ -68,9 +68,7 @@ def places(virtcored: Path, libvirtd: Path) -> dict[str, Path]:
 
 
 def metrics(exporter: str, where: str) -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen([exporter, f"--web.listen-address={address}", f"--libvirt.uri={where}"])
     try:
         for _ in range(600):

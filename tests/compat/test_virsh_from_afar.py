@@ -18,12 +18,7 @@ from typing import Any
 import pytest
 
 from certificates import Authority
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+from support import free_port
 
 
 class Served:

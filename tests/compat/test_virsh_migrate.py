@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from compat.conftest import Virsh, wait_for_socket
+from support import free_port
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="qemu:///system needs the administrator's rights")
 
@@ -21,8 +21,7 @@ class Host:
     """A virtcored that clients of the network reach, too."""
 
     def __init__(self, root: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         (root / "conf").write_text(
             f'listen_tls = 0\nlisten_tcp = 1\nlisten_addr = "127.0.0.1"\ntcp_port = "{self.port}"\nauth_tcp = "none"\n'
         )

@@ -24,12 +24,13 @@ import difflib
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from support import free_port
 
 __all__ = [
     "DRIVERS",
@@ -117,16 +118,6 @@ class Session:
 
     title: str
     rows: list[Row] = field(default_factory=list)
-
-
-def free_port() -> int:
-    """A port that nobody has, for a display."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
-        if port >= 5900:
-            return port
 
 
 @dataclass

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 
 import pytest
 from hypothesis import given, strategies as st
 
 import virtcore
+from support import costs_less_than
 from virt_lxc.config import read_config
 from virt_lxc.rules import LXCRules
 from virtcore.errors import VirtError
@@ -221,14 +221,13 @@ def test_any_text(text: str) -> None:
 
 
 def test_huge_files_and_numbers_cost_what_they_weigh() -> None:
-    start = time.monotonic()
-    attempt(HEAD + "".join(f"lxc.net.{n}.type = veth\n" for n in range(5_000)))
-    attempt(HEAD + "".join(f"lxc.cgroup.blkio.device_weight = 8:{n} 7\n" for n in range(10_000)))
-    for line in (
-        "lxc.tty.max = 2147483647",
-        "lxc.net.18446744073709551615.type = veth",
-        "lxc.tty.max = " + "9" * 100_000,
-    ):
-        attempt(f"{HEAD}lxc.{line}\n")
-    attempt(HEAD + "lxc.mount.entry = " + "x " * 200_000)
-    assert time.monotonic() - start < 20
+    with costs_less_than(20):
+        attempt(HEAD + "".join(f"lxc.net.{n}.type = veth\n" for n in range(5_000)))
+        attempt(HEAD + "".join(f"lxc.cgroup.blkio.device_weight = 8:{n} 7\n" for n in range(10_000)))
+        for line in (
+            "lxc.tty.max = 2147483647",
+            "lxc.net.18446744073709551615.type = veth",
+            "lxc.tty.max = " + "9" * 100_000,
+        ):
+            attempt(f"{HEAD}lxc.{line}\n")
+        attempt(HEAD + "lxc.mount.entry = " + "x " * 200_000)

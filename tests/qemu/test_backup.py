@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 
 import pytest
@@ -27,6 +26,7 @@ from guest_image import idle_xml
 from waiting import eventually
 
 import virtcore
+from support import free_port
 from virtcore.enums import (
     ConnectDomainEventBlockJobStatus as Status,
     DomainBackupBeginFlags,
@@ -201,9 +201,7 @@ def test_pulled(connection, guest, tmp_path, kind):
     if kind == "unix":
         server, uri = f"transport='unix' socket='{tmp_path}/nbd.sock'", f"nbd+unix:///%s?socket={tmp_path}/nbd.sock"
     else:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         server, uri = f"name='127.0.0.1' port='{port}'", f"nbd://127.0.0.1:{port}/%s"
     jobs = []
     connection.on_event(jobs.append, DomainJobCompletedEvent)
@@ -392,9 +390,7 @@ def test_pulled_by_clients_with_certificates(root, image, tmp_path):
     certificates(tmp_path / "pki")
     (root / "etc").mkdir(exist_ok=True)
     (root / "etc" / "qemu.conf").write_text(f'backup_tls_x509_cert_dir = "{tmp_path}/pki"\n')
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with virtcore.connect(f"qemu:///embed?root={root}") as connection:
         domain = connection.define_domain(idle_xml("sealed", disk_xml(image)))
         domain.create(DomainCreateFlags.START_PAUSED)

@@ -15,6 +15,7 @@ from waiting import eventually
 
 import virtcore
 from certificates import Authority
+from support import free_port
 from virtcore.enums import DomainCreateFlags
 from virtcore.errors import ConfigUnsupported, InternalError, NoSecret
 
@@ -51,9 +52,7 @@ def pki(tmp_path: Path) -> Path:
 def server(pki: Path, tmp_path: Path) -> Iterator[int]:
     """An NBD server that lets in whoever has a certificate; its port."""
     image = make_image(tmp_path / "served.img", format="raw")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     key = f"tls-creds-x509,id=t,endpoint=server,verify-peer=on,dir={pki}"
     command = ["qemu-nbd", "--object", key, "--tls-creds", "t", "-x", "x", "-f", "raw", "-t", "-e", "4"]
     process = subprocess.Popen([*command, "-b", "127.0.0.1", "-p", str(port), str(image)])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any, Self
 
 import pytest
 
+from support import comes, listens
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
 from virt_remote.server.access import AccessControl
@@ -377,12 +377,14 @@ class Peer:
 
     async def reply(self, serial: int) -> Message:
         """The reply to a call."""
-        for _ in range(200):
-            for message in self.transport.sent:
-                if message.serial == serial and message.type == 1:
-                    return message
-            await asyncio.sleep(0.005)
-        raise AssertionError(f"no reply to call {serial}")
+        found: list[Message] = []
+
+        def replied() -> bool:
+            found.extend(one for one in self.transport.sent if one.serial == serial and one.type == 1)
+            return bool(found)
+
+        await comes(replied)
+        return found[0]
 
     async def call(self, name: str, *arguments: object) -> Any:
         """Call; gives the results, or raises :class:`RemoteError`."""
@@ -434,7 +436,7 @@ def play() -> Play:
             if opened:
                 await peer.open()
             try:
-                await asyncio.wait_for(scenario(peer), 30)
+                await asyncio.wait_for(scenario(peer), 100)
             finally:
                 await peer.leave()
 
@@ -457,27 +459,17 @@ def serve(tmp_path: Path) -> Any:
         process = subprocess.Popen(command, stderr=log)
         log.close()
         try:
-            end = time.monotonic() + 30
+            end = time.monotonic() + 60
             while not listens(root / "run" / "libvirt-admin-sock") and time.monotonic() < end:
                 assert process.poll() is None, (tmp_path / "stderr").read_text()
                 time.sleep(0.02)
             yield root
             if not ended:
                 process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
         finally:
             process.kill()
             process.wait()
         assert "Traceback" not in (tmp_path / "stderr").read_text(), (tmp_path / "stderr").read_text()
 
     return run
-
-
-def listens(path: Path) -> bool:
-    """Whether somebody listens on a socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from remote.conftest import FakeEndpoint, ToyDriver
+from support import comes
 from virt_remote.client.address import address_of
 from virt_remote.client.driver import RemoteDriver
 from virt_remote.client.reach import unix_link
@@ -106,16 +107,13 @@ def play(scenario: Scenario, folder: Path, *, readonly: bool = False, tcp: bool 
             text = f"toy+unix:///?socket={folder / 'sock'}"
         request = OpenRequest(uri=ConnectionURI.parse(text), readonly=readonly, auth=None)
         remote = await RemoteDriver.open(request)
-        session = Session(CoreLoop(loop, threading.get_ident(), None), remote, deadline=10)
+        session = Session(CoreLoop(loop, threading.get_ident(), None), remote, deadline=60)
         try:
-            await asyncio.wait_for(scenario(Ends(session, driver, clients)), 30)
+            await asyncio.wait_for(scenario(Ends(session, driver, clients)), 100)
         finally:
             await session.close()
             server.close()
-            for _ in range(100):
-                if len(endpoint.last) == len(clients):
-                    break
-                await asyncio.sleep(0.01)
+            await comes(lambda: len(endpoint.last) == len(clients))
             for last in endpoint.last:
                 await last
 
@@ -186,9 +184,8 @@ def test_events(tmp_path: Path) -> None:
         assert seen == [DomainLifecycleEvent(FIRST, 2, 0), DomainRebootEvent(SECOND)]  # type: ignore[arg-type]
         registration.cancel()
         await ends.call("domain_reboot", SECOND)
-        await asyncio.sleep(0.05)
+        await comes(lambda: ends.driver.subscribers == [])  # the daemon was told
         assert len(seen) == 2
-        assert ends.driver.subscribers == [], "the daemon was told"
         again = ends.session.subscribe(seen.append)
         await ends.call("domain_reboot", SECOND)
         assert len(seen) == 3
@@ -212,9 +209,7 @@ def test_every_kind_of_event(tmp_path: Path) -> None:
         assert [type(event) for event in seen] == [row.event for row in EVENTS]
         everything.cancel()
         monitor.cancel()
-        await ends.call("domain_state", FIRST)
-        await asyncio.sleep(0.05)
-        assert ends.driver.subscribers == ends.driver.monitors == []
+        await comes(lambda: ends.driver.subscribers == ends.driver.monitors == [])
 
     play(scenario, tmp_path)
 
@@ -225,9 +220,7 @@ def test_subscribers_learn_that_the_daemon_has_gone(tmp_path: Path) -> None:
         ends.session.subscribe(seen.append, subject=SECOND)
         await ends.call("domain_state", FIRST)
         ends.clients[0].hang_up()
-        async with asyncio.timeout(5):
-            while ends.remote._wire.alive:
-                await asyncio.sleep(0.01)
+        await comes(lambda: not ends.remote._wire.alive)
         assert seen == [ConnectionClosedEvent(ConnectCloseReason.EOF)]
 
     play(scenario, tmp_path)
@@ -268,7 +261,7 @@ def test_what_is_not_name_by_name(tmp_path: Path) -> None:
 def test_an_abort_reaches_the_daemon(tmp_path: Path) -> None:
     async def scenario(ends: Ends) -> None:
         save = asyncio.create_task(ends.call("domain_save", FIRST, "/long"))
-        await asyncio.sleep(0.05)
+        await comes(lambda: ends.driver.calls)
         (job,) = ends.session.jobs()
         assert job.abortable
         job.abort()
@@ -283,11 +276,11 @@ def test_an_abort_reaches_the_daemon(tmp_path: Path) -> None:
 def test_what_the_daemon_cannot_abort_goes_on(tmp_path: Path) -> None:
     async def scenario(ends: Ends) -> None:
         save = asyncio.create_task(ends.call("domain_save", SECOND, "/long"))
-        await asyncio.sleep(0.05)
+        await comes(lambda: ends.driver.calls)
         (job,) = ends.session.jobs()
         for count in (1, 2):
             job.abort()
-            await asyncio.sleep(0.05)
+            await comes(lambda: len(ends.driver.calls) > count)  # noqa: B023
             assert ends.driver.calls[1:] == [("abort", "second")] * count
             assert not job.done, "nothing says that it has ended while it has not"
         ends.driver.saving.set()
@@ -469,8 +462,7 @@ def test_the_daemon_asks_whether_we_live(tmp_path: Path, monkeypatch: pytest.Mon
 
         monkeypatch.setattr(type(ends.clients[0]), "data_received", lambda client, data: listen(data))
         ends.clients[0].send(PING)
-        await asyncio.sleep(0.05)
-        assert PONG in bytes(seen)
+        await comes(lambda: PONG in bytes(seen))
 
     play(scenario, tmp_path)
 
@@ -495,9 +487,9 @@ def test_we_ask_whether_the_daemon_lives(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_who_asked_no_more_is_not_asked(tmp_path: Path) -> None:
     async def scenario(ends: Ends) -> None:
-        await ends.call("connection_set_keepalive", 0.03, 0)
+        await ends.call("connection_set_keepalive", 0.5, 0)
         await ends.call("connection_set_keepalive", 0)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.7)
         assert await ends.call("connection_is_alive")
 
     play(scenario, tmp_path)
@@ -515,7 +507,7 @@ def test_a_daemon_that_wants_what_we_cannot(tmp_path: Path) -> None:
         with pytest.raises(AuthUnavailable):
             await RemoteDriver.open(OpenRequest(uri=uri, readonly=False, auth=None))
         server.close()
-        await asyncio.sleep(0.05)
+        await comes(lambda: endpoint.last)
         for last in endpoint.last:
             await last
 

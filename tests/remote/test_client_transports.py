@@ -18,6 +18,7 @@ import pytest
 
 import virtcore
 from certificates import Authority
+from support import free_port
 from virtcore.driver.base import Credential
 from virtcore.errors import RPC, AuthFailed, InvalidArg, SystemError, VirtError
 
@@ -31,13 +32,6 @@ class Daemon(NamedTuple):
     @property
     def socket(self) -> Path:
         return self.root / "run" / "libvirt-sock"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import pytest
 
 import virtcore
-from support import ROOT
+from support import ROOT, eventually, free_port, listens
 from virt_remote.client.driver import RemoteDriver
 from virt_remote.client.wire import Wire
 from virt_remote.descriptors import DescriptorSocket, copies
@@ -37,16 +37,12 @@ class Daemon:
     def __init__(self, root: Path) -> None:
         self.socket = root / "run" / "libvirt-sock"
         (root / "etc").mkdir(parents=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         (root / "etc" / "virtcored.conf").write_text(
             f'listen_tls = 0\nlisten_tcp = 1\nauth_tcp = "none"\nlisten_addr = "127.0.0.1"\ntcp_port = "{self.port}"\n'
         )
         self.process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "descriptor_daemon.py"), str(root)])
-        end = time.monotonic() + 30
-        while not self.socket.exists() and time.monotonic() < end:
-            time.sleep(0.02)
+        eventually(lambda: listens(self.socket))
 
     @property
     def uri(self) -> str:
@@ -59,10 +55,8 @@ class Daemon:
 
     def settles_at(self, count: int) -> bool:
         """Whether it has so many open again, once it has seen that clients left."""
-        end = time.monotonic() + 5
-        while self.descriptors > count and time.monotonic() < end:
-            time.sleep(0.02)
-        return self.descriptors <= count
+        eventually(lambda: self.descriptors <= count)
+        return True
 
 
 @pytest.fixture(scope="module")

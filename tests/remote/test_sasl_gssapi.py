@@ -14,18 +14,12 @@ from typing import Any
 import pytest
 
 import virtcore
+from support import free_port
 from virt_remote.sasl import SaslError, client_mechanism, server_mechanism, usable_mechanisms
 from virt_remote.sasl_gssapi import is_available
 from virtcore.errors import AuthFailed
 
 TOOLS = ("krb5kdc", "kdb5_util", "kadmin.local", "kinit")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Realm:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given, strategies as st
 
+from support import comes
 from toyservice import DEFAULT as NETWORK, HostedDriver, ToyNetworks, toy_networks
 from virt_remote.protocol import (
     BODY,
@@ -258,8 +259,7 @@ def test_slow_calls_do_not_hold_up_others(play: Play) -> None:
         peer.driver.release.set()
         for serial in slow:
             assert (await peer.reply(serial)).status == OK
-        await asyncio.sleep(0.01)
-        assert peer.transport.reading
+        await comes(lambda: peer.transport.reading)
 
     play(scenario)
 
@@ -282,8 +282,7 @@ def test_many_calls_in_one_piece(play: Play) -> None:
         assert not peer.transport.reading
         for serial in range(100, 120):
             assert (await peer.reply(serial)).status == OK
-        await asyncio.sleep(0.01)
-        assert peer.transport.reading, "all of them end in one turn of the loop"
+        await comes(lambda: peer.transport.reading)  # all of them end in one turn of the loop
 
     play(scenario)
 
@@ -296,8 +295,7 @@ def test_a_client_that_leaves_in_the_middle(play: Play) -> None:
         peer.endpoint.last.clear()
         assert not peer.driver.closed, "the change goes on"
         peer.driver.release.set()
-        await asyncio.sleep(0.05)
-        assert peer.driver.closed
+        await comes(lambda: peer.driver.closed)
 
     play(scenario)
 
@@ -317,7 +315,7 @@ def test_leaving_interrupts_neither_opening_nor_closing(play: Play) -> None:
         peer.client.connection_lost(None)
         await asyncio.sleep(0.01)
         slow.set()
-        await asyncio.sleep(0.01)
+        await comes(lambda: closed)
         assert closed == ["whole"]
 
     play(scenario)
@@ -446,10 +444,10 @@ def test_a_silent_client_is_asked_and_let_go(play: Play) -> None:
             return sum(message.program == 0x6B656570 and message.procedure == 1 for message in peer.transport.sent)
 
         for question in range(1, 6):
-            await until(lambda wanted=question: asked() >= wanted)  # type: ignore[misc]
+            await comes(lambda wanted=question: asked() >= wanted)  # type: ignore[misc]
             assert peer.transport.ended == "", "who answers stays"
             peer.client.data_received(PONG)
-        await until(lambda: peer.transport.ended == "aborted")
+        await comes(lambda: peer.transport.ended == "aborted")
 
     play(scenario)
 
@@ -466,27 +464,19 @@ def packet(peer: Any, serial: int, status: int, data: bytes = b"") -> None:
     peer.client.data_received(pack(REMOTE, 1, 201, STREAM, serial, status, data))
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came")
-
-
 def test_a_stream_both_ways(play: Play) -> None:
     async def scenario(peer: Any) -> None:
         serial = peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
         assert (await peer.reply(serial)).status == OK
         packet(peer, serial, CONTINUE, b"hello")
         packet(peer, serial, CONTINUE, b"world")
-        await until(lambda: len(packets(peer, serial)) == 2)
+        await comes(lambda: len(packets(peer, serial)) == 2)
         assert packets(peer, serial) == [(CONTINUE, b"hello"), (CONTINUE, b"world")]
         packet(peer, serial, CONTINUE, b"end")
-        await until(lambda: len(packets(peer, serial)) == 3)
+        await comes(lambda: len(packets(peer, serial)) == 3)
         assert packets(peer, serial)[-1] == (CONTINUE, b""), "the end of data"
         packet(peer, serial, OK)
-        await until(lambda: len(packets(peer, serial)) == 4)
+        await comes(lambda: len(packets(peer, serial)) == 4)
         assert packets(peer, serial)[-1] == (OK, b"")
         assert peer.driver.streams[0].ended == "finished"
         packet(peer, serial, CONTINUE, b"late")
@@ -501,14 +491,14 @@ def test_a_stream_that_fails_and_one_that_is_aborted(play: Play) -> None:
         serial = peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
         await peer.reply(serial)
         packet(peer, serial, CONTINUE, b"fail")
-        await until(lambda: len(packets(peer, serial)) == 1)
+        await comes(lambda: len(packets(peer, serial)) == 1)
         status, _ = packets(peer, serial)[0]
         assert status == ERROR
         assert peer.driver.streams[0].ended == "aborted"
         other = peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
         await peer.reply(other)
         packet(peer, other, ERROR)
-        await until(lambda: len(packets(peer, other)) == 1)
+        await comes(lambda: len(packets(peer, other)) == 1)
         assert packets(peer, other) == [(OK, b"")], "the abort is confirmed"
         third = peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
         await peer.reply(third)
@@ -522,11 +512,11 @@ def test_a_serial_that_is_used_twice_leaves_no_stream_behind(play: Play) -> None
         await peer.reply(serial)
         peer.serial = serial
         peer.send("DOMAIN_OPEN_CONSOLE", FIRST, None, 0)
-        await until(lambda: len(peer.driver.streams) == 2)
+        await comes(lambda: len(peer.driver.streams) == 2)
         before, now = peer.driver.streams
-        await until(lambda: before.ended == "aborted")
+        await comes(lambda: before.ended == "aborted")
         packet(peer, serial, CONTINUE, b"hello")
-        await until(lambda: bool(packets(peer, serial)))
+        await comes(lambda: bool(packets(peer, serial)))
         assert packets(peer, serial) == [(CONTINUE, b"hello")]
         await peer.leave()
         peer.endpoint.last.clear()
@@ -548,10 +538,9 @@ def test_a_slow_stream_stops_the_reading(play: Play) -> None:
         stream.write = write
         for _ in range(8):
             packet(peer, serial, CONTINUE, bytes(262120))
-        await asyncio.sleep(0.01)
-        assert not peer.transport.reading
+        await comes(lambda: not peer.transport.reading)
         gate.set()
-        await until(lambda: peer.transport.reading)
+        await comes(lambda: peer.transport.reading)
 
     play(scenario)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
@@ -17,20 +16,20 @@ from virtcore.errors import InvalidArg, NoDomain
 class Stuck(TestDriver):
     """Its guests answer until they are told not to."""
 
-    stats_patience = 0.05
+    stats_patience = 60.0
     stuck = False
     asked = 0
 
     async def live_stats(self, obj, groups, flags):
         Stuck.asked += 1
         if Stuck.stuck:
-            await asyncio.sleep(0.5)
+            await asyncio.Event().wait()
         return await super().live_stats(obj, groups, flags)
 
 
 @pytest.fixture
 def connection():
-    Stuck.stuck, Stuck.asked = False, 0
+    Stuck.stuck, Stuck.asked, Stuck.stats_patience = False, 0, 60.0
     with registered("test", Stuck), virtcore.connect("test:///default") as connection:
         yield connection
 
@@ -46,16 +45,14 @@ def test_values_are_measured_again_only_when_they_are_too_old(connection):
 
 def test_a_stuck_guest_yields_its_last_values_and_their_age(connection):
     [fresh] = connection.recent_stats()
-    Stuck.stuck = True
-    began = time.monotonic()
+    Stuck.stuck, Stuck.stats_patience = True, 0.05
     [late] = connection.recent_stats()
-    assert time.monotonic() - began < 0.4
     assert late.params == fresh.params
     assert late.age >= 0.05
 
 
 def test_a_guest_that_never_answered_is_told_of_by_what_is_known(connection):
-    Stuck.stuck = True
+    Stuck.stuck, Stuck.stats_patience = True, 0.05
     domain = connection.lookup_domain(name="test")
     [row] = connection.recent_stats([domain], DomainStatsTypes.STATE)
     assert row.domain.name == "test"
