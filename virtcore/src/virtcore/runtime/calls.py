@@ -15,7 +15,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -163,12 +163,12 @@ class Call:
         try:
             context = contextvars.copy_context()
             context.run(current_call.set, self)
-            work = self.method.function(*self.args, **self.kwargs)
-            self._task = self.core.loop.create_task(work, context=context)
+            work: Coroutine[Any, Any, Any] = self.method.function(*self.args, **self.kwargs)
+            self._task = self.core.loop.create_task(self._follow(work), context=context)
         except Exception as error:  # noqa: BLE001  # wrong arguments: the caller gets it
             self._end(None, error)
             return
-        self._task.add_done_callback(self._task_done)
+        self._task.add_done_callback(partial(self._task_done, work))
 
     def _submit(self) -> None:
         if self._pool is None:
@@ -200,12 +200,25 @@ class Call:
         finally:
             current_call.reset(token)
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self._end(None, self.error or OperationAborted(f"{self} was cancelled"))
+    async def _follow(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Await the work, and end with it: at once, not when the loop next has its turn."""
+        try:
+            value = await work
+        except asyncio.CancelledError:
+            raise  # :meth:`_task_done` knows more
+        except BaseException as error:
+            self._end(None, error)
+            if not isinstance(error, Exception):
+                raise
         else:
-            error = task.exception()
-            self._end(None if error is not None else task.result(), error)
+            self._end(value, None)
+
+    def _task_done(self, work: Coroutine[Any, Any, Any], task: asyncio.Task[Any]) -> None:
+        if not self.done:  # cancelled, maybe before its first step
+            work.close()
+            self._end(None, self.error or OperationAborted(f"{self} was cancelled"))
+        if not task.cancelled():
+            task.exception()  # an interrupt, which has gone its way
 
     def _end(self, value: Any, error: BaseException | None, *, report: bool = True) -> None:
         with _lock:

@@ -375,6 +375,12 @@ class Session:
             call = self._call(method, args, kwargs)
             raise DeadlineExpired(call, seconds, Outcome.CANCELLED.value, None) from None
 
+    def begin(self, name: str, args: tuple[Any, ...]) -> Call:
+        """Begin a change, in the core loop, without waiting. Who wants to know its end watches the call."""
+        call = self._call(self._admit(name, args, {}), args, {})
+        call.begin()
+        return call
+
     def call_here(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
         """Call an operation and block the calling thread, which is not the core loop's."""
         method = self._admit_user(name, args)

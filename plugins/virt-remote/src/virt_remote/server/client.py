@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from virt_remote.descriptors import DescriptorSocket
     from virt_remote.sasl import SaslServer, SecurityLayer
     from virt_remote.server.endpoint import Endpoint
+    from virtcore.runtime.calls import Call
     from virtcore.runtime.session import Session
 
 __all__ = ["Client"]
@@ -97,9 +98,10 @@ class Client(FlowControl):
 
     # There may be thousands: a dictionary with so many entries takes more than all else.
     __slots__ = (
-        "__weakref__", "_backlog", "_files", "_frames", "_handlers", "_layer", "_most", "_pending", "_running",
-        "_streams", "_tasks", "administers", "auth", "authenticated", "authenticating", "callbacks", "closing",
-        "endpoint", "guard", "heard", "id", "identity", "opening", "passing", "readonly", "server", "session", "since",
+        "__weakref__", "_backlog", "_changes", "_files", "_frames", "_handlers", "_layer", "_most", "_pending",
+        "_running", "_streams", "_tasks", "administers", "auth", "authenticated", "authenticating", "callbacks",
+        "closing", "endpoint", "guard", "heard", "id", "identity", "opening", "passing", "readonly", "server",
+        "session", "since",
     )  # fmt: skip
 
     def __init__(self, endpoint: Endpoint, identity: Identity | None = None) -> None:
@@ -135,6 +137,7 @@ class Client(FlowControl):
         self._layer: SecurityLayer | None = None
         self._handlers: dict[tuple[int, int, int], Handler] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._changes: set[Call] = set()
         self._running = 0  # of the tasks; those that ended leave the set only later
         self._streams: dict[tuple[int, int, int, int], ServerStream] = {}
         self._most = self.server.max_client_requests
@@ -211,7 +214,9 @@ class Client(FlowControl):
         self.server.pending_memory -= self._pending
         self._pending = 0
         for task in self._tasks:
-            task.cancel()  # changes that have begun go on
+            task.cancel()
+        for change in tuple(self._changes):
+            change.give_up()  # it goes on
         self.server.disconnected(self, self._end())
 
     async def _end(self) -> None:
@@ -436,6 +441,16 @@ class Client(FlowControl):
             and session.method(call.operation.name).style is Style.INLINE
         ):
             return self._inline_handler(session, call)
+        if (
+            guard is None
+            and not audited
+            and not files
+            and call.procedure.stream is None
+            and call.operation.kind is Kind.CHANGE
+            and call.operation.service is None
+            and session.method(call.operation.name).style is Style.ASYNC
+        ):
+            return self._change_handler(session, call, key)
 
         def later(frame: bytes, serial: int) -> None:
             arguments, wire = self._arguments(call, frame)
@@ -493,6 +508,42 @@ class Client(FlowControl):
             return encode(value if result is None else result(value, wire))
 
         return answer
+
+    def _change_handler(self, session: Session, call: ServerCall, key: tuple[int, int, int]) -> Handler:
+        """Changes, which have a task of their own that goes on without us: its end is the answer."""
+        quick, encode, result = _is_quick(key), call.encode, call.result
+
+        def later(frame: bytes, serial: int) -> None:
+            arguments, wire = self._arguments(call, frame)
+            began = time.monotonic()
+            place = self.server.workers.take(quick)
+            if place is None:
+                self.run(self._answer(session, None, call, arguments, wire, key, serial), key, serial)
+                return
+
+            def ended() -> None:
+                self._changes.discard(change)
+                try:
+                    value = change.result()
+                    body = b"" if encode is None else encode(value if result is None else result(value, wire))
+                    self._reply(key, serial, body)
+                except VirtError as error:
+                    self.send(self.error_reply(*key, serial, as_libvirt(error, call.spelling, session)))
+                except Exception as error:  # noqa: BLE001  # as in _frame
+                    self.send(self.error_reply(*key, serial, error))
+                finally:
+                    self._ran(key, place, began)
+
+            self._runs()
+            try:
+                change = session.begin(call.operation.name, arguments)
+            except VirtError as error:
+                self._ran(key, place, began)
+                raise as_libvirt(error, call.spelling, session) from None
+            self._changes.add(change)
+            change.watch(ended)
+
+        return later
 
     def _arguments(self, call: ServerCall, frame: bytes) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         wire: tuple[Any, ...] = call.decode(frame, BODY)[0] if call.decode is not None else ()
@@ -568,9 +619,7 @@ class Client(FlowControl):
             task.add_done_callback(self._tasks.discard)
         if files:
             task.add_done_callback(lambda _: close_all(files))
-        self._running += 1
-        if self._running >= self._most:
-            self.hold_reading(_CALLS)
+        self._runs()
 
     async def _run(self, work: Coroutine[Any, Any, bytes | None], key: tuple[int, int, int], serial: int) -> None:
         began = time.monotonic()
@@ -578,7 +627,7 @@ class Client(FlowControl):
             place = await self.server.workers.acquire(_is_quick(key))
         except BaseException:
             work.close()
-            self._ran()
+            self._ran(key, None, began)
             raise
         try:
             body = await work
@@ -587,16 +636,28 @@ class Client(FlowControl):
         except Exception as error:  # noqa: BLE001  # as in _frame
             self.send(self.error_reply(*key, serial, error))
         finally:
-            self.server.workers.release(place)
-            self._ran()
-            taken = (time.monotonic() - began) * 1000
-            if 0 < self.server.settings.slow_call_log <= taken:
-                log.warning("client %d: %s took %d ms", self.id, _name(key), taken)
+            self._ran(key, place, began)
 
-    def _ran(self) -> None:
+    def _runs(self) -> None:
+        """A call that has to wait for something has come."""
+        self._running += 1
+        if self._running >= self._most:
+            self.hold_reading(_CALLS)
+
+    def _ran(self, key: tuple[int, int, int], place: bool | None, began: float) -> None:
+        """It has ended.
+
+        :param place: the worker that it had; None where it got none.
+        :param began: monotonic time.
+        """
         self._running -= 1
         if self._running < self._most:
             self.release_reading(_CALLS)
+        if place is not None:
+            self.server.workers.release(place)
+            taken = (time.monotonic() - began) * 1000
+            if 0 < self.server.settings.slow_call_log <= taken:
+                log.warning("client %d: %s took %d ms", self.id, _name(key), taken)
 
     def _reply(self, key: tuple[int, int, int], serial: int, body: bytes) -> None:
         self.send(reply(key, serial, body))

@@ -56,15 +56,18 @@ class Workers:
         self.current = min(max(self.current, least), most)
         self._admit()
 
-    async def acquire(self, high: bool) -> bool:
-        """Wait for a place. Gives what :meth:`release` takes.
+    def take(self, high: bool) -> bool | None:
+        """Take a place without waiting; None where none is free. Otherwise gives what :meth:`release` takes.
 
         :param high: the call never takes long.
         """
-        if not self._waiting:
-            place = self._place(high)
-            if place is not None:
-                return place
+        return None if self._waiting else self._place(high)
+
+    async def acquire(self, high: bool) -> bool:
+        """Wait for a place; see :meth:`take`."""
+        place = self.take(high)
+        if place is not None:
+            return place
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         entry = (future, high)
         self._waiting.append(entry)

@@ -20,7 +20,7 @@ _BATCH = 64
 
 class _Task(NamedTuple):
     run: Callable[[], object]
-    folder: Path | None
+    folder: Path | str | None
     done: asyncio.Future[object]
 
 
@@ -40,7 +40,7 @@ class DiskWorker:
         """Run ``work`` in the worker's thread, after everything asked for before, and return its result."""
         return await self._submit(work, None)
 
-    async def change(self, work: Callable[[], T], folder: Path, complaint: str) -> T:
+    async def change(self, work: Callable[[], T], folder: Path | str, complaint: str) -> T:
         """Run ``work``, which changes entries of ``folder``; returns when they are on disk.
 
         Cancelling the waiter does not stop the work.
@@ -53,7 +53,7 @@ class DiskWorker:
         except OSError as error:
             raise SystemError(f"{complaint}: {error.strerror}") from error
 
-    async def _submit(self, work: Callable[[], T], folder: Path | None) -> T:
+    async def _submit(self, work: Callable[[], T], folder: Path | str | None) -> T:
         done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         if self._thread is None:
             # A daemon thread: what it has acknowledged is on disk, so ending the interpreter loses nothing that counts.
@@ -83,7 +83,7 @@ class DiskWorker:
 
     def _run_batch(self, tasks: list[_Task]) -> None:
         results: list[tuple[_Task, object, BaseException | None]] = []
-        dirty: set[Path] = set()
+        dirty: set[Path | str] = set()
         for task in tasks:
             try:
                 results.append((task, task.run(), None))
@@ -91,7 +91,7 @@ class DiskWorker:
                 results.append((task, None, error))
             if task.folder is not None:
                 dirty.add(task.folder)
-        failed: dict[Path, OSError] = {}
+        failed: dict[Path | str, OSError] = {}
         for folder in dirty:
             try:
                 sync_folder(folder)
@@ -119,9 +119,9 @@ def _answer(answers: list[tuple[asyncio.Future[object], object, BaseException | 
             future.set_exception(problem)
 
 
-def write_file(folder: Path, name: str, data: bytes) -> None:
+def write_file(folder: Path | str, name: str, data: bytes) -> None:
     """Replace a file whole or not at all: written beside it, synced, renamed. The folder is left to be synced."""
-    temporary = folder / f".{name}.tmp"
+    temporary = os.path.join(folder, f".{name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
@@ -131,21 +131,21 @@ def write_file(folder: Path, name: str, data: bytes) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(temporary, folder / name)
+        os.rename(temporary, os.path.join(folder, name))
     except BaseException:
-        remove_file(folder, temporary.name)
+        remove_file(folder, os.path.basename(temporary))
         raise
 
 
-def remove_file(folder: Path, name: str) -> None:
+def remove_file(folder: Path | str, name: str) -> None:
     """Remove a file that may be missing. The folder is left to be synced."""
     try:
-        os.unlink(folder / name)
+        os.unlink(os.path.join(folder, name))
     except FileNotFoundError:
         pass
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Bring a folder's entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -134,6 +134,8 @@ class MomentState(DriverState):
 
     async def forget_moments(self, obj: DomainObject, snapshots: bool = True, checkpoints: bool = True) -> None:
         """Remove what is known of them; what was saved stays."""
+        if not obj.snapshots and not obj.checkpoints:
+            return
         if snapshots and obj.snapshots:
             await self.snapshots(obj).clear()
         if checkpoints and obj.checkpoints:

@@ -55,6 +55,7 @@ class DefinitionStore:
 
     def __init__(self, folder: Path, worker: DiskWorker, describe: Callable[[str], IndexEntry]) -> None:
         self.folder = folder
+        self._path = str(folder)  # joined for every change
         self._worker = worker
         self._describe = describe
 
@@ -74,14 +75,14 @@ class DefinitionStore:
         """
         file = _file(uuid)
         data = _encode(name, text, facts or {})
-        complaint = f"cannot write data to file '{self.folder / file}'"
-        await self._worker.change(lambda: write_file(self.folder, file, data), self.folder, complaint)
+        complaint = f"cannot write data to file '{self._path}/{file}'"
+        await self._worker.change(lambda: write_file(self._path, file, data), self._path, complaint)
 
     async def remove(self, uuid: str) -> None:
         """Remove an object's definition, if there is one; returns when that is durable."""
         file = _file(uuid)
-        complaint = f"cannot remove config {self.folder / file}"
-        await self._worker.change(lambda: remove_file(self.folder, file), self.folder, complaint)
+        complaint = f"cannot remove config {self._path}/{file}"
+        await self._worker.change(lambda: remove_file(self._path, file), self._path, complaint)
 
     def read(self, uuid: str) -> str:
         """The text of a definition.
@@ -91,9 +92,10 @@ class DefinitionStore:
 
         :raises InternalError: it cannot be read.
         """
-        path = self.folder / _file(uuid)
+        path = f"{self._path}/{_file(uuid)}"
         try:
-            data = path.read_bytes()
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
         except OSError as error:
             raise InternalError(f"failed to read '{path}': {error.strerror}") from error
         return _body(data).decode()
