@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ import pytest
 
 import virtcore
 from certificates import Authority
-from support import free_port
+from support import eventually, free_port
+from virt_remote.client.reach import program_link
 from virtcore.driver.base import Credential
 from virtcore.errors import RPC, AuthFailed, InvalidArg, SystemError, VirtError
 
@@ -65,7 +67,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, pki: Path) -> Iterator[Daem
             [sys.executable, "-m", "virt_remote", "--root", str(root), "--listen"], stderr=log, stdout=log
         )
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             assert process.poll() is None, (root / "log.txt").read_text()
             try:
@@ -77,7 +79,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, pki: Path) -> Iterator[Daem
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         finally:
             process.kill()
 
@@ -134,7 +136,7 @@ def test_sasl_protects_plain_tcp(daemon: Daemon, tmp_path: Path, auth: str) -> N
         events = connection.events()  # the core loop goes on under the same layer
         domain.suspend()
         domain.resume()
-        assert events.get(10) is not None
+        assert events.get(60) is not None
         assert "<name>test</name>" in domain.xml()
     file.write_text(file.read_text().replace("sesame", "wrong"))
     with pytest.raises(AuthFailed) as failed:
@@ -200,7 +202,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     )
     process = subprocess.Popen([program, "-D", "-f", str(folder / "config")], stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             assert process.poll() is None
             try:
@@ -331,6 +333,20 @@ def test_a_program_of_ones_own(daemon: Daemon, tmp_path: Path) -> None:
         virtcore.connect(f"test+ext:///default?command={program}")
     with pytest.raises(InvalidArg, match="for 'ext' transport, command is required"):
         virtcore.connect("test+ext:///default")
+
+
+def test_what_a_program_leaves_behind_may_go_on_to_complain(tmp_path: Path) -> None:
+    program, words = tmp_path / "connect", tmp_path / "words"
+    os.mkfifo(words)
+    program.write_text(f"#!/bin/sh\n(read word <{words}; echo $word >&2) &\nexec cat\n")
+    program.chmod(0o755)
+    link = program_link([str(program)])
+    link.close()
+    for thread in threading.enumerate():
+        if thread.name == "virt-remote-end":
+            thread.join(60)
+    words.write_text("late\n")
+    eventually(lambda: "reading data: late" in str(link.end_of_file()))
 
 
 def test_the_helper_for_clients_over_ssh(daemon: Daemon, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
@@ -95,19 +95,22 @@ def _host_link(address: Address, end: float | None) -> Link:
 
 
 class _Complaints:
-    """What a program says on its standard error: the last of it, for the error of a connection that ended."""
+    """What a program says on its standard error: the last of it, for the error of a connection that ended.
+
+    Its thread alone has the pipe, which others keep open that the program leaves behind, and closes it at its end.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
+        pipe, process.stderr = process.stderr, None
+        assert pipe is not None
         self._text = bytearray()
-        self._thread = threading.Thread(target=self._read, name="virt-remote-stderr", daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(pipe,), name="virt-remote-stderr", daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
-        pipe = self._process.stderr
-        assert pipe is not None
-        while data := os.read(pipe.fileno(), 4096):
-            self._text = (self._text + data)[-4096:]
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while data := os.read(pipe.fileno(), 4096):
+                self._text = (self._text + data)[-4096:]
 
     def __call__(self) -> str:
         self._thread.join(2)  # the connection ended: so does the program, and with it what it says
