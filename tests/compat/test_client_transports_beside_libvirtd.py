@@ -60,7 +60,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         finally:
             process.kill()
 
@@ -74,7 +74,7 @@ def test_tls(listening: tuple[Path, int], tmp_path: Path) -> None:
         (domain,) = connection.list_domains()
         with connection.events() as events:
             domain.suspend()
-            assert events.get(10) is not None
+            assert events.get(60) is not None
     shutil.copy(pki / "cacert.pem", tmp_path)
     with pytest.raises(RPC, match="server verification"):
         virtcore.connect(uri + str(tmp_path))

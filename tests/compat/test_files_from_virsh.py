@@ -24,7 +24,7 @@ def uri(tmp_path: Path) -> Iterator[str]:
     (root / "etc" / "virtcored.conf").write_text("listen_tls = 0\n")
     process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "descriptor_daemon.py"), str(root)])
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not (root / "run" / "libvirt-sock").exists() and time.monotonic() < end:
             time.sleep(0.02)
         yield f"fds+unix:///x?socket={root}/run/libvirt-sock"

@@ -124,12 +124,12 @@ def test_saving_and_what_is_told_of_it(
 ) -> None:
     with connection.events(DomainLifecycleEvent, DomainMetadataChangeEvent, of=domain) as events:
         domain.set_metadata(DomainMetadataType.TITLE, "a title", flags=LIVE)
-        changed = events.get(10)
+        changed = events.get(60)
         assert isinstance(changed, DomainMetadataChangeEvent)
         assert changed.type is DomainMetadataType.TITLE
         connection.define_domain(XML.format(name="another")).undefine()
         domain.save(str(tmp_path / "saved"))
-        stopped = events.get(10)
+        stopped = events.get(60)
         assert isinstance(stopped, DomainLifecycleEvent)
         assert (stopped.type.name, stopped.detail) == ("STOPPED", 4)
     assert "<name>operated</name>" in connection.save_image_xml(str(tmp_path / "saved"))

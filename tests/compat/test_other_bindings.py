@@ -194,7 +194,7 @@ def watched(where: str, folder: Path) -> tuple[set[str], str]:
         daemon = subprocess.Popen(["collectd", "-f", "-C", str(folder / "conf")], stderr=subprocess.DEVNULL)
         time.sleep(3.5)
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait(60)
     finally:
         subprocess.run(["virsh", "-q", "-c", where, "destroy", "watched"], check=True)
     found = {path.name[: -len("-2026-01-01")] for path in (folder / "csv" / "watched" / "virt").iterdir()}

@@ -37,7 +37,7 @@ class Host:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         try:
-            assert self.process.wait(20) == 0
+            assert self.process.wait(60) == 0
         finally:
             self.process.kill()
         text = self.log.read_text()

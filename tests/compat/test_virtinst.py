@@ -95,7 +95,7 @@ def test_storage_of_the_test_driver(program: Program, virsh: Any, held: str) -> 
 
 def wait_for(path: Path) -> socket.socket:
     """Connect to a guest's serial port."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while True:
         channel = socket.socket(socket.AF_UNIX)
         channel.settimeout(90)
@@ -135,7 +135,7 @@ def test_a_guest_from_installing_to_powering_off(
         serial.sendall(b"poweroff\n")
         while serial.recv(4096):
             pass
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while virsh(qemu, "domstate", "installed").stdout.strip() != "shut off":
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -50,14 +50,14 @@ def running(root: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
 
 
 def wait_until(check: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not check():
         assert time.monotonic() < end, "it did not come about in time"
         time.sleep(0.02)

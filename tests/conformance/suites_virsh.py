@@ -42,6 +42,6 @@ def virsh(case: Any) -> str:
             check=False,
         )
         if feeder is not None:
-            feeder.join(5)
+            feeder.join(60)
     text = ran.stdout.decode("utf-8", "surrogateescape")
     return text + (f"\n## Exit code: {ran.returncode}\n" if ran.returncode else "")

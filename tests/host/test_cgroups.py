@@ -214,7 +214,7 @@ def test_this_machines_kernel_does_what_it_is_told(real: ControlGroup) -> None:
             real.set_cpu_quota(50_000, 25_000)
             assert real.cpu_quota() == (50_000, 25_000)
         if real.has("cpuacct"):
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while not real.cpu_times().time:
                 assert time.monotonic() < end, "nothing is counted"
                 time.sleep(0.01)

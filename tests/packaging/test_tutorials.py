@@ -125,7 +125,7 @@ class Runner:
             assert process.stdin is not None
             process.stdin.close()
             os.killpg(process.pid, signal.SIGTERM)  # with what it began
-            process.wait(30)
+            process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
 

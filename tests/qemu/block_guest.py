@@ -101,7 +101,7 @@ def execute(domain: Any, command: str, arguments: dict[str, Any] | None = None) 
     """Run a QMP command behind the driver's back."""
     monitor = guest_of(state().domains.by_uuid(domain.uuid)).channel()
     real = getattr(type(monitor).execute, "__wrapped__", type(monitor).execute)
-    return asyncio.run_coroutine_threadsafe(real(monitor, command, arguments), core_loop().loop).result(30)
+    return asyncio.run_coroutine_threadsafe(real(monitor, command, arguments), core_loop().loop).result(60)
 
 
 def guest_writes(domain: Any, pattern: int, offset: int, length: int, disk: str = "virtio-disk0") -> None:

@@ -147,9 +147,9 @@ def test_into_a_pipe(connection: virtcore.Connection, tmp_path: Path) -> None:
                 os.set_blocking(reader.fileno(), True)
                 dumped = pool.submit(domain.core_dump, str(pipe), flags=flags)
                 # No end is seen before something has come.
-                eventually(partial(_has_come, reader), 30)
+                eventually(partial(_has_come, reader))
                 assert reader.read().startswith(head)
-                dumped.result(30)
+                dumped.result(60)
             # It goes on at once, though nothing had to be brought to a disk.
             assert domain.state().state is DomainState.RUNNING
     domain.destroy()

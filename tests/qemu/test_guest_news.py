@@ -211,12 +211,12 @@ def test_a_real_client_of_a_real_display(connection: virtcore.Connection) -> Non
     with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         assert client.recv(12).startswith(b"RFB")
         ours = client.getsockname()
-        first = told.get(timeout=10)
+        first = told.get(timeout=60)
         assert isinstance(first, DomainGraphicsEvent)
         assert first.phase is Phase.CONNECT
         assert first.local == GraphicsAddress(Family.IPV4, "127.0.0.1", str(port))
         assert first.remote == GraphicsAddress(Family.IPV4, "127.0.0.1", str(ours[1]))
-    last = told.get(timeout=10)
+    last = told.get(timeout=60)
     assert isinstance(last, DomainGraphicsEvent)
     assert last.phase is Phase.DISCONNECT
 
@@ -228,11 +228,11 @@ def test_a_real_balloon_and_a_real_clock(connection: virtcore.Connection, kernel
     connection.on_event(told.put, DomainBalloonChangeEvent, DomainRTCChangeEvent)
     domain = connection.define_domain(guest_image.guest_xml("gives", kernel, tmp_path / "initrd"))
     domain.create()
-    clock = told.get(timeout=40)
+    clock = told.get(timeout=60)
     assert isinstance(clock, DomainRTCChangeEvent)
     assert clock.offset < -300_000_000
     domain.set_memory(96 << 10)
     eventually(lambda: "<currentMemory unit='KiB'>98304</currentMemory>" in domain.xml(), limit=30)
-    while told.get(timeout=10) != DomainBalloonChangeEvent(domain.ref, 96 << 10):
+    while told.get(timeout=60) != DomainBalloonChangeEvent(domain.ref, 96 << 10):
         pass  # it goes in steps
     assert domain.info().memory == 96 << 10

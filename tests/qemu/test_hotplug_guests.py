@@ -134,7 +134,7 @@ def test_what_joins_is_seen_by_the_guest_and_goes_again(connection, run_guest, t
     assert MAC not in domain.xml(DomainXMLFlags.INACTIVE)
     for device in (scsi, disk, NIC, RNG):
         domain.detach_device(device, Modify.LIVE)
-    eventually(lambda: len(removed) == 4, 30)
+    eventually(lambda: len(removed) == 4)
     assert not told.sees("ls /sys/block", "vda")
     assert not told.sees("cat /sys/class/net/*/address", MAC)
     after = domain.xml()
@@ -227,10 +227,10 @@ def test_link_and_what_cannot_change(run_guest) -> None:
     eventually(lambda: told.sees("cat /sys/class/net/*/address", MAC), 60)
     told.run("for each in /sys/class/net/e*; do ifconfig ${each##*/} up; done")
     domain.update_device(NIC.replace("</interface>", "<link state='down'/></interface>"), Modify.LIVE)
-    eventually(lambda: told.sees("cat /sys/class/net/e*/carrier", "0"), 30)
+    eventually(lambda: told.sees("cat /sys/class/net/e*/carrier", "0"))
     assert "<link state='down'/>" in domain.xml()
     domain.update_device(NIC, Modify.LIVE)
-    eventually(lambda: told.sees("cat /sys/class/net/e*/carrier", "1"), 30)
+    eventually(lambda: told.sees("cat /sys/class/net/e*/carrier", "1"))
     with pytest.raises(VirtError, match="cannot modify network device model from virtio to e1000"):
         domain.update_device(NIC.replace("'virtio'", "'e1000'"), Modify.LIVE)
 
@@ -275,7 +275,7 @@ def test_both_or_neither(run_guest, tmp_path) -> None:
     assert MAC in domain.xml()
     assert MAC in domain.xml(DomainXMLFlags.INACTIVE)
     domain.detach_device_alias("net0", Modify.LIVE)
-    eventually(lambda: MAC not in domain.xml(), 30)
+    eventually(lambda: MAC not in domain.xml())
 
 
 def test_io_threads(run_guest) -> None:
@@ -303,7 +303,7 @@ def test_what_was_taken_out_while_nobody_looked_is_gone(root, run_guest, connect
     execute(monitor, "device_del", {"id": "net0"})
     with virtcore.connect(f"qemu:///embed?root={root}") as again:
         [found] = again.list_domains()
-        eventually(lambda: MAC not in found.xml(), 30)
+        eventually(lambda: MAC not in found.xml())
         assert sorted(cpu.number for cpu in found.vcpus()) == [0, 2]
         found.attach_device(disk_xml(image, "vdb"), Modify.LIVE)
         assert "virtio-disk1" in found.xml()

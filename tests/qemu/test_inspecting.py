@@ -106,12 +106,12 @@ def test_what_qemu_says_is_for_those_who_ask(connection: virtcore.Connection, gu
     connection.on_event(told.put, QemuMonitorEvent)
     connection.on_event(others.put)
     guest.reset()
-    event = told.get(timeout=10)
+    event = told.get(timeout=60)
     assert isinstance(event, QemuMonitorEvent)
     assert event.event == "RESET"
     assert json.loads(event.details or "")["guest"] is False
     assert event.seconds > 1_600_000_000
-    assert isinstance(others.get(timeout=10), DomainRebootEvent)
+    assert isinstance(others.get(timeout=60), DomainRebootEvent)
 
 
 def test_displays_and_channels(guest: virtcore.Domain) -> None:
@@ -162,5 +162,5 @@ def test_a_key_reaches_the_guest(connection: virtcore.Connection, boot: tuple[Pa
     told: queue.Queue[Event] = queue.Queue()
     connection.on_event(told.put, DomainRebootEvent)
     domain.send_key(KeycodeSet.LINUX, 100, [56, 99, 48])
-    assert told.get(timeout=20).domain == domain.ref  # type: ignore[union-attr]
+    assert told.get(timeout=60).domain == domain.ref  # type: ignore[union-attr]
     console.abort()

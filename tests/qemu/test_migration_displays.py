@@ -143,7 +143,7 @@ def test_clients_of_spice_are_told(connection: virtcore.Connection, peer: virtco
         thread = threading.Thread(target=listen)
         thread.start()
         moved = domain.migrate(peer, flags=Flags.LIVE | Flags.UNSAFE)
-        thread.join(30)
+        thread.join(60)
     finally:
         client.close()
     [message] = heard

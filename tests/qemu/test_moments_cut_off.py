@@ -106,7 +106,7 @@ def test_the_guest_runs_on(root: Path, disk: Path, tmp_path: Path, stage: str, w
     cut(root, stage, work.format(folder=tmp_path), after=after)
     connection, domain = found(root)
     with connection:
-        eventually(lambda: domain.state().state is DomainState.RUNNING, 30)
+        eventually(lambda: domain.state().state is DomainState.RUNNING)
         assert domain.state().reason in (DomainRunningReason.SAVE_CANCELED, DomainRunningReason.UNKNOWN)
         eventually(lambda: domain.job_stats().type == 0)
         # All that can be done with a guest can be done with this one.
@@ -125,7 +125,7 @@ def test_a_managed_save_that_was_whole_counts(root: Path, disk: Path) -> None:
     cut(root, "virt_qemu.host.QemuState:end_guest", "domain.managed_save()")
     connection, domain = found(root)
     with connection:
-        eventually(lambda: not domain.is_active(), 30)
+        eventually(lambda: not domain.is_active())
         assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.SAVED)
         assert domain.has_managed_save()
         domain.create(DomainCreateFlags.START_PAUSED)
@@ -157,7 +157,7 @@ def test_files_that_a_guest_has_gone_over_to_are_known(root: Path, disk: Path, t
     connection, domain = found(root)
     over = tmp_path / "disk.over"
     with connection:
-        eventually(lambda: f"<source file='{over}' index='2'/>" in domain.xml(), 30)
+        eventually(lambda: f"<source file='{over}' index='2'/>" in domain.xml())
         eventually(lambda: f"<source file='{over}'/>" in domain.xml(2))
         domain.create_snapshot("<domainsnapshot><name>next</name></domainsnapshot>", Create.DISK_ONLY)
         assert f"<source file='{tmp_path}/disk.next' index='3'/>" in domain.xml()
@@ -178,7 +178,7 @@ def test_a_deletion_that_was_cut_off_is_told(root: Path, disk: Path, tmp_path: P
     cut(root, "virt_qemu.snapshots.deleting.begin_pivot", "domain.lookup_snapshot('two').delete()")
     connection, domain = found(root)
     with connection:
-        eventually(lambda: (info := domain.block_job_info("vda")) is not None and info.cur == info.end, 30)
+        eventually(lambda: (info := domain.block_job_info("vda")) is not None and info.cur == info.end)
         with pytest.raises(VirtError, match="cannot delete external snapshots when there is another active block job"):
             domain.lookup_snapshot("two").delete()
         domain.block_job_abort("vda")
@@ -208,7 +208,7 @@ def _killed_while(
     with ThreadPoolExecutor(1) as pool:
         ended = pool.submit(work)
         try:
-            eventually(lambda: ended.done() or domain.job_stats().params.get("memory_total"), 30)
+            eventually(lambda: ended.done() or domain.job_stats().params.get("memory_total"))
             assert not ended.done(), ended.exception()
             for pid in guests_of():
                 os.kill(pid, signal.SIGKILL)
@@ -233,7 +233,7 @@ def test_qemu_is_killed_while_it_writes(
     ):
         domain.create()
         assert "domain is not running" in str(_killed_while(domain, guests_of, pipe, work))
-        eventually(lambda: not domain.is_active(), 30)
+        eventually(lambda: not domain.is_active())
         assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.CRASHED)
         assert not domain.list_snapshots()
         pipe.unlink()

@@ -68,7 +68,7 @@ def run(test, **options):
             await monitor.connect(ours, 5)
             await opening
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await test(monitor, server, told, ours)
         finally:
             await monitor.close()

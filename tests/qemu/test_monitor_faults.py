@@ -131,7 +131,7 @@ def test_a_guest_that_is_found_again(root, faulty, guests_of, monkeypatch, what)
         faulty.spoil(command, what=what)
         began = time.monotonic()
         with virtcore.connect(uri) as connection:
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 25
             domain = connection.lookup_domain(name="spoilt")
             if what == "die":
                 eventually(lambda: not domain.is_active())  # noqa: B023
@@ -148,7 +148,7 @@ def test_a_guest_that_is_found_again(root, faulty, guests_of, monkeypatch, what)
                     return False
                 return True
 
-            eventually(reset, 20)
+            eventually(reset)
             assert domain.state().state is DomainState.RUNNING
     # One that does not answer can be ended nevertheless.
     faulty.spoil("*")
@@ -156,7 +156,7 @@ def test_a_guest_that_is_found_again(root, faulty, guests_of, monkeypatch, what)
         domain = connection.lookup_domain(name="spoilt")
         began = time.monotonic()
         domain.destroy()
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 25
     nothing_left(root, guests_of)
 
 

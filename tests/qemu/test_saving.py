@@ -378,9 +378,9 @@ def _stuck_save(counting: Remembering, folder: Path) -> Iterator[tuple[int, list
     thread = threading.Thread(target=save)
     thread.start()
     try:
-        eventually(lambda: counting.domain.job_stats().params.get("memory_total"), 30)
+        eventually(lambda: counting.domain.job_stats().params.get("memory_total"))
         yield reader, failures
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
     finally:
         os.close(reader)
@@ -396,7 +396,7 @@ def test_an_abort_leaves_the_guest_and_no_file(counting: Remembering, tmp_path: 
         slowly = threading.Thread(target=_drain, args=(reader, aborted))
         slowly.start()
         domain.abort_job()
-        eventually(lambda: failures, 30)
+        eventually(lambda: failures)
         aborted.set()
         slowly.join()
     assert isinstance(failures[0], OperationAborted)
@@ -429,6 +429,6 @@ def test_destroy_ends_a_save(counting: Remembering, tmp_path: Path) -> None:
     with _stuck_save(counting, tmp_path) as (_, failures):
         began = time.monotonic()
         counting.domain.destroy()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 25
     assert failures
     assert counting.domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.DESTROYED)

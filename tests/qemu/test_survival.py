@@ -183,7 +183,7 @@ def test_a_stopped_guest_does_not_keep_others_from_being_found(root, boot, tmp_p
     os.kill(pid, signal.SIGSTOP)
     began = time.monotonic()
     with virtcore.connect(f"qemu:///embed?root={root}") as connection:
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         domain = connection.lookup_domain(name="frozen")
         assert domain.state().state == DomainState.RUNNING
         assert connection.domain_stats()[0].params["state.state"] == DomainState.RUNNING

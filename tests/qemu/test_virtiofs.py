@@ -55,9 +55,9 @@ def test_the_guest_sees_the_files(connection, boot, root, tmp_path, tmp_path_fac
     eventually(lambda: MARKER in log.read_text(errors="replace"), 90)
     with domain.open_console() as stream:
         stream.write(b"run /bin/busybox mount -t virtiofs tag /mnt && /bin/busybox cat /mnt/hello\n")
-        eventually(lambda: log.read_text(errors="replace").count("from the host") >= 1, 30)
+        eventually(lambda: log.read_text(errors="replace").count("from the host") >= 1)
         stream.write(b"run echo from the guest > /mnt/back\n")
-        eventually(lambda: (folder / "back").exists() and "guest" in (folder / "back").read_text(), 30)
+        eventually(lambda: (folder / "back").exists() and "guest" in (folder / "back").read_text())
     domain.destroy()
     eventually(lambda: not Path(f"/proc/{pid}").exists())
 

@@ -26,7 +26,7 @@ def daemon(root: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     with (root.parent / f"{root.name}.log").open("ab") as log:
         process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root), *arguments], stderr=log)
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while time.monotonic() < end and process.poll() is None:
             with socket.socket(socket.AF_UNIX) as probe:
                 try:
@@ -42,7 +42,7 @@ def daemon(root: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 def end(process: subprocess.Popen[bytes]) -> int:
     process.send_signal(signal.SIGTERM)
-    return process.wait(20)
+    return process.wait(60)
 
 
 def where(root: Path, name: str = "libvirt-sock") -> str:
@@ -105,9 +105,8 @@ def test_clients_are_told_of_the_end(tmp_path: Path) -> None:
     with daemon(root) as process:
         connection = virtcore.connect(where(root))
         assert connection.is_alive()
-        began = time.monotonic()
         assert end(process) == 0
-        assert time.monotonic() - began < 4
+        assert "are left" not in (root / "log" / "virtcored.log").read_text()
         with pytest.raises(VirtError):
             connection.hostname()
         assert not connection.is_alive()

@@ -116,7 +116,7 @@ def test_systemd_hands_sockets_over(tmp_path: Path) -> None:
         assert told.recv(100) == b"READY=1"
         process.send_signal(signal.SIGTERM)
         assert told.recv(100) == b"STOPPING=1"
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert (folder / "libvirt-sock").exists(), "the sockets are systemd's"
     finally:
         process.kill()
@@ -143,13 +143,13 @@ def test_an_unused_daemon_leaves(tmp_path: Path) -> None:
     root = tmp_path / "d"
     process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root), "--timeout", "2"])
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not (root / "run" / "libvirt-admin-sock").exists() and time.monotonic() < end:
             time.sleep(0.02)
         with virtcore.connect(where(root)) as connection:
             time.sleep(3)
             assert connection.type() == "TEST", "it has a client"
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -168,7 +168,7 @@ def test_administrators_end_it_and_set_its_time(serve: Any) -> None:
             admin.call("CONNECT_LIST_SERVERS", 1, 8)
         pid = int((root / "run" / "virtcored.pid").read_text())
         admin.call("CONNECT_DAEMON_SHUTDOWN", 1)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while (root / "run" / "libvirt-admin-sock").exists() and time.monotonic() < end:
             time.sleep(0.05)
         assert not (root / "run" / "libvirt-admin-sock").exists()
@@ -190,7 +190,7 @@ def test_settings_that_make_no_sense_change_nothing(serve: Any) -> None:
             log = root / "log" / "virtcored.log"
             before = log.read_text().count(word)
             os.kill(pid, signal.SIGHUP)
-            end = time.monotonic() + 20
+            end = time.monotonic() + 60
             while log.read_text().count(word) == before and time.monotonic() < end:
                 time.sleep(0.02)
             assert log.read_text().count(word) > before
@@ -311,7 +311,7 @@ def kill_and_come_back(root: Path, source: random.Random, acknowledged: set[str]
     """Define domains until the daemon is killed at some moment; then all that were acknowledged are there."""
     process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root)], stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         connection = None
         while connection is None and time.monotonic() < end:
             try:
@@ -412,7 +412,7 @@ def test_polkit_is_asked(tmp_path: Path) -> None:
     bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork"])
     polkit = None
     try:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not (tmp_path / "bus").exists() and time.monotonic() < end:
             time.sleep(0.02)
         polkit = subprocess.Popen([sys.executable, "-c", _FAKE, address], stdout=subprocess.PIPE, text=True)

@@ -46,7 +46,7 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield path
     finally:
         daemon.terminate()
-        daemon.wait(30)
+        daemon.wait(60)
 
 
 @pytest.fixture  # type: ignore[no-redef]

@@ -47,7 +47,7 @@ class Realm:
         self.run("kadmin.local", "addprinc", "-randkey", "libvirt/localhost")
         self.run("kadmin.local", "ktadd", "-k", str(self.keytab), "libvirt/localhost")
         self.server = subprocess.Popen(["krb5kdc", "-n"], env={**os.environ, **self.environment})
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -29,7 +29,7 @@ def in_core_loop(use: Use, uri: str = "toy:///x") -> None:
         async with virtcore.connect_async(uri) as connection:
             await use(connection)
 
-    asyncio.run_coroutine_threadsafe(main(), core_loop().loop).result(30)
+    asyncio.run_coroutine_threadsafe(main(), core_loop().loop).result(60)
 
 
 LOOPS = [in_own_loop, in_core_loop]
@@ -124,7 +124,7 @@ def test_two_loops_in_one_process(world: World) -> None:
     thread = threading.Thread(target=asyncio.run, args=(second(),))
     thread.start()
     asyncio.run(first())
-    thread.join(10)
+    thread.join(60)
     assert used.is_set()
 
 

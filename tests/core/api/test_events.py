@@ -128,7 +128,7 @@ def test_iterating(world: World, connection: virtcore.Connection) -> None:
         assert events.get(60) == REBOOT
     eventually(lambda: not world.subscribers)
     with pytest.raises(OperationInvalid):
-        events.get(1)
+        events.get(60)
 
 
 def test_iterators_end_with_the_connection(world: World) -> None:

@@ -130,7 +130,7 @@ def test_events_of_services_reach_subscribers(networks: type[ToyNetworks]) -> No
     with virtcore.connect("hosted:///") as first, virtcore.connect("hosted:///") as second:
         with first.events() as events:
             second.network(DEFAULT).create()
-            assert events.get(10) == NetworkStarted(DEFAULT)
+            assert events.get(60) == NetworkStarted(DEFAULT)
         (instance,) = networks.instances
         second.list_networks()  # after the core loop ended the subscription
         assert instance.subscribers == []
@@ -195,7 +195,7 @@ def test_who_asks_for_events_of_a_service_that_fails_to_open_gets_the_error(netw
 def run_on_the_core_loop(main: object) -> None:
     from virtcore.runtime.loop import core_loop
 
-    asyncio.run_coroutine_threadsafe(main(), core_loop().loop).result(20)  # type: ignore[operator]
+    asyncio.run_coroutine_threadsafe(main(), core_loop().loop).result(60)  # type: ignore[operator]
 
 
 def test_a_service_that_cannot_be_loaded(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ def test_one_kind() -> None:
         with connection.events(DomainLifecycleEvent) as events:
             subscription = connection.on_event(seen.append, DomainLifecycleEvent)
             domain.suspend()
-            event = events.get(10)
+            event = events.get(60)
             assert_type(event, DomainLifecycleEvent | GapEvent)
             assert isinstance(event, DomainLifecycleEvent)
             subscription.cancel()
@@ -27,6 +27,6 @@ def test_several_kinds() -> None:
         domain = connection.lookup_domain("test")
         with connection.events(DomainLifecycleEvent, NetworkLifecycleEvent, of=domain) as events:
             domain.suspend()
-            event = events.get(10)
+            event = events.get(60)
             assert_type(event, Event)
             assert isinstance(event, DomainLifecycleEvent)

@@ -34,7 +34,7 @@ def domain(connection: virtcore.Connection) -> virtcore.Domain:
 def following(connection: virtcore.Connection) -> Callable[[], Any]:
     events: queue.Queue[Any] = queue.Queue()
     connection.on_event(events.put, DomainDeviceAddedEvent, DomainDeviceRemovedEvent, DomainLifecycleEvent)
-    return lambda: events.get(timeout=10)
+    return lambda: events.get(timeout=60)
 
 
 def refused(code: int, message: str, call: Callable[[], object]) -> None:

@@ -209,7 +209,7 @@ def test_events_reach_every_connection(connection: virtcore.Connection) -> None:
         events: queue.Queue[Event] = queue.Queue()
         other.on_event(events.put, DomainLifecycleEvent)
         connection.create_domain(small("a")).destroy()
-        started, stopped = events.get(timeout=10), events.get(timeout=10)
+        started, stopped = events.get(timeout=60), events.get(timeout=60)
     assert isinstance(started, DomainLifecycleEvent)
     assert isinstance(stopped, DomainLifecycleEvent)
     assert (started.domain.name, started.type, started.detail) == ("a", 2, 0)

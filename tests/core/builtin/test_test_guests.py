@@ -265,7 +265,7 @@ def test_sleep(connection: virtcore.Connection, domain: virtcore.Domain) -> None
     refused(NOT_NOW, NOT_RUNNING, lambda: domain.pm_suspend(0))
     domain.pm_wakeup()
     assert domain.state() == (DomainState.RUNNING, DomainRunningReason.WAKEUP)
-    seen = [events.get(timeout=10) for _ in range(4)]
+    seen = [events.get(timeout=60) for _ in range(4)]
     assert [type(event).__name__ for event in seen] == [
         "DomainLifecycleEvent",
         "DomainPMSuspendEvent",

@@ -68,7 +68,7 @@ def test_life(connection):
     network.undefine()
     with pytest.raises(NoNetwork, match="no network with matching name 'small'"):
         network.xml()
-    seen = [events.get(timeout=5) for _ in range(4)]
+    seen = [events.get(timeout=60) for _ in range(4)]
     assert [(event.network.name, event.type) for event in seen] == [
         ("small", kind) for kind in (Kind.DEFINED, Kind.STARTED, Kind.STOPPED, Kind.UNDEFINED)
     ]

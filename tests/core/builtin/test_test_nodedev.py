@@ -82,7 +82,7 @@ def test_life_of_a_virtual_adapter(connection):
     device.destroy()
     with pytest.raises(NoNodeDevice, match="no node device with matching name 'scsi_host12'"):
         device.destroy()
-    seen = [events.get(timeout=5) for _ in range(2)]
+    seen = [events.get(timeout=60) for _ in range(2)]
     assert [(event.device.name, event.type) for event in seen] == [
         ("scsi_host12", Kind.CREATED),
         ("scsi_host12", Kind.DELETED),
@@ -218,7 +218,7 @@ def test_life_of_a_mediated_device(card):
     assert "<availableInstances>1</availableInstances>" in parent.xml()
     with pytest.raises(NoNodeDevice):
         defined.xml()
-    seen = [events.get(timeout=5).type for _ in range(4)]
+    seen = [events.get(timeout=60).type for _ in range(4)]
     assert seen == [Kind.DEFINED, Kind.CREATED, Kind.UNDEFINED, Kind.DELETED]
 
 
@@ -244,7 +244,7 @@ def test_updates_of_a_mediated_device(card):
     with pytest.raises(OperationInvalid, match="node device is not active"):
         device.update(changed, Update.LIVE)
     device.update(changed)
-    assert events.get(timeout=5).device.name == device.name
+    assert events.get(timeout=60).device.name == device.name
     assert "<attr name='a' value='1'/>" in device.xml()
     device.create()
     device.update(device.xml())

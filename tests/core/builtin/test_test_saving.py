@@ -44,7 +44,7 @@ def events(connection: virtcore.Connection) -> Callable[[], tuple[str, int, int]
     connection.on_event(found.put, DomainLifecycleEvent)
 
     def following() -> tuple[str, int, int]:
-        event = found.get(timeout=10)
+        event = found.get(timeout=60)
         return event.domain.name, int(event.type), event.detail
 
     return following

@@ -395,7 +395,7 @@ def test_metadata(connection: virtcore.Connection, domain: virtcore.Domain) -> N
     events: queue.Queue[Any] = queue.Queue()
     connection.on_event(events.put, DomainMetadataChangeEvent)
     domain.set_metadata(2, "<a b='c'><d/></a>", "k", "u:", CONFIG)
-    event = events.get(timeout=10)
+    event = events.get(timeout=60)
     assert (event.domain.name, int(event.type), event.uri) == ("test", 2, "u:")
     assert domain.metadata(2, "u:", CONFIG) == '<a b="c">\n  <d/>\n</a>'
     with pytest.raises(errors.NoDomainMetadata):
@@ -432,7 +432,7 @@ def test_rename(connection: virtcore.Connection, domain: virtcore.Domain) -> Non
     events: queue.Queue[Any] = queue.Queue()
     connection.on_event(events.put, DomainLifecycleEvent)
     domain.rename("q")
-    gone, come = events.get(timeout=10), events.get(timeout=10)
+    gone, come = events.get(timeout=60), events.get(timeout=60)
     assert [(event.domain.name, int(event.type), event.detail) for event in (gone, come)] == [
         ("test", 1, 1),
         ("q", 0, 2),

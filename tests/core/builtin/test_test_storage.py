@@ -117,7 +117,7 @@ def test_life_of_a_pool(connection):
         other.is_active()
     kinds = (Kind.DEFINED, Kind.CREATED, Kind.STARTED, "refresh", Kind.STOPPED, Kind.STARTED, Kind.STOPPED)
     for kind in (*kinds, Kind.DELETED, Kind.UNDEFINED):
-        event = events.get(timeout=5)
+        event = events.get(timeout=60)
         assert event.pool.name == "other"
         assert getattr(event, "type", "refresh") == kind
 
@@ -433,7 +433,7 @@ def test_a_pool_on_a_virtual_adapter_has_one_made(connection):
     fc.destroy()
     with pytest.raises(NoNodeDevice):
         device.xml()
-    assert [events.get(timeout=5).type for _ in range(2)] == [0, 1]
+    assert [events.get(timeout=60).type for _ in range(2)] == [0, 1]
 
 
 def test_a_described_host_has_its_pools(tmp_path):

@@ -209,7 +209,7 @@ asyncio.run(main())
     async def test(_):
         process = attach(pid, started_at)
         if process is not None:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await process.wait()
 
     run(test)

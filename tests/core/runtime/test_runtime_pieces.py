@@ -37,7 +37,7 @@ def in_core(use: Callable[[], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         return await use()
 
-    return asyncio.run_coroutine_threadsafe(main(), core_loop().loop).result(30)
+    return asyncio.run_coroutine_threadsafe(main(), core_loop().loop).result(60)
 
 
 # -- workers

@@ -47,7 +47,7 @@ def test_a_guest_that_crashes_by_itself(virtcore_test_connection, virtcore_state
     assert domain.state() == (DomainState.CRASHED, DomainCrashedReason.PANICKED)
     virtcore_state(domain, DomainState.SHUTOFF)
     assert not domain.is_active()
-    kinds = [events.get(timeout=5).type for _ in range(3)]
+    kinds = [events.get(timeout=60).type for _ in range(3)]
     assert kinds == [DomainEventType.SUSPENDED, DomainEventType.CRASHED, DomainEventType.STOPPED]
     with pytest.raises(OperationInvalid, match="domain is not running"):
         virtcore_state(domain, DomainState.PAUSED)

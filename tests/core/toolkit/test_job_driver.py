@@ -62,7 +62,7 @@ def play(scenario: Callable[[BusyDriver, DomainRef, DomainRef], Awaitable[None]]
         try:
             running = await driver.domain_create(await driver.connection_define_domain(XML.format("running")))
             off = await driver.connection_define_domain(XML.format("off"))
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await scenario(driver, running, off)
         finally:
             await driver.close()

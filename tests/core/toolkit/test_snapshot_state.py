@@ -74,7 +74,7 @@ def with_state(root: Path, *tests: Callable[[State], Awaitable[None]]) -> None:
     async def main() -> None:
         for test in tests:
             state = State(root)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await state.open()
                 try:
                     await test(state)

@@ -155,7 +155,7 @@ def using(folder: Path | None, test: Callable[[Callable[[], SnapshotKeeper]], Aw
     async def main() -> None:
         worker = DiskWorker("test-disk")
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await test(lambda: SnapshotKeeper(UUID, folder, worker if folder else None))
         finally:
             await worker.close()

@@ -31,7 +31,7 @@ def using(folder: Path, test: Callable[[DefinitionStore], Awaitable[None]]) -> N
     async def main() -> None:
         worker = DiskWorker("test-disk")
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 await test(DefinitionStore(folder, worker, describe))
         finally:
             await worker.close()

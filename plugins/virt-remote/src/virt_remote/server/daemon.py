@@ -8,7 +8,6 @@ whatever other drivers are installed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import gc
 import logging
@@ -395,13 +394,15 @@ class Daemon:
 
         for job in await changes_ended(GRACE):
             log.warning("job %d is left unfinished", job.number)
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(GRACE):
                 while self._last or self.client_count():
                     if self._last:
                         await asyncio.wait(list(self._last))
                     else:
                         await asyncio.sleep(0.02)  # a client that does not read: its socket says nothing
+        except TimeoutError:
+            log.warning("%d connections and the last work of %d are left", self.client_count(), len(self._last))
         for session in self._held:
             await session.close()
 
