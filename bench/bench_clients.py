@@ -32,12 +32,24 @@ OPEN, CLOSE, HOSTNAME, CAPABILITIES, LIB_VERSION, AUTH_LIST = 1, 2, 5, 7, 157, 6
 BUSY = 8
 
 
+def _connect(one: socket.socket, path: str) -> None:
+    """Connect to a daemon that may not listen yet on the socket that it has made."""
+    until = time.monotonic() + 5
+    while True:
+        try:
+            return one.connect(path)
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
 class Client:
     """A client over a blocking socket that speaks as much of the protocol as it takes."""
 
     def __init__(self, path: str, name: bytes = b"test:///default") -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.connect(path)
+        _connect(self.socket, path)
         self.call(AUTH_LIST)
         self.call(OPEN, struct.pack(">II", 1, len(name)) + name + b"\0" * (-len(name) % 4) + struct.pack(">I", 0))
 

@@ -28,6 +28,7 @@ from virtcore.enums import (
 )
 from virtcore.errors import (
     ArgumentUnsupported,
+    InternalError,
     InvalidArg,
     NoDomain,
     NoDomainMetadata,
@@ -42,6 +43,9 @@ from virtcore.errors import (
 )
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 from virtcore.operations.events import DomainLifecycleEvent, Event
+from virtcore.runtime.calls import wait_again
+from virtcore.runtime.loop import CoreLoop
+from virtcore.runtime.session import Session
 from virtcore.types import DomainRef
 from virtcore.uri import ConnectionURI
 
@@ -114,6 +118,13 @@ def xml(name: str = "vm", uuid: str | None = None, more: str = "", devices: str 
     )
 
 
+def shown(driver: ToyDriver, ref: DomainRef, flags: int = 0) -> str:
+    """A domain's XML, which is there at once."""
+    text = driver.domain_xml(ref, flags)
+    assert isinstance(text, str)
+    return text
+
+
 A = "6695eb01-f6a4-8304-79aa-97f2502e193f"
 B = "7095eb01-f6a4-8304-79aa-97f2502e193f"
 WITH_PASSWORD = "<graphics type='vnc' passwd='geheim'/><video><model type='vga'/></video>"
@@ -126,7 +137,7 @@ def test_definitions_survive(using: Callable[[Body], None]) -> None:
         ref = await driver.connection_define_domain(xml("a/b", A))
         assert ref == DomainRef("a/b", A, -1)
         await driver.domain_set_autostart(ref, True)
-        kept.append(driver.domain_xml(ref))
+        kept.append(shown(driver, ref))
 
     async def look(driver: ToyDriver) -> None:
         (ref,) = driver.connection_list_domains()
@@ -137,7 +148,7 @@ def test_definitions_survive(using: Callable[[Body], None]) -> None:
         assert driver.domain_max_memory(ref) == 64 * 1024
         assert driver.domain_info(ref).memory == 64 * 1024
         assert driver.domain_os_type(ref) == "hvm"
-        assert driver.domain_xml(ref) == kept[0]
+        assert shown(driver, ref) == kept[0]
         await driver.domain_undefine(ref)
 
     async def gone(driver: ToyDriver) -> None:
@@ -198,10 +209,47 @@ def test_large_documents_are_read_and_printed_beside_the_loop(
         ref = await driver.connection_define_domain(xml("vm", A, devices=many))
         assert len(threads) == 2
         assert own not in threads["load"] | threads["_written"]
-        assert driver.domain_xml(ref).count("<hostdev ") == 301
+        assert shown(driver, ref).count("<hostdev ") == 301
         with pytest.raises(XMLDetail):
             await driver.connection_define_domain(xml("vm", A, devices=many).removesuffix("</domain>"))
-        assert driver.domain_xml(ref).count("<hostdev ") == 301
+        assert shown(driver, ref).count("<hostdev ") == 301
+        for running in (False, True):
+            if running:
+                ref = await driver.domain_create(ref)
+            threads.clear()
+            made, dropped = (driver.domain_xml(ref, DomainXMLFlags.MIGRATABLE) for _ in range(2))
+            assert not isinstance(made, str)
+            assert not isinstance(dropped, str)
+            assert (await made).count("<hostdev ") == 301
+            assert own not in threads.pop("load", set())
+            assert shown(driver, ref, DomainXMLFlags.MIGRATABLE) == driver.state.xml(driver.domain(ref), 8)
+            driver.domain(ref).touch()
+            late = driver.domain_xml(ref, DomainXMLFlags.MIGRATABLE)
+            assert not isinstance(late, str)
+            work = asyncio.ensure_future(late)
+            await asyncio.sleep(0)
+            driver.domain(ref).touch()
+            await work
+            assert not driver.domain(ref).texts, "what was made of the former is not kept for the new"
+            await dropped
+
+    using(body)
+
+
+def test_an_inline_method_may_take_long(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        many = "".join(f"<channel type='pty'><target type='virtio' name='c{one}'/></channel>" for one in range(200))
+        ref = await driver.connection_define_domain(xml("vm", A, devices=many))
+        session = Session(CoreLoop(asyncio.get_running_loop(), threading.get_ident(), None), driver)
+        with pytest.raises(InternalError, match="must be awaited"):
+            session.call_inline("domain_xml", ref, 8)
+        for seconds in (None, 30):
+            driver.domain(ref).touch()
+            assert (await session.call("domain_xml", ref, 8, deadline=seconds)).count("<channel ") == 200
+        driver.domain(ref).touch()
+        call = session.begin("domain_xml", (ref, 8))
+        assert not call.done
+        assert (await wait_again(call)).count("<channel ") == 200
 
     using(body)
 
@@ -323,15 +371,15 @@ def test_a_transient_domain(using: Callable[[Body], None]) -> None:
             await driver.domain_set_autostart(ref, True)
         with pytest.raises(OperationInvalid, match="transient domains do not have any persistent config"):
             driver.domain_vcpus_count(ref, DomainVcpuFlags.CONFIG)
-        assert "id='1'" in driver.domain_xml(ref)
+        assert "id='1'" in shown(driver, ref)
         await driver.domain_destroy(ref)
         assert not driver.connection_list_domains()
 
         ref = await driver.connection_create_domain(xml("vm", A))
         await driver.connection_define_domain(xml("vm", A, "<title>kept</title>"))
         assert driver.domain_is_updated(ref)
-        assert "<title>" not in driver.domain_xml(ref)
-        assert "<title>kept</title>" in driver.domain_xml(ref, DomainXMLFlags.INACTIVE)
+        assert "<title>" not in shown(driver, ref)
+        assert "<title>kept</title>" in shown(driver, ref, DomainXMLFlags.INACTIVE)
         await driver.domain_undefine(ref)
         assert driver.domain_is_active(ref)
         assert not driver.domain_is_persistent(ref)
@@ -454,7 +502,7 @@ def test_a_change_waits_for_the_job(using: Callable[[Body], None], monkeypatch: 
             assert "(held by monitor=domain_migrate)" in str(caught.value)
             # A definition needs no job, and neither do queries of what is known.
             await asyncio.create_task(driver.connection_define_domain(xml("vm", A, "<title>x</title>")))
-            assert "<title>x</title>" in driver.domain_xml(ref)
+            assert "<title>x</title>" in shown(driver, ref)
 
     using(body)
 
@@ -494,12 +542,12 @@ def test_secrets_are_shown_on_request_only(using: Callable[[Body], None], tmp_pa
 
     async def look(driver: ToyDriver) -> None:
         ref = driver.connection_lookup_domain(name="vm")
-        assert "geheim" not in driver.domain_xml(ref)
-        assert "geheim" in driver.domain_xml(ref, DomainXMLFlags.SECURE)
+        assert "geheim" not in shown(driver, ref)
+        assert "geheim" in shown(driver, ref, DomainXMLFlags.SECURE)
         await driver.domain_create(ref)
-        assert "geheim" not in driver.domain_xml(ref)
-        assert "geheim" in driver.domain_xml(ref, DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE)
-        assert "geheim" not in driver.domain_xml(ref, DomainXMLFlags.INACTIVE)
+        assert "geheim" not in shown(driver, ref)
+        assert "geheim" in shown(driver, ref, DomainXMLFlags.SECURE | DomainXMLFlags.INACTIVE)
+        assert "geheim" not in shown(driver, ref, DomainXMLFlags.INACTIVE)
 
     using(define)
     (path,) = tmp_path.rglob(f"{A}.xml")
@@ -510,16 +558,16 @@ def test_secrets_are_shown_on_request_only(using: Callable[[Body], None], tmp_pa
 def test_xml_is_kept_until_it_changes(using: Callable[[Body], None]) -> None:
     async def body(driver: ToyDriver) -> None:
         ref = await driver.connection_define_domain(xml("vm", A))
-        assert driver.domain_xml(ref) is driver.domain_xml(ref)
+        assert shown(driver, ref) is shown(driver, ref)
         await driver.domain_create(ref)
-        first = driver.domain_xml(ref)
-        assert driver.domain_xml(ref) is first
+        first = shown(driver, ref)
+        assert shown(driver, ref) is first
         obj = driver.domain(ref)
         assert obj.live is not None
         obj.live.title = "changed"
         obj.touch()
-        assert "<title>changed</title>" in driver.domain_xml(ref)
-        assert "<title>" not in driver.domain_xml(ref, DomainXMLFlags.INACTIVE)
+        assert "<title>changed</title>" in shown(driver, ref)
+        assert "<title>" not in shown(driver, ref, DomainXMLFlags.INACTIVE)
 
     using(body)
 
@@ -650,7 +698,7 @@ def test_a_definition_that_cannot_be_written_is_not_there(
                 await driver.connection_define_domain(xml("vm", A, "<title>new</title>"))
             with pytest.raises(SystemError, match="No space"):
                 await driver.connection_define_domain(xml("other", B))
-        assert "<title>" not in driver.domain_xml(ref)
+        assert "<title>" not in shown(driver, ref)
         assert list(driver.connection_list_domains()) == [ref]
         await driver.connection_define_domain(xml("other", B))
 
@@ -663,7 +711,7 @@ def test_many_clients_define_at_once(using: Callable[[Body], None]) -> None:
         others = (driver.connection_define_domain(xml(f"vm{n}")) for n in range(50))
         await asyncio.gather(*same, *others)
         assert len(driver.connection_list_domains()) == 51
-        assert "<title>19</title>" in driver.domain_xml(DomainRef("same", A))
+        assert "<title>19</title>" in shown(driver, DomainRef("same", A))
 
     using(body)
 
@@ -727,7 +775,7 @@ def test_a_definition_that_was_edited_by_hand(using: Callable[[Body], None], tmp
         (ref,) = driver.connection_list_domains()
         assert ref.name == "after"
         assert driver.domain_max_memory(ref) == 64 * 1024
-        assert "<name>after</name>" in driver.domain_xml(ref)
+        assert "<name>after</name>" in shown(driver, ref)
 
     using(define)
     (path,) = tmp_path.rglob(f"{A}.xml")

@@ -170,6 +170,13 @@ class TypedParameters:
         for name, kind, value in rows:
             self.add(name, kind, value)
 
+    @classmethod
+    def given(cls, rows: list[tuple[str, TypedParameterType, TypedValue]]) -> TypedParameters:
+        """Of rows whose values fit, as whoever makes thousands of them knows; the list becomes theirs."""
+        made = cls()
+        made._rows = rows
+        return made
+
     def add(self, name: str, kind: TypedParameterType, value: TypedValue) -> None:
         """Append a value.
 

@@ -236,7 +236,10 @@ def _unsupported(record: Operation) -> Callable[..., Any]:
 
 
 def inline(method: F) -> F:
-    """Mark a driver method that never waits: it runs in the core loop (a test mode fails it above 5 ms)."""
+    """Mark a driver method that never waits: it runs in the core loop (a test mode fails it above 5 ms).
+
+    Where what is asked for takes long after all, it may give a coroutine for it.
+    """
     method.__virtcore_inline__ = True  # type: ignore[attr-defined]
     return method
 

@@ -159,15 +159,18 @@ class Call:
         if self.method.style is Style.INLINE:
             self._run()
             return
-        _running.add(self)
         try:
             context = contextvars.copy_context()
             context.run(current_call.set, self)
             work: Coroutine[Any, Any, Any] = self.method.function(*self.args, **self.kwargs)
-            self._task = self.core.loop.create_task(self._follow(work), context=context)
         except Exception as error:  # noqa: BLE001  # wrong arguments: the caller gets it
             self._end(None, error)
             return
+        self._await(work, context)
+
+    def _await(self, work: Coroutine[Any, Any, Any], context: contextvars.Context | None = None) -> None:
+        _running.add(self)
+        self._task = self.core.loop.create_task(self._follow(work), context=context)
         self._task.add_done_callback(partial(self._task_done, work))
 
     def _submit(self) -> None:
@@ -186,6 +189,9 @@ class Call:
         token = current_call.set(self)
         try:
             value = self.method.function(*self.args, **self.kwargs)
+            if self.method.style is Style.INLINE and isinstance(value, Coroutine):
+                self._await(value)
+                return
             if isinstance(value, Awaitable):
                 close = getattr(value, "close", None)
                 if close is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 from virtcore._tuples import NamedTuple
@@ -54,7 +54,7 @@ Deadline = float | None | Literal[Default.DEFAULT]
 class Style(enum.Enum):
     """How a driver wrote a method."""
 
-    #: ``@inline def``: never waits, runs in the core loop.
+    #: ``@inline def``: never waits, runs in the core loop; may give a coroutine for what takes long.
     INLINE = "inline"
     #: ``async def``: runs in the core loop.
     ASYNC = "async"
@@ -113,8 +113,6 @@ def _timed(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         began = time.perf_counter()
         value = function(*args, **kwargs)
         taken = time.perf_counter() - began
-        if isinstance(value, Awaitable):
-            raise InternalError(f"inline method {name} returned an awaitable: it must be 'async def'")
         if taken > INLINE_LIMIT:
             raise InternalError(f"inline method {name} took {taken * 1000:.1f} ms; it must not take longer than 5 ms")
         return value

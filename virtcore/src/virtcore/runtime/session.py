@@ -263,7 +263,7 @@ class Session:
 
     async def _open_and_await(self, service: str, method: Method, driver: Backend, *args: Any, **kwargs: Any) -> Any:
         value = method.function(await self._open_service(service), *args, **kwargs)
-        return await value if method.style is Style.ASYNC else value
+        return await value if isinstance(value, Coroutine) else value
 
     async def _open_service(self, service: str) -> Backend:
         assert self._services is not None
@@ -348,7 +348,11 @@ class Session:
         method = self._admit(name, args, kwargs)
         if method.style is not Style.INLINE:
             raise InternalError(f"{name} of this driver is not an inline method")
-        return method.function(self.driver, *args, **kwargs)
+        value = method.function(self.driver, *args, **kwargs)
+        if isinstance(value, Coroutine):
+            value.close()
+            raise InternalError(f"{name} takes long this time: it must be awaited")
+        return value
 
     async def call(self, name: str, *args: Any, deadline: Deadline = DEFAULT, **kwargs: Any) -> Any:
         """Call an operation in a coroutine of the core loop.
@@ -358,17 +362,18 @@ class Session:
         :raises DeadlineExpired: the deadline was reached.
         """
         method = self._admit(name, args, kwargs)
-        if method.style is Style.INLINE:
-            return method.function(self.driver, *args, **kwargs)
         seconds = self._seconds(method, deadline)
-        if method.style is Style.PLAIN or method.change:
+        if method.style is Style.PLAIN or (method.change and method.style is Style.ASYNC):
             return await wait_in_loop(self._call(method, args, kwargs), seconds)
+        work = method.function(self.driver, *args, **kwargs)
+        if method.style is Style.INLINE and not isinstance(work, Coroutine):
+            return work
         if seconds is None:
-            return await method.function(self.driver, *args, **kwargs)
+            return await work
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                return await method.function(self.driver, *args, **kwargs)
+                return await work
         except TimeoutError:
             if not limit.expired():
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import stat
@@ -13,12 +14,14 @@ from virt_qemu.command.disks import disk_path
 from virtcore.enums.common import TypedParameterType as Kind
 from virtcore.model.domain.disk import BackingStore
 from virtcore.model.storage.image_header import HEADER_SIZE, read_header
-from virtcore.types import TypedParameters
+from virtcore.types import TypedParameters, TypedValue
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
     from virtcore.model.storage.source import Source, StorageFormat
+
+    Row = tuple[str, Kind, TypedValue]
 
 __all__ = [
     "IdleDisk",
@@ -30,6 +33,10 @@ __all__ = [
     "look_at",
     "sizes_of_file",
 ]
+
+# Looked up thousands of times for a list of guests, which is slow in the classes of enumerations.
+_STRING, _UINT, _ULLONG = Kind.STRING, Kind.UINT, Kind.ULLONG
+_DECODER = json.JSONDecoder()
 
 #: Our names of a disk's counters, QEMU's.
 _COUNTERS = (
@@ -174,9 +181,10 @@ class IdleDisk(NamedTuple):
     """What has to be known of a disk to tell its statistics while the guest does not run."""
 
     #: Rows that its definition alone decides.
-    header: TypedParameters
+    header: Sequence[Row]
     path: str | None
-    format: StorageFormat | None
+    #: Name of the image's format.
+    format: str | None
 
 
 def describe_disks(domain: Domain) -> str:
@@ -192,14 +200,18 @@ def describe_disks(domain: Domain) -> str:
 
 def idle_disks(described: str) -> Sequence[IdleDisk]:
     """The disks of a definition, as :func:`describe_disks` has them."""
-    from virtcore.model.storage.source import StorageFormat
-
     found = []
-    for number, (target, path, format) in enumerate(json.loads(described)):
-        header = TypedParameters()
-        _add_header(header, f"block.{number}.", target, path, None)
-        found.append(IdleDisk(header, path, None if format is None else StorageFormat(format)))
+    for number, (target, path, format) in enumerate(_DECODER.raw_decode(described)[0]):
+        header: tuple[Row, ...] = ((_name(number, "name"), _STRING, target),)
+        if path is not None:
+            header += ((_name(number, "path"), _STRING, path),)
+        found.append(IdleDisk(header, path, format))
     return found
+
+
+@functools.lru_cache(maxsize=1024)  # the same for every guest
+def _name(number: int, what: str) -> str:
+    return f"block.{number}.{what}"
 
 
 def look_at(disks: Sequence[IdleDisk]) -> Sequence[object]:
@@ -217,17 +229,24 @@ def _look_at(path: str) -> object:
     return found.st_dev, found.st_ino, found.st_size, found.st_blocks, found.st_mtime_ns, found.st_ctime_ns
 
 
-def add_idle_blocks(disks: Sequence[IdleDisk], seen: Sequence[object], rows: TypedParameters) -> None:
+def add_idle_blocks(disks: Sequence[IdleDisk], seen: Sequence[object], rows: list[Row]) -> None:
     """Add the group of the disks of a guest that does not run: sizes as the host's files tell them now.
 
     :param seen: what :func:`look_at` has found.
     """
-    rows.add("block.count", Kind.UINT, len(disks))
+    rows.append(("block.count", _UINT, len(disks)))
     for number, (disk, there) in enumerate(zip(disks, seen, strict=True)):
-        rows.extend(disk.header)
-        sizes = sizes_of_file(disk.path, disk.format) if disk.path is not None and there is not None else None
+        rows += disk.header
+        sizes = _sizes_of(disk) if there is not None else None
         if sizes is not None:
             for name in ("allocation", "capacity", "physical"):
                 value = getattr(sizes, name)
                 if value:
-                    rows.add(f"block.{number}.{name}", Kind.ULLONG, value)
+                    rows.append((_name(number, name), _ULLONG, value))
+
+
+def _sizes_of(disk: IdleDisk) -> Sizes | None:
+    from virtcore.model.storage.source import StorageFormat
+
+    assert disk.path is not None
+    return sizes_of_file(disk.path, None if disk.format is None else StorageFormat(disk.format))

@@ -81,9 +81,10 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         disks = kept.disks if kept is not None else self._idle_disks(obj)
         seen = blocks.look_at(disks)
         if kept is None or kept.seen != seen:
-            rows = self.stats_of(obj, groups, self.info_of(obj, 0))
+            rows = self._known(obj, groups, self.info_of(obj, 0))
             blocks.add_idle_blocks(disks, seen, rows)
-            obj.kept[key] = kept = _IdleRow(disks, seen, DomainStats(obj.ref, rows.seal()))
+            row = DomainStats(obj.ref, TypedParameters.given(rows).seal())
+            obj.kept[key] = kept = _IdleRow(disks, seen, row)
         return kept.row
 
     def _idle_disks(self, obj: DomainObject) -> Sequence[blocks.IdleDisk]:
@@ -93,18 +94,21 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         return blocks.idle_disks(described)
 
     def stats_of(self, obj: DomainObject, groups: int, info: DomainInfo) -> TypedParameters:
-        """What is told of a guest that does not run."""
-        rows = TypedParameters()
-        facts = self.state.facts(obj)
+        return TypedParameters.given(self._known(obj, groups, info))
+
+    def _known(self, obj: DomainObject, groups: int, info: DomainInfo) -> list[blocks.Row]:
+        """What is told of a guest that does not run, its disks apart."""
+        rows: list[blocks.Row] = []
         if groups & _STATE:
-            rows.add("state.state", _INT, int(obj.state))
-            rows.add("state.reason", _INT, int(obj.reason))
+            rows += (("state.state", _INT, int(obj.state)), ("state.reason", _INT, int(obj.reason)))
         if groups & _BALLOON:
-            rows.add("balloon.current", _ULLONG, info.memory)
-            rows.add("balloon.maximum", _ULLONG, info.max_memory)
+            rows += (
+                ("balloon.current", _ULLONG, info.memory),
+                ("balloon.maximum", _ULLONG, info.max_memory),
+            )
         if groups & _VCPU:
-            rows.add("vcpu.current", _UINT, info.vcpus)
-            rows.add("vcpu.maximum", _UINT, int(facts.get("max_vcpus") or 0))
+            most = int(self.state.facts(obj).get("max_vcpus") or 0)
+            rows += (("vcpu.current", _UINT, info.vcpus), ("vcpu.maximum", _UINT, most))
         return rows
 
     def _running(self, obj: DomainObject) -> tuple[Guest, Domain, int]:

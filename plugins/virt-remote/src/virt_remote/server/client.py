@@ -7,6 +7,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from virt_remote.descriptors import close_all
@@ -440,7 +441,7 @@ class Client(FlowControl):
             and call.procedure.stream is None
             and session.method(call.operation.name).style is Style.INLINE
         ):
-            return self._inline_handler(session, call)
+            return self._inline_handler(session, call, key)
         if (
             guard is None
             and not audited
@@ -484,7 +485,7 @@ class Client(FlowControl):
 
         return refuse
 
-    def _inline_handler(self, session: Session, call: ServerCall) -> Handler:
+    def _inline_handler(self, session: Session, call: ServerCall, key: tuple[int, int, int]) -> Handler:
         """The fast path: decode, call, encode, with what does not apply left out beforehand.
 
         What the session would check at every call is settled here: these handlers go when it closes, and whether a
@@ -495,7 +496,7 @@ class Client(FlowControl):
         guard_at = call.guard_at if self.readonly and spelling.write is not False else None
         function, driver = guarded(session.method(call.operation.name)).function, session.driver
 
-        def answer(frame: bytes, serial: int) -> bytes:
+        def answer(frame: bytes, serial: int) -> bytes | None:
             wire: tuple[Any, ...] = decode(frame, BODY)[0] if decode is not None else ()
             if guard_at is not None and spelling.forbidden_readonly(wire[guard_at]):
                 raise OperationDenied(spelling.refusal)
@@ -503,9 +504,19 @@ class Client(FlowControl):
                 value = function(driver, *(wire if build is None else build(wire)))
             except VirtError as error:
                 raise as_libvirt(error, spelling, session) from None
+            if value.__class__ is CoroutineType:
+                self.run(later(value, wire), key, serial)
+                return None
             if encode is None:
                 return b""
             return encode(value if result is None else result(value, wire))
+
+        async def later(work: Coroutine[Any, Any, Any], wire: tuple[Any, ...]) -> bytes:
+            try:
+                value = await work
+            except VirtError as error:
+                raise as_libvirt(error, spelling, session) from None
+            return b"" if encode is None else encode(value if result is None else result(value, wire))
 
         return answer
 

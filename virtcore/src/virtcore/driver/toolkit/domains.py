@@ -107,7 +107,7 @@ class DomainObject(ManagedObject):
     def touch(self) -> None:
         """Something its XML or statistics show has changed: drop what was kept."""
         self.kept.clear()
-        self.texts.clear()
+        self.texts = {}  # what is being made goes to those before
         self.live_facts = None
 
     def require_active(self) -> None:

@@ -6,7 +6,8 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
@@ -46,8 +47,10 @@ __all__ = ["DriverState"]
 #: Documents above this size are read in the disk worker's thread, so that the core loop does not stall: a KiB takes
 #: most of a millisecond.
 _LARGE = 10 << 10
-#: The same for printing one, in devices.
-_MANY = 300
+#: The same for printing one, in devices; and for reading one that was printed.
+_MANY, _SEVERAL = 300, 40
+#: With these another configuration is shown than there is.
+_ALTERED = DomainXMLFlags.UPDATE_CPU | DomainXMLFlags.MIGRATABLE
 
 
 class DriverState:
@@ -174,12 +177,10 @@ class DriverState:
 
         :param obj: whose running guest has it; None for a definition.
         """
-        from copy import deepcopy
-
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
-        return format_domain(self.migratable(deepcopy(domain), obj), Mode.SECURE | Mode.MIGRATABLE)
+        return format_domain(self.migratable(_copy(domain), obj), Mode.SECURE | Mode.MIGRATABLE)
 
     def migratable(self, domain: Domain, obj: DomainObject | None) -> Domain:
         """Hook: of a configuration what peers of any age read; it is used up.
@@ -278,9 +279,12 @@ class DriverState:
 
     def definition(self, obj: DomainObject) -> Domain:
         """The definition of a persistent domain as objects: a copy of the caller's own."""
+        return self._load_stored(self.text(obj))
+
+    def _load_stored(self, text: str) -> Domain:
         from virtcore.model.domain.rules.context import ParseFlag
 
-        return self.load(self.text(obj), ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
+        return self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
 
     def facts(self, obj: DomainObject, live: bool | None = None) -> Facts:
         """What lists and statistics need to know of a domain.
@@ -326,26 +330,56 @@ class DriverState:
             text = obj.texts[flags] = self._format(obj, DomainXMLFlags(flags))
         return text
 
-    def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
-        update_cpu = bool(flags & DomainXMLFlags.UPDATE_CPU)
-        live = None
-        if obj.active and not (flags & DomainXMLFlags.INACTIVE and (obj.persistent or obj.text is not None)):
-            assert obj.live is not None
-            domain, live = obj.live, obj
-            if update_cpu or flags & DomainXMLFlags.MIGRATABLE:
-                from copy import deepcopy
+    def xml_or_later(self, obj: DomainObject, flags: int = 0) -> str | Coroutine[None, None, str]:
+        """:meth:`xml`; where it would keep the core loop for long, a coroutine that has it made in a thread."""
+        wanted = DomainXMLFlags(flags)
+        if flags in obj.texts or not (wanted & _ALTERED or self._hidden(obj, wanted)):
+            return self.xml(obj, flags)
+        make: Callable[[], str]
+        if self._shows_live(obj, wanted):
+            if not wanted & _ALTERED or _devices(obj.live) <= _SEVERAL:
+                return self.xml(obj, flags)
+            import pickle
 
-                domain = deepcopy(domain)
+            copied = pickle.dumps(obj.live)  # the guest goes on while its copy is worked at
+            make = lambda: self._shown(pickle.loads(copied), obj, wanted)  # noqa: E731
         else:
-            # The stored text is what is asked for, unless that leaves out secrets or what an older peer does not know.
-            hidden = not flags & DomainXMLFlags.SECURE and not obj.facts.get("plain")
-            if not (update_cpu or hidden or flags & DomainXMLFlags.MIGRATABLE):
-                return self.text(obj)
-            domain = self.definition(obj)
-        if update_cpu:
+            text = self.text(obj)
+            if len(text) <= _LARGE:
+                return self.xml(obj, flags)
+            make = lambda: self._shown(self._load_stored(text), None, wanted)  # noqa: E731
+        return self._made(obj, flags, make)
+
+    async def _made(self, obj: DomainObject, flags: int, make: Callable[[], str]) -> str:
+        texts = obj.texts  # others when something changes meanwhile
+        texts[flags] = text = await asyncio.to_thread(make)
+        return text
+
+    def _format(self, obj: DomainObject, flags: DomainXMLFlags) -> str:
+        if self._shows_live(obj, flags):
+            assert obj.live is not None
+            return self._shown(_copy(obj.live) if flags & _ALTERED else obj.live, obj, flags)
+        # The stored text is what is asked for, unless that leaves out secrets or what an older peer does not know.
+        if not flags & _ALTERED and not self._hidden(obj, flags):
+            return self.text(obj)
+        return self._shown(self.definition(obj), None, flags)
+
+    def _shows_live(self, obj: DomainObject, flags: DomainXMLFlags) -> bool:
+        return obj.active and not (flags & DomainXMLFlags.INACTIVE and (obj.persistent or obj.text is not None))
+
+    def _hidden(self, obj: DomainObject, flags: DomainXMLFlags) -> bool:
+        """Whether a definition has secrets that are not to be shown."""
+        return not flags & DomainXMLFlags.SECURE and not obj.facts.get("plain")
+
+    def _shown(self, domain: Domain, obj: DomainObject | None, flags: DomainXMLFlags) -> str:
+        """The text of a configuration, which is used up where the flags alter it.
+
+        :param obj: whose running guest has it; None for a definition.
+        """
+        if flags & DomainXMLFlags.UPDATE_CPU:
             self.update_cpu(domain)
         if flags & DomainXMLFlags.MIGRATABLE:
-            domain = self.migratable(domain, live)
+            domain = self.migratable(domain, obj)
         from virtcore.model.domain.document import format_domain
         from virtcore.xml import Mode
 
@@ -376,8 +410,7 @@ class DriverState:
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
         """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
-        devices = vars(domain.devices).values() if domain.devices is not None else ()
-        if sum(len(held) for held in devices if isinstance(held, list)) > _MANY:
+        if _devices(domain) > _MANY:
             text, facts = await self.disk.run(lambda: self._written(domain))
         else:
             text, facts = self._written(domain)
@@ -585,6 +618,20 @@ class DriverState:
         domain = self.load(text, ParseFlag.INACTIVE | ParseFlag.SKIP_VALIDATE)
         check_name(domain.name)
         return IndexEntry(domain.uuid or "", domain.name, self.facts_of_definition(domain))
+
+
+def _devices(domain: Domain | None) -> int:
+    """How many there are, about."""
+    if domain is None or domain.devices is None:
+        return 0
+    return sum(len(held) for held in vars(domain.devices).values() if isinstance(held, list))
+
+
+def _copy(domain: Domain) -> Domain:
+    import pickle  # a quarter of deepcopy's time
+
+    copied: Domain = pickle.loads(pickle.dumps(domain))
+    return copied
 
 
 def check_name(name: str) -> None:

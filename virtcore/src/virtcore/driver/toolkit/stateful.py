@@ -255,12 +255,12 @@ class StatefulDriver(Driver, Generic[S]):
         return DomainInfo(obj.state, _number(facts, "max_memory"), memory, _number(facts, "vcpus"), cpu_time)
 
     @inline
-    def domain_xml(self, domain: DomainRef, flags: DomainXMLFlags | int = 0) -> str:
+    def domain_xml(self, domain: DomainRef, flags: DomainXMLFlags | int = 0) -> Result[str]:
         obj = self.state.domains.get(domain)
         text = obj.texts.get(flags)  # asked for more than anything else, so first; kept only for flags that are known
         if text is None:
             self.check_flags(flags, self.xml_flags, "domain_xml")
-            text = self.state.xml(obj, int(flags))
+            return self.state.xml_or_later(obj, int(flags))
         return text
 
     @inline

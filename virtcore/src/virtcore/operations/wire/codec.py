@@ -163,6 +163,13 @@ def _encode_string(text: str, most: int) -> bytes:
 _encode_name = functools.lru_cache(maxsize=4096)(_encode_string)
 
 
+class _Cases(dict[int, Callable[[Any], bytes]]):
+    """How each case of a union is encoded."""
+
+    def __missing__(self, kind: object) -> Callable[[Any], bytes]:
+        raise _refuse_discriminant(kind)
+
+
 def _decode_opaque(data: bytes, at: int, most: int) -> tuple[bytes, int]:
     (size,) = _U32.unpack_from(data, at)
     at += 4
@@ -327,6 +334,9 @@ class _Maker:
             **_HELPERS,
             "_refuse_discriminant": _refuse_discriminant,
             "_parameter": _parameter,
+            "_Cases": _Cases,
+            "kept": functools.lru_cache(maxsize=8192),
+            "partial": functools.partial,
             "Kept": Kept,
             "TypedParameters": TypedParameters,
         }
@@ -430,7 +440,10 @@ class _Maker:
             "        values.append(value)",
             f"    return {result}, p",
         ]
-        items = f"_encode_count(values, {most}) + b''.join([{inner.encode.format('value')} for value in values])"
+        each = f"[{inner.encode.format('value')} for value in values]"
+        if parameters:
+            each = self._each_parameter(base)
+        items = f"_encode_count(values, {most}) + b''.join({each})"
         if parameters:
             self._encode += [
                 f"def encode_{name}(v):",
@@ -455,9 +468,16 @@ class _Maker:
             ]
         return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", 4)
 
+    def _each_parameter(self, base: str) -> str:
+        """The expression for the bytes of each of many parameters, of which there may be thousands."""
+        _, _, field, value = type_record(self.owner, base).split(" ")
+        name = self.node(field.partition(":")[2]).encode.format("name").replace("_encode_string", "_encode_name")
+        return f"[{name} + cases_{value.partition(':')[2]}[kind](value) for name, kind, value in values]"
+
     def _write_union(self, name: str, cases: list[str]) -> int:
         decode = [f"def decode_{name}(d, p):", "    kind = S_i.unpack_from(d, p)[0]", "    p += 4"]
-        encode = [f"def encode_{name}(v):", "    kind, value = v"]
+        encode: list[str] = []
+        cases_of = [f"cases_{name} = _Cases({{"]
         self.struct("i")
         sizes = []
         for case in cases:
@@ -469,14 +489,22 @@ class _Maker:
                 f"        value, p = {inner.decode}",
                 "        return (kind, value), p",
             ]
-            whole = (
-                f"{self.struct('i' + inner.letter)}.pack(kind, {{}})"
-                if inner.letter
-                else f"S_i.pack(kind) + {inner.encode}"
-            )
-            encode += [f"    if kind == {number}:", f"        return {whole.format('value')}"]
+            if inner.letter:
+                cases_of.append(f"    {number}: partial({self.struct('i' + inner.letter)}.pack, {number}),")
+            else:
+                encode += [
+                    f"def encode_{name}_{number}(value):",
+                    f"    return {self.struct('i')}.pack({number}) + {inner.encode.format('value')}",
+                ]
+                cases_of.append(f"    {number}: encode_{name}_{number},")
         self._decode += [*decode, "    raise _refuse_discriminant(kind)"]
-        self._encode += [*encode, "    raise _refuse_discriminant(kind)"]
+        self._encode += [
+            *encode,
+            *cases_of,
+            "})",
+            f"def encode_{name}(v):",
+            f"    return cases_{name}[v[0]](v[1])",
+        ]
         return 4 + min(sizes)
 
     def _write_struct(self, name: str, fields: list[str]) -> int:
@@ -515,11 +543,14 @@ class _Maker:
             result = "_parameter(v0, *v1)"
             pieces[0] = pieces[0].replace("_encode_string", "_encode_name")
         self._decode += [*decode, f"    return {result}, p"]
+        made = f"{name}_anew" if name in _REFERENCES else name
         self._encode += [
-            f"def encode_{name}(v):",
+            f"def encode_{made}(v):",
             "    v0, v1 = v[0], v[1:]" if name in _PARAMETER_TYPES else f"    {unpack}= v",
             f"    return {' + '.join(pieces)}",
         ]
+        if made != name:  # the same few objects, or many of them in every list
+            self._encode.append(f"encode_{name} = kept(encode_{made})")
         return sum(node.smallest for node in nodes)
 
 
