@@ -33,10 +33,10 @@ _FOLDERS = StatusFolders(
 
 
 @lru_cache(maxsize=8)
-def _recorded(path: str, binary: str, without_aliases: bool) -> EmulatorCapabilities:
+def _recorded(path: str, binary: str, without_aliases: bool, hvf: bool) -> EmulatorCapabilities:
     with open(path, encoding="utf-8") as file:
         probes = Replies.recorded(file.read())
-    capabilities = derive(binary, probes[0], probes[1] if len(probes) > 1 else None)
+    capabilities = derive(binary, probes[0], probes[1] if len(probes) > 1 else None, hvf=hvf)
     if without_aliases:
         for accelerator in capabilities.accelerators.values():
             for machine in list(accelerator.machines):
@@ -50,7 +50,9 @@ def capabilities_of(case: Any) -> EmulatorCapabilities:
     """The emulator of a case, as its recording and parameters say."""
     params = case.params
     binary = params.get("binary", "")
-    known = _recorded(case.resolve(params["caps"]), binary, bool(params.get("latest")))
+    known = _recorded(
+        case.resolve(params["caps"]), binary, bool(params.get("latest")), params.get("caps_variant") == "+hvf"
+    )
     flags = (known.flags | set(params.get("caps_add", ()))) - set(params.get("caps_del", ()))
     gics = known.gics
     if "gic" in params:

@@ -23,6 +23,8 @@ _MACHINES = {
     Arch.RISCV64: {"virt": "rv64-riscv-cpu"},
 }
 _FLAGS = (
+    "tcg",
+    "kvm",
     "i8042",
     "pcie-root-port",
     "virtio-pci-non-transitional",
@@ -32,6 +34,9 @@ _FLAGS = (
     "cirrus-vga",
     "vnc",
     "sdl",
+    "pc-dimm",
+    "nvdimm",
+    "spapr-pci-host-bridge",
 )
 
 Load = Callable[..., Domain]

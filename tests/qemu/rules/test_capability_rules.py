@@ -32,7 +32,7 @@ def arm() -> LoadARM:
             arch=Arch.AARCH64,
             version=10_000_000,
             package="",
-            flags=frozenset({"pcie-root-port"}),
+            flags=frozenset({"pcie-root-port", "tcg", "kvm", "hvf"}),
             accelerators={"tcg": Accelerator(machines=[Machine(name="virt", max_cpus=8)])},
         )
         known = dataclasses.replace(known, gics=list(gics))

@@ -102,9 +102,9 @@ def test_what_is_ordinary_passes(load: Any) -> None:
     [
         ("<watchdog model='diag288'/>", {}, "diag288 model of watchdog is allowed for s390 and s390x only"),
         ("<watchdog model='itco'/>", {}, "itco model of watchdog is only part of q35 machine"),
-        ("<graphics type='desktop'/>", {}, "unsupported graphics type 'desktop'"),
+        ("<graphics type='desktop'/>", {}, "desktop graphics are not supported with this QEMU"),
         ("<graphics type='spice'/>", {}, "spice graphics are not supported with this QEMU"),
-        ("<video><model type='qxl'/></video>", {}, "does not support 'video model' value 'qxl'"),
+        ("<video><model type='qxl'/></video>", {}, "domain configuration does not support video model 'qxl'"),
         (
             "<rng model='virtio'><backend model='random'>/dev/random</backend></rng>",
             {"flags": ("virtio-rng",)},
@@ -118,7 +118,7 @@ def test_what_is_ordinary_passes(load: Any) -> None:
         ("<console type='pty'><target type='uml'/></console>", {}, "unsupported console target type uml"),
         ("<nvram><address type='spapr-vio'/></nvram>", {}, "nvram device is only supported for PPC64"),
         ("<sound model='usb'/>", {}, "usb-audio controller is not supported by this QEMU binary"),
-        ("<vsock model='virtio'/>", {}, "vhost-vsock is not supported with this QEMU binary"),
+        ("<vsock model='virtio'/>", {}, "vsock device is not supported with this QEMU binary"),
         (
             "<tpm model='tpm-crb'><backend type='passthrough'><device path='/dev/tpm0'/></backend></tpm>",
             {"flags": ("tpm-passthrough",)},
@@ -133,15 +133,166 @@ def test_what_is_ordinary_passes(load: Any) -> None:
         (
             "",
             {"rest": "<features><hyperv><relaxed state='on'/></hyperv></features>", **S390},
-            "The 'hyperv' feature is not supported",
+            "Hyperv features are not supported for architecture 's390x' or machine type 's390-ccw-virtio'",
         ),
         (
             "",
             {"rest": "<launchSecurity type='s390-pv'/>", **S390},
-            "S390 PV launch security is not supported with this QEMU binary",
+            "'s390-pv' launch security is not supported with this QEMU binary",
         ),
     ],
 )
 def test_what_is_not_there(devices: str, options: dict[str, Any], message: str, load: Any) -> None:
+    with pytest.raises(VirtError, match=re.escape(message)):
+        load(devices, **options)
+
+
+IDE = "<disk type='file' device='{}'><source file='/d'/><target dev='{}' bus='{}'/>{}</disk>"
+NIC = "<interface type='{}'><source network='n' dev='/v'/><model type='{}'/>{}</interface>"
+PORT = "<controller type='pci' index='1' model='pcie-root-port'>{}</controller>"
+MODULE = "<memory model='dimm'><target><size>262144</size>{}</target></memory>"
+ROOM = "<maxMemory slots='1' unit='GiB'>16</maxMemory><cpu><numa><cell id='0' cpus='0' memory='4194304'/></numa></cpu>"
+
+
+@pytest.mark.parametrize(
+    ("devices", "options", "message"),
+    [
+        (IDE.format("disk", "sda", "sata", "<wwn>5000c50015ea71ad</wwn>"), {}, "Only ide and scsi disk support wwn"),
+        (IDE.format("cdrom", "vda", "virtio", ""), {}, "disk type of 'vda' does not support ejectable media"),
+        (IDE.format("disk", "sda1", "sata", ""), {}, "invalid disk target 'sda1', partitions can't appear in disk"),
+        (
+            IDE.format("disk", "hdaxxxxxxxxxx", "ide", "<address type='drive'/>"),
+            {},
+            "invalid disk target 'hdaxxxxxxxxxx'",
+        ),
+        (IDE.format("disk", "hda", "ide", "<readonly/>"), {}, "readonly ide disks are not supported"),
+        (
+            IDE.format("disk", "vda", "virtio", "<driver iothread='2'/>"),
+            {"rest": "<iothreads>1</iothreads>"},
+            "Disk iothread '2' not defined in iothreadid",
+        ),
+        (
+            IDE.format(
+                "disk",
+                "vda",
+                "virtio",
+                "<driver queues='2'><iothreads><iothread id='1'><queue id='0'/></iothread></iothreads></driver>",
+            ),
+            {"rest": "<iothreads>1</iothreads>", "flags": ("virtio-blk.iothread-mapping",)},
+            "missing iothread mapping for queue '1'",
+        ),
+        (
+            IDE.format("disk", "sda", "sata", "<address type='drive' bus='1'/>"),
+            {},
+            "bus must be 0 for sata controller",
+        ),
+        ("<controller type='ide' index='1'/>", {}, "Only a single IDE controller is supported for this machine type"),
+        ("<controller type='ide'/>", {"machine": "q35"}, "IDE controllers are unsupported for this QEMU binary or"),
+        (
+            "<controller type='scsi' model='ncr53c90'/>",
+            {"flags": ("ncr53c90",)},
+            "ncr53c90 SCSI controller is not a built-in for this machine",
+        ),
+        (
+            "<controller type='sata' index='1'><driver queues='2'/></controller>",
+            {"flags": ("ich9-ahci",)},
+            "'queues' is only supported by virtio-scsi controller",
+        ),
+        (
+            "<controller type='pci' index='0' model='pcie-root'><model name='pxb-pcie'/></controller>",
+            {"machine": "q35"},
+            "Option 'modelName' is not valid for PCI controller with index '0', model 'pcie-root' and modelName",
+        ),
+        (
+            PORT.format("<model name='pxb'/>"),
+            {"machine": "q35"},
+            "Option 'modelName' has invalid value for PCI controller with index '1', model 'pcie-root-port'",
+        ),
+        (PORT.format("<target busNr='3'/>"), {"machine": "q35"}, "Option 'busNr' is not valid for PCI controller"),
+        (
+            PORT.format("<target hotplug='off'/>"),
+            {"machine": "q35"},
+            "setting the 'hotplug' property on a 'pcie-root-port' device is not supported by this QEMU binary",
+        ),
+        (
+            NIC.format("vdpa", "e1000", ""),
+            {"flags": ("netdev.vhost-vdpa",)},
+            "invalid model for interface of type 'vdpa': 'e1000' - must be 'virtio'",
+        ),
+        (
+            NIC.format("network", "virtio", "<driver rx_queue_size='300'/>"),
+            {},
+            "rx_queue_size has to be a power of two",
+        ),
+        (
+            NIC.format("network", "e1000", "<teaming type='persistent'/>"),
+            {},
+            "virtio-net teaming persistent interface must be <model type='virtio'/>, not 'e1000'",
+        ),
+        (
+            "<interface type='mcast'><source address='230.0.0.1' port='5'/><mtu size='9000'/></interface>",
+            {},
+            "setting MTU on interface type mcast is not supported yet",
+        ),
+        (
+            "<serial type='pty'><target type='isa-serial'><model name='usb-serial'/></target></serial>",
+            {},
+            "Target model 'usb-serial' requires target type 'usb-serial'",
+        ),
+        (
+            "<channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>",
+            {},
+            "chardev 'spicevmc' not supported without spice graphics",
+        ),
+        (
+            "<watchdog model='i6300esb' action='reset'/><watchdog model='i6300esb' action='pause'/>",
+            {},
+            "watchdogs with different actions are not supported with this QEMU binary",
+        ),
+        ("<watchdog model='ib700'/>", {"machine": "q35"}, "ib700 model of watchdog cannot be used with this machine"),
+        ("<graphics type='vnc' passwd='123456789'/>", {}, "VNC password is 9 characters long, only 8 permitted"),
+        (
+            "<video><model type='vga' heads='2'/></video>",
+            {},
+            "video type 'vga' doesn't support multiple 'heads'",
+        ),
+        (
+            "<input type='mouse' bus='virtio'/>",
+            {"flags": ("virtio-keyboard",)},
+            "virtio-mouse is not supported by this QEMU binary",
+        ),
+        (
+            "<filesystem fmode='0644'><source dir='/a'/><target dir='m'/></filesystem>",
+            {},
+            "fmode and dmode must be used with accessmode=mapped",
+        ),
+        (MODULE.format("<node>0</node>"), {}, "cannot use/hotplug a memory device when domain 'maxMemory' is not"),
+        (MODULE.format(""), {"rest": ROOM}, "target NUMA node needs to be specified for memory device"),
+        (
+            MODULE.format("<node>0</node>") * 2,
+            {"rest": ROOM},
+            "count of memory devices requiring memory slots '2' exceeds slots count '1'",
+        ),
+        ("", {"rest": "<features><pvspinlock/></features>", **S390}, "The 'pvspinlock' feature is not supported for"),
+        (
+            "",
+            {"rest": "<features><apic eoi='on'/></features>", **S390},
+            "The 'eoi' attribute of the 'apic' feature is not supported for architecture 's390x'",
+        ),
+        ("", {"rest": "<pm><suspend-to-mem enabled='no'/></pm>", **S390}, "setting ACPI S3/S4 not supported"),
+        ("", {"os": "<bios useserial='yes'/>"}, "need at least one serial port to use BIOS serial output"),
+        (
+            "",
+            {"rest": "<sysinfo type='fwcfg'><entry name='opt/ovmf/x'>1</entry></sysinfo>"},
+            "That firmware name is reserved",
+        ),
+        (
+            "",
+            {"rest": "<memoryBacking><hugepages/><allocation mode='ondemand'/></memoryBacking>"},
+            "hugepages are not allowed with memory allocation ondemand",
+        ),
+    ],
+)
+def test_what_contradicts_itself(devices: str, options: dict[str, Any], message: str, load: Any) -> None:
     with pytest.raises(VirtError, match=re.escape(message)):
         load(devices, **options)

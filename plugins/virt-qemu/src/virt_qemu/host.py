@@ -252,6 +252,7 @@ class QemuState(
             firmware=self.firmware,
             sockets=str(self.folders.run),
             audio=self.host_audio,
+            spice_tls=self.settings.spice_tls,
         )
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:

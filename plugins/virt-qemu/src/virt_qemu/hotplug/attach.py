@@ -14,7 +14,6 @@ from virt_qemu.hotplug.join import DEVICES, Add, join
 from virt_qemu.hotplug.plan import Step
 from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
-from virt_qemu.rules.validate.domain import check_watchdogs
 from virtcore.driver.toolkit.configuration.devices import (
     LoadedDevice,
     check_alias,
@@ -228,8 +227,6 @@ async def _watchdog(session: Session, loaded: LoadedDevice) -> str | None:
     device, present = loaded.device, session.devices.watchdogs
     if device.model is not WatchdogModel.I6300ESB:
         raise OperationUnsupported(f"hotplug of watchdog model '{device.model}' is not supported")
-
-    check_watchdogs([*present, device])
 
     def add(builder: PlanBuilder, device: Any, boot: dict[int, int]) -> None:
         if not present:

@@ -11,9 +11,9 @@ from virt_qemu.rules.audio import HostAudio, add_default_audio
 from virt_qemu.rules.devices import complete_device, forget_socket
 from virt_qemu.rules.memory import complete_pluggable_memory
 from virt_qemu.rules.passthrough import check_passthrough
-from virt_qemu.rules.validate import validate_device, validate_domain
+from virt_qemu.rules.validate import refuse_spice_tls, validate_device, validate_domain
 from virtcore.errors import ConfigUnsupported
-from virtcore.model.domain.graphics import VNCGraphics
+from virtcore.model.domain.graphics import SpiceGraphics, VNCGraphics
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class QemuRules(DomainRules):
     :param capabilities: what an emulator can do. Without it a domain is still read, with fewer defaults filled in, so
         that definitions outlive the removal of their emulator.
     :param audio: what guests may have of the host's sound.
+    :param spice_tls: displays over Spice may have an encrypted port.
     :param sockets: folder below which displays' sockets are made; definitions that have such a path get a new one.
     """
 
@@ -66,10 +67,12 @@ class QemuRules(DomainRules):
         firmware: FirmwareCatalog | None = None,
         sockets: str | None = None,
         audio: HostAudio | None = None,
+        spice_tls: bool = True,
     ) -> None:
         super().__init__(checks)
         self._audio = audio if audio is not None else HostAudio()
         self._sockets = sockets
+        self._spice_tls = spice_tls
         self._firmware = firmware
         self._default_emulator = default_emulator
         self._capabilities = capabilities
@@ -132,5 +135,8 @@ class QemuRules(DomainRules):
 
     def validate_device(self, device: object, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain, context)
-        if capabilities is not None:
-            validate_device(device, domain, capabilities)
+        if capabilities is None:
+            return
+        validate_device(device, domain, capabilities)
+        if not self._spice_tls and isinstance(device, SpiceGraphics):
+            refuse_spice_tls(device)
