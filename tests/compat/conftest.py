@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -149,6 +151,48 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     initrd = tmp_path_factory.mktemp("i") / "initrd"
     guest_image.write_initramfs(initrd, kernel)
     return kernel, initrd
+
+
+def heard(watches: list[tuple[list[str], list[str]]], act: Callable[[], object]) -> None:
+    """Watchers (commands of virsh) print these lines of what is done beside them.
+
+    virsh does not say when it has registered: until then, what is done is done again.
+    """
+    watchers = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C"})
+        for command, _ in watches
+    ]
+    lines: list[list[str]] = [[] for _ in watchers]
+
+    def listen(stream: IO[str], into: list[str]) -> None:
+        into.extend(line.strip() for line in iter(stream.readline, ""))
+
+    threads = []
+    try:
+        for watcher, into in zip(watchers, lines, strict=True):
+            assert watcher.stdout is not None
+            threads.append(threading.Thread(target=listen, args=(watcher.stdout, into)))
+            threads[-1].start()
+        found: list[list[str]] = []
+        wanted = [expected for _, expected in watches]
+        end, patience = time.monotonic() + 60, 1.0
+        while found != wanted:
+            assert time.monotonic() < end, f"heard were {found}"
+            act()
+            give_up = time.monotonic() + patience
+            while found != wanted and time.monotonic() < give_up:
+                time.sleep(0.02)
+                found = [into[-len(expected) :] for into, expected in zip(lines, wanted, strict=True)]
+            patience *= 2
+    finally:
+        for watcher in watchers:
+            watcher.terminate()
+            watcher.wait()
+        for thread in threads:
+            thread.join()
+        for watcher in watchers:
+            assert watcher.stdout is not None
+            watcher.stdout.close()
 
 
 def uri(driver: str, path: Path) -> str:

@@ -105,6 +105,7 @@ class Session:
         self.folder = folder
         self.connection = libvirt.open(uri)
         self.out: dict = {}
+        self.counted = 0
 
     def attempt(self, name: str, action: Callable[[], object]) -> object:
         """Do it and keep the answer, or what is said against it."""
@@ -116,6 +117,17 @@ class Session:
         plain = (int, str, list, dict, tuple, bytes, type(None))
         self.out[name] = repr(answer) if isinstance(answer, plain) else "done"
         return answer
+
+    def settle(self, unsettled: Callable[[], bool]) -> None:
+        """Wait until something has come to its end, for as long as that may take."""
+        end = time.monotonic() + 20
+        while unsettled() and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def more_events(self) -> bool:
+        """Whether some have come since this was asked the last time."""
+        before, self.counted = self.counted, len(self.watch.seen)
+        return self.counted > before
 
     def fill(self, text: str) -> str:
         return text.replace("FOLDER", self.folder)
@@ -166,7 +178,7 @@ class Session:
         attempt("attach", lambda: domain.attachDeviceFlags(self.fill(DISK), 1))
         attempt("detach", lambda: domain.detachDeviceAlias("ua-two", 1))
         attempt("reset", domain.reset)
-        time.sleep(1)  # a device that the guest would not give away goes with the reset
+        self.settle(lambda: "ua-two" in domain.XMLDesc())  # what the guest would not give away goes with the reset
         attempt("agent", lambda: domain.fsInfo())
         self.screenshot(domain)
         attempt("save", lambda: domain.save(f"{self.folder}/saved"))
@@ -338,6 +350,8 @@ def with_default_loop(session_of: Callable[[], Session]) -> dict:
     session = session_of()
     session.work()
     time.sleep(0.5)
+    while session.more_events():
+        time.sleep(0.5)
     session.events()
     time.sleep(2.3)
     session.end()
@@ -352,6 +366,8 @@ def with_asyncio(session_of: Callable[[], Session]) -> dict:
         session = session_of()
         session.work()
         await asyncio.sleep(0.5)
+        while session.more_events():
+            await asyncio.sleep(0.5)
         session.events()
         await asyncio.sleep(2.3)
         session.end()

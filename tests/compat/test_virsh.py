@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import virtcore
-from compat.conftest import normal, uri
+from compat.conftest import heard, normal, uri
 
 GUEST = """\
 <domain type='test'>
@@ -122,30 +122,21 @@ def test_what_is_not_there_yet_says_so(virsh: Any, virtcored: Path) -> None:
 
 def test_events(virsh: Any, virtcored: Path) -> None:
     where = uri("test+unix:///default", virtcored / "run" / "libvirt-sock")
-    watcher = subprocess.Popen(
-        ["virsh", "-c", where, "event", "--all", "--loop", "--timeout", "20"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    try:
-        time.sleep(1)  # virsh says nothing when it has registered
+
+    def act() -> None:
         for command in ("suspend", "resume", "destroy", "start"):
             virsh(where, command, "test")
-        assert watcher.stdout is not None
-        lines = [watcher.stdout.readline().strip() for _ in range(4)]
-    finally:
-        watcher.terminate()
-        watcher.communicate()
-    assert lines == [
+
+    lines = [
         "event 'lifecycle' for domain 'test': Suspended Paused",
         "event 'lifecycle' for domain 'test': Resumed Unpaused",
         "event 'lifecycle' for domain 'test': Stopped Destroyed",
         "event 'lifecycle' for domain 'test': Started Booted",
     ]
+    heard([(["virsh", "-c", where, "event", "--all", "--loop"], lines)], act)
 
 
-def read_until(fd: int, wanted: bytes, seconds: float = 15) -> bytes:
+def read_until(fd: int, wanted: bytes, seconds: float = 60) -> bytes:
     found = b""
     end = time.monotonic() + seconds
     while wanted not in found and time.monotonic() < end:
@@ -157,7 +148,7 @@ def read_until(fd: int, wanted: bytes, seconds: float = 15) -> bytes:
     return found
 
 
-def wait_for_raw_mode(fd: int, seconds: float = 15) -> None:
+def wait_for_raw_mode(fd: int, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while termios.tcgetattr(fd)[3] & termios.ECHO and time.monotonic() < end:
         time.sleep(0.01)

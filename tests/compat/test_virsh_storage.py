@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import virtcore
-from compat.conftest import normal, uri
+from compat.conftest import heard, normal, uri
 
 UUID = "41111111-2222-4333-8444-555555555555"
 _WWNS = "<wwnn>2000000012340000</wwnn><wwpn>1000000012340000</wwpn>"
@@ -178,36 +175,25 @@ def test_what_only_ours_has(virsh: Any, virtcored: Path, tmp_path: Path, documen
 
 def test_events(virsh: Any, virtcored: Path, documents: dict[str, str]) -> None:
     where = uri("test+unix:///default", virtcored / "run" / "libvirt-sock")
-    watchers = [
-        subprocess.Popen(
-            ["virsh", "-c", where, *command, "--loop", "--timeout", "20"],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-        for command in (
-            ("pool-event", "--event", "lifecycle"),
-            ("pool-event", "--event", "refresh"),
-            ("nodedev-event", "--event", "lifecycle"),
-        )
-    ]
-    try:
-        time.sleep(1)  # virsh says nothing when it has registered
+
+    def act() -> None:
         virsh(where, "pool-create", documents["fc"])
         virsh(where, "pool-refresh", "fc")
         virsh(where, "pool-destroy", "fc")
-        lines = []
-        for watcher, count in zip(watchers, (2, 1, 2), strict=True):
-            assert watcher.stdout is not None
-            lines += [watcher.stdout.readline().strip() for _ in range(count)]
-    finally:
-        for watcher in watchers:
-            watcher.terminate()
-            watcher.communicate()
-    assert lines == [
-        "event 'lifecycle' for storage pool fc: Started",
-        "event 'lifecycle' for storage pool fc: Stopped",
-        "event 'refresh' for storage pool fc",
-        "event 'lifecycle' for node device scsi_host12: Created",
-        "event 'lifecycle' for node device scsi_host12: Deleted",
+
+    watches: dict[tuple[str, str], list[str]] = {
+        ("pool-event", "lifecycle"): [
+            "event 'lifecycle' for storage pool fc: Started",
+            "event 'lifecycle' for storage pool fc: Stopped",
+        ],
+        ("pool-event", "refresh"): ["event 'refresh' for storage pool fc"],
+        ("nodedev-event", "lifecycle"): [
+            "event 'lifecycle' for node device scsi_host12: Created",
+            "event 'lifecycle' for node device scsi_host12: Deleted",
+        ],
+    }
+    commands = [
+        (["virsh", "-c", where, command, "--event", kind, "--loop"], lines)
+        for (command, kind), lines in watches.items()
     ]
+    heard(commands, act)

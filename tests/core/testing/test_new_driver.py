@@ -21,7 +21,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=280,
     )
 
 

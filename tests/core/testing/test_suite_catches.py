@@ -19,7 +19,7 @@ from virtcore.driver.loader import registered
 from virtcore.testing.suite import *
 
 class Suspect(TestHypervisor):
-    event_wait = 0.3
+    event_wait = {event_wait}
     persistent = getattr({name}, "persistent", False)
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
     (folder / "conftest.py").write_text(CONFTEST)
     chosen = []
     for faulty in FAULTY:
-        (folder / f"test_{faulty.__name__}.py").write_text(MODULE.format(name=faulty.__name__))
+        (folder / f"test_{faulty.__name__}.py").write_text(MODULE.format(name=faulty.__name__, event_wait=0.3))
         chosen.append(f"test_{faulty.__name__}.py::{faulty.caught_by}")
     # One without a fault, of a kind that there is no driver for everywhere.
-    (folder / "test_Mover.py").write_text(MODULE.format(name="Mover"))
+    (folder / "test_Mover.py").write_text(MODULE.format(name="Mover", event_wait=30.0))
     chosen.append("test_Mover.py::TestMigration")
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir=.", "-q", "-rfE", "--tb=no"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
@@ -68,7 +68,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=280,
     )
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
     return set(re.findall(r"^(?:FAILED|ERROR) test_(\w+)\.py::(\w+)", done.stdout, re.MULTILINE))
