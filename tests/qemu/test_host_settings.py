@@ -198,7 +198,8 @@ def test_a_filter_that_cannot_be_had(opened, monkeypatch, tmp_path):
     program.write_text("#!/bin/sh\necho 'no such table' >&2\nexit 255\n")
     program.chmod(0o755)
     monkeypatch.setattr("virt_qemu.host_side.mac_filter.tool", lambda name: str(program))
-    with pytest.raises(VirtError, match=rf"Failed to apply firewall command '.* -P {CHAIN} DROP': no such table"):
+    command = f"ebtables --concurrent -P {CHAIN} DROP"
+    with pytest.raises(VirtError, match=f"Failed to run firewall command {command}: no such table"):
         opened("mac_filter = 1\n")
 
 

@@ -12,7 +12,7 @@ import pytest
 import virt_qemu
 import virtcore
 from virt_qemu.settings import QemuSettings, example, load, parse
-from virtcore.errors import ConfigUnsupported, ConfSyntax, InternalError, VirtError
+from virtcore.errors import ConfigUnsupported, ConfSyntax, InternalError, InvalidArg, VirtError
 
 SOURCES = Path(virt_qemu.__file__).parent
 ELSEWHERE = ("security_driver", "security_require_confined", "cgroup_controllers")
@@ -62,10 +62,17 @@ def test_values_of_every_kind():
         ("security_driver = 1", InternalError,
          "qemu.conf: expected a string or string list for 'security_driver' parameter"),
         ('security_driver = "selinux"', ConfigUnsupported, "Security driver selinux not enabled"),
-        ('security_driver = "smack"', ConfigUnsupported, "Security driver smack not found"),
+        ('security_driver = "smack"', InternalError, "Security driver smack not found"),
         ('security_driver = ["none", "none"]', ConfSyntax, "Duplicate security driver none"),
         ('cgroup_controllers = [ "air" ]', ConfSyntax, "Unknown cgroup controller 'air'"),
         ('namespaces = [ "pid" ]', ConfSyntax, "Unknown namespace: pid"),
+        ('stdio_handler = "x"', ConfigUnsupported, "Unknown stdio handler x"),
+        ('save_image_format = "x"', ConfigUnsupported, "Invalid save_image_format 'x'"),
+        ('dump_image_format = "x"', ConfigUnsupported, "Invalid dump_image_format 'x'"),
+        ('sched_core = "x"', ConfigUnsupported, "Unknown sched_core value x"),
+        ('auto_shutdown_try_save = "x"', InvalidArg, "unknown auto_shutdown_try_save 'x'"),
+        ('auto_shutdown_poweroff = "x"', InvalidArg, "unknown auto_shutdown_poweroff 'x'"),
+        ('auto_shutdown_try_save = "all"', InvalidArg, "managed save cannot be requested for transient domains"),
         ('max_core = "lots"', ConfigUnsupported, "Unknown core size 'lots'"),
         ("remote_display_port_min = 5", InternalError,
          "qemu.conf: remote_display_port_min: port must be greater than or equal to 5900"),

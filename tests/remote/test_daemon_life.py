@@ -26,7 +26,9 @@ import virtcore.uri
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, decode_error, pack, unpack
 from virt_remote.server.access import Request
+from virt_remote.server.admin import _shutdown as admin_shutdown
 from virt_remote.server.daemon import Daemon
+from virt_remote.server.host_end import HostEnd
 from virt_remote.server.identity import Identity, forget_names
 from virt_remote.server.importing import import_libvirt
 from virt_remote.server.logs import Logs
@@ -370,6 +372,69 @@ def test_reading_anew_asks_anew_who_is_in_which_group(tmp_path: Path, monkeypatc
         forget_names()
 
 
+def start_bus(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """A bus of D-Bus of our own; its address."""
+    address = f"unix:path={folder / 'bus'}"
+    config = folder / "bus.conf"
+    config.write_text(
+        f"<busconfig><type>session</type><listen>{address}</listen><policy context='default'>"
+        "<allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
+    )
+    bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork"])
+    end = time.monotonic() + 60
+    while not (folder / "bus").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return address, bus
+
+
+def test_guests_are_looked_after_before_the_daemon_ends(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    async def preserve() -> None:
+        order.append("preserved")
+
+    async def ask() -> None:
+        daemon = Daemon(Places.below(tmp_path))
+        daemon._held = [SimpleNamespace(driver=SimpleNamespace(preserve=preserve))]  # type: ignore[list-item]
+        daemon.stop = lambda: order.append("stopped")  # type: ignore[method-assign]
+        client = SimpleNamespace(server=SimpleNamespace(daemon=daemon))
+        for _ in range(2):  # what goes on already does not begin again
+            admin_shutdown(client, 1)  # type: ignore[arg-type]
+        await asyncio.gather(*daemon._last)
+        admin_shutdown(client, 0)  # type: ignore[arg-type]
+
+    asyncio.run(ask())
+    assert order == ["preserved", "stopped", "stopped"]
+
+
+def test_the_end_of_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("dbus-daemon is not installed")
+    address, bus = start_bus(tmp_path)
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+    # One that is not there is no matter.
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
+
+    async def wait() -> None:
+        ended = asyncio.Event()
+        end = HostEnd(ended.set, privileged=False)
+        end.watch()
+        try:
+            while len(end._connections) < 1:
+                await asyncio.sleep(0.01)
+            assert not ended.is_set()
+            bus.terminate()
+            await asyncio.wait_for(ended.wait(), 20)
+        finally:
+            end.close()
+
+    try:
+        asyncio.run(wait())
+    finally:
+        bus.kill()
+        bus.communicate()
+
+
 # -- polkit
 
 _FAKE = """
@@ -403,18 +468,9 @@ while True:
 def test_polkit_is_asked(tmp_path: Path) -> None:
     if shutil.which("dbus-daemon") is None:
         pytest.skip("dbus-daemon is not installed")
-    address = f"unix:path={tmp_path / 'bus'}"
-    config = tmp_path / "bus.conf"
-    config.write_text(
-        f"<busconfig><type>session</type><listen>{address}</listen><policy context='default'>"
-        "<allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
-    )
-    bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork"])
+    address, bus = start_bus(tmp_path)
     polkit = None
     try:
-        end = time.monotonic() + 60
-        while not (tmp_path / "bus").exists() and time.monotonic() < end:
-            time.sleep(0.02)
         polkit = subprocess.Popen([sys.executable, "-c", _FAKE, address], stdout=subprocess.PIPE, text=True)
         assert polkit.stdout is not None
         assert polkit.stdout.readline() == "ready\n"

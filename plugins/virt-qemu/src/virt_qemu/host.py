@@ -314,7 +314,7 @@ class QemuState(
                 from virt_qemu.isolation.identity import guest_identity
 
                 guest_identity(self.settings.user, self.settings.group, isolated=False)  # before anybody needs them
-            if self.settings.mac_filter and self.privileged:
+            if self.settings.mac_filter:
                 from virt_qemu.host_side.mac_filter import set_up_filter
 
                 await set_up_filter()

@@ -210,6 +210,15 @@ class OpeningDriver(StatefulDriver[S]):
 
         return QemuDriver
 
+    async def preserve(self) -> None:
+        if not self.state.partial:  # else none of its guests runs
+            self.complete()
+            from virt_qemu.driver import QemuDriver
+            from virt_qemu.preserving import preserve_guests
+
+            assert isinstance(self, QemuDriver)
+            await preserve_guests(self)
+
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Subscription:
         if self.first is None:
             return super().subscribe_monitor(deliver)

@@ -196,6 +196,10 @@ class Driver(AllOperations):
     async def close(self) -> None:
         """The connection ends. Guests go on. Never raises for work that others still do on shared state."""
 
+    async def preserve(self) -> None:
+        """The host goes down, or the user's session ends: save, shut down or end guests as the driver's settings say.
+        Nothing, by default. Never raises."""
+
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         """Register for every event of this connection's objects. Called in the core loop.
 

@@ -93,6 +93,9 @@ class Hypervisor(Backend, Protocol):
     def complete(self) -> None:
         """Become an instance of that."""
 
+    async def preserve(self) -> None:
+        """The host goes down: do what the driver's settings want of its guests."""
+
     def subscribe_monitor(self, deliver: Callable[[Event], None]) -> Cancellable:
         """Register for what QEMU's monitor says."""
 

@@ -88,7 +88,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         return
     resources.provide_taps(interface, fds)
     resources.provide_vhosts(interface, _vhosts(interface, queues))
-    if _is_filtered(side):
+    if side.settings.mac_filter:
         await let_through(interface)
     if _bandwidth(interface) is not None:
         await limit(interface)
@@ -103,7 +103,7 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
         await in_thread(give_function, side, owner, interface)
     if _uses_passt(interface):
         await stop_passt(side, owner, interface)
-    if _is_filtered(side):
+    if side.settings.mac_filter:
         await shut_out(interface)
     if name is not None:
         try:
@@ -114,10 +114,6 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
         except VirtError as error:
             log.warning("cannot remove network device '%s': %s", name, error)
     await leave_network(side, interface)
-
-
-def _is_filtered(side: HostSide) -> bool:
-    return side.privileged and side.settings.mac_filter
 
 
 def _uses_passt(interface: Interface) -> bool:

@@ -72,4 +72,5 @@ async def _run(*words: str) -> None:
     argv = [tool("ebtables"), "--concurrent", *words]
     finished = await finish_program(argv)
     if finished.status:
-        raise InternalError(f"Failed to apply firewall command '{' '.join(argv)}': {finished.errors.strip()}")
+        shown = " ".join(["ebtables", *argv[1:]])
+        raise InternalError(f"Failed to run firewall command {shown}: {finished.errors.strip()}")

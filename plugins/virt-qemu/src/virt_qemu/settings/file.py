@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from virt_qemu.settings.table import QemuSettings
-from virtcore.errors import ConfigUnsupported, ConfSyntax, InternalError, SystemError
+from virtcore.errors import ConfigUnsupported, ConfSyntax, InternalError, InvalidArg, SystemError
 from virtcore.runtime import settings as settings_files
 from virtcore.runtime.conf import ConfFile, ConfValue
 
@@ -107,8 +107,8 @@ def _strings(name: str, key: str, value: ConfValue, metadata: Mapping[str, Any])
 def _chosen(value: str, metadata: Mapping[str, Any]) -> str:
     choices = metadata["choices"]
     if choices is not None and value not in choices:
-        refusal = metadata["refusal"] or "Invalid value '{value}'"
-        raise ConfSyntax(refusal.format(value=value))
+        refusal, error = metadata["refusal"], metadata["error"]
+        raise error(refusal.format(value=value))
     return value
 
 
@@ -125,9 +125,10 @@ def _check(settings: QemuSettings, given: Mapping[str, Any], name: str, privileg
         if driver in drivers[number + 1 :]:
             raise ConfSyntax(f"Duplicate security driver {driver}")
     for driver in drivers:
+        if driver in ("apparmor", "selinux"):
+            raise ConfigUnsupported(f"Security driver {driver} not enabled")
         if driver != "none":
-            known = driver in ("apparmor", "selinux")
-            raise ConfigUnsupported(f"Security driver {driver} not {'enabled' if known else 'found'}")
+            raise InternalError(f"Security driver {driver} not found")
     if settings.security_require_confined:
         # The drivers that could confine guests are none of ours.
         raise ConfigUnsupported('Security driver "none" cannot create confined guests')
@@ -141,9 +142,7 @@ def _check(settings: QemuSettings, given: Mapping[str, Any], name: str, privileg
         if address is not None and _is_here(address):
             raise ConfSyntax(f"{key} must not be the address of the local machine: {address}")
     if settings.auto_shutdown_try_save in ("all", "transient"):
-        raise ConfigUnsupported(
-            f"managed save cannot be requested for transient domains: {settings.auto_shutdown_try_save}"
-        )
+        raise InvalidArg("managed save cannot be requested for transient domains")
     for service in ("default", *_SERVICES):
         key = f"{service}_tls_x509_cert_dir"
         folder = given.get(key)

@@ -78,7 +78,7 @@ def _page_size(path: str) -> int:
     try:
         return os.statvfs(path).f_bsize // 1024
     except OSError as error:
-        raise SystemError(f"Unable to open {path}: {error.strerror}") from None
+        raise SystemError(f"cannot determine filesystem for '{path}': {error.strerror}") from None
 
 
 def _default_page_size() -> int:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, VirtError
+
 __all__ = ["CONTROLLERS", "DEVICES", "FIRMWARE_PAIRS", "QemuSettings"]
 
 #: libvirt's pairs of an image and the template of its variables, for hosts without descriptors.
@@ -36,6 +38,7 @@ def _setting(
     within: tuple[int, int] = _UNSIGNED,
     choices: tuple[str, ...] | None = None,
     refusal: str = "",
+    error: type[VirtError] = ConfigUnsupported,
     secret: bool = False,
     heeded: bool = True,
 ) -> Any:
@@ -43,10 +46,11 @@ def _setting(
 
     :param within: least and greatest of a number.
     :param choices: the strings it may be, or have as items.
-    :param refusal: libvirt's message about another, with ``{value}``.
+    :param refusal: libvirt's message about another, with ``{value}``, which is raised as ``error``.
     :param heeded: the driver does what it says.
     """
-    metadata = {"doc": doc, "within": within, "choices": choices, "refusal": refusal, "heeded": heeded}
+    metadata = {"doc": doc, "within": within, "choices": choices, "refusal": refusal, "error": error,
+                "heeded": heeded}  # fmt: skip
     if isinstance(default, tuple):
         return field(default_factory=lambda: list(default), metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
@@ -66,8 +70,15 @@ def _key_secret(who: str) -> Any:
     return _setting(None, f"UUID of the secret that opens the key for {who}; `default_tls_x509_secret_uuid` by default")
 
 
-def _shutdown(doc: str) -> Any:
-    return _setting(None, doc, choices=_SHUTDOWN, heeded=False)
+def _shutdown(name: str, what: str, default: str) -> Any:
+    return _setting(
+        None,
+        f"which guests are {what}: `none`, `persistent`, `transient`, `all`; of a user's by default `{default}`, else "
+        f"`none`",
+        choices=_SHUTDOWN,
+        refusal=f"unknown auto_shutdown_{name} '{{value}}'",
+        error=InvalidArg,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,31 +152,30 @@ class QemuSettings:
     remember_owner: bool = _setting(True, "files get their owner back afterwards, as attributes `trusted.libvirt` say")
     cgroup_controllers: list[str] | None = _setting(
         None, "controllers of control groups in use; all that are mounted by default", choices=CONTROLLERS,
-        refusal="Unknown cgroup controller '{value}'")  # fmt: skip
+        refusal="Unknown cgroup controller '{value}'", error=ConfSyntax)  # fmt: skip
     cgroup_device_acl: list[str] = _setting(DEVICES, "device files that every guest's emulator may open")
     save_image_format: str = _setting(
         "raw", "format of saved guests: `raw`, `sparse`, or a program that compresses", choices=_FORMATS,
-        refusal="Invalid save_image_format '{value}' in qemu.conf",
+        refusal="Invalid save_image_format '{value}'",
     )  # fmt: skip
-    dump_image_format: str = _setting("raw", "the same for dumps; `raw` in place of what cannot be had")
+    dump_image_format: str = _setting(
+        "raw", "the same for dumps; `raw` in place of what cannot be had", choices=_FORMATS,
+        refusal="Invalid dump_image_format '{value}'",
+    )  # fmt: skip
     snapshot_image_format: str = _setting(
         "raw", "the same for the memory of snapshots", choices=_FORMATS,
-        refusal="Invalid snapshot_image_format '{value}' in qemu.conf",
+        refusal="Invalid snapshot_image_format '{value}'",
     )  # fmt: skip
     auto_dump_path: str | None = _setting(None, "folder of dumps that a watchdog or a panic asks for")
     auto_dump_bypass_cache: bool = _setting(False, "these dumps do not go through the host's cache")
     auto_start_bypass_cache: bool = _setting(False, "guests that start by themselves are restored beside the cache")
     auto_start_delay: int = _setting(0, "milliseconds between guests that start by themselves")
-    auto_shutdown_try_save: str | None = _shutdown("which guests are saved when the host goes down")
-    auto_shutdown_try_shutdown: str | None = _shutdown("which guests are shut down when the host goes down")
-    auto_shutdown_poweroff: str | None = _shutdown("which guests are powered off when the host goes down")
-    auto_shutdown_wait: int = _setting(30, "seconds guests have to shut down then; 0 is 30", heeded=False)
-    auto_shutdown_restore: bool = _setting(
-        True, "guests that were saved or powered off start with the host again", heeded=False
-    )
-    auto_save_bypass_cache: bool = _setting(
-        False, "these saved guests do not go through the host's cache", heeded=False
-    )
+    auto_shutdown_try_save: str | None = _shutdown("try_save", "saved when the host goes down", "persistent")
+    auto_shutdown_try_shutdown: str | None = _shutdown("try_shutdown", "shut down then, unless they were saved", "all")
+    auto_shutdown_poweroff: str | None = _shutdown("poweroff", "powered off, unless one of these was done", "all")
+    auto_shutdown_wait: int = _setting(30, "seconds guests have to shut down then; 0 is 30")
+    auto_shutdown_restore: bool = _setting(True, "guests that run then, and are defined, start with the host again")
+    auto_save_bypass_cache: bool = _setting(False, "these saved guests do not go through the host's cache")
     hugetlbfs_mount: list[str] | None = _setting(
         None, 'where file systems of huge pages are mounted; the host\'s by default, `""` for none'
     )
@@ -211,7 +221,7 @@ class QemuSettings:
     virtiofsd_debug: bool = _setting(False, "virtiofsd logs all it does")
     namespaces: list[str] | None = _setting(
         None, "namespaces emulators have of their own: `mount`; so for the host's guests by default",
-        choices=("mount",), refusal="Unknown namespace: {value}",
+        choices=("mount",), refusal="Unknown namespace: {value}", error=ConfSyntax,
     )  # fmt: skip
     memory_backing_dir: str | None = _setting(None, "folder of guests' memory in files")
     pr_helper: str = _setting("qemu-pr-helper", "program for persistent reservations of SCSI disks")

@@ -273,4 +273,7 @@ def _set_timeout(client: Client, timeout: int, flags: int) -> None:
 @session_procedure("admin.CONNECT_DAEMON_SHUTDOWN")
 def _shutdown(client: Client, flags: int) -> None:
     _check_flags(flags, _PRESERVE, "adminConnectDaemonShutdown")
-    client.server.daemon.stop()  # guests go on, with and without the flag
+    if flags & _PRESERVE:
+        client.server.daemon.preserve()
+    else:
+        client.server.daemon.stop()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from virt_remote.server.access import AccessControl, AccessDriver
 from virt_remote.server.endpoint import Endpoint, bound_tcp, bound_unix
 from virt_remote.server.garbage import settle
+from virt_remote.server.host_end import HostEnd
 from virt_remote.server.identity import forget_names
 from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess
@@ -48,6 +49,8 @@ GRACE = 5.0
 REST = 0.05
 #: Seconds that a thread which computes may keep the loop waiting.
 SWITCH = 0.001
+#: Seconds between two requests to systemd not to lose patience.
+PATIENCE = 5
 #: Names of the sockets.
 READ_WRITE, READ_ONLY, ADMIN = "libvirt-sock", "libvirt-sock-ro", "libvirt-admin-sock"
 #: Where polkit finds the actions that authentication asks for.
@@ -87,6 +90,7 @@ class Daemon:
         self._lock: int | None = None
         #: Connections of the daemon's own.
         self._held: list[Session] = []
+        self._preserving = False
         self._stop: asyncio.Event | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -311,6 +315,21 @@ class Daemon:
         if self._stop is not None:
             self._stop.set()
 
+    def preserve(self) -> None:
+        """The host goes down: have drivers do with their guests what their settings say, then end."""
+        if not self._preserving:
+            self._preserving = True
+            self.finish(self._preserve())
+
+    async def _preserve(self) -> None:
+        patience = asyncio.get_running_loop().create_task(_ask_for_patience())
+        try:
+            for session in self._held:
+                await session.driver.preserve()
+        finally:
+            patience.cancel()
+            self.stop()
+
     def reload(self) -> None:
         """Read settings, policy and certificates anew, and who is in which group. What makes no sense changes nothing;
         what cannot change while the daemon runs (sockets, methods of authentication) stays."""
@@ -348,6 +367,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        end = HostEnd(self.preserve, privileged=self.places.privileged)
         try:
             self._make_endpoints()
             for server in self.servers.values():
@@ -355,8 +375,10 @@ class Daemon:
             log.info("serving below %s", self.places.root or self.places.run)
             self.finish(self._hold_open())
             notify("READY=1")
+            end.watch()
             await self._stop.wait()
         finally:
+            end.close()
             gc.enable()
             notify("STOPPING=1")
             for server in self.servers.values():
@@ -405,6 +427,13 @@ class Daemon:
             log.warning("%d connections and the last work of %d are left", self.client_count(), len(self._last))
         for session in self._held:
             await session.close()
+
+
+async def _ask_for_patience() -> None:
+    """Tell systemd, for as long as this goes on, that the end takes longer."""
+    while True:
+        notify(f"EXTEND_TIMEOUT_USEC={PATIENCE * 2_000_000}")
+        await asyncio.sleep(PATIENCE)
 
 
 def _port(text: str) -> int:
