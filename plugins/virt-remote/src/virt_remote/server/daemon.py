@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from virt_remote.server.access import AccessControl, AccessDriver
 from virt_remote.server.endpoint import Endpoint, bound_tcp, bound_unix
 from virt_remote.server.garbage import settle
-from virt_remote.server.host_end import HostEnd
 from virt_remote.server.identity import forget_names
 from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess
@@ -367,7 +366,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
-        end = HostEnd(self.preserve, privileged=self.places.privileged)
+        ending = contextlib.ExitStack()
         try:
             self._make_endpoints()
             for server in self.servers.values():
@@ -375,10 +374,14 @@ class Daemon:
             log.info("serving below %s", self.places.root or self.places.run)
             self.finish(self._hold_open())
             notify("READY=1")
+            from virt_remote.server.host_end import HostEnd
+
+            end = HostEnd(self.preserve, privileged=self.places.privileged)
+            ending.callback(end.close)
             end.watch()
             await self._stop.wait()
         finally:
-            end.close()
+            ending.close()
             gc.enable()
             notify("STOPPING=1")
             for server in self.servers.values():
