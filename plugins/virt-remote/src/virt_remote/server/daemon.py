@@ -8,6 +8,7 @@ whatever other drivers are installed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import logging
