@@ -64,9 +64,8 @@ class Face:
                 "",
                 "from __future__ import annotations",
                 "",
-                "from typing import TYPE_CHECKING",
-                "",
                 "from virtcore._lazy import lazy",
+                "from virtcore._typing import TYPE_CHECKING",
                 "",
                 "if TYPE_CHECKING:",
                 *sorted(f"    from {home} import {name} as {name}" for name, home in exported.items()),
@@ -289,10 +288,9 @@ class Module:
         lines = [f'"""{family.title} for {kind}. {MARK}"""', "", "from __future__ import annotations", ""]
         if "collections.abc" in runtime:
             lines += _import("collections.abc", runtime.pop("collections.abc"))
-        if typing_only:
-            lines.append("from typing import TYPE_CHECKING")
-        if lines[-1]:
             lines.append("")
+        if typing_only:
+            runtime["virtcore._typing"] = ["TYPE_CHECKING"]
         for module in sorted(runtime):
             lines += _import(module, runtime[module])
         lines.append("")

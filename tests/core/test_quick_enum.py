@@ -61,6 +61,28 @@ def test_those_of_libvirt_are_made_so_and_survive_pickling() -> None:
     assert issubclass(DomainState, enum.IntEnum)
 
 
+def test_a_class_is_made_when_it_is_asked_for_and_once() -> None:
+    program = (
+        "import threading\n"
+        "from virtcore.enums import domain\n"
+        "assert 'DomainState' in dir(domain) and 'DomainState' not in vars(domain)\n"
+        "begin, found = threading.Barrier(8), []\n"
+        "def look():\n"
+        "    begin.wait()\n"
+        "    found.append(domain.ConnectListAllDomainsFlags)\n"
+        "threads = [threading.Thread(target=look) for _ in range(8)]\n"
+        "[thread.start() for thread in threads]\n"
+        "[thread.join() for thread in threads]\n"
+        "assert len(found) == 8 and len(set(found)) == 1\n"
+        "assert 'DomainState' not in vars(domain)\n"
+        "try:\n"
+        "    domain.Nothing\n"
+        "except AttributeError as error:\n"
+        "    assert 'Nothing' in str(error)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_a_python_without_that_way_makes_them_as_ever() -> None:
     program = (
         "import enum, re, pickle\n"

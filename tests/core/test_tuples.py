@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import subprocess
 import sys
 from typing import Generic, TypeVar
+
+import pytest
 
 from virtcore._tuples import NamedTuple
 
@@ -22,6 +25,23 @@ class Point(NamedTuple):
     @property
     def sum(self) -> int:
         return self.x + (self.y or 0)
+
+
+class Many(NamedTuple):
+    a: int
+    b: int
+    c: int
+    d: int
+    e: int
+    f: int
+    g: int
+    h: int
+    i: int
+    j: int
+    k: int
+    m: int
+    n: int
+    o: int
 
 
 class Labelled(NamedTuple, Generic[T]):
@@ -45,6 +65,27 @@ def test_one_is_a_named_tuple() -> None:
             assert found == 1
         case _:
             raise AssertionError
+
+
+def test_its_constructor_is_as_if_it_had_been_written() -> None:
+    assert str(inspect.signature(Point)) == "(x, y=3)"
+    assert Point(y=1, x=2) == (2, 1)
+    with pytest.raises(TypeError, match=r"Point.__new__\(\) missing 1 required positional argument: 'x'"):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="takes from 2 to 3 positional arguments but 4 were given"):
+        Point(1, 2, 3)  # type: ignore[call-arg]
+    assert Point._make([1, 2])._asdict() == {"x": 1, "y": 2}
+    with pytest.raises(TypeError, match="Expected 2 arguments, got 1"):
+        Point._make([1])
+    with pytest.raises(ValueError, match="Got unexpected field names"):
+        Point(1)._replace(z=1)
+
+
+def test_one_may_have_more_fields_than_most() -> None:
+    many = Many(*range(14))
+    assert many.o == 13
+    assert repr(many).endswith("n=12, o=13)")
+    assert many._replace(a=5)[0] == 5
 
 
 def test_one_may_be_generic() -> None:

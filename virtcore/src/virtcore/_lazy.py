@@ -7,10 +7,17 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from types import ModuleType
 
     Table = Mapping[str, tuple[str, ...]]
 
-__all__ = ["lazy"]
+__all__ = ["imported", "lazy"]
+
+
+def imported(name: str) -> ModuleType:
+    """A module, loaded now; as :func:`importlib.import_module`, whose package need not be loaded for that."""
+    __import__(name)
+    return sys.modules[name]
 
 
 def lazy(package: str, *tables: Table | Callable[[], Table]) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
@@ -37,9 +44,7 @@ def lazy(package: str, *tables: Table | Callable[[], Table]) -> tuple[Callable[[
         home = None if name.startswith("__") else homes().get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        from importlib import import_module
-
-        value: object = getattr(import_module(home), name)
+        value: object = getattr(imported(home), name)
         setattr(sys.modules[package], name, value)
         return value
 

@@ -6,9 +6,9 @@ References are plain values without any handle behind them: they can be kept, co
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TypeVar
 from virtcore.enums.common import TypedParameterType
 from virtcore.errors import InvalidArg
 

@@ -6,10 +6,9 @@ connection reads out of it. Only the standard library's core is used: a one-shot
 
 from __future__ import annotations
 
-from typing import Self
-
 from virtcore import errors
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Self
 from virtcore.errors import InternalError, InvalidArg, NoConnect
 
 __all__ = ["URI", "ConnectionURI", "format_params", "percent_decode", "percent_encode"]

@@ -4,22 +4,26 @@ libvirt sends a message and after it one byte for each descriptor, which the des
 are kept in order until the message is whole whose they are; what is to be sent waits for its byte's turn. Whoever
 drives the socket (asyncio's transports, or a thread) goes on to call :meth:`~socket.socket.recv` and
 :meth:`~socket.socket.send`; they cost nothing more until the first descriptor is expected or sent.
+
+They are the sockets that the module :mod:`socket` builds on; it makes enumerations of some two hundred constants first,
+which takes longer than a call.
 """
 
 from __future__ import annotations
 
-import array
+import _socket
 import os
-import socket
+import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
 
 from virt_remote.protocol import FDS_MAX
+from virtcore._typing import Any, Final
 from virtcore.errors import SystemError
 
 __all__ = ["DescriptorSocket", "close_all", "copies"]
 
-_INT: Final = array.array("i").itemsize
+#: Bytes of a descriptor.
+_INT: Final = 4
 
 
 def close_all(descriptors: Iterable[int]) -> None:
@@ -43,7 +47,7 @@ def copies(descriptors: Sequence[int]) -> list[int]:
     return made
 
 
-class DescriptorSocket(socket.socket):
+class DescriptorSocket(_socket.socket):
     """A socket that can pass descriptors.
 
     :ivar received: descriptors that came and were not taken yet; closed with the socket.
@@ -56,7 +60,7 @@ class DescriptorSocket(socket.socket):
         self._outgoing: list[tuple[int, int]] = []
 
     @classmethod
-    def of(cls, sock: socket.socket) -> DescriptorSocket:
+    def of(cls, sock: _socket.socket) -> DescriptorSocket:
         """The same socket, which becomes one that can."""
         return cls(fileno=sock.detach())
 
@@ -84,12 +88,10 @@ class DescriptorSocket(socket.socket):
             self.sendmsg = self._send_parts  # type: ignore[method-assign]
 
     def _receive(self, size: int, flags: int = 0) -> bytes:
-        data, ancillary, _, _ = self.recvmsg(size, socket.CMSG_SPACE(FDS_MAX * _INT), flags | socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = self.recvmsg(size, _socket.CMSG_SPACE(FDS_MAX * _INT), flags | _socket.MSG_CMSG_CLOEXEC)
         for level, kind, raw in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                found = array.array("i")
-                found.frombytes(raw[: len(raw) - len(raw) % _INT])
-                self.received.extend(found)
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                self.received.extend(memoryview(raw[: len(raw) - len(raw) % _INT]).cast("i"))
         if len(self.received) > FDS_MAX:  # more than one message has: nobody will take them
             close_all(self.received)
             self.received.clear()
@@ -103,7 +105,7 @@ class DescriptorSocket(socket.socket):
             sent = super().send(view[:gap], flags)
             self._outgoing[0] = (gap - sent, descriptor)
             return sent
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptor.to_bytes(_INT, sys.byteorder))
         sent = super().sendmsg([view[:1]], [rights], flags)
         if sent:
             del self._outgoing[0]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol
 
 from virt_remote.protocol import PING
+from virtcore._typing import Final, Protocol
 
 __all__ = ["COUNT", "INTERVAL", "Keepalive", "Watched"]
 

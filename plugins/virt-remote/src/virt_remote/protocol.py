@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Any, Final, Generic, TypeVar
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Any, Final, Generic, TypeVar
 from virtcore.operations.procedures import Procedure
 from virtcore.operations.wire.codec import WireError, codec
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import select
-import socket
 import sys
 from collections.abc import Sequence
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def carry_standard(link: Link, source: int = 0, target: int = 1) -> None:
     """Carry bytes until the daemon or whoever asks it has no more."""
     sock = link.socket
-    waiting: list[int | socket.socket] = [source, sock]
+    waiting: list[int | _socket.socket] = [source, sock]
     while True:
         ready = select.select(waiting, [], [])[0]
         if source in ready:

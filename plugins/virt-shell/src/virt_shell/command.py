@@ -9,10 +9,10 @@ A command is declared beside its handler; parsing, help and completion follow fr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
 
+from virtcore._lazy import imported
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell
@@ -222,7 +222,7 @@ def find_command(name: str) -> Command | None:
     known = COMMANDS.get(name)
     if known is None:
         return None
-    import_module(f"virt_shell.commands.{known[0]}")
+    imported(f"virt_shell.commands.{known[0]}")
     return _COMMANDS[ALIASES.get(name, name)]
 
 

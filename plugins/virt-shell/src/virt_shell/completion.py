@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, listed_commands
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virt_shell.command import Completer

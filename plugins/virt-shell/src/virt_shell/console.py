@@ -8,8 +8,8 @@ import sys
 import termios
 import threading
 import tty
-from typing import TYPE_CHECKING
 
+from virtcore._typing import TYPE_CHECKING
 from virtcore.errors import VirtError
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import CommandError
 from virt_shell.numbers import parse_cpus
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell

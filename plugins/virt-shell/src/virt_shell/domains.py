@@ -6,10 +6,10 @@ The three flags mean the same for networks and devices of the host.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, data, flag
 from virt_shell.completion import active_domains, domains, inactive_domains, local_paths
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 from virt_shell.command import CommandError
+from virtcore._typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell

@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, Option, flag, integer, string
 from virt_shell.completion import among
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virt_shell.command import Completer

@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from virt_shell.command import CommandError
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell

@@ -6,11 +6,11 @@ The commands of a kind of object are one declaration (:func:`describing`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, Option, argv, command, data, flag, string
 from virt_shell.domains import impact
 from virt_shell.edit import edited
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virt_shell.command import Arguments, CommandError, Option, argv, command, flag, string
 from virt_shell.domains import DOMAIN
@@ -12,6 +11,8 @@ from virt_shell.objects import XPATH
 from virt_shell.table import Table
 from virt_shell.text import escape_xml, read_file, select_xpath, split_list
 from virt_shell.tree import render_trees
+from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virt_shell.command import Handler

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virt_shell.command import Arguments, CommandError, Option, command, data, flag, string
 from virt_shell.edit import edit_definition
 from virt_shell.events import Printers, event_options, wait_for_events
 from virt_shell.table import Table
 from virt_shell.text import read_file, select_xpath
+from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virt_shell.command import Completer, Handler

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
 
 from virt_shell.command import Arguments, CommandError
+from virtcore._typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from virtcore.api.sync import Connection, Domain
 
 __all__ = ["Shell"]
@@ -25,6 +25,22 @@ KEEPALIVE_INTERVAL = 5
 
 KEEPALIVE_COUNT = 6
 """Questions that it may leave without an answer, unless ``-K`` says otherwise."""
+
+
+class _Failing:
+    """Puts words in front of an error of the library."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        from virtcore.errors import VirtError
+
+        if isinstance(problem, VirtError):
+            raise CommandError(self._text) from problem
 
 
 class Shell:
@@ -202,15 +218,9 @@ class Shell:
                 self._note_loss(problem)
         raise CommandError(f"failed to get domain '{text}'")
 
-    @contextmanager
-    def failing(self, text: str) -> Iterator[None]:
+    def failing(self, text: str) -> AbstractContextManager[None]:
         """Say what failed in front of the error itself."""
-        from virtcore.errors import VirtError
-
-        try:
-            yield
-        except VirtError as problem:
-            raise CommandError(text) from problem
+        return _Failing(text)
 
     # -- running
 

@@ -7,12 +7,12 @@ set them. Without any of these options it prints what there is.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, Option, alias, command, integer
 from virt_shell.domains import DOMAIN, IMPACT, impact
 from virt_shell.numbers import ULONG
 from virt_shell.text import typed_value
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell

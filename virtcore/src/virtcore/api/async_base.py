@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast, overload
 
+from virtcore._typing import TYPE_CHECKING, Any, Self, cast, overload
 from virtcore.api.async_events import AsyncEventIterator, call_in_loop
 from virtcore.api.base import CLOSE_DEADLINE, DEFAULT, ConnectionBase, Deadline, ObjectBase, R
 from virtcore.api.events import E, EventSubscription, Referring

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Self, cast
 
+from virtcore._typing import TYPE_CHECKING, Any, Generic, Self, cast
 from virtcore.api.events import E_co, EventSubscription, Referring, call_next, check_callback, subject_of
 from virtcore.errors import OperationAborted
 from virtcore.runtime.calls import Call, wait_anywhere

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtcore._typing import TYPE_CHECKING
 from virtcore.api.async_base import AsyncObjectBase
 from virtcore.api.base import DEFAULT, Deadline
 from virtcore.api.migration import MIGRATE, MIGRATE_TO_URI, MigrationParameters, seconds_of, to_connection, to_uri

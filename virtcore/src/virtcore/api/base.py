@@ -6,11 +6,11 @@ Nothing here loads asyncio: whether it is needed depends on the driver.
 
 from __future__ import annotations
 
-import weakref
+import sys
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
+from virtcore._typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 from virtcore.api.events import E, EventIterator, EventSubscription, Referring, call_on_thread
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
@@ -47,8 +47,11 @@ class ConnectionBase:
 
     def __init__(self, session: Session | BlockingSession) -> None:
         self._session = session
+
+    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # A connection that was never closed must not keep its driver open for ever.
-        weakref.finalize(self, session.close_soon).atexit = False
+        if not finalizing():
+            self._session.close_soon()
 
     @property
     def session(self) -> Session:

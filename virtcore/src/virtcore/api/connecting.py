@@ -6,8 +6,8 @@ import sys
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
+from virtcore._typing import TYPE_CHECKING, Any
 from virtcore.api.sync.connection import Connection
 from virtcore.driver.loader import transport_class
 from virtcore.driver.opening import Target, locate, open_blocking, open_target, target_of, through_daemon

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast, get_args
 
+from virtcore._typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
 from virtcore.errors import OperationInvalid, OperationTimeout
 from virtcore.operations.arguments import require
 from virtcore.runtime.events import Dispatcher, EventQueue, Kinds, report_failure
@@ -41,7 +39,7 @@ def subject_of(of: Referring | EventSubject | None) -> EventSubject | None:
 
     found: object = getattr(of, "ref", of)  # a reference itself has none
     if found is not None:
-        require(found, get_args(EventSubject), "of", "an object that has events, or its reference")
+        require(found, EventSubject, "of", "an object that has events, or its reference")
     return cast("EventSubject | None", found)
 
 
@@ -112,6 +110,9 @@ class EventIterator(Generic[E_co]):
     def __init__(
         self, connection: ConnectionBase, kinds: Kinds, of: Referring | EventSubject | None, limit: int
     ) -> None:
+        import threading
+        import weakref
+
         self._connection = connection  # which is closed when nobody holds it any more
         session = connection.session
         flag = threading.Event()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
+from virtcore._typing import TYPE_CHECKING, Self
 from virtcore.errors import NoSupport
 from virtcore.operations.stream import ByteStream, SparseStream
 from virtcore.runtime.methods import Method, Style

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virtcore._lazy import lazy
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.driver.base import AuthCallback, Credential, Driver, OpenRequest, Place, Subscription

@@ -29,9 +29,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
 
+from virtcore._lazy import imported
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, ClassVar, Self
 from virtcore.operations.declare import Operation, Result, inline
 from virtcore.operations.sets import AllOperations
 from virtcore.uri import ConnectionURI
@@ -185,6 +186,12 @@ class Driver(AllOperations):
         """
 
     @classmethod
+    def opens_at_once(cls, uri: ConnectionURI) -> bool:
+        """Whether :meth:`open` waits for nothing when it is given a URI, nor does :meth:`close` before anything but
+        :attr:`first` was asked for: as long as there is no core loop, the calling thread does that by itself."""
+        return False
+
+    @classmethod
     def whole(cls) -> type[Driver]:
         """The class that has every operation, loaded now; where :attr:`first` is not None, another than this."""
         return cls
@@ -238,10 +245,8 @@ class Driver(AllOperations):
         """The class of a service in :attr:`own_services`, loaded now; None for others."""
         own = cls.own_services.get(name)
         if isinstance(own, str):
-            from importlib import import_module
-
             module, _, attribute = own.partition(":")
-            own = getattr(import_module(module), attribute)
+            own = getattr(imported(module), attribute)
         return own
 
     @inline

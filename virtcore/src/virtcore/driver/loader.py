@@ -16,14 +16,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
 
+from virtcore._lazy import imported
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from virtcore.errors import InternalError, InvalidArg, NoConnect
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from importlib.metadata import EntryPoint
 
     from virtcore.driver.base import Credential, Driver
@@ -106,6 +107,8 @@ class BlockingOpener(Protocol):
         """
 
 
+T = TypeVar("T")
+
 _registered: dict[str, type[Driver]] = {}
 _registered_services: dict[str, type[ServiceDriver]] = {}
 _found: list[Plugin] | None = None
@@ -121,28 +124,31 @@ def unregister(scheme: str) -> None:
     _registered.pop(scheme, None)
 
 
-@contextmanager
-def registered(scheme: str, cls: type[Driver]) -> Iterator[None]:
-    """:func:`register` for the length of a ``with`` block."""
-    register(scheme, cls)
-    try:
-        yield
-    finally:
-        unregister(scheme)
+class _Registration(Generic[T]):
+    """Something is in a table for the length of a ``with`` block."""
 
+    def __init__(self, table: dict[str, T], name: str, value: T) -> None:
+        self._table, self._name, self._value = table, name, value
 
-@contextmanager
-def registered_service(name: str, cls: type[ServiceDriver]) -> Iterator[None]:
-    """Have a class of this process be a service, before any installed one, for the length of a ``with`` block."""
-    before = _registered_services.get(name)
-    _registered_services[name] = cls
-    try:
-        yield
-    finally:
-        if before is None:
-            _registered_services.pop(name, None)
+    def __enter__(self) -> None:
+        self._before = self._table.get(self._name)
+        self._table[self._name] = self._value
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is None:
+            self._table.pop(self._name, None)
         else:
-            _registered_services[name] = before
+            self._table[self._name] = self._before
+
+
+def registered(scheme: str, cls: type[Driver]) -> AbstractContextManager[None]:
+    """:func:`register` for the length of a ``with`` block."""
+    return _Registration(_registered, scheme, cls)
+
+
+def registered_service(name: str, cls: type[ServiceDriver]) -> AbstractContextManager[None]:
+    """Have a class of this process be a service, before any installed one, for the length of a ``with`` block."""
+    return _Registration(_registered_services, name, cls)
 
 
 # -- finding
@@ -239,11 +245,9 @@ def load(plugin: Plugin) -> Any:
 
     :raises InternalError: it cannot be imported; names the distribution and the cause.
     """
-    from importlib import import_module
-
     module, _, path = plugin.value.partition(":")
     try:
-        found: Any = import_module(module)
+        found: Any = imported(module)
         for name in filter(None, path.split(".")):
             found = getattr(found, name)
     except Exception as error:

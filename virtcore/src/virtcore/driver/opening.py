@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING
 from virtcore.driver import loader
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
 from virtcore.operations.arguments import require
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from virtcore.driver.base import AuthCallback, Credential, Driver
     from virtcore.driver.composition import HostServices
     from virtcore.operations.events import Event
-    from virtcore.runtime.blocking import BlockingSession
+    from virtcore.runtime.blocking import BlockingBackend, BlockingSession
     from virtcore.runtime.conf import ConfFile
     from virtcore.runtime.session import Session
 
@@ -36,7 +35,8 @@ __all__ = [
     "through_daemon",
 ]
 
-_ALIAS = re.compile(r"[A-Za-z0-9_-]*")
+#: What aliases consist of.
+_ALIAS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 class Target(NamedTuple):
@@ -99,7 +99,7 @@ def _user_conf() -> ConfFile | None:
             text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not re.search(r"^[ \t]*uri_", text, re.MULTILINE):
+    if not any(line.lstrip(" \t").startswith("uri_") for line in text.split("\n")):
         return None  # as it is installed: comments only
     from virtcore.runtime.conf import ConfFile
 
@@ -111,7 +111,7 @@ def _resolve_alias(conf: ConfFile, text: str) -> str:
         alias, equals, uri = row.partition("=")
         if not equals:
             raise ConfSyntax(f"Malformed 'uri_aliases' config entry '{row}', expected 'alias=uri://host/path'")
-        if _ALIAS.fullmatch(alias) is None:
+        if not _ALIAS.issuperset(alias):
             raise ConfSyntax(f"Malformed 'uri_aliases' config entry '{row}', aliases may only contain 'a-Z, 0-9, _, -'")
         if alias == text:
             return uri
@@ -196,23 +196,35 @@ def open_blocking(
     :raises OperationTimeout: it took longer than the deadline.
     :raises VirtError: the URI is not acceptable, or what the driver says.
     """
-    opener = loader.blocking_opener(
-        "unix" if through_daemon(uri, readonly=readonly, start=start_daemon) else uri.transport
-    )
-    if opener is None:
-        return None
     from functools import partial
 
     from virtcore.runtime.blocking import BlockingSession
 
+    finish = partial(compose, uri=uri, readonly=readonly, deadline=deadline)
+    opener = loader.blocking_opener(
+        "unix" if through_daemon(uri, readonly=readonly, start=start_daemon) else uri.transport
+    )
+    backend: BlockingBackend | None
+    if opener is None:
+        backend = _open_early(target_of(uri), readonly)
+        return None if backend is None else BlockingSession(backend, finish, readonly=readonly, deadline=deadline)
     try:
         backend = opener(uri, readonly=readonly, ask=ask, end=None if deadline is None else time.monotonic() + deadline)
     except TimeoutError:
         from virtcore.runtime.jobs import DeadlineExpired
 
         raise DeadlineExpired("connection_open", deadline or 0, "nothing was opened", None) from None
-    finish = partial(compose, uri=uri, readonly=readonly, deadline=deadline)
     return BlockingSession(backend, finish, readonly=readonly, deadline=deadline)
+
+
+def _open_early(target: Target, readonly: bool) -> BlockingBackend | None:
+    """Have the calling thread open what waits for nothing, as long as there is no core loop."""
+    if not target.driver.opens_at_once(target.uri):
+        return None
+    from virtcore.driver.base import OpenRequest
+    from virtcore.runtime.beforehand import open_early
+
+    return open_early(lambda: target.driver.open(OpenRequest(target.uri, readonly=readonly)))
 
 
 def _services(driver: Driver) -> HostServices | None:

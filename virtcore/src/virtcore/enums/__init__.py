@@ -5,9 +5,8 @@ Nothing is loaded until a name is used (PEP 562).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virtcore._lazy import lazy
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.enums.admin import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class ClientTransport(IntEnum):
@@ -17,3 +17,6 @@ class AdmConnectDaemonShutdownFlags(IntFlag):
     """``virAdmConnectDaemonShutdownFlags``."""
 
     PRESERVE = 1
+
+
+late(globals())

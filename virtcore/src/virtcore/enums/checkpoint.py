@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntFlag
+from virtcore._quick_enum import LateIntFlag as IntFlag, late
 
 
 class DomainCheckpointCreateFlags(IntFlag):
@@ -37,3 +37,6 @@ class DomainCheckpointDeleteFlags(IntFlag):
     CHILDREN = 1
     METADATA_ONLY = 2
     CHILDREN_ONLY = 4
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class ConnectCloseReason(IntEnum):
@@ -39,3 +39,6 @@ class EventHandleType(IntFlag):
     WRITABLE = 2
     ERROR = 4
     HANGUP = 8
+
+
+late(globals())

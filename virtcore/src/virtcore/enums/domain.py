@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class DomainState(IntEnum):
@@ -386,3 +386,6 @@ class DomainFDAssociateFlags(IntFlag):
 
     RESTORE = 1
     WRITABLE = 2
+
+
+late(globals())

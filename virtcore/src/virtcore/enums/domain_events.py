@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum
+from virtcore._quick_enum import LateIntEnum as IntEnum, late
 
 
 class DomainEventType(IntEnum):
@@ -208,3 +208,6 @@ class DomainEventID(IntEnum):
     MEMORY_FAILURE = 25
     MEMORY_DEVICE_SIZE_CHANGE = 26
     NIC_MAC_CHANGE = 27
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class DomainBlockedReason(IntEnum):
@@ -430,3 +430,6 @@ class DomainGraphicsReloadType(IntEnum):
 
     ANY = 0
     VNC = 1
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class NodeSuspendTarget(IntEnum):
@@ -74,3 +74,6 @@ class NodeAllocPagesFlags(IntFlag):
 
     ADD = 0
     SET = 1
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntFlag
+from virtcore._quick_enum import LateIntFlag as IntFlag, late
 
 
 class ConnectListAllInterfacesFlags(IntFlag):
@@ -22,3 +22,6 @@ class InterfaceDefineFlags(IntFlag):
     """``virInterfaceDefineFlags``."""
 
     VALIDATE = 1
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class NetworkXMLFlags(IntFlag):
@@ -106,3 +106,6 @@ class NetworkMetadataType(IntEnum):
     DESCRIPTION = 0
     TITLE = 1
     ELEMENT = 2
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class ConnectListAllNodeDeviceFlags(IntFlag):
@@ -78,3 +78,6 @@ class NodeDeviceEventLifecycleType(IntEnum):
     DELETED = 1
     DEFINED = 2
     UNDEFINED = 3
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntFlag
+from virtcore._quick_enum import LateIntFlag as IntFlag, late
 
 
 class NWFilterDefineFlags(IntFlag):
@@ -15,3 +15,6 @@ class NWFilterBindingCreateFlags(IntFlag):
     """``virNWFilterBindingCreateFlags``."""
 
     VALIDATE = 1
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class DomainQemuMonitorCommandFlags(IntFlag):
@@ -27,3 +27,6 @@ class ConnectDomainQemuMonitorEventRegisterFlags(IntFlag):
 
     REGEX = 1
     NOCASE = 2
+
+
+late(globals())

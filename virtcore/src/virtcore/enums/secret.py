@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class SecretUsageType(IntEnum):
@@ -43,3 +43,6 @@ class SecretEventLifecycleType(IntEnum):
 
     DEFINED = 0
     UNDEFINED = 1
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum, IntFlag
+from virtcore._quick_enum import LateIntEnum as IntEnum, LateIntFlag as IntFlag, late
 
 
 class StoragePoolState(IntEnum):
@@ -163,3 +163,6 @@ class StoragePoolEventLifecycleType(IntEnum):
     STOPPED = 3
     CREATED = 4
     DELETED = 5
+
+
+late(globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntFlag
+from virtcore._quick_enum import LateIntFlag as IntFlag, late
 
 
 class StreamFlags(IntFlag):
@@ -24,3 +24,6 @@ class StreamEventType(IntFlag):
     WRITABLE = 2
     ERROR = 4
     HANGUP = 8
+
+
+late(globals())

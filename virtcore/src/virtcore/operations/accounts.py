@@ -7,8 +7,7 @@ Together with the spellings these tables account for all of the main, qemu and l
 
 from __future__ import annotations
 
-from typing import Final
-
+from virtcore._typing import Final
 from virtcore.operations.families import FAMILIES, Family
 
 __all__ = ["OBSOLETE", "PLUMBING", "absence", "counterpart"]

@@ -6,15 +6,16 @@ document can hold, UUIDs, and keys of which only one is given.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import virtcore.types
+from virtcore._typing import TYPE_CHECKING, Final, TypeAlias, cast
 from virtcore.errors import InvalidArg, VirtError
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:
+    from types import UnionType
+
     from virtcore.operations.declare import Operation
     from virtcore.operations.signatures import Parameter
 
@@ -58,7 +59,7 @@ def _encodable(value: str) -> bool:
     return True
 
 
-def require(value: object, types: tuple[type, ...], name: str, expected: str) -> None:
+def require(value: object, types: tuple[type, ...] | UnionType, name: str, expected: str) -> None:
     """Refuse an argument of another type.
 
     :param expected: what the error calls the types.
@@ -203,7 +204,7 @@ def _width(operation: Operation, name: str) -> tuple[int, bool] | None:
     fields = type_record(row.program, row.args).split()[2:] if row.args else []
     names = spelling.arguments or list(operation.parameters)
     types = {ours: field.partition(":")[2] for ours, field in zip(names, fields, strict=False)}
-    return _WIDTHS.get(re.sub(r"\W.*", "", types.get(name, "")))
+    return _WIDTHS.get(types.get(name, "").partition("<")[0].rstrip("?"))
 
 
 def _cpu(value: object) -> None:

@@ -13,10 +13,10 @@ from __future__ import annotations
 import enum
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
+from virtcore._lazy import imported
+from virtcore._typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 from virtcore.errors import NoSupport
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.signatures import Parameter, parameters_of
@@ -265,7 +265,7 @@ def find_operation(name: str) -> Operation | None:
         home = HOMES.get(name)
         if home is None:
             return all_operations().get(name)  # new, perhaps: the index is not written anew yet
-        import_module(f"virtcore.operations.{home[0]}")
+        imported(f"virtcore.operations.{home[0]}")
         found = _REGISTRY[name]
     return found
 

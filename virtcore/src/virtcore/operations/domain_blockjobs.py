@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtcore._typing import TYPE_CHECKING
 from virtcore.operations.declare import Kind, OperationSet, Result, operation
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ as members of an enumeration are plain numbers where a newer hypervisor or daemo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING
 from virtcore.operations.families import family_of_reference
 from virtcore.types import DomainRef, NetworkRef, NodeDeviceRef, SecretRef, StoragePoolRef, TypedParameters
 

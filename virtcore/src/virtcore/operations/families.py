@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Final
 
 __all__ = ["FAMILIES", "Family", "family_of_reference"]
 

@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import TYPE_CHECKING, cast
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from importlib.abc import ResourceLoader

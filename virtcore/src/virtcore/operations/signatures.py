@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Any
 
 __all__ = ["EMPTY", "Parameter", "parameters_of"]
 

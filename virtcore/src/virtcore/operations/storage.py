@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from virtcore._typing import TYPE_CHECKING
 from virtcore.operations.declare import Kind, OperationSet, Result, operation
 
 if TYPE_CHECKING:

@@ -1,18 +1,19 @@
 """Connections that the calling thread drives by itself, over a blocking socket, without asyncio.
 
-A driver may offer such a backend (entry points ``virtcore.blocking``, by transport); a one-shot command then
-pays for no loop and no thread. The connection moves to the core loop, for good, when somebody wants what only that can
-do: events, a stream, a change with a deadline or one that can be aborted, or a second thread while the first one waits.
+A driver may offer such a backend (entry points ``virtcore.blocking``, by transport, or
+:meth:`virtcore.driver.Driver.opens_at_once`); a one-shot command then pays for no loop and no thread. The connection
+moves to the core loop, for good, when somebody wants what only that can do: events, a stream, a change with a deadline
+or one that can be aborted, or a second thread while the first one waits.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
+from _thread import allocate_lock, get_ident
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from virtcore._typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from virtcore.errors import InvalidConn, OperationDenied
 from virtcore.operations.declare import Kind, Operation
 from virtcore.operations.spellings import canonical_function
@@ -39,7 +40,10 @@ class BlockingBackend(Protocol):
     name: str
 
     def implements(self, operation: Operation) -> bool:
-        """Whether that class has an operation."""
+        """Whether that class has an operation.
+
+        :raises NeedsLoop: that is not known here.
+        """
 
     def call(self, operation: Operation, args: tuple[Any, ...], end: float | None) -> Any:
         """Carry an operation out.
@@ -82,8 +86,8 @@ class BlockingSession:
         self._deadline = check_deadline(deadline)
         self._closed = False
         self._process = os.getpid()
-        self._thread = threading.get_ident()
-        self._moving = threading.Lock()
+        self._thread = get_ident()
+        self._moving = allocate_lock()
         self._session: Session | None = None
 
     @property
@@ -140,7 +144,11 @@ class BlockingSession:
 
         :raises InvalidArg: there is no such operation.
         """
-        return self._backend.implements(operation_named(name))
+        operation = operation_named(name)
+        try:
+            return self._backend.implements(operation)
+        except NeedsLoop:
+            return self.in_loop().supports(name)
 
     def jobs(self) -> list[Job]:
         """The changes that are running on this connection and that this process knows of."""
@@ -149,7 +157,7 @@ class BlockingSession:
     def call_here(self, name: str, args: tuple[Any, ...], deadline: Deadline = DEFAULT) -> Any:
         """Call an operation and block the calling thread."""
         session = self._session
-        if session is None and threading.get_ident() != self._thread:
+        if session is None and get_ident() != self._thread:
             session = self.in_loop()
         if session is not None:
             return session.call_here(name, args, deadline)

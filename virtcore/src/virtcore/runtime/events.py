@@ -7,14 +7,16 @@ face are called on one thread per connection, in order.
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
 
+from virtcore._typing import TYPE_CHECKING, TypeAlias
 from virtcore.errors import InvalidArg
 
-if TYPE_CHECKING:  # forty classes, which only those need who subscribe
+if TYPE_CHECKING:  # forty classes of events, for one, which only those need who subscribe
+    import threading
+
     from virtcore.operations.events import Event, EventSubject
 
 __all__ = ["QUEUE_LIMIT", "Dispatcher", "EventQueue", "Kinds", "check_kinds", "wanted"]
@@ -74,7 +76,7 @@ class EventQueue:
         self.limit = limit
         self.closed = False
         self._items: deque[Event] = deque()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._asleep = True
 
     def put(self, event: Event) -> bool:
@@ -120,39 +122,43 @@ class EventQueue:
 class Dispatcher:
     """The thread that calls a sync connection's callbacks, in the order in which their events came."""
 
-    __slots__ = ("_condition", "_ended", "_ready", "_thread")
+    __slots__ = ("_condition", "_ended", "_lock", "_ready")
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = allocate_lock()
+        #: What the thread waits for; None until there is one.
+        self._condition: threading.Condition | None = None
         self._ready: deque[Callable[[], object]] = deque()
-        self._thread: threading.Thread | None = None
         self._ended = False
 
     def call(self, function: Callable[[], object]) -> None:
         """Have the thread call a function, which must not raise."""
-        with self._condition:
+        with self._lock:
             if self._ended:
                 return
             self._ready.append(function)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="virtcore-events", daemon=True)
-                self._thread.start()
-            else:
+            if self._condition is not None:
                 self._condition.notify()
+                return
+            import threading
+
+            self._condition = threading.Condition(self._lock)
+            threading.Thread(target=self._run, args=(self._condition,), name="virtcore-events", daemon=True).start()
 
     def end(self) -> None:
         """Let the thread end after what is queued."""
-        with self._condition:
+        with self._lock:
             self._ended = True
-            self._condition.notify()
+            if self._condition is not None:
+                self._condition.notify()
 
-    def _run(self) -> None:
+    def _run(self, condition: threading.Condition) -> None:
         while True:
-            with self._condition:
+            with condition:
                 while not self._ready:
                     if self._ended:
                         return
-                    self._condition.wait()
+                    condition.wait()
                 function = self._ready.popleft()
             function()
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Generator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
 
+from virtcore._typing import TYPE_CHECKING, Any
 from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout
 
 if TYPE_CHECKING:
@@ -102,6 +101,8 @@ class Job:
         """
         if self._call.core.is_current():
             raise OperationInvalid("a job was waited for on the core loop", advice="use 'await job' there")
+        import threading
+
         ended = threading.Event()
         self._call.watch(ended.set)
         try:

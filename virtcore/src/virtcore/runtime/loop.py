@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TypeVarTuple
 
 from virtcore.errors import OperationInvalid
+from virtcore.runtime.beforehand import loop_starts
 
 __all__ = ["CoreLoop", "adopt", "at_exit", "core_loop", "current"]
 
@@ -90,6 +91,7 @@ def adopt() -> CoreLoop:
                 "this process has a core loop already", advice="adopt the main loop before the first connection opens"
             )
         if _core is None or _core.loop is not loop:
+            loop_starts()
             _core = CoreLoop(loop, threading.get_ident(), None)
         return _core
 
@@ -104,6 +106,7 @@ def _start() -> CoreLoop:
     with _lock:
         if _core is not None and not _core.loop.is_closed():
             return _core
+        loop_starts()
         loop = asyncio.new_event_loop()
         started = threading.Lock()
         started.acquire()

@@ -9,9 +9,9 @@ import enum
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final, Literal
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Any, Final, Literal
 from virtcore.errors import InternalError, InvalidArg
 from virtcore.operations.declare import Kind, Operation, all_operations, is_inline
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from virtcore import errors
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Final
 from virtcore.errors import InvalidArg
 from virtcore.uri import ConnectionURI
 

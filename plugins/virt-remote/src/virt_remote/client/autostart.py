@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+import _socket
 import os
-import socket
 import sys
 import time
-from typing import Final
 
 from virt_remote.client.address import Address, address_of, is_session, libvirt_sockets
 from virt_remote.client.link import Link
 from virt_remote.client.reach import unix_link
+from virtcore._typing import Final
 from virtcore.errors import SystemError, VirtError
 from virtcore.uri import ConnectionURI
 
@@ -50,7 +49,7 @@ def running(uri: ConnectionURI, *, readonly: bool = False, start: bool = False) 
 
     :param start: start the user's own, if it does not run.
     """
-    if not hasattr(socket, "AF_UNIX"):
+    if not hasattr(_socket, "AF_UNIX"):
         return False
     address = address_of(uri, readonly)
     try:
@@ -89,8 +88,10 @@ def _connect(address: Address) -> Link:
         return unix_link(address.path or "")
     *others, legacy = libvirt_sockets(address.uri, address.readonly)
     for path in (own, *others):
-        with contextlib.suppress(SystemError):  # it does not run, or ended without taking its socket with it
+        try:
             return unix_link(path)
+        except SystemError:
+            pass  # it does not run, or ended without taking its socket with it
     return unix_link(legacy)
 
 

@@ -7,10 +7,9 @@ the core loop takes over the link and the state of the conversation (:meth:`Remo
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import TIMEOUT_MAX, allocate_lock
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
 
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Expired, Link, Waker, Woken
@@ -29,6 +28,7 @@ from virt_remote.protocol import (
     ProtocolError,
 )
 from virtcore import errors
+from virtcore._typing import Any, Self, TypeVar
 from virtcore.errors import RPC, InternalError, VirtError
 from virtcore.operations.procedures import program
 
@@ -48,7 +48,7 @@ class Pending:
     def __init__(self) -> None:
         self.result: bytes | None = None
         self.error: VirtError | None = None
-        self._ended = threading.Lock()
+        self._ended = allocate_lock()
         self._ended.acquire()
 
     def done(self) -> bool:
@@ -67,7 +67,7 @@ class Pending:
 
     def wait(self, end: float | None) -> bool:
         """Wait while others receive; whether it came in time."""
-        seconds = -1.0 if end is None else min(max(end - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        seconds = -1.0 if end is None else min(max(end - time.monotonic(), 0), TIMEOUT_MAX)
         if self._ended.acquire(timeout=seconds):
             self._ended.release()
             return True
@@ -91,7 +91,7 @@ class BlockingClient:
         #: What came of the question whether the daemon lives; None while nothing did.
         self._answered: bool | None = None
         #: Held while a thread uses the link.
-        self._gate = threading.Lock()
+        self._gate = allocate_lock()
         self._waker: Waker | None = None
         #: Makes the calls from when somebody took over.
         self.successor: Successor | None = None
@@ -306,7 +306,7 @@ class Opening:
     def __init__(self, steps: Steps, asker: Asker | None) -> None:
         self._steps = steps
         self._asker = asker
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._cancelled = False
 
     def run(self, done: Callable[[BlockingClient | None, BaseException | None], None]) -> None:
@@ -324,6 +324,8 @@ class Opening:
                         client.close(time.monotonic() + 1)
                     return
             done(client, failure)
+
+        import threading
 
         threading.Thread(target=work, name="virt-remote-open", daemon=True).start()
 

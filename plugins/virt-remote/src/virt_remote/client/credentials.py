@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
 
 from virtcore import errors
+from virtcore._typing import TYPE_CHECKING, Final
 from virtcore.driver.opening import config_folder
 from virtcore.errors import AuthFailed, ConfSyntax, SystemError
 from virtcore.uri import ConnectionURI

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, Self, TypeVar
 
 from virt_remote.client.address import address_of
 from virt_remote.client.blocking import BlockingClient, Opening, Successor
@@ -16,6 +15,7 @@ from virt_remote.client.steps import Flow, Request, Steps, is_secure, supports_f
 from virt_remote.client.wire import Wire
 from virt_remote.keepalive import COUNT, Keepalive
 from virt_remote.protocol import Message
+from virtcore._typing import Any, Final, Self, TypeVar
 from virtcore.driver.base import AuthCallback, Credential, Driver, OpenRequest, Subscription, inline
 from virtcore.enums import ConnectCloseReason
 from virtcore.errors import ErrorDomain, NoSupport, SystemError, VirtError

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from virt_remote.client.steps import body_of
 from virt_remote.client.wire import Wire
 from virt_remote.protocol import BODY, Message
+from virtcore._typing import Final
 from virtcore.driver.base import Subscription
 from virtcore.operations.events import Event, GapEvent
 from virtcore.operations.procedures import procedure, program

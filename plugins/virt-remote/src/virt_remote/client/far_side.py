@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import Final
 
 from virt_remote.client.address import Address
+from virtcore._typing import Final
 
 __all__ = ["helper", "netcat", "relay", "script", "server_uri"]
 

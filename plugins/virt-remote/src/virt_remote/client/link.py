@@ -6,16 +6,15 @@ takes the socket over in the middle of the conversation and goes on with the sam
 
 from __future__ import annotations
 
+import _socket
 import select
-import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
 
 from virt_remote.descriptors import DescriptorSocket, copies
 from virt_remote.protocol import ProtocolError, without_files
 from virtcore import errors
+from virtcore._typing import Final, Protocol
 from virtcore.errors import RPC, InternalError, OperationTimeout, SystemError
 
 __all__ = ["Expired", "Layer", "Link", "ReplyWithFiles", "Waker", "Woken", "await_start", "carry", "reason_of"]
@@ -49,13 +48,22 @@ def reason_of(error: BaseException | None) -> str:
     return getattr(error, "strerror", None) or (str(error) if error is not None else "") or "Input/output error"
 
 
+def _pair() -> tuple[_socket.socket, _socket.socket]:
+    """Two sockets that are connected with each other."""
+    if hasattr(_socket, "socketpair"):
+        return _socket.socketpair()
+    import socket
+
+    return socket.socketpair()
+
+
 class Waker:
     """Ends a blocked :meth:`Link.receive` from another thread."""
 
     __slots__ = ("_inner", "_outer")
 
     def __init__(self) -> None:
-        self._outer, self._inner = socket.socketpair()
+        self._outer, self._inner = _pair()
 
     def fileno(self) -> int:
         return self._inner.fileno()
@@ -89,7 +97,7 @@ class Link:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: _socket.socket,
         *,
         secure: bool = False,
         on_close: Callable[[], None] | None = None,
@@ -205,7 +213,7 @@ class Link:
 
     def _wait(self, end: float | None, waker: Waker | None) -> None:
         seconds = None if end is None else max(end - time.monotonic(), 0)
-        sources: list[socket.socket | Waker] = [self.socket] if waker is None else [self.socket, waker]
+        sources: list[_socket.socket | Waker] = [self.socket] if waker is None else [self.socket, waker]
         if hasattr(select, "poll"):
             poll = select.poll()
             for source in sources:
@@ -221,7 +229,7 @@ class Link:
     def close(self) -> None:
         """End it; may be called twice."""
         try:
-            self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.shutdown(_socket.SHUT_RDWR)
         except OSError:
             pass  # it was not connected any more
         self.socket.close()
@@ -260,14 +268,16 @@ def await_start(link: Link, end: float | None) -> None:
 
 def carry(
     receive: Callable[[], bytes], send: Callable[[bytes], object], shut: Callable[[], object]
-) -> tuple[socket.socket, Callable[[], None]]:
+) -> tuple[_socket.socket, Callable[[], None]]:
     """A socket for a channel that has none, and what ends it: two threads carry the bytes to and fro.
 
     :param receive: blocks for bytes; empty at the end, or raises OSError or EOFError.
     :param send: takes all of what it is given.
     :param shut: says that no more is sent.
     """
-    ours, theirs = socket.socketpair()
+    import threading
+
+    ours, theirs = _pair()
     running = [2]
     lock = threading.Lock()
 
@@ -285,7 +295,7 @@ def carry(
         except (OSError, EOFError):
             pass  # seen as the end, below
         finally:
-            _shut(theirs, socket.SHUT_WR)
+            _shut(theirs, _socket.SHUT_WR)
             ended()
 
     def go() -> None:
@@ -294,16 +304,16 @@ def carry(
                 send(data)
             shut()
         except (OSError, EOFError):
-            _shut(theirs, socket.SHUT_RDWR)
+            _shut(theirs, _socket.SHUT_RDWR)
         finally:
             ended()
 
     for function in (come, go):
         threading.Thread(target=function, name="virt-remote-carry", daemon=True).start()
-    return ours, lambda: _shut(theirs, socket.SHUT_RDWR)
+    return ours, lambda: _shut(theirs, _socket.SHUT_RDWR)
 
 
-def _shut(sock: socket.socket, how: int) -> None:
+def _shut(sock: _socket.socket, how: int) -> None:
     try:
         sock.shutdown(how)
     except OSError:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import _socket
 import os
-import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import IO, TYPE_CHECKING
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, carry, reason_of
 from virt_remote.descriptors import DescriptorSocket
 from virtcore import errors
+from virtcore._typing import TYPE_CHECKING
 from virtcore.errors import InvalidArg, SystemError
 
 if TYPE_CHECKING:
     import subprocess
+    from typing import IO
 
 __all__ = ["program_link", "reach", "unix_link"]
 
@@ -64,11 +64,11 @@ def unix_link(path: str) -> Link:
 
     :raises SystemError: nobody listens there.
     """
-    if not hasattr(socket, "AF_UNIX"):
+    if not hasattr(_socket, "AF_UNIX"):
         raise InvalidArg(
             "transport methods unix, ssh and ext are not supported under Windows", domain=errors.ErrorDomain.REMOTE
         )
-    sock = DescriptorSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = DescriptorSocket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     try:
         sock.connect(path)
     except OSError as error:
@@ -80,6 +80,8 @@ def unix_link(path: str) -> Link:
 
 
 def _host_link(address: Address, end: float | None) -> Link:
+    import socket
+
     seconds = None if end is None else max(end - time.monotonic(), 0.001)
     try:
         sock = socket.create_connection((address.host, address.port), timeout=seconds)
@@ -101,6 +103,8 @@ class _Complaints:
     """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        import threading
+
         pipe, process.stderr = process.stderr, None
         assert pipe is not None
         self._text = bytearray()
@@ -125,9 +129,10 @@ def program_link(argv: Sequence[str], *, secure: bool = False, environment: dict
 
     :raises SystemError: it cannot be started.
     """
+    import socket
     import subprocess
 
-    sock: socket.socket | None = None
+    sock: _socket.socket | None = None
     try:
         if sys.platform == "win32":
             process = subprocess.Popen(
@@ -164,6 +169,7 @@ def _writer(descriptor: int) -> Callable[[bytes], None]:
 def end_process(process: subprocess.Popen[bytes]) -> None:
     """See a program off whose connection is closed: it ends by itself, or is ended."""
     import subprocess
+    import threading
 
     def see_off() -> None:
         try:

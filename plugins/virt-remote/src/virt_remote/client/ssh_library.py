@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable
 from shlex import quote
-from typing import TYPE_CHECKING, Any, Final
 
 from virt_remote.client import far_side
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
 from virt_remote.client.link import Link, await_start, carry, reason_of
+from virtcore._typing import TYPE_CHECKING, Any, Final
 from virtcore.driver.base import Credential
 from virtcore.driver.opening import config_folder
 from virtcore.enums.host import ConnectCredentialType

@@ -11,7 +11,6 @@ a thread with a blocking socket and a coroutine in the core loop carry out the s
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
@@ -20,6 +19,7 @@ from virt_remote.descriptors import close_all
 from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL, BODY, READONLY, decode_error
 from virtcore import errors
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, Any, Final, TypeVar
 from virtcore.errors import RPC, AuthFailed, AuthUnavailable, NoSupport, VirtError
 from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
 
 from virt_remote.client.steps import remote_error
 from virt_remote.protocol import (
@@ -20,6 +19,7 @@ from virt_remote.protocol import (
     hole,
     hole_length,
 )
+from virtcore._typing import TYPE_CHECKING
 from virtcore.errors import RPC, ErrorDomain, OperationInvalid, VirtError
 
 if TYPE_CHECKING:

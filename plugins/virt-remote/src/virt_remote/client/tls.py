@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from typing import Final, NamedTuple
 
 from virt_remote.client.address import Address, privileged
 from virt_remote.client.link import Link
 from virt_remote.priority import begins_with_level, versions
+from virtcore._tuples import NamedTuple
+from virtcore._typing import Final
 from virtcore.errors import RPC, ErrorDomain, SystemError
 
 __all__ = ["Credentials", "credentials_for", "start_tls"]

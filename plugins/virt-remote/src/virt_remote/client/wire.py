@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from virt_remote.client.link import Link, ReplyWithFiles
 from virt_remote.client.steps import remote_error
@@ -24,6 +24,7 @@ from virt_remote.protocol import (
     Received,
     asks_for_holes,
 )
+from virtcore._typing import Protocol, cast
 from virtcore.enums.common import ConnectCloseReason
 from virtcore.errors import RPC, ErrorDomain, InternalError, VirtError
 from virtcore.operations.procedures import Procedure, program
@@ -97,7 +98,8 @@ class Wire(FlowControl):
         """
         wire = cls(link, on_event, on_lost, state)
         link.socket.setblocking(False)
-        await asyncio.get_running_loop().create_connection(lambda: wire, sock=link.socket)
+        sock = cast(socket.socket, link.socket)  # asyncio asks no more of one
+        await asyncio.get_running_loop().create_connection(lambda: wire, sock=sock)
         return wire
 
     @property

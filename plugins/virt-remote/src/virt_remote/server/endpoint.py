@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from virt_remote.descriptors import DescriptorSocket
 from virt_remote.server.auth import METHODS
@@ -98,7 +98,7 @@ class Endpoint:
                 return
             passing = DescriptorSocket.of(sock) if self.transport == "unix" else None
             if passing is not None:
-                sock = passing
+                sock = cast(socket.socket, passing)  # asyncio asks no more of one
             else:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             client = _TLSClient(self, identity) if self.context is not None else Client(self, identity)

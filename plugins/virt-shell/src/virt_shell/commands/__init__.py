@@ -5,14 +5,13 @@ After adding, renaming or removing one, ``./dev gen`` writes the index (``virt_s
 
 from __future__ import annotations
 
-from importlib import import_module
-
 __all__ = ["load"]
 
 
 def load() -> None:
     """Import every module of commands."""
     import pkgutil
+    from importlib import import_module
 
     for module in pkgutil.iter_modules(__path__):
         import_module(f"{__name__}.{module.name}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from virt_shell.command import Arguments, CommandError, flag
 from virt_shell.domains import DOMAIN
 from virt_shell.moments import MomentKind, attributes, element
 from virt_shell.shell import Shell
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Domain

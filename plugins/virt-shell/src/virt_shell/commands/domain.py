@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, string
 from virt_shell.completion import inactive_domains, shutdown_modes
 from virt_shell.domains import ACTIVE, FILE, descriptors
 from virt_shell.shell import Shell
 from virt_shell.text import read_file
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Domain

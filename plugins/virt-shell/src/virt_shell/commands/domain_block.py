@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, integer, string
 from virt_shell.domains import ACTIVE, disk_targets
@@ -11,6 +10,8 @@ from virt_shell.jobs import print_progress
 from virt_shell.numbers import UINT, ULONG, pretty_capacity
 from virt_shell.shell import Shell
 from virt_shell.text import block_job, escape_xml, read_file
+from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.api.events import EventSubscription

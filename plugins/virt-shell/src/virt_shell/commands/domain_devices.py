@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, integer, string
 from virt_shell.completion import among
@@ -23,6 +22,7 @@ from virt_shell.domains import (
 )
 from virt_shell.shell import Shell
 from virt_shell.text import read_file
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, integer, string
 from virt_shell.domains import ACTIVE, DOMAIN, disk_targets
 from virt_shell.jobs import watched
 from virt_shell.numbers import INT, UINT, ULONG
 from virt_shell.shell import Shell
 from virt_shell.text import read_file
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.api.events import EventSubscription

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag
 from virt_shell.domains import DOMAIN, IMPACT, impact
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.tuning import IO_OPTIONS, io_limits
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

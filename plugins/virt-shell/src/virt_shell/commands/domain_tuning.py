@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import Arguments, CommandError, argv, command, data, flag, integer, string
 from virt_shell.completion import among
 from virt_shell.domains import CONFIG, DOMAIN, IMPACT, LIVE, disk_targets, impact, interfaces
@@ -11,6 +9,7 @@ from virt_shell.numbers import INT, LLONG, UINT, ULONG, parse_size
 from virt_shell.shell import Shell
 from virt_shell.text import typed_value
 from virt_shell.tuning import IO_OPTIONS, io_limits, print_parameters, rate_parameters, tuning, with_old_names
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.enums import TypedParameterType

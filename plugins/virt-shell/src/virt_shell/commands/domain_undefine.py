@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from virt_shell.command import Arguments, CommandError, alias, command, flag, string
 from virt_shell.domains import DOMAIN, devices, disk_targets
 from virt_shell.shell import Shell
 from virt_shell.text import split_list
+from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

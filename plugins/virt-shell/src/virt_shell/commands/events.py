@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from virt_shell.command import Arguments, command
 from virt_shell.completion import domains
 from virt_shell.events import Printers, event_options, wait_for_events
 from virt_shell.shell import Shell
 from virt_shell.text import block_job, event_detail, event_type, event_value, pick
+from virtcore._typing import Any
 
 #: Tables of names, in the order of their numbers.
 _WATCHDOG = ("none", "pause", "reset", "poweroff", "shutdown", "debug", "inject-nmi")

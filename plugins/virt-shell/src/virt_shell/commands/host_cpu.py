@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, string
 from virt_shell.shell import Shell
 from virt_shell.text import read_file, typed_value
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.enums import CPUCompareResult

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, flag, integer
 from virt_shell.numbers import INT, UINT, ULONG
 from virt_shell.shell import Shell
 from virt_shell.text import typed_value
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer
 from virt_shell.numbers import UINT
 from virt_shell.objects import VALIDATE, ObjectKind, named_by
 from virt_shell.shell import Shell
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

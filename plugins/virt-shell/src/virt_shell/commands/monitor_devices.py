@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import Arguments, CommandError, alias, command, data, flag, integer, string
 from virt_shell.completion import among
 from virt_shell.domains import ACTIVE, DOMAIN, IMPACT, LIVE, devices, disk_targets, impact, interfaces
@@ -11,6 +9,7 @@ from virt_shell.numbers import INT, LLONG, pretty_capacity
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, typed_value
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lxml import etree

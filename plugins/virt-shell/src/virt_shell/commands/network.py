@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
 from virt_shell.domains import impact
 from virt_shell.events import Printers
@@ -13,6 +11,7 @@ from virt_shell.objects import VALIDATE, ObjectKind, affected, definition, named
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, read_file
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Network

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, command, data, flag
 from virt_shell.commands.network import NETWORK
@@ -12,6 +11,7 @@ from virt_shell.objects import VALIDATE, XPATH
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import read_file, select_xpath
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtcore.api.sync import NetworkPort

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from string import hexdigits
-from typing import Any
 
 from virt_shell.command import Arguments, CommandError, alias, command, command_alias, data, flag, string
 from virt_shell.completion import among, comma_list
@@ -14,6 +13,7 @@ from virt_shell.objects import VALIDATE, ObjectKind, affected, named_by
 from virt_shell.shell import Shell
 from virt_shell.text import pick, read_file, split_list
 from virt_shell.tree import render_trees
+from virtcore._typing import Any
 
 
 class DeviceKind(ObjectKind):

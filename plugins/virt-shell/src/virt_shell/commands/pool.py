@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virt_shell.command import Arguments, CommandError, command, flag, string
 from virt_shell.completion import among, comma_list
 from virt_shell.events import Printers
@@ -12,6 +10,7 @@ from virt_shell.objects import VALIDATE, ObjectKind, definition, named_by
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import pick, split_list
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.api.sync import StoragePool

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from virt_shell.command import Arguments, CommandError, Option, command, data, flag, string
 from virt_shell.commands.pool import POOL, active_pools
@@ -13,6 +12,7 @@ from virt_shell.objects import VALIDATE, ObjectKind
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import escape_xml, pick, read_file
+from virtcore._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from virtcore.api.sync import StoragePool, StorageVol

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from virt_shell.command import Arguments, CommandError, command, data, flag, integer, string
 from virt_shell.commands.pool import POOL, active_pools
@@ -13,6 +12,7 @@ from virt_shell.numbers import ULONG, parse_size
 from virt_shell.objects import VALIDATE
 from virt_shell.shell import Shell
 from virt_shell.text import read_file
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

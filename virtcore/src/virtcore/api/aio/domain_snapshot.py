@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from virtcore._typing import TYPE_CHECKING
 from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
 from virtcore.types import DomainSnapshotRef
 

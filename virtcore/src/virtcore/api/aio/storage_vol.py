@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtcore._typing import TYPE_CHECKING
 from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
 from virtcore.types import StorageVolRef
 

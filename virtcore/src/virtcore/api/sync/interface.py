@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtcore._typing import TYPE_CHECKING
 from virtcore.api.base import DEFAULT, Deadline, SyncObjectBase
 from virtcore.types import InterfaceRef
 

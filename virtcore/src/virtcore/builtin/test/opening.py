@@ -7,8 +7,8 @@ when something else is asked.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
+from virtcore._typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from virtcore.driver.base import Driver, OpenRequest
 from virtcore.driver.toolkit.state import DriverState
 from virtcore.driver.toolkit.stateful import StatefulDriver
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from virtcore.driver.service import DriverService
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
+    from virtcore.uri import ConnectionURI
 
 __all__ = ["DEFAULT_DOMAIN", "DEFAULT_FACTS", "OpeningDriver", "OpeningState"]
 
@@ -160,6 +161,10 @@ class OpeningDriver(StatefulDriver[S]):
             "domain_state",
         }
     )
+
+    @classmethod
+    def opens_at_once(cls, uri: ConnectionURI) -> bool:
+        return uri.path == "/default" and cls.first is not None
 
     @classmethod
     def whole(cls) -> type[Driver]:

@@ -5,9 +5,8 @@ Nothing is imported before a name is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virtcore._lazy import lazy
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit.changing_devices import ChangingDevices as ChangingDevices

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
 
+from virtcore._typing import TypeVar
 from virtcore.errors import ErrorCode, VirtError
 from virtcore.operations.spellings import canonical_function
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from virtcore._typing import TYPE_CHECKING
 from virtcore.driver.toolkit.checks import select
-from virtcore.driver.toolkit.jobs import JobLock
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState
 from virtcore.errors import ErrorDomain, NoDomain, OperationInvalid
 from virtcore.types import DomainRef, Kept, TypedParameters
 
 if TYPE_CHECKING:
+    from virtcore.driver.toolkit.jobs import JobLock
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
 
@@ -34,14 +34,14 @@ class DomainObject(ManagedObject):
     :ivar text: the definition as it is stored, secrets included; None until it is read. Of a running domain
         whose definition went what that was last.
     :ivar live_facts: the same of the running configuration; None until somebody asks (``DriverState.facts``).
-    :ivar job: the right to change it.
+    :ivar max_queued: jobs that may be held and waited for; 0 for no limit.
     :ivar owner: the connection that it ends with while it runs (``VIR_DOMAIN_START_AUTODESTROY``); None for most.
     :ivar private: whatever the driver keeps with it.
     """
 
     __slots__ = (
-        "_id", "_live", "_ref", "checkpoints", "facts", "job", "kept", "live_facts", "managed_save", "measured",
-        "owner", "private", "reason", "snapshots", "state", "text", "texts", "updated",
+        "_id", "_job", "_live", "_ref", "checkpoints", "facts", "kept", "live_facts", "managed_save", "max_queued",
+        "measured", "owner", "private", "reason", "snapshots", "state", "text", "texts", "updated",
     )  # fmt: skip
 
     noun = taken_noun = "domain"
@@ -61,7 +61,8 @@ class DomainObject(ManagedObject):
         self.text: str | None = None
         self._live: Domain | Callable[[], Domain] | None = None
         self.live_facts: Facts | None = None
-        self.job = JobLock(self.require_known)
+        self.max_queued = 0
+        self._job: JobLock | None = None
         self.owner: object = None
         self.private: object = None
         #: Answers that hold until the next :meth:`touch`, by whatever key their maker chooses.
@@ -80,6 +81,17 @@ class DomainObject(ManagedObject):
     def active(self) -> bool:
         """Whether it runs (or is about to)."""
         return self._id != -1
+
+    @property
+    def job(self) -> JobLock:
+        """The right to change it."""
+        job = self._job
+        if job is None:
+            from virtcore.driver.toolkit.jobs import JobLock  # with asyncio, and most are never changed
+
+            job = self._job = JobLock(self.require_known)
+            job.max_queued = self.max_queued
+        return job
 
     @property
     def ref(self) -> DomainRef:
@@ -179,7 +191,7 @@ class DomainTable(ObjectTable[DomainObject]):
 
     def _new(self, name: str, uuid: str) -> DomainObject:
         obj = super()._new(name, uuid)
-        obj.job.max_queued = self.max_queued
+        obj.max_queued = self.max_queued
         return obj
 
     def set_id(self, obj: DomainObject, id: int | None) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from virtcore._typing import TYPE_CHECKING
 from virtcore.driver.base import Subscription
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar
 
+from virtcore._typing import TYPE_CHECKING, ClassVar
 from virtcore.errors import OperationAborted, OperationFailed, OperationInvalid, OperationTimeout, VirtError
 from virtcore.runtime.jobs import report
 from virtcore.types import TypedParameters, TypedValue

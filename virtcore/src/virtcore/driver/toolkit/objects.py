@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, Generic, TypeVar
 
+from virtcore._typing import ClassVar, Generic, TypeVar
 from virtcore.errors import OperationFailed, OperationInvalid, VirtError
+from virtcore.runtime.turns import Turns
 
 __all__ = ["ManagedObject", "ObjectTable"]
 
@@ -42,7 +42,7 @@ class ManagedObject:
         self.uuid = uuid
         self.persistent = False
         self.autostart = False
-        self.config_lock = asyncio.Lock()
+        self.config_lock = Turns()
         self.published = False
         self.removed = False
         self.claims = 0

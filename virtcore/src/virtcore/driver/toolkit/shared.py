@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+
+from virtcore._typing import Protocol, TypeVar
+from virtcore.runtime.turns import Turns
 
 __all__ = ["Shareable", "acquire", "release"]
 
@@ -29,7 +30,7 @@ class _Slot:
     def __init__(self) -> None:
         self.state: Shareable | None = None
         self.users = 0
-        self.changing = asyncio.Lock()
+        self.changing = Turns()
 
 
 _slots: dict[tuple[str, ...], _Slot] = {}

@@ -6,11 +6,10 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
 
+from virtcore._typing import TYPE_CHECKING, ClassVar
 from virtcore.driver.toolkit.domains import DomainObject, DomainTable
 from virtcore.driver.toolkit.events import EventHub
 from virtcore.enums.domain import (
@@ -351,6 +350,8 @@ class DriverState:
         return self._made(obj, flags, make)
 
     async def _made(self, obj: DomainObject, flags: int, make: Callable[[], str]) -> str:
+        import asyncio
+
         texts = obj.texts  # others when something changes meanwhile
         texts[flags] = text = await asyncio.to_thread(make)
         return text

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 
+from virtcore._typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
 from virtcore.driver.base import Driver, OpenRequest, Subscription
 from virtcore.driver.toolkit import shared
 from virtcore.driver.toolkit.checks import canonical_uuid, check_flags
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     from virtcore.operations.events import Event
 
 __all__ = ["StatefulDriver", "memory_parameters"]
-
-log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=DriverState)
 
@@ -109,6 +104,8 @@ class StatefulDriver(Driver, Generic[S]):
         if self._open:
             self._open = False
             if self._owns:
+                import asyncio
+
                 await asyncio.gather(*(self._end(obj) for obj in self.state.domains if obj.owner is self))
             await shared.release(self._key)
 
@@ -117,7 +114,9 @@ class StatefulDriver(Driver, Generic[S]):
         try:
             await self.state.destroy(obj)
         except VirtError as error:
-            log.error("domain '%s' cannot be ended with its connection: %s", obj.name, error)
+            import logging
+
+            logging.getLogger(__name__).error("domain '%s' cannot be ended with its connection: %s", obj.name, error)
 
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         return self.state.events.subscribe(deliver)
@@ -167,6 +166,8 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def connection_hostname(self) -> str:
+        import socket
+
         return socket.gethostname()
 
     @inline
@@ -342,6 +343,8 @@ class StatefulDriver(Driver, Generic[S]):
         stats: DomainStatsTypes | int = 0,
         flags: StatsFlags | int = 0,
     ) -> list[DomainStats]:
+        import asyncio
+
         flags = int(flags)
         options = int(StatsFlags.NOWAIT | StatsFlags.BACKING | StatsFlags.ENFORCE_STATS)
         self.check_flags(flags, _LIST_FILTERS | options, "connection_domain_stats")
@@ -387,6 +390,8 @@ class StatefulDriver(Driver, Generic[S]):
             raise InvalidArg(f"max_age is a number of seconds, not {max_age!r}", value=str(max_age))
         groups = self._stats_groups(int(stats), enforce=False)
         objects = list(self.state.domains) if domains is None else [self.domain(ref) for ref in domains]
+        import asyncio
+
         return list(await asyncio.gather(*(self._recent(obj, groups, float(max_age)) for obj in objects)))
 
     async def _recent(self, obj: DomainObject, groups: int, max_age: float) -> RecentStats:
@@ -394,6 +399,8 @@ class StatefulDriver(Driver, Generic[S]):
             return RecentStats(obj.ref, self._inactive_row(obj, groups).params, 0.0)
         last = obj.measured.get(groups)
         if last is None or time.monotonic() - last[1] > max_age:
+            import asyncio
+
             measuring = asyncio.ensure_future(self._measure(obj, groups))
             await asyncio.wait([measuring], timeout=self.stats_patience)
             if measuring.done():

@@ -8,8 +8,7 @@ make parameters with :meth:`~virtcore.operations.parameters.declare.ParameterGro
 
 from __future__ import annotations
 
-from typing import Final
-
+from virtcore._typing import Final
 from virtcore.operations.parameters.declare import Parameter, ParameterGroup
 from virtcore.operations.parameters.host import IDENTITY, NODE_CPU, NODE_MEMORY, NODE_MEMORY_STATS, SEV
 from virtcore.operations.parameters.jobs import JOB, MIGRATION, SAVE

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from virtcore._typing import Final
 from virtcore.operations.parameters.declare import ParameterGroup
 
 __all__ = ["IDENTITY", "NODE_CPU", "NODE_MEMORY", "NODE_MEMORY_STATS", "SEV"]

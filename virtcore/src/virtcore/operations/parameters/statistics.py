@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from virtcore._typing import Final
 from virtcore.operations.parameters.declare import ParameterGroup
 from virtcore.operations.parameters.tuning import PERF_EVENTS
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from typing import Final
 
+from virtcore._lazy import imported
+from virtcore._typing import Final
 from virtcore.operations._index import HOMES
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings.declare import VIRTUAL_ARGUMENTS, Form, Row, Spelling
@@ -57,7 +57,7 @@ TABLES: Final = (
 
 def _rows_of(table: str) -> Mapping[str, Sequence[Row]]:
     """Operation -> its spellings, of one table."""
-    rows: Mapping[str, Sequence[Row]] = import_module(f"{__name__}.{table}").SPELLINGS
+    rows: Mapping[str, Sequence[Row]] = imported(f"{__name__}.{table}").SPELLINGS
     return rows
 
 

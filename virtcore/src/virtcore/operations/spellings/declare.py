@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Final, Literal
 
 __all__ = ["VIRTUAL_ARGUMENTS", "Form", "Row", "Spelling", "spell"]
 

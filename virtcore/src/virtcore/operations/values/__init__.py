@@ -7,9 +7,8 @@ used (PEP 562).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virtcore._lazy import lazy
+from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from virtcore.operations.values.domain import (

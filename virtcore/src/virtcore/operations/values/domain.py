@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING, Generic, TypeVar
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:

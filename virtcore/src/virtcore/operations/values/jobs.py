@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from virtcore._tuples import NamedTuple
+from virtcore._typing import TYPE_CHECKING
 from virtcore.operations.stream import ByteStream
 from virtcore.types import DomainRef, TypedParameters
 

@@ -27,10 +27,10 @@ import functools
 from collections.abc import Callable
 from struct import Struct, error as struct_error
 from types import FunctionType
-from typing import Any
 
 import virtcore.types
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Any
 from virtcore.enums.common import TypedParameterType
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.procedures import type_record

@@ -5,20 +5,18 @@ from __future__ import annotations
 import builtins
 import enum
 import sys
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any
 
 import virtcore.enums
 import virtcore.types
+from virtcore._typing import Any
 from virtcore.errors import RPC, InvalidArg
 from virtcore.operations import values
 from virtcore.operations.declare import Operation
 from virtcore.operations.families import family_of_reference
-from virtcore.operations.stream import ByteStream
 
-__all__ = ["converter", "cpu_bytes", "cpu_set", "declared", "result_type", "to_wire"]
+__all__ = ["converter", "cpu_bytes", "cpu_set", "declared", "result_type", "taken_apart", "to_wire"]
 
 Tuple = tuple[Any, ...]
 
@@ -32,14 +30,15 @@ class _Names(dict[str, object]):
         for home in (virtcore.types, values, virtcore.enums):
             if hasattr(home, name):
                 return getattr(home, name)
-        from virtcore.operations import events  # few calls need one
+        from virtcore.operations import events, stream  # few calls need one
 
-        if hasattr(events, name):
-            return getattr(events, name)
+        for late in (events, stream):
+            if hasattr(late, name):
+                return getattr(late, name)
         raise KeyError(name)
 
 
-_NAMES = _Names(Sequence=Sequence, Mapping=Mapping, ByteStream=ByteStream)
+_NAMES = _Names(Sequence=Sequence, Mapping=Mapping)
 
 
 def declared(annotation: str) -> object:
@@ -53,6 +52,12 @@ def _hints(kind: type) -> list[object]:
     return [eval(text, home, _NAMES) for text in kind.__annotations__.values()]  # as above
 
 
+def taken_apart(annotation: object) -> tuple[object, tuple[Any, ...]]:
+    """What a type with parameters is one of (``Sequence``, ``UnionType``, ...), and these; None and none for others."""
+    inside: tuple[Any, ...] = getattr(annotation, "__args__", ())
+    return UnionType if isinstance(annotation, UnionType) else getattr(annotation, "__origin__", None), inside
+
+
 def result_type(operation: Operation) -> object:
     """The type of an operation's value."""
     found = declared(operation.returns)
@@ -63,7 +68,7 @@ def converter(annotation: object) -> Callable[[Any], Any] | None:
     """What turns a value of the codecs into one of a declared type; None when they are the same."""
     if annotation is bool:
         return bool
-    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
+    origin, inside = taken_apart(annotation)
     if origin is Sequence:
         inner = converter(inside[0])
         return None if inner is None else lambda items: [inner(item) for item in items]
@@ -101,7 +106,7 @@ def converter(annotation: object) -> Callable[[Any], Any] | None:
 
 def to_wire(annotation: object) -> Callable[[Any], Any] | None:
     """What turns a value of a declared type into one of the codecs; None when they are the same."""
-    origin, inside = typing.get_origin(annotation), typing.get_args(annotation)
+    origin, inside = taken_apart(annotation)
     if origin is Sequence:
         inner = to_wire(inside[0])
         return None if inner is None else lambda items: [inner(item) for item in items]

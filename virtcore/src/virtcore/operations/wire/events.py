@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Final
 
 from virtcore._tuples import NamedTuple
+from virtcore._typing import Any, Final
 from virtcore.operations import events
 from virtcore.operations.events import Event
 from virtcore.operations.procedures import Procedure, procedure

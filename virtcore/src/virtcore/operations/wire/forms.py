@@ -7,17 +7,16 @@ with which arguments, the call has to be made once more to get it whole.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
-from typing import Any, Final
 
+from virtcore._typing import Any, Final
 from virtcore.enums.common import TypedParameterType
 from virtcore.errors import InternalError
 from virtcore.operations.procedures import Procedure, type_record
 from virtcore.operations.spellings import Spelling
 from virtcore.operations.wire.codec import codec
-from virtcore.operations.wire.convert import converter, cpu_bytes, cpu_set, to_wire
+from virtcore.operations.wire.convert import converter, cpu_bytes, cpu_set, taken_apart, to_wire
 from virtcore.types import TypedParameters
 
 __all__ = ["CPU_MAP_LENGTH", "STRING_OKAY", "Form", "form_of", "most_of"]
@@ -75,7 +74,7 @@ class Form:
     @property
     def _order(self) -> list[int] | None:
         """Places of the named tuple's fields among the results, where names say that they are in another order."""
-        wanted: tuple[str, ...] = getattr(typing.get_origin(self.result) or self.result, "_fields", ())
+        wanted: tuple[str, ...] = getattr(taken_apart(self.result)[0] or self.result, "_fields", ())
         if set(wanted) != set(self.fields) or wanted == self.fields:
             return None
         return [self.fields.index(name) for name in wanted]
@@ -187,7 +186,7 @@ class _Limited(_First):
 
 class _Field(_Limited):
     def value(self) -> Callable[[Tuple], Any]:
-        (reference,) = typing.get_args(self.result)
+        _, (reference,) = taken_apart(self.result)
         if reference._fields != (self.field,):
             raise LookupError(f"{self.spelling.function} tells too little to stand for its operation")
         return lambda results: [reference(item) for item in results[0]]

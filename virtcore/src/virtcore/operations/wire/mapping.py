@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
 
 import virtcore.types
+from virtcore._typing import TYPE_CHECKING, Any
 from virtcore.errors import InvalidArg
 from virtcore.operations.declare import Operation, find_operation
 from virtcore.operations.procedures import Procedure, procedure, type_record
@@ -365,8 +364,10 @@ class ClientOperation:
                 if not self._left:
                     return
                 spelling = self._left.pop(0)
-                with suppress(LookupError):  # one that only a serving end knows
+                try:
                     self._known.append(client_call(self._operation.name, spelling.function))
+                except LookupError:
+                    pass  # one that only a serving end knows
             yield self._known[at]
             at += 1
 
