@@ -32,7 +32,11 @@ else:
     def _quick(kind):
         class Maker(type):
             def __new__(cls, name, bases, body):
-                return enum._simple_enum(kind)(type(name, (), body))
+                made = enum._simple_enum(kind)(type(name, (), body))
+                for member in made.__members__.items():
+                    if not hasattr(kind, member[0]):  # no property of Python's, which takes three times as long
+                        type.__setattr__(made, *member)
+                return made
 
         return _base(Maker)
 

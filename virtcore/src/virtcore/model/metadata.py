@@ -18,13 +18,14 @@ def sanitize_metadata(metadata: str | None) -> str | None:
         return None
     from lxml import etree
 
-    from virtcore.xml.document import parser
+    from virtcore.xml.document import PARSER
 
-    root = etree.fromstring(metadata, parser())
+    root = etree.fromstring(metadata, PARSER)
     seen: set[str] = set()
     removed = False
     for node in list(root):
-        uri = etree.QName(node).namespace if isinstance(node.tag, str) else None
+        tag = node.tag
+        uri = tag[1:].partition("}")[0] if isinstance(tag, str) and tag[0] == "{" else None
         if uri is None or uri in seen:
             root.remove(node)
             removed = True

@@ -40,7 +40,8 @@ def parser() -> etree.XMLParser:
     )
 
 
-_PARSER = parser()
+#: The one that most documents are read with; threads may share it.
+PARSER = parser()
 
 
 def document(source: str | bytes, name: str = "[inline data]") -> _Element:
@@ -62,7 +63,7 @@ def document(source: str | bytes, name: str = "[inline data]") -> _Element:
         # Lone surrogates: a text that no file could hold.
         raise XMLError(f"failed to parse xml document '{name}'", domain=ErrorDomain.XML) from error
     try:
-        root = etree.fromstring(data, _PARSER)
+        root = etree.fromstring(data, PARSER)
     except etree.XMLSyntaxError:
         raise malformed(data, name) from None
     if b"<!" in data or b"\0" in data or data.startswith(b"<?xml"):

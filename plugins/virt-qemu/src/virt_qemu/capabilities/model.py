@@ -115,6 +115,27 @@ class Accelerator:
     machines: list[Machine] = field(default_factory=list)
     cpus: list[CPUDefinition] = field(default_factory=list)
     host_cpu: CPUExpansion | None = None
+    #: Machines by name and alias, machines by alias, names of CPU models by type, and how many of each they are of.
+    _index: tuple[dict[str, Machine], dict[str, Machine], dict[str | None, str]] = field(
+        default=({}, {}, {}), init=False, repr=False, compare=False
+    )
+    _indexed: tuple[int, int] = field(default=(0, 0), init=False, repr=False, compare=False)
+
+    def index(self) -> tuple[dict[str, Machine], dict[str, Machine], dict[str | None, str]]:
+        """Machines by name or alias, machines by alias, names of CPU models by QEMU's type; of several the first.
+        Asked for with every definition."""
+        counted = (len(self.machines), len(self.cpus))
+        if counted != self._indexed:
+            known: dict[str, Machine] = {}
+            aliases: dict[str, Machine] = {}
+            for machine in self.machines:
+                known.setdefault(machine.name, machine)
+                if machine.alias is not None:
+                    known.setdefault(machine.alias, machine)
+                    aliases.setdefault(machine.alias, machine)
+            types = {cpu.type: cpu.name for cpu in reversed(self.cpus)}
+            self._index, self._indexed = (known, aliases, types), counted
+        return self._index
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,7 +173,7 @@ class EmulatorCapabilities:
 
     def own_accelerator(self, domain_type: str) -> Accelerator | None:
         """What holds for a domain type (``kvm``, ``qemu``) and no other; None where that one was not asked."""
-        return self.accelerators.get({"qemu": "tcg"}.get(domain_type, domain_type))
+        return self.accelerators.get("tcg" if domain_type == "qemu" else domain_type)
 
     def accelerator(self, domain_type: str) -> Accelerator:
         """What holds for a domain type (``kvm``, ``qemu``); of the one there is where that one was not asked; nothing
@@ -162,17 +183,12 @@ class EmulatorCapabilities:
 
     def machine(self, name: str, domain_type: str = "qemu") -> Machine | None:
         """A machine by name or alias."""
-        for machine in self.accelerator(domain_type).machines:
-            if name in (machine.name, machine.alias):
-                return machine
-        return None
+        return self.accelerator(domain_type).index()[0].get(name)
 
     def canonical_machine(self, name: str, domain_type: str = "qemu") -> str:
         """The full name of a machine that an alias stands for; the name itself where there is none."""
-        for machine in self.accelerator(domain_type).machines:
-            if name == machine.alias:
-                return machine.name
-        return name
+        machine = self.accelerator(domain_type).index()[1].get(name)
+        return name if machine is None else machine.name
 
     def default_machine(self, domain_type: str = "qemu") -> str | None:
         """The machine of a domain that names none: libvirt's choice for the architecture, else QEMU's."""

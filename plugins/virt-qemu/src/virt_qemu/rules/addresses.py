@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from virt_qemu.rules.controllers import find_controller, insert_controller
+from virt_qemu.rules.controllers import addressed_devices, find_controller, insert_controller
 from virt_qemu.rules.pci import assign_pci_address, assign_pci_addresses
 from virt_qemu.rules.virtio_bus import assign_ccw, assign_spapr_vio, assign_virtio_mmio
 from virt_qemu.rules.zpci import assign_zpci
@@ -26,7 +25,6 @@ from virtcore.model.domain.hostdev import USBHostdev
 from virtcore.model.domain.hub import Hub, HubType
 from virtcore.model.domain.input import InputBus
 from virtcore.model.domain.memory_device import DIMM, NVDIMM
-from virtcore.model.domain.rules.devices import iterate_devices
 from virtcore.model.domain.sound import SoundModel
 
 if TYPE_CHECKING:
@@ -73,7 +71,7 @@ def assign_address(domain: Domain, joined: Domain, device: Any, capabilities: Em
 
 def _assign_usb_port(domain: Domain, device: Any) -> None:
     ports = _usb_ports(domain)
-    for other in _all(domain):
+    for other in addressed_devices(domain):
         if _is_usb(other) and _has_usb_port(other):
             ports.reserve(other.address)
     if _has_usb_port(device):
@@ -110,11 +108,6 @@ def _assign_virtio_serial_port(domain: Domain, device: Any) -> None:
             device.address = found
 
 
-def _all(domain: Domain) -> Iterator[Any]:
-    """Every device that can have an address."""
-    return iterate_devices(domain)
-
-
 # -- virtio-serial
 
 
@@ -139,7 +132,7 @@ def _virtio_serial_ports(domain: Domain) -> VirtioSerialPorts:
     for controller in domain.devices.controllers:
         if isinstance(controller, VirtioSerialController):
             ports.add_controller(controller)
-    for device in _all(domain):
+    for device in addressed_devices(domain):
         if isinstance(device.address, VirtioSerialAddress) and device.address.port:
             ports.reserve(device.address)
     return ports
@@ -205,7 +198,7 @@ def _has_usb_port(device: Any) -> bool:
 def _assign_usb(domain: Domain, *, new: bool) -> None:
     assert domain.devices is not None
     devices = domain.devices
-    on_usb = [device for device in _all(domain) if _is_usb(device)]
+    on_usb = [device for device in addressed_devices(domain) if _is_usb(device)]
     if not new and not all(map(_has_usb_port, [*on_usb, *_usb_hubs(domain)])):
         return
     _add_hubs(domain, len(on_usb) + len(devices.hubs))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from virtcore.model.domain.rules.devices import iterate_devices
+from virtcore.model.domain.rules.devices import every_device
 
 if TYPE_CHECKING:
     from virtcore.model.domain.controller import AnyController, Controller
@@ -14,9 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["addressed_devices", "find_controller", "insert_controller"]
 
 
-def addressed_devices(domain: Domain) -> Iterator[Any]:
+def addressed_devices(domain: Domain) -> list[Any]:
     """Every device that can have an address; of different classes, which all have the field."""
-    return iterate_devices(domain)
+    return every_device(domain)
 
 
 def find_controller(controllers: list[AnyController], kind: type[Controller], index: int) -> AnyController | None:

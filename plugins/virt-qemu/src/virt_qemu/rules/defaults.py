@@ -291,10 +291,8 @@ def _default_cpu(domain: Domain, capabilities: EmulatorCapabilities) -> str | No
     machine = capabilities.machine(domain.machine or "", domain.type)
     if machine is None or machine.default_cpu is None:
         return None
-    for definition in capabilities.accelerator(domain.type).cpus:
-        if definition.type == machine.default_cpu:
-            return _libvirt_name(definition.name, capabilities.arch)
-    return None
+    name = capabilities.accelerator(domain.type).index()[2].get(machine.default_cpu)
+    return None if name is None else _libvirt_name(name, capabilities.arch)
 
 
 def _libvirt_name(model: str, arch: Arch) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from virt_qemu.rules.controllers import insert_controller
+from virt_qemu.rules.controllers import addressed_devices, insert_controller
 from virt_qemu.rules.machine import Machine, pci_root
 from virt_qemu.rules.pci_connect import PCINeeds, is_pci_hostdev, is_placed_controller
 from virtcore.errors import ConfigUnsupported, InternalError
@@ -31,7 +31,6 @@ from virtcore.model.domain.filesystem import FilesystemDriverType
 from virtcore.model.domain.input import InputBus
 from virtcore.model.domain.interface import InterfaceType
 from virtcore.model.domain.memory_device import VirtioMEM, VirtioPMEM
-from virtcore.model.domain.rules.devices import iterate_devices
 from virtcore.model.domain.sound import SoundModel
 from virtcore.model.domain.video import VideoType
 
@@ -41,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["assign_pci_address", "assign_pci_addresses", "wants_pci"]
 
+_PCI_SLOT = Connect.AUTOASSIGN | Connect.PCI_DEVICE
+_PCIE_SLOT = Connect.AUTOASSIGN | Connect.PCIE_DEVICE
 _ROOTS = (PCIControllerModel.PCI_ROOT, PCIControllerModel.PCIE_ROOT)
 _NOT_PCI_SOUND = (SoundModel.SB16, SoundModel.PCSPK, SoundModel.USB)
 _NOT_PCI_VIDEO = (VideoType.NONE, VideoType.RAMFB)
@@ -64,12 +65,14 @@ _MODEL_NAME = {
 
 def has_pci_address(device: Device | Controller) -> bool:
     """Whether a slot is chosen."""
-    return isinstance(device.address, PCIAddress) and not device.address.is_empty
+    address = device.address
+    return isinstance(address, PCIAddress) and not address.is_empty
 
 
 def wants_pci(device: Device | Controller) -> bool:
     """Whether a slot is to be found: no address at all, or "some PCI slot"."""
-    return device.address is None or (isinstance(device.address, PCIAddress) and device.address.is_empty)
+    address = device.address
+    return address is None or (isinstance(address, PCIAddress) and address.is_empty)
 
 
 def assign_pci_addresses(domain: Domain, capabilities: EmulatorCapabilities) -> None:
@@ -98,8 +101,8 @@ class _Assignment:
         self.machine = Machine.of(domain)
         self.needs = PCINeeds(domain, capabilities)
         self.addresses = PCIAddressSet(0, dry_run=True)
-        #: What has to be placed beside PCI controllers, in order: the same in both passes.
-        self.others: list[Any] | None = None
+        #: What has to be placed beside PCI controllers, in order, and what it needs: the same in both passes.
+        self.others: list[tuple[Any, Connect]] | None = None
 
     def run(self) -> None:
         indexes = [controller.index or 0 for controller in self._pci_controllers()]
@@ -141,7 +144,7 @@ class _Assignment:
         self._place_chipset()
         if pci_root(self.domain) is PCIControllerModel.PCI_ROOT and not all(bus.full for bus in addresses.buses):
             # Leave a slot for the bridge that a later device may need.
-            addresses.next(Connect.AUTOASSIGN | Connect.PCI_DEVICE)
+            addresses.take_next(_PCI_SLOT)
         self._place_devices()
         if (
             highest <= 0
@@ -149,7 +152,7 @@ class _Assignment:
             and pci_root(self.domain) is PCIControllerModel.PCIE_ROOT
         ):
             # The user left the topology to us: one free port for a device that comes later.
-            addresses.next(Connect.AUTOASSIGN | Connect.PCIE_DEVICE)
+            addresses.take_next(_PCIE_SLOT)
         present = {controller.index or 0 for controller in self._pci_controllers()}
         index = 1
         while index < len(addresses.buses):
@@ -158,7 +161,7 @@ class _Assignment:
                 added = PCIController(index=index, model=model)
                 insert_controller(self.devices.controllers, added)
                 if model not in _ROOTS:
-                    addresses.next(self.needs.of(added))
+                    addresses.take_next(self.needs.of(added))
             index += 1
         return len(addresses.buses)
 
@@ -185,8 +188,8 @@ class _Assignment:
         for bus in addresses.buses[1:]:
             if bus.model is None:
                 bus.set_model(missing, hotplug=True)
-        for device in self._all():
-            if has_pci_address(device) and not self._on_piix3(device, addresses):
+        for device in addressed_devices(self.domain):
+            if device.address is not None and has_pci_address(device) and not self._on_piix3(device, addresses):
                 addresses.reserve(device.address, self.needs.of(device) or Connect.PCI_DEVICE)
         return addresses
 
@@ -213,7 +216,7 @@ class _Assignment:
             self._place_q35()
 
     def _place_piix3(self) -> None:
-        needs = Connect.AUTOASSIGN | Connect.PCI_DEVICE
+        needs = _PCI_SLOT
         for controller in self.devices.controllers:
             if controller.index:
                 continue
@@ -298,12 +301,16 @@ class _Assignment:
     def _place_devices(self) -> None:
         controllers = [one for one in self._pci_controllers() if one.model not in _ROOTS and wants_pci(one)]
         if self.others is None:
-            self.others = list(self._in_order())
-        for device in (*controllers, *(one for one in self.others if wants_pci(one))):
+            self.others = [(device, self.needs.of(device)) for device in self._in_order()]
+        for controller in controllers:
+            self._next(controller, self.needs.of(controller))
+        for device, needs in self.others:
+            if not wants_pci(device):
+                continue
             if isinstance(device, USBController) and device.model in _USB2_FUNCTION:
                 self._place_usb2(device)
             else:
-                self._next(device)
+                self._next(device, needs)
 
     def _in_order(self) -> Iterator[Any]:
         """Devices that want a slot, PCI controllers apart."""
@@ -401,17 +408,19 @@ class _Assignment:
 
     def _mark_multifunction(self) -> None:
         """Function 0 of a slot says whether there are others."""
-        devices = [device for device in self._all() if isinstance(device.address, PCIAddress)]
-        shared = {
-            (device.address.domain or 0, device.address.bus or 0, device.address.slot or 0)
-            for device in devices
-            if device.address.function
-        }
-        for device in devices:
+        shared: set[tuple[int, int, int]] = set()
+        first: list[PCIAddress] = []
+        for device in addressed_devices(self.domain):
             address = device.address
-            where = (address.domain or 0, address.bus or 0, address.slot or 0)
-            if not address.function and where in shared and address.multifunction is None:
-                address.multifunction = True
+            if isinstance(address, PCIAddress):
+                if address.function:
+                    shared.add((address.domain or 0, address.bus or 0, address.slot or 0))
+                elif address.multifunction is None:
+                    first.append(address)
+        if shared:
+            for address in first:
+                if (address.domain or 0, address.bus or 0, address.slot or 0) in shared:
+                    address.multifunction = True
 
     def _complete_controller(self, controller: PCIController) -> None:
         """Defaults of what QEMU wants to know about a PCI controller."""
@@ -480,10 +489,6 @@ class _Assignment:
             if number not in used:
                 return number
         raise ConfigUnsupported(f"No usable target index found for {bus}")
-
-    def _all(self) -> Iterator[Any]:
-        """Every device that can have an address."""
-        return iterate_devices(self.domain)
 
     def _pci_controllers(self) -> list[PCIController]:
         return [controller for controller in self.devices.controllers if isinstance(controller, PCIController)]

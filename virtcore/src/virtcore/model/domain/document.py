@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from virtcore.model.domain.rules.context import DomainContext, ParseFlag
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["domain_mode", "format_domain", "load_domain", "reading_mode"]
 
 
+@lru_cache
 def reading_mode(flags: ParseFlag) -> Mode:
     """The engine's input mode for parse flags."""
     mode = Mode.INACTIVE if ParseFlag.INACTIVE in flags else Mode.LIVE
@@ -48,7 +50,7 @@ def load_domain(source: str | bytes, rules: DomainRules, context: DomainContext 
         rules,
         context,
         mode=reading_mode(context.flags),
-        validate=ParseFlag.VALIDATE_SCHEMA in context.flags,
+        validate=context.has(ParseFlag.VALIDATE_SCHEMA),
     )
 
 

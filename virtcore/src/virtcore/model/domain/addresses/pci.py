@@ -48,6 +48,7 @@ ENDPOINT = Connect.PCI_DEVICE | Connect.PCIE_DEVICE
 _TYPES = 0x3FF0
 _ENDPOINT = int(ENDPOINT)
 _AUTOASSIGN, _HOTPLUGGABLE, _AGGREGATE = 1 << 0, 1 << 1, 1 << 2
+_DEMANDS = _AUTOASSIGN | _HOTPLUGGABLE
 _INTEGRATED, _PCI, _BRIDGE = 1 << 3, int(Connect.PCI_DEVICE), int(Connect.PCI_BRIDGE)
 _EXPRESS = int(Connect.PCIE_DEVICE | Connect.PCIE_SWITCH_UPSTREAM_PORT)
 
@@ -181,6 +182,8 @@ class PCIAddressSet:
         self.pcie_to_pci_bridge = pcie_to_pci_bridge
         #: Buses that a search for the same need not look at again: nothing is ever given back.
         self._searched: dict[tuple[int, int, int | None], int] = {}
+        #: Some bus is, or was, an isolation group's.
+        self._isolated = False
 
     def in_use(self, slot: int, bus: int = 0) -> bool:
         """Whether any function of a slot is taken."""
@@ -211,6 +214,7 @@ class PCIAddressSet:
             bus.aggregate.add(slot)
         if bus.group != group and not bus.functions and not bus.group_locked:
             bus.group = group
+            self._isolated = True
             self._searched.clear()
         bus.functions[slot] = taken | 1 << function
 
@@ -234,7 +238,8 @@ class PCIAddressSet:
                 raise InternalError("No more available PCI slots")
             index = self._grow(len(self.buses), flags)
             place = (index, self.buses[index].first, function or 0)
-            self._validate(PCIAddress(domain=0, bus=index, slot=place[1], function=place[2]), flags, False)
+            if not _fits(self.buses[index].accepts, index, flags, False):
+                self._validate(PCIAddress(domain=0, bus=index, slot=place[1], function=place[2]), flags, False)
         index, slot, chosen = place
         self._take(self.buses[index], slot, chosen, flags, group)
         return place
@@ -284,7 +289,7 @@ class PCIAddressSet:
                     return (index, *place)
         self._searched[key] = len(self.buses)
         # An empty bus changes its group with its first device.
-        for index, bus in enumerate(self.buses):
+        for index, bus in enumerate(self.buses) if group or self._isolated else ():
             if bus.group != group and not bus.functions and not bus.group_locked:
                 place = self._free_on(index, needs, function)
                 if place is not None:
@@ -294,14 +299,21 @@ class PCIAddressSet:
     def _free_on(self, index: int, needs: int, function: int | None) -> tuple[int, int] | None:
         """Slot and function of a bus that are free for a device; None when it does not go there."""
         bus = self.buses[index]
-        if not _fits(bus.accepts, index, needs, False):
-            return None
-        functions = bus.functions
+        if needs & _INTEGRATED:
+            if not _fits(bus.accepts, index, needs, False):
+                return None
+        else:  # the same, for the thousands that are asked so
+            demands = needs & _DEMANDS
+            if bus.accepts & demands != demands or not needs & bus.accepts & _TYPES:
+                return None
+        functions, shares = bus.functions, needs & _AGGREGATE
+        if not functions:
+            return bus.first, function or 0
         for slot in range(bus.first, bus.last + 1):
-            taken = functions.get(slot, 0)
+            taken = functions.get(slot)
             if not taken:
                 return slot, function or 0
-            if needs & _AGGREGATE and slot in bus.aggregate:
+            if shares and slot in bus.aggregate:
                 for choice in range(LAST_FUNCTION + 1) if function is None else (function,):
                     if not taken >> choice & 1:
                         return slot, choice
@@ -373,7 +385,7 @@ def _fits(accepts: int, index: int, needs: int, from_config: bool) -> bool:
         accepts, needs = _effective(accepts, index, needs, from_config)
         demands = needs & _HOTPLUGGABLE
     else:
-        demands = needs & (_HOTPLUGGABLE | _AUTOASSIGN)
+        demands = needs & _DEMANDS
     return accepts & demands == demands and bool(needs & accepts & _TYPES)
 
 

@@ -42,6 +42,9 @@ class ParseFlag(IntFlag):
     VOLUME_TRANSLATED = 1 << 12
 
 
+_STATUS, _INACTIVE = 1 << 0, 1 << 1
+
+
 class DomainFeature(IntFlag):
     """What a driver can deal with (libvirt's ``VIR_DOMAIN_DEF_FEATURE_*``, same bits)."""
 
@@ -105,10 +108,10 @@ class DomainContext:
 
     def __post_init__(self) -> None:
         # Asked for every device: flags of enum types would be slow.
-        self.inactive = ParseFlag.INACTIVE in self.flags
-        self.status = ParseFlag.STATUS in self.flags
         self._features = int(self.features)
-        self._flags = int(self.flags)
+        flags = self._flags = int(self.flags)
+        self.inactive = bool(flags & _INACTIVE)
+        self.status = bool(flags & _STATUS)
 
     def new_mac(self) -> str:
         """A generated MAC address."""

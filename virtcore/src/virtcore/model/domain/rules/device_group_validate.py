@@ -11,7 +11,7 @@ from virtcore.model.domain.rules.device_list import (
     devices_of,
     disk_bus,
     disk_target,
-    iterate_devices,
+    every_device,
     scsi_hostdevs,
     serial_console,
 )
@@ -97,7 +97,7 @@ def validate_aliases(domain: Domain, context: DomainContext) -> None:
     """An alias of the user's names one device."""
     seen: set[str] = set()
     consoles = devices_of(domain).consoles
-    for device in iterate_devices(domain, all_consoles=True):
+    for device in every_device(domain, all_consoles=True):
         alias = getattr(device, "alias", None)
         if alias is None or not alias.startswith(_USER_ALIAS):
             continue

@@ -13,7 +13,7 @@ from virtcore.model.domain.rules.device_list import (
     controller_type,
     devices_of,
     disk_bus,
-    iterate_devices,
+    every_device,
     located,
     serial_console,
 )
@@ -76,7 +76,7 @@ def collect_boot_orders(domain: Domain) -> set[int]:
     :raises ConfigUnsupported: one is used twice.
     """
     orders: set[int] = set()
-    for device in iterate_devices(domain):
+    for device in every_device(domain):
         order = getattr(device, "boot_order", None)
         if not order:
             continue

@@ -31,6 +31,7 @@ __all__ = [
     "drive_used_by_hostdev",
     "drives_of_disks",
     "drives_of_hostdevs",
+    "every_device",
     "has_usb",
     "is_usb2",
     "iterate_devices",
@@ -115,6 +116,23 @@ def iterate_devices(domain: Domain, *, all_consoles: bool = False, missing_info:
             yield from tuple(held)
         else:
             yield from tuple(held[1:])
+
+
+def every_device(domain: Domain, *, all_consoles: bool = False, missing_info: bool = False) -> list[object]:
+    """The same devices at once: for the many walks that add and remove none."""
+    found: list[object] = []
+    devices = vars(devices_of(domain))
+    for name in _ALL if missing_info else _WITH_INFO:
+        held = devices.get(name)
+        if not held:
+            continue
+        if not isinstance(held, list):
+            found.append(held)
+        elif name != "consoles" or all_consoles or not serial_console(domain, held[0]):
+            found += held
+        else:
+            found += held[1:]
+    return found
 
 
 def serial_console(domain: Domain, console: Console) -> bool:

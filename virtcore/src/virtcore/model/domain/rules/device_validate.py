@@ -71,7 +71,7 @@ def _find(kind: type) -> Check:
     else:
 
         def found(device: object, domain: Domain) -> None:
-            if isinstance(getattr(device, "address", None), UnassignedAddress):
+            if type(getattr(device, "address", None)) is UnassignedAddress:
                 raise ConfigUnsupported(
                     "address of type 'unassigned' is supported only for hostdevs", path="address/@type"
                 )

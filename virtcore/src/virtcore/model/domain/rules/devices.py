@@ -16,7 +16,7 @@ from virtcore.model.domain.rules.device_implicit import (
     reject_duplicate_panics,
     settle_first_devices,
 )
-from virtcore.model.domain.rules.device_list import iterate_devices
+from virtcore.model.domain.rules.device_list import every_device
 from virtcore.model.domain.rules.device_settle import memory_device_size, settle_devices
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "collect_boot_orders",
     "complete_device",
     "complete_graphics",
-    "iterate_devices",
+    "every_device",
     "memory_device_size",
     "reject_duplicate_controllers",
     "reject_duplicate_panics",

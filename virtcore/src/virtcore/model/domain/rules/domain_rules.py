@@ -51,7 +51,7 @@ def _implicit_devices(rules: DomainRules, domain: Domain, context: DomainContext
 
 
 def _check_each_device(rules: DomainRules, domain: Domain, context: DomainContext) -> None:
-    for device in device_list.iterate_devices(domain, all_consoles=True, missing_info=True):
+    for device in device_list.every_device(domain, all_consoles=True, missing_info=True):
         rules.check_device(device, domain, context)
 
 
