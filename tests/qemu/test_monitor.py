@@ -96,6 +96,60 @@ def test_commands_run_side_by_side():
     run(test)
 
 
+def test_commands_are_as_short_as_they_can_be():
+    """QEMU reads them byte by byte."""
+
+    async def test(monitor, server, told, ours):
+        for _ in range(2):  # identifiers are used again
+            asked = asyncio.create_task(monitor.execute("query-kvm", {}))
+            assert await server.reader.read(100) == b'{"execute":"query-kvm","id":0}'
+            server.send({"return": {}, "id": 0})
+            assert await asked == {}
+        with pytest.raises(MonitorTimeout):
+            await monitor.execute("query-kvm", limit=0.05)
+        late = await server.request()
+        asked = asyncio.create_task(monitor.execute("qom-list", {"path": "/"}))
+        request = await server.request()
+        assert request["id"] != late["id"]  # which is still to be answered
+        server.answer(request, [])
+        assert await asked == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("answer", [{"return": {}, "id": 7}, {"return": {}}, {"error": "no", "id": 0}, ["no"]])
+def test_an_answer_that_makes_no_sense_ends_the_channel(answer):
+    async def test(monitor, server, told, ours):
+        asked = asyncio.create_task(monitor.execute("query-status"))
+        await server.request()
+        server.send(answer)
+        with pytest.raises(MonitorClosed):
+            await asked
+        while "closed" not in told:
+            await asyncio.sleep(0.01)
+
+    run(test)
+
+
+def test_what_was_asked_is_told_before_what_comes_after():
+    async def test(monitor, server, told, ours):
+        async def ask():
+            told.append(await monitor.execute("cont"))
+
+        asked = asyncio.create_task(ask())
+        request = await server.request()
+        stamp = {"seconds": 1, "microseconds": 0}
+        server.send({"event": "BEFORE", "timestamp": stamp})
+        server.answer(request, "answer")
+        server.send({"event": "AFTER", "timestamp": stamp})
+        await asked
+        while len(told) < 3:
+            await asyncio.sleep(0.01)
+        assert [each if isinstance(each, str) else each.name for each in told] == ["BEFORE", "answer", "AFTER"]
+
+    run(test)
+
+
 def test_a_refusal_tells_qemus_reason_and_no_arguments():
     async def test(monitor, server, told, ours):
         asked = asyncio.create_task(monitor.execute("set_password", {"password": "secret"}))

@@ -1,4 +1,4 @@
-"""The one place that talks QMP: a :class:`Monitor` around ``qemu.qmp``.
+"""The one place that talks QMP: a :class:`Monitor` around a connection of :mod:`virt_qemu.qmp`.
 
 Every command has a limit of its own: a QEMU that hangs fails the step that waits for it, not the caller's patience.
 Events come in order, through one callback.
@@ -7,18 +7,16 @@ Events come in order, through one callback.
 from __future__ import annotations
 
 import asyncio
-import functools
-import logging
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.errors import InternalError, OperationFailed, OperationTimeout
 
 if TYPE_CHECKING:
-    from qemu.qmp import QMPClient
+    from virt_qemu.qmp import Connection, Message
 
 __all__ = ["CommandError", "Event", "EventQueue", "JSON", "Monitor", "MonitorClosed", "MonitorTimeout"]
 
@@ -26,26 +24,6 @@ JSON = None | bool | int | float | str | list["JSON"] | dict[str, "JSON"]
 
 COMMAND_LIMIT = 30.0
 """Seconds an ordinary command may take."""
-
-# Its messages hold whole commands, secrets included, and it reports to the log what we raise.
-logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)
-
-
-@functools.cache
-def _client_class() -> type[QMPClient]:
-    """The library's client, which does not write every message out for a log that is off: that takes longer than
-    reading them."""
-    from qemu.qmp import QMPClient
-    from qemu.qmp.message import Message
-
-    class Quiet(QMPClient):
-        def _cb_inbound(self, msg: Message) -> Message:
-            return msg
-
-        def _cb_outbound(self, msg: Message) -> Message:
-            return msg
-
-    return Quiet
 
 
 class Event(NamedTuple):
@@ -122,7 +100,7 @@ class Monitor:
         self.name = name
         self._on_event = on_event
         self._on_close = on_close
-        self._client: QMPClient | None = None
+        self._client: Connection | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._waiting: dict[int, float] = {}
@@ -137,47 +115,38 @@ class Monitor:
         """
         from qemu.qmp import ConnectError
 
-        client = _client_class()()
+        from virt_qemu.qmp import Connection
+
+        client = Connection(self._deliver)
         try:
             async with asyncio.timeout(limit):
                 await client.connect(address)
         except ConnectError as error:
-            raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
+            raise self._closed() from error
         except TimeoutError:
             raise MonitorTimeout(f"QEMU did not greet on its monitor within {limit:g} s") from None
         self._client = client
         self._watcher = asyncio.create_task(self._watch(client))
 
-    async def _watch(self, client: QMPClient) -> None:
-        """Deliver events until the channel ends or is to be closed, then close it; nobody else does."""
-        from qemu.qmp import EventListener, QMPError, Runstate
-
-        listener = EventListener()
-        client.register_listener(listener)
-
-        async def deliver() -> None:
-            async for message in listener:
-                self._deliver(message)
+    async def _watch(self, client: Connection) -> None:
+        """Wait until the channel ends or is to be closed, then close it; nobody else does."""
+        from qemu.qmp import QMPError, Runstate
 
         async def ended() -> None:
             while client.runstate is Runstate.RUNNING:
                 await client.runstate_changed()
 
         waiting = [asyncio.ensure_future(each) for each in (ended(), self._closing.wait())]
-        delivering = asyncio.ensure_future(deliver())
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (*waiting, delivering):
+            for task in waiting:
                 task.cancel()
             self._client = None
-            client.remove_listener(listener)
         try:
             await client.disconnect()
-        except (QMPError, OSError, EOFError):
+        except (QMPError, OSError, EOFError, ValueError):
             pass  # the reason why it ended; whoever waited for an answer was told
-        for message in listener.clear():  # what came before the end counts
-            self._deliver(message)
         for queue in self._queues:
             queue.put(None)
         if self._on_close is not None:
@@ -222,6 +191,39 @@ class Monitor:
         """Since when (monotonic) the oldest unanswered command waits; None when all are answered."""
         return min(self._waiting.values(), default=None)
 
+    def ask(
+        self,
+        command: str,
+        arguments: Mapping[str, JSON] | None = None,
+        *,
+        limit: float = COMMAND_LIMIT,
+        descriptor: int | None = None,
+    ) -> Awaitable[JSON]:
+        """Send a command now; its value is to be awaited, with errors as of :meth:`execute`. QEMU answers in order.
+
+        :raises MonitorClosed: the channel has ended.
+        """
+        client = self._client
+        if client is None:
+            raise MonitorClosed("domain is not running")
+        self._sequence += 1
+        number = self._sequence
+        try:
+            if descriptor is not None:
+                client.hand_over(descriptor)
+            answer = client.ask(command, arguments)
+        except OSError as error:
+            raise self._closed() from error
+        self._waiting[number] = time.monotonic()
+        late = asyncio.get_running_loop().call_later(limit, _give_up, answer)
+
+        def settled(_: asyncio.Future[Message]) -> None:
+            late.cancel()
+            del self._waiting[number]
+
+        answer.add_done_callback(settled)
+        return _Answer(self, command, limit, answer)
+
     async def execute(
         self,
         command: str,
@@ -238,27 +240,10 @@ class Monitor:
         :raises MonitorClosed: the channel ended before the answer.
         :raises MonitorTimeout: no answer within ``limit`` seconds; what the command did, if anything, is not known.
         """
-        from qemu.qmp import ExecInterruptedError, ExecuteError, QMPError
+        return await self.ask(command, arguments, limit=limit, descriptor=descriptor)
 
-        client = self._client
-        if client is None:
-            raise MonitorClosed("domain is not running")
-        self._sequence += 1
-        number = self._sequence
-        self._waiting[number] = time.monotonic()
-        try:
-            async with asyncio.timeout(limit):
-                if descriptor is not None:
-                    client.send_fd_scm(descriptor)
-                return await client.execute(command, arguments)  # type: ignore[return-value]
-        except ExecuteError as error:
-            raise CommandError(command, error.error_class, str(error)) from None
-        except TimeoutError:
-            raise MonitorTimeout(f"QEMU did not answer '{command}' within {limit:g} s") from None
-        except (ExecInterruptedError, QMPError, OSError, EOFError) as error:
-            raise MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')") from error
-        finally:
-            del self._waiting[number]
+    def _closed(self) -> MonitorClosed:
+        return MonitorClosed(f"End of file from qemu monitor (vm='{self.name}')")
 
     async def give(self, name: str, descriptor: int, *, limit: float = COMMAND_LIMIT) -> None:
         """Hand QEMU a copy of a descriptor, by which ``fd:NAME`` then stands (``getfd``). As :meth:`execute`."""
@@ -269,3 +254,33 @@ class Monitor:
         self._closing.set()
         if self._watcher is not None:
             await self._watcher
+
+
+class _Answer:
+    """The value of a command that was sent."""
+
+    __slots__ = ("_answer", "_command", "_limit", "_monitor")
+
+    def __init__(self, monitor: Monitor, command: str, limit: float, answer: asyncio.Future[Message]) -> None:
+        self._monitor = monitor
+        self._command = command
+        self._limit = limit
+        self._answer = answer
+
+    def __await__(self) -> Generator[object, None, JSON]:
+        try:
+            reply = yield from self._answer
+        except TimeoutError:
+            raise MonitorTimeout(f"QEMU did not answer '{self._command}' within {self._limit:g} s") from None
+        except (OSError, EOFError) as error:
+            raise self._monitor._closed() from error
+        refusal = reply.get("error")
+        if isinstance(refusal, dict):
+            raise CommandError(self._command, str(refusal.get("class")), str(refusal.get("desc")))
+        return reply["return"]  # type: ignore[return-value]
+
+
+def _give_up(answer: asyncio.Future[Message]) -> None:
+    """Nobody waits for an answer any longer."""
+    if not answer.done():
+        answer.set_exception(TimeoutError())
