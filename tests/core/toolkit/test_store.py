@@ -215,6 +215,26 @@ def test_writes_that_wait_together_share_the_sync_of_their_folder(
     using(tmp_path, test)
 
 
+def test_what_means_nothing_without_the_host_waits_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("synced")
+
+    async def main() -> None:
+        worker = DiskWorker("test-disk")
+        store = DefinitionStore(tmp_path, worker, describe, lasting=False)
+        await store.open()
+        monkeypatch.setattr(disk, "sync_folder", refuse)
+        monkeypatch.setattr(os, "fsync", refuse)
+        await store.write(UUID, "a", "<x/>")
+        await store.write(UUID, "a", "<y/>")
+        assert store.read(UUID) == "<y/>"
+        await store.remove(UUID)
+        assert await store.open() == []
+        await worker.close()
+
+    asyncio.run(main())
+
+
 def test_a_folder_that_cannot_be_synced_fails_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(folder: Path) -> None:
         raise OSError(5, "Input/output error")

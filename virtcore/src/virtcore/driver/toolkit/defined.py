@@ -126,7 +126,7 @@ class DefinedObjects(Generic[T, D]):
             self._store = DefinitionStore(folder, disk, self._describe)
             self._marks = Marks(folder / "autostart", disk)
             if status is not None:
-                self._status = DefinitionStore(status, disk, self._describe)
+                self._status = DefinitionStore(status, disk, self._describe, lasting=False)
 
     # -- hooks
 

@@ -40,11 +40,12 @@ class DiskWorker:
         """Run ``work`` in the worker's thread, after everything asked for before, and return its result."""
         return await self._submit(work, None)
 
-    async def change(self, work: Callable[[], T], folder: Path | str, complaint: str) -> T:
+    async def change(self, work: Callable[[], T], folder: Path | str | None, complaint: str) -> T:
         """Run ``work``, which changes entries of ``folder``; returns when they are on disk.
 
         Cancelling the waiter does not stop the work.
 
+        :param folder: None where what is changed means nothing once the host has gone down.
         :param complaint: what could not be done, should the system refuse.
         :raises SystemError: the disk is full, ...
         """
@@ -119,8 +120,11 @@ def _answer(answers: list[tuple[asyncio.Future[object], object, BaseException | 
             future.set_exception(problem)
 
 
-def write_file(folder: Path | str, name: str, data: bytes) -> None:
-    """Replace a file whole or not at all: written beside it, synced, renamed. The folder is left to be synced."""
+def write_file(folder: Path | str, name: str, data: bytes, *, sync: bool = True) -> None:
+    """Replace a file whole or not at all: written beside it, synced, renamed. The folder is left to be synced.
+
+    :param sync: False where what is in it means nothing once the host has gone down.
+    """
     temporary = os.path.join(folder, f".{name}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -128,7 +132,8 @@ def write_file(folder: Path | str, name: str, data: bytes) -> None:
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
+            if sync:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.rename(temporary, os.path.join(folder, name))

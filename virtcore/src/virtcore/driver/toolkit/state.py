@@ -81,7 +81,8 @@ class DriverState:
 
             self._definitions = DefinitionStore(folders.config, self.disk, lambda text: self._describe(text))
             self._autostart = Marks(folders.config / "autostart", self.disk)
-            self.status = DefinitionStore(folders.run / "status", self.disk, lambda text: self.describe_status(text))
+            status = folders.run / "status"
+            self.status = DefinitionStore(status, self.disk, lambda text: self.describe_status(text), lasting=False)
 
     # -- hooks: a driver overrides these
 
@@ -602,7 +603,7 @@ class DriverState:
         self.events.emit(DomainLifecycleEvent(obj.ref, type, detail))
 
     async def save_status(self, obj: DomainObject, text: str, facts: Facts | None = None) -> None:
-        """Write a running domain's status file; returns when it is durable."""
+        """Write a running domain's status file; returns when it is there, whatever becomes of us."""
         if self.status is not None:
             await self.status.write(obj.uuid, obj.name, text, facts)
 

@@ -51,13 +51,18 @@ class DefinitionStore:
     :param worker: does the disk work.
     :param describe: makes the index entry of a file that has none that fits; raises ``VirtError`` when the text is no
         definition.
+    :param lasting: what it holds outlives the host. Status files say what runs: they need to outlive us, and the system
+        keeps what was written; nothing waits for the disk.
     """
 
-    def __init__(self, folder: Path, worker: DiskWorker, describe: Callable[[str], IndexEntry]) -> None:
+    def __init__(
+        self, folder: Path, worker: DiskWorker, describe: Callable[[str], IndexEntry], *, lasting: bool = True
+    ) -> None:
         self.folder = folder
         self._path = str(folder)  # joined for every change
         self._worker = worker
         self._describe = describe
+        self._lasting = lasting
 
     async def open(self) -> list[IndexEntry]:
         """Create or clean up the folder and return what it holds, ordered by name.
@@ -76,13 +81,19 @@ class DefinitionStore:
         file = _file(uuid)
         data = _encode(name, text, facts or {})
         complaint = f"cannot write data to file '{self._path}/{file}'"
-        await self._worker.change(lambda: write_file(self._path, file, data), self._path, complaint)
+        work = partial(write_file, self._path, file, data, sync=self._lasting)
+        await self._worker.change(work, self._synced, complaint)
 
     async def remove(self, uuid: str) -> None:
         """Remove an object's definition, if there is one; returns when that is durable."""
         file = _file(uuid)
         complaint = f"cannot remove config {self._path}/{file}"
-        await self._worker.change(lambda: remove_file(self._path, file), self._path, complaint)
+        await self._worker.change(lambda: remove_file(self._path, file), self._synced, complaint)
+
+    @property
+    def _synced(self) -> str | None:
+        """What is brought to disk with each change."""
+        return self._path if self._lasting else None
 
     def read(self, uuid: str) -> str:
         """The text of a definition.
