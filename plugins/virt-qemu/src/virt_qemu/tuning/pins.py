@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.driver.toolkit.configuration.iothreads import iothreads
@@ -61,7 +62,7 @@ async def apply_pins(change: GuestChange) -> None:
 
 
 def pin_process(guest: Guest, domain: Domain, host: CpuMap) -> None:
-    """Place a QEMU that was just started; the threads it starts are where it is.
+    """Place a QEMU that was just started; the threads it starts are where it is: anywhere, though we may not be.
 
     :raises SystemError: the kernel refuses it.
     """
@@ -70,6 +71,9 @@ def pin_process(guest: Guest, domain: Domain, host: CpuMap) -> None:
     cpus = emulator_pin(domain, host)
     if cpus != host:
         _move(_Place("emulatorpin", guest.process.pid, cpus))
+    elif os.sched_getaffinity(0) != set(cpus):
+        with suppress(SystemError):  # we may be kept from some, and guests with us
+            _move(_Place("emulatorpin", guest.process.pid, cpus))
     tune = domain.cputune
     if tune is not None and tune.emulatorsched is not None:
         _schedule(guest.process.pid, tune.emulatorsched.scheduler, tune.emulatorsched.priority)
