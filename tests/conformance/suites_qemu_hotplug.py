@@ -74,6 +74,8 @@ class _Script:
                 return answer["return"]
         raise AssertionError(f"the script has no answer to '{command}'")
 
+    ask = execute
+
     def _tell(self, event: Event) -> None:
         for queue in self._queues:
             queue.put(event)

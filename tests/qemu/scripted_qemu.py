@@ -17,6 +17,7 @@ peer.sendall(json.dumps({"QMP": {"version": version, "capabilities": []}}).encod
 """
 
 #: Answers every command; what it is to do with one is read from a file before each answer, what it got is written down.
+#: As QEMU it refuses what names something that it refused to make; that is not written down.
 _BODY = (
     GREET
     + """
@@ -37,8 +38,17 @@ def send(document):
     peer.sendall(json.dumps(document).encode() + b'\\n')
 def event(name, device):
     send({'event': name, 'data': {'device': device, 'path': ''}, 'timestamp': {'seconds': 1, 'microseconds': 0}})
+missing = set()
+def said(value):
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {value} if isinstance(value, str) else set().union(*map(said, parts))
 for command in commands():
     name, arguments = command['execute'], command.get('arguments', {})
+    made = arguments.get('node-name') or arguments.get('id')
+    if not name.endswith(('del', 'remove')) and missing & (said(arguments) - {made}):
+        missing.add(made)
+        send({'error': {'class': 'GenericError', 'desc': 'there is none'}, 'id': command['id']})
+        continue
     got.write(json.dumps([name, arguments]) + '\\n')
     got.flush()
     plan = json.load(open(FOLDER + '/plan'))
@@ -51,8 +61,11 @@ for command in commands():
             if plan.get('die'):
                 sys.exit(1)
             answer = {'error': {'class': plan.get('class', 'GenericError'), 'desc': 'refused by plan'}}
+            missing.add(made)
         plan['count'] = number + 1
         json.dump(plan, open(FOLDER + '/plan', 'w'))
+    if 'return' in answer:
+        missing.discard(made)
     if name == 'device_del' and plan.get('unplug') == 'event':
         event('DEVICE_DELETED', arguments['id'])
     if name == 'device_del' and plan.get('unplug') == 'refuse':

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
 
-__all__ = ["DEFAULT_AGENT_TIMEOUT", "MONITOR", "new_status", "refresh", "state_of", "take_devices", "told_capabilities"]
+__all__ = [
+    "DEFAULT_AGENT_TIMEOUT",
+    "MONITOR",
+    "new_status",
+    "note_device",
+    "refresh",
+    "state_of",
+    "take_devices",
+    "told_capabilities",
+]
 
 MONITOR = "monitor.sock"
 """Name of the monitor's socket in a guest's folder."""
@@ -91,6 +100,12 @@ def take_devices(status: DomainStatus, listed: object) -> None:
     rows = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
     aliases = [str(row["name"]) for row in rows if str(row.get("type", "")).startswith("child<")]
     status.known_devices = KnownDevices(aliases=aliases)
+
+
+def note_device(status: DomainStatus, alias: str) -> None:
+    """Note a device that QEMU has got."""
+    known = status.known_devices.aliases if status.known_devices is not None else []
+    status.known_devices = KnownDevices(aliases=[*(other for other in known if other != alias), alias])
 
 
 def refresh(obj: DomainObject, guest: Guest) -> DomainStatus:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from virt_qemu import process as processes
 from virt_qemu.events import GuestEvents
+from virt_qemu.foresight import status_text
 from virt_qemu.guest import Guest
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
-from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
+from virt_qemu.status import DomainStatus, StatusFolders, load_status, status_flags
 from virt_qemu.uptime import boot_id
 from virtcore.driver.toolkit import DomainObject, IndexEntry
 from virtcore.enums.domain import (
@@ -95,7 +96,7 @@ class GuestRecovery(GuestEvents):
     # -- writing
 
     async def save(self, obj: DomainObject, guest: Guest) -> None:
-        """Write down what is needed to find the guest again; returns when it is durable."""
+        """Write down what is needed to find the guest again; returns when that is there, whatever becomes of us."""
         status = refresh(obj, guest)
         facts: dict[str, int | str | bool | None] = {
             **self.facts_of(status.domain),
@@ -107,7 +108,7 @@ class GuestRecovery(GuestEvents):
             "pid": status.pid,
             "start_time": guest.process.start_time if guest.process is not None else None,
         }
-        await self.save_status(obj, format_status(status), facts)
+        await self.save_status(obj, status_text(obj, status), facts)
 
     def describe_status(self, text: str) -> IndexEntry:
         """The index entry of a status that was written by somebody else: it has what the document tells."""

@@ -10,7 +10,7 @@ from virt_qemu.command import characters, controllers, devices as small, hostdev
 from virt_qemu.command.filesystems import add_filesystem
 from virt_qemu.hotplug import disks
 from virt_qemu.hotplug.find import find
-from virt_qemu.hotplug.join import DEVICES, Add, join
+from virt_qemu.hotplug.join import Add, join
 from virt_qemu.hotplug.plan import Step
 from virt_qemu.hotplug.session import kind_of
 from virt_qemu.live_status import take_devices
@@ -75,7 +75,7 @@ async def plug(session: Session, loaded: LoadedDevice) -> None:
 async def refresh_devices(session: Session) -> None:
     """Note which devices QEMU has. What has gone has gone, though QEMU does not say so."""
     try:
-        found = await session.monitor.execute(DEVICES.command, DEVICES.arguments)
+        found = await session.monitor.execute("qom-list", {"path": "/machine/peripheral"})
     except VirtError as error:
         log.warning("%s: %s", session.obj.name, error)
     else:

@@ -80,6 +80,7 @@ async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
     told = await join(session, loaded, add, *(() if bus is DiskBus.VIRTIO else (_BLOCK,)))
     if _BLOCK.command in told:
         _take_trays(session, told[_BLOCK.command])
+        session.obj.touch()
     if disk.iotune is not None:
         try:
             await session.monitor.execute("block_set_io_throttle", joining_limits(disk))

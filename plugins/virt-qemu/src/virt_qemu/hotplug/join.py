@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.command.images import is_lent
-from virt_qemu.hotplug.plan import Step
-from virt_qemu.live_status import take_devices
+from virt_qemu.foresight import foresee, has_become
+from virt_qemu.live_status import note_device
 from virt_qemu.monitor import JSON
 from virt_qemu.rules.addresses import assign_address
 from virt_qemu.rules.aliases import assign_alias
@@ -20,16 +20,13 @@ from virtcore.model.domain.rules.device_group_validate import validate_aliases
 
 if TYPE_CHECKING:
     from virt_qemu.hotplug.builder import PlanBuilder
+    from virt_qemu.hotplug.plan import Step
     from virt_qemu.hotplug.session import Session
 
-__all__ = ["DEVICES", "Add", "count_fdsets", "join", "used_fdsets"]
+__all__ = ["Add", "count_fdsets", "join", "used_fdsets"]
 
 #: Adds a device to a plan; told the places in the boot order, by ``id()`` of the device.
 Add = Callable[["PlanBuilder", Any, dict[int, int]], None]
-
-
-#: Asks which devices QEMU has.
-DEVICES = Step("qom-list", {"path": "/machine/peripheral"})
 
 
 async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Step) -> dict[str, JSON]:
@@ -53,15 +50,18 @@ async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Ste
             builder = session.builder(joined, opened)
             place = getattr(device, "boot_order", None)
             add(builder, device, {id(device): place} if place else {})
-            answers = await builder.plan.run(session.monitor, (DEVICES, *questions))
+            added = builder.plan.added
+            answers = await builder.plan.run(
+                session.monitor, questions, lambda: foresee(session.obj, guest, joined, added)
+            )
         except BaseException:
             await session.host.release(guest, joined, device)
             raise
     used_fdsets(session, builder)
     insert(session.domain, loaded)
-    if DEVICES.command in answers:
-        take_devices(guest.status, answers[DEVICES.command])
-    session.obj.touch()
+    for alias in added:
+        note_device(guest.status, alias)
+    has_become(session.obj)
     return answers
 
 
