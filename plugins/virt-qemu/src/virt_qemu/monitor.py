@@ -217,9 +217,11 @@ class Monitor:
         self._waiting[number] = time.monotonic()
         late = asyncio.get_running_loop().call_later(limit, _give_up, answer)
 
-        def settled(_: asyncio.Future[Message]) -> None:
+        def settled(answer: asyncio.Future[Message]) -> None:
             late.cancel()
             del self._waiting[number]
+            if not answer.cancelled():
+                answer.exception()  # of several that were asked together, whoever asked may have waited for one
 
         answer.add_done_callback(settled)
         return _Answer(self, command, limit, answer)

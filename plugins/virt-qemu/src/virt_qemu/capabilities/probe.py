@@ -32,7 +32,7 @@ _ACCELERATOR: tuple[_Question, ...] = (("query-machines", None), ("query-cpu-def
 
 
 def _questions() -> Iterator[_Question]:
-    """Whatever is asked of every emulator; a type it does not know is a refusal, which is an answer too."""
+    """Whatever is asked of every emulator; that it does not know a command is an answer, too."""
     for command in (
         "query-version",
         "query-qmp-schema",
@@ -46,21 +46,24 @@ def _questions() -> Iterator[_Question]:
         "query-gic-capabilities",
     ):
         yield command, None
+
+
+def _property_questions(replies: Replies) -> Iterator[_Question]:
+    """Properties of the types and machines that it knows: those of others would be refused, and cost reading."""
+    types = {row.get("name") for row in replies.rows("qom-list-types")}
     for device, _, properties in known.DEVICE_PROPERTIES:
-        if properties:
+        if properties and device in types:
             yield "device-list-properties", {"typename": device}
     for kind, _, properties in known.OBJECT_PROPERTIES:
-        if properties:
+        if properties and kind in types:
             yield "qom-list-properties", {"typename": kind}
-    for machine in ("none", "generic-pc"):
-        yield "qom-list-properties", {"typename": f"{machine}-machine"}
-
-
-def _machine_questions(replies: Replies) -> Iterator[_Question]:
-    """What can be asked only when the machines are known."""
+    machines = ["none", "generic-pc"]
     for row in replies.rows("query-machines"):
         if row.get("alias", row["name"]) in ("pseries", "virt"):
-            yield "qom-list-properties", {"typename": f"{row['name']}-machine"}
+            machines.append(str(row["name"]))
+    for machine in machines:
+        if f"{machine}-machine" in types:
+            yield "qom-list-properties", {"typename": f"{machine}-machine"}
 
 
 def _models(replies: Replies) -> Iterator[_Question]:
@@ -90,7 +93,7 @@ async def probe(binary: str, *, kvm: bool = False) -> tuple[Replies, Replies | N
             if accelerated(replies):
                 plain = asyncio.create_task(_probe_plain(binary))
             await _ask(monitor, replies, (*_questions(), *_ACCELERATOR, *_models(replies)))
-            await _ask(monitor, replies, _machine_questions(replies))
+            await _ask(monitor, replies, _property_questions(replies))
         return replies, await plain if plain is not None else None
     except BaseException:
         if plain is not None:
@@ -161,10 +164,9 @@ async def _running(binary: str, accelerator: str) -> AsyncIterator[Monitor]:
 
 
 async def _ask(monitor: Monitor, replies: Replies, questions: Iterable[_Question]) -> None:
-    async def one(command: str, arguments: dict[str, JSON] | None) -> None:
+    """Ask all at once."""
+    for command, arguments, answer in [(*question, monitor.ask(*question)) for question in questions]:
         try:
-            replies.keep(command, arguments, await monitor.execute(command, arguments))
+            replies.keep(command, arguments, await answer)
         except CommandError:
-            pass  # refused: there is no such command, device or feature
-
-    await asyncio.gather(*(one(*question) for question in questions))
+            pass  # refused: there is no such command, or it makes no sense here
