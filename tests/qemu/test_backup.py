@@ -33,6 +33,7 @@ from virtcore.enums import (
     DomainBackupBeginFlags,
     DomainBlockJobType as Kind,
     DomainCreateFlags,
+    DomainGetJobStatsFlags,
     DomainJobOperation,
     DomainJobType,
     DomainSnapshotCreateFlags,
@@ -340,6 +341,8 @@ def test_not_of_a_guest_that_is_off(connection, image):
     domain = connection.define_domain(idle_xml("off", disk_xml(image)))
     with pytest.raises(OperationUnsupported, match="cannot perform disk backup for inactive domain"):
         domain.backup_begin("<domainbackup/>")
+    assert not has_backup(domain)
+    assert domain.job_stats(DomainGetJobStatsFlags.COMPLETED).type == DomainJobType.NONE
 
 
 def test_destroy_ends_a_backup_and_removes_its_scratch(guest, tmp_path, guests_of):

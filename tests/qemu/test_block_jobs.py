@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from functools import partial
 
 import pytest
 from block_guest import (
@@ -32,6 +33,7 @@ from virtcore.enums import (
     DomainBlockJobType as Kind,
     DomainBlockRebaseFlags as Rebase,
     DomainCreateFlags,
+    DomainState,
     TypedParameterType,
 )
 from virtcore.errors import (
@@ -207,6 +209,13 @@ def test_copy_called_off_when_it_is_complete(guest, images, tmp_path):
     xml = f"<disk type='file'><driver type='raw'/><source file='{copy}'/></disk>"
     guest.block_copy("vda", xml, params, Copy.TRANSIENT_JOB)
     eventually(lambda: "ready='yes'" in guest.xml())
+    # A saved guest would not know of it.
+    for save in (guest.managed_save, partial(guest.core_dump, str(tmp_path / "core"))):
+        with pytest.raises(OperationInvalid, match="domain has active block job"):
+            save()
+    with pytest.raises(BlockCopyActive, match="disk 'vda' already in active block job"):
+        guest.create_snapshot("<domainsnapshot/>")
+    assert guest.state().state is DomainState.PAUSED
     guest.block_job_abort("vda")
     guest_writes(guest, 9, MIB, 64 * KIB)
     assert "mirror" not in guest.xml()

@@ -246,7 +246,10 @@ def test_models_that_there_are(opened, files, nobody):
         connection.capabilities()
     )
     domain = connection.create_domain(guest_xml("labelled", *files), PAUSED)
-    assert [label.label for label in domain.security_labels()] == [own]
+    assert [label.label for label in domain.security_labels()] == ["", own]
+    # What this host has given it is not told to others.
+    assert "<seclabel type='dynamic' model='dac' relabel='yes'>" in domain.xml()
+    assert "<seclabel" not in domain.xml(virtcore.enums.DomainXMLFlags.MIGRATABLE)
     domain.destroy()
     label = "<seclabel type='dynamic' model='selinux' relabel='yes'/>"
     with pytest.raises(ConfigUnsupported, match="Unable to find security driver for model selinux"):

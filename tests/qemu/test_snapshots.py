@@ -459,9 +459,16 @@ def test_what_running_guests_refuse(writing: Writing, disk: Path, tmp_path: Path
         outside.delete()
     with pytest.raises(OperationUnsupported, match="disk image 'vda' for internal snapshot 'inside' is not the same"):
         domain.lookup_snapshot("inside").delete()
-    with pytest.raises(VirtError, match=r"Invalid target domain state 'disk-snapshot'\. Refusing snapshot reversion"):
-        outside.revert()
-    assert domain.state().state is DomainState.RUNNING
+    # The name is taken: that is said last.
+    with pytest.raises(ConfigUnsupported, match=r"external snapshot file for disk vda already exists"):
+        domain.create_snapshot(snapshot_xml("outside"), Create.DISK_ONLY)
+    # Only one image of the live XML has its number in the source: the uppermost.
+    assert len(re.findall(r"<source [^>]* index=", domain.xml())) == 1
+    writing.write("later")
+    assert outside.revert() is None  # of the disk alone: as if the power had been cut
+    assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.FROM_SNAPSHOT)
+    assert "later" not in first_line(disk)
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.glob("disk.[0-9]*"))
 
 
 def test_a_guest_that_writes_nothing_meanwhile(

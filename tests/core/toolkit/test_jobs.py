@@ -343,6 +343,15 @@ def test_what_is_reported_has_to_be_declared() -> None:
         with pytest.raises(ArgumentUnsupported, match="parameter 'bogus' not supported"):
             async with lock.asynchronous("domain_save") as job:
                 job.report({"bogus": 1})
+        assert lock.completed() is None  # it had done nothing yet
+
+        async def begun() -> None:
+            async with lock.asynchronous("domain_save") as job:
+                job.report({"data_total": 1})
+                job.report({"bogus": 1})
+
+        with pytest.raises(ArgumentUnsupported, match="parameter 'bogus' not supported"):
+            await begun()
         ended = lock.completed()
         assert ended is not None
         assert (ended.type, ended.params["success"]) == (DomainJobType.FAILED, False)

@@ -272,8 +272,11 @@ class QemuDriver(
     @inline
     def domain_security_labels(self, domain: DomainRef) -> list[SecurityLabel]:
         obj = self.domain(domain)
-        labels = obj.live.seclabels if obj.live is not None else []
-        return [SecurityLabel(label.label, False) for label in labels if label.label is not None]
+        if obj.live is None:
+            return []
+        # Those of model "none", the host's first, are empty.
+        given = [SecurityLabel(label.label, False) for label in obj.live.seclabels if label.label is not None]
+        return [SecurityLabel("", False), *given]
 
     # -- devices
 

@@ -91,6 +91,7 @@ class Guest:
     :ivar backup: how far the backup is that is being made of it.
     :ivar awaited_jobs: jobs of the block layer that somebody waits for, by id.
     :ivar next_fdset: number of the next set of descriptors; None until somebody has asked QEMU which it has.
+    :ivar label_given: its label is this host's, its description has none.
     :ivar unplugging: by alias of a device that somebody waits for: whether the guest has let go of it.
     """
 
@@ -123,6 +124,7 @@ class Guest:
     backup: BackupProgress | None = None
     awaited_jobs: dict[str, asyncio.Event] = field(default_factory=dict)
     next_fdset: int | None = None
+    label_given: bool = False
     unplugging: dict[str, asyncio.Future[bool]] = field(default_factory=dict)
     _key: bytes | None = field(default=None, init=False, repr=False)
 

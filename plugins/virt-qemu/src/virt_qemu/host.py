@@ -29,6 +29,7 @@ from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
+from virt_qemu.isolation.labels import drop_label
 from virt_qemu.lent import LendingState
 from virt_qemu.live_cpu import cpu_beside, put_cpu, read_back_cpu
 from virt_qemu.live_status import new_status, take_devices, told_capabilities
@@ -215,7 +216,11 @@ class QemuState(
 
         make_migratable(domain, self.host_audio)
         guest = obj.private if obj is not None else None
-        if isinstance(guest, Guest) and guest.status.original_cpu is not None:
+        if not isinstance(guest, Guest):
+            return
+        if guest.label_given:
+            drop_label(domain)
+        if guest.status.original_cpu is not None:
             # Older peers settle by themselves what QEMU makes of it; others are told beside.
             put_cpu(domain, guest.status.original_cpu)
 
@@ -417,7 +422,7 @@ class QemuState(
                 reset_nvram=how.reset_nvram,
             )
             side, owner = self.host_side, owner_of(obj, guest.folder)
-            side.decide(domain)
+            guest.label_given = side.decide(domain)
             await self._tell_hooks(obj, "prepare", "begin")
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
@@ -459,8 +464,13 @@ class QemuState(
             else:
                 self.set_state(obj, DomainState.PAUSED, how.stands)
             await self.save(obj, guest)
-        except BaseException:
+        except BaseException as error:
+            # What QEMU finds in its folder is what programs beside it offer.
+            met = isinstance(error, VirtError) and str(guest.folder) in str(error)
+            lost = self.host_side.programs.lost(owner_of(obj, guest.folder)) if met else None
             await self._roll_back(obj, guest)
+            if lost is not None:
+                raise lost from error
             raise
         assert guest.process is not None
         guest.watch = asyncio.create_task(self.watch(obj, guest))

@@ -54,7 +54,9 @@ async def run_program(argv: Sequence[str]) -> str:
     output, complaints = (os.memfd_create(name, os.MFD_CLOEXEC) for name in ("output", "complaints"))
     try:
         environment = {"LC_ALL": "C", "PATH": os.environ.get("PATH", os.defpath)}
-        command = Command(argv=argv, environment=environment, fds={1: output, 2: complaints}, outlives=False)
+        fds = {1: output, 2: complaints}
+        # What it makes, images above all, is nobody else's.
+        command = Command(argv=argv, environment=environment, fds=fds, umask=0o077, outlives=False)
         process = await launcher().start(command)
         try:
             await check_end(argv, process, complaints)

@@ -37,7 +37,8 @@ class BackupOperations(JobDriver[QemuState]):
         from virtcore.model.backup import format_backup
 
         self.check_flags(flags, 0, "domain_backup_xml")
-        backup = backup_of(guest_of(self.domain(domain)))
+        obj = self.domain(domain)
+        backup = backup_of(guest_of(obj)) if obj.active else None
         if backup is None:
             raise NoDomainBackup("no domain backup job present")
         return format_backup(backup)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.storage.source import NetProtocol, Source
 
-__all__ = ["BlockJobState", "check_block_job", "find_job", "jobs_of", "kind_of"]
+__all__ = ["BlockJobState", "check_block_job", "find_job", "jobs_of", "kind_of", "refuse_busy"]
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,19 @@ def find_job(guest: Guest, *, name: str | None = None, disk: str | None = None) 
     return None
 
 
+def refuse_busy(guest: Guest, disk: Disk) -> None:
+    """Refuse a disk that has a job.
+
+    :raises BlockCopyActive: it is copied, or about to be merged away.
+    :raises OperationUnsupported: another one.
+    """
+    name = disk.target.dev if disk.target is not None else None
+    if disk.mirror is not None:
+        raise BlockCopyActive(f"disk '{name}' already in active block job")
+    if name is not None and find_job(guest, disk=name) is not None:
+        raise OperationUnsupported(f"disk '{name}' already in active block job")
+
+
 def kind_of(job: BlockJob) -> DomainBlockJobType:
     """What libvirt calls a job; ``UNKNOWN`` for jobs that are nobody's business."""
     return _TYPES.get(job.type, DomainBlockJobType.UNKNOWN)
@@ -117,11 +130,7 @@ class BlockJobState(GuestRecovery):
         """
         disk = self.disk_of(obj, name)
         check_block_job(disk)
-        assert disk.target is not None
-        if disk.mirror is not None:
-            raise BlockCopyActive(f"disk '{disk.target.dev}' already in active block job")
-        if find_job(guest_of(obj), disk=disk.target.dev) is not None:
-            raise OperationUnsupported(f"disk '{disk.target.dev}' already in active block job")
+        refuse_busy(guest_of(obj), disk)
         return disk
 
     async def secrets_for(self, *elements: object) -> Lookup:

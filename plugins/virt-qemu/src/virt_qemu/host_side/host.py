@@ -213,14 +213,15 @@ class HostSide:
 
     # -- whole guests
 
-    def decide(self, domain: Domain) -> None:
-        """Write into a starting guest whom it belongs to.
+    def decide(self, domain: Domain) -> bool:
+        """Write into a starting guest whom it belongs to; returns whether it had not said so itself.
 
         :raises VirtError: what it says of that itself makes no sense.
         """
         check_models(domain, others=self.identity is not None)
-        if self.identity is not None:
-            add_label(domain, self.identity, confined=self.settings.security_default_confined)
+        if self.identity is None:
+            return False
+        return add_label(domain, self.identity, confined=self.settings.security_default_confined)
 
     async def prepare(self, owner: Owner, domain: Domain, resources: HostResources) -> None:
         """Make what a guest's devices need of the host.

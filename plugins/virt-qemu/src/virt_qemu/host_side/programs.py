@@ -143,6 +143,17 @@ class Programs:
         finally:
             process.close()
 
+    def lost(self, owner: Owner) -> InternalError | None:
+        """What there is to say of a guest's program that ended by itself; None: none has."""
+        for path in sorted(owner.folder.glob("*.pid")):
+            device, _, program = path.stem.partition("-")
+            if program and self.find(owner, path.stem) is None:
+                error = InternalError(f"{program} died unexpectedly")
+                if written := _written(self.log_path(owner, path.stem), 0):
+                    error.add_note(f"{device}: {written.splitlines()[-1]}")
+                return error
+        return None
+
     def find(self, owner: Owner, name: str) -> int | None:
         """Process number of a program; None when it does not run."""
         return _running(owner.folder / f"{name}.pid")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from virt_qemu.blockjobs.state import find_job
+from virt_qemu.blockjobs.state import refuse_busy
 from virt_qemu.command.memory import align_module
 from virt_qemu.hotplug.session import kind_of
 from virtcore.driver.toolkit.configuration.devices import LoadedDevice, devices_of, matching, same_device
 from virtcore.errors import (
-    BlockCopyActive,
     ConfigUnsupported,
     DeviceMissing,
     InvalidArg,
@@ -80,10 +79,7 @@ def _disk(session: Session, wanted: LoadedDevice) -> Any:
             raise OperationUnsupported("This type of disk cannot be hot unplugged")
     elif disk.device is not DiskDevice.CDROM or bus not in (DiskBus.USB, DiskBus.SCSI):
         raise OperationUnsupported(f"disk device type '{disk.device}' cannot be detached")
-    if disk.mirror is not None:
-        raise BlockCopyActive(f"disk '{name}' already in active block job")
-    if find_job(session.guest, disk=name) is not None:
-        raise OperationUnsupported(f"disk '{name}' already in active block job")
+    refuse_busy(session.guest, disk)
     return disk
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from virtcore.model.storage.source import DeviceSeclabel
     from virtcore.runtime.launcher import Identity
 
-__all__ = ["MODEL", "OwnLabel", "add_label", "check_models", "own_label", "parse_label", "resource_owner"]
+__all__ = ["MODEL", "OwnLabel", "add_label", "check_models", "drop_label", "own_label", "parse_label", "resource_owner"]
 
 MODEL = "dac"
 """Name of the security model."""
@@ -47,8 +47,8 @@ def _label_of(labels: Sequence[SecurityLabel]) -> SecurityLabel | None:
     return next((label for label in labels if label.model == MODEL), None)
 
 
-def add_label(domain: Domain, identity: Identity, *, confined: bool = True) -> None:
-    """Give a starting guest its label, where it does not bring one.
+def add_label(domain: Domain, identity: Identity, *, confined: bool = True) -> bool:
+    """Give a starting guest its label, where it does not bring one; returns whether this host had to.
 
     :param identity: who runs guests that say nothing.
     :param confined: such guests have a label.
@@ -56,9 +56,10 @@ def add_label(domain: Domain, identity: Identity, *, confined: bool = True) -> N
     """
     label = _label_of(domain.seclabels)
     own = f"+{identity.uid}:+{identity.gid}"
+    ours = label is None
     if label is None:
         if not confined or any(one.model is None and one.type is SecurityLabelType.NONE for one in domain.seclabels):
-            return
+            return False
         label = SecurityLabel(type=SecurityLabelType.DYNAMIC, model=MODEL, relabel=True)
         domain.seclabels.append(label)
     if label.type is SecurityLabelType.STATIC:
@@ -67,15 +68,21 @@ def add_label(domain: Domain, identity: Identity, *, confined: bool = True) -> N
         parse_label(label.label)
         if label.relabel:
             label.imagelabel = label.imagelabel or label.label
-        return
+        return False
     if label.type is SecurityLabelType.NONE:
-        return
+        return False
     if label.label is not None and label.imagelabel is None:
         raise InternalError("security label already defined for VM")
     label.type = SecurityLabelType.DYNAMIC
     label.relabel = True if label.relabel is None else label.relabel
     label.label = own
     label.imagelabel = own if label.relabel else None
+    return ours
+
+
+def drop_label(domain: Domain) -> None:
+    """Take out what :func:`add_label` has added: every host gives its own."""
+    domain.seclabels = [label for label in domain.seclabels if label.model != MODEL]
 
 
 def check_models(domain: Domain, *, others: bool) -> None:

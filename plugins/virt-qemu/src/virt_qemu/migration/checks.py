@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.disks import disk_path, is_empty
+from virt_qemu.migration.control import MigrationControl
 from virt_qemu.migration.shared import is_cluster_file, is_shared_file
 from virtcore.enums.domain import DomainPausedReason, DomainState
 from virtcore.enums.domain_more import DomainMigrateFlags as Flags
@@ -29,12 +30,23 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.guest import Guest
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
     from virtcore.types import TypedParameters
 
-__all__ = ["COPY", "check_devices", "check_flags_together", "check_offline", "check_safe", "copied", "wanted_disks"]
+__all__ = [
+    "COPY",
+    "check_devices",
+    "check_flags_together",
+    "check_guest",
+    "check_offline",
+    "check_safe",
+    "check_state",
+    "copied",
+    "wanted_disks",
+]
 
 COPY = Flags.NON_SHARED_DISK | Flags.NON_SHARED_INC
 
@@ -105,6 +117,20 @@ def copied(domain: Domain, names: Sequence[str]) -> list[Disk]:
     ]
 
 
+async def check_guest(guest: Guest) -> None:
+    """Refuse a running guest whose state cannot leave its QEMU, be it for another one or for a file.
+
+    :raises VirtError: it says why.
+    """
+    status, capabilities = guest.status, guest.capabilities
+    if status.block_jobs is not None and status.block_jobs.jobs:
+        raise OperationInvalid("domain has active block job")
+    blockers: list[str] = []
+    if capabilities is not None and capabilities.has("migration.blocked-reasons"):
+        blockers = (await MigrationControl(guest).progress()).blockers
+    check_devices(status.domain, capabilities, blockers)
+
+
 def check_devices(domain: Domain, capabilities: EmulatorCapabilities | None, blockers: Sequence[str]) -> None:
     """Refuse a running guest that cannot be moved because of what it has.
 
@@ -166,10 +192,9 @@ def _check_tsc(domain: Domain) -> None:
         raise OperationInvalid("domain has 'invtsc' CPU feature but TSC frequency is not specified")
 
 
-def check_state(obj: DomainObject, flags: int, *, block_jobs: bool) -> None:
-    """Refuse a guest that cannot be moved because of what is being done with it.
+def check_state(obj: DomainObject, flags: int) -> None:
+    """Refuse a guest that cannot go to another host because of the state it is in.
 
-    :param block_jobs: QEMU is busy with an image of its.
     :raises OperationInvalid: it says why.
     """
     if obj.snapshots:
@@ -181,8 +206,6 @@ def check_state(obj: DomainObject, flags: int, *, block_jobs: bool) -> None:
         raise OperationInvalid("cannot migrate domain with I/O error")
     if obj.owner is not None:
         raise OperationInvalid("domain is marked for auto destroy")
-    if block_jobs:
-        raise OperationInvalid("domain has active block job")
 
 
 def check_safe(

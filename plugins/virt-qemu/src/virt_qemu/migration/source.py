@@ -12,8 +12,8 @@ from virt_qemu.migration.address import MigrationAddress, connect, parse_address
 from virt_qemu.migration.bitmaps import bitmaps_to_gather, bitmaps_to_send, remove_gathered
 from virt_qemu.migration.checks import (
     COPY,
-    check_devices,
     check_flags_together,
+    check_guest,
     check_offline,
     check_safe,
     check_state,
@@ -119,14 +119,10 @@ class Outgoing(MigrationSide):
     async def _check(self, domain: Domain, guest: Guest | None) -> None:
         obj, flags, settings = self.obj, self.flags, self.state.settings
         capabilities = guest.capabilities if guest is not None else None
-        status = guest.status if guest is not None else None
-        busy = status is not None and status.block_jobs is not None and bool(status.block_jobs.jobs)
-        check_state(obj, flags, block_jobs=busy)
+        check_state(obj, flags)
         if not flags & Flags.OFFLINE:
-            blockers: list[str] = []
-            if capabilities is not None and capabilities.has("migration.blocked-reasons"):
-                blockers = (await self.control.progress()).blockers
-            check_devices(domain, capabilities, blockers)
+            assert guest is not None
+            await check_guest(guest)
         names = [str(each) for each in self.params.all("migrate_disks")]
         if not flags & (Flags.UNSAFE | Flags.OFFLINE):
             check_safe(domain, capabilities, names, flags, settings.shared_filesystems)

@@ -9,11 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Guest
+from virt_qemu.migration.checks import check_guest
 from virt_qemu.monitor import JSON, Monitor
 from virt_qemu.saving.files import find_compressor, into_file
 from virt_qemu.saving.image import SaveFormat
 from virt_qemu.saving.state import SavingState, create_file, open_direct, remove_half
-from virt_qemu.saving.stream import migrate_out, refuse_blocked
+from virt_qemu.saving.stream import migrate_out
 from virt_qemu.threads import in_thread
 from virtcore.enums.domain import DomainPausedReason, DomainRunningReason, DomainShutoffReason, DomainState
 from virtcore.enums.domain_events import DomainEventStoppedDetailType
@@ -81,7 +82,7 @@ class DumpingState(SavingState):
         direct = bool(flags & Flags.BYPASS_CACHE)
         kind, program = SaveFormat.RAW, None
         if not only_memory:
-            await refuse_blocked(guest)
+            await check_guest(guest)
             kind, program = self._dump_format()
         descriptor = await in_thread(create_file, path, b"")
         try:

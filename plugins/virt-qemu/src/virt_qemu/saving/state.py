@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.guest import Boot, Guest
 from virt_qemu.long_jobs import LongJobs
+from virt_qemu.migration.checks import check_guest
 from virt_qemu.saving.cookie import cookie_of, format_cookie, read_cookie, use_cookie
 from virt_qemu.saving.files import find_compressor, into_file, out_of_file
 from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image, rewrite_xml
 from virt_qemu.saving.sparse import StateFile, require_mapped_memory
-from virt_qemu.saving.stream import migrate_in, migrate_out, refuse_blocked
+from virt_qemu.saving.stream import migrate_in, migrate_out
 from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import file_name
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
@@ -142,7 +143,7 @@ class SavingState(LongJobs, ReconfigurableState):
         """
         kind, program = self.save_format(format)
         async with self.long_job(obj, operation, DomainJobOperation.SAVE, flags) as (job, guest):
-            await refuse_blocked(guest)
+            await check_guest(guest)
             if kind is SaveFormat.SPARSE:
                 await require_mapped_memory(guest)  # while it runs
             ran = obj.state == DomainState.RUNNING

@@ -12,13 +12,13 @@ from virt_qemu.migration.control import ENDED, MigrationControl
 from virt_qemu.migration.statistics import MigrationStatistics, now
 from virt_qemu.monitor import COMMAND_LIMIT, JSON, Monitor, MonitorClosed
 from virt_qemu.saving.sparse import StateFile, mapped
-from virtcore.errors import InternalError, OperationFailed, OperationInvalid, VirtError
+from virtcore.errors import InternalError, OperationFailed, VirtError
 
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest
     from virtcore.driver.toolkit.jobs import Job
 
-__all__ = ["cancel_migration", "migrate_in", "migrate_out", "refuse_blocked", "tell_passes"]
+__all__ = ["cancel_migration", "migrate_in", "migrate_out", "tell_passes"]
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,6 @@ _INTERVAL = 0.5
 """Seconds between two questions how far it is."""
 _ENDED = ENDED - {"none"}  # what has been begun only now may not have a state yet
 _CANCEL_LIMIT = 30.0
-
-
-async def refuse_blocked(guest: Guest) -> None:
-    """Refuse to save a guest that QEMU will not write out.
-
-    :raises OperationInvalid: with QEMU's reasons.
-    """
-    reasons = (await MigrationControl(guest).progress()).blockers
-    if reasons:
-        raise OperationInvalid(f"cannot migrate domain: {'; '.join(reasons)}")
 
 
 @asynccontextmanager

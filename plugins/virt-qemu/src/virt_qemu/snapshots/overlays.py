@@ -54,11 +54,13 @@ def put_over(disk: Disk, entry: SnapshotDisk, *, chain: bool) -> None:
     :param chain: the images below are listed, too.
     """
     assert disk.source is not None
+    source = copy.copy(disk.source)
+    source.index = None  # which it is stands in the element around it
     below = BackingStore(
-        type=source_type(disk.source),
+        type=source_type(source),
         index=disk.source.index,
         format=BackingFormat(type=format_of(disk)),
-        source=disk.source,
+        source=source,
         backing_store=disk.backing_store,
     )
     assert entry.source is not None

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.block.chain import format_of
-from virt_qemu.blockjobs.state import check_block_job, find_job
+from virt_qemu.blockjobs.state import check_block_job, refuse_busy
 from virt_qemu.guest import Guest
 from virtcore.enums.snapshot import DomainSnapshotCreateFlags as Flags
 from virtcore.errors import (
@@ -119,8 +119,8 @@ def plan_snapshot(obj: DomainObject, domain: Domain, snapshot: Snapshot, flags: 
     for entry, disk in zip(snapshot.disks, disks_of(domain), strict=True):
         location = entry.snapshot
         assert location is not None
-        if location is not SnapshotLocation.NO:
-            _refuse_busy(obj, disk)
+        if location is not SnapshotLocation.NO and isinstance(obj.private, Guest):
+            refuse_busy(obj.private, disk)
         taken[location] += 1
         if location is SnapshotLocation.INTERNAL:
             _check_inside(obj, snapshot, entry, disk)
@@ -148,12 +148,6 @@ def plan_snapshot(obj: DomainObject, domain: Domain, snapshot: Snapshot, flags: 
     if obj.active and inside:
         _check_firmware(domain)
     return Plan(manual=bool(taken[SnapshotLocation.MANUAL]), external=bool(outside))
-
-
-def _refuse_busy(obj: DomainObject, disk: Disk) -> None:
-    target = disk.target.dev if disk.target is not None else None
-    if isinstance(obj.private, Guest) and target is not None and find_job(obj.private, disk=target) is not None:
-        raise OperationUnsupported(f"disk '{target}' already in active block job")
 
 
 def _check_inside(obj: DomainObject, snapshot: Snapshot, entry: SnapshotDisk, disk: Disk) -> None:

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RevertingSnapshots"]
 
-_OFF = (SnapshotState.SHUTDOWN, SnapshotState.SHUTOFF, SnapshotState.CRASHED)
+_OFF = (SnapshotState.SHUTDOWN, SnapshotState.SHUTOFF, SnapshotState.CRASHED, SnapshotState.DISK_SNAPSHOT)
+"""Without memory: to whoever returns there it is as if the power had been cut."""
 
 
 class _Return(NamedTuple):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from virt_qemu.blockjobs.concluding import same_place
 from virt_qemu.guest import Guest
 from virt_qemu.long_jobs import Held
+from virt_qemu.migration.checks import check_guest
 from virt_qemu.saving.cookie import cookie_of, format_cookie
 from virt_qemu.saving.dump import DumpingState
 from virt_qemu.saving.files import find_compressor
 from virt_qemu.saving.image import SaveFormat, SaveImage
-from virt_qemu.saving.stream import refuse_blocked
 from virt_qemu.snapshots.internal import delete_inside, save_inside, snapshot_images
 from virt_qemu.snapshots.overlays import (
     adopt_overlays,
@@ -106,8 +106,8 @@ class TakingSnapshots(DumpingState, MomentState):
     async def _prepare(self, obj: DomainObject, snapshot: Snapshot, flags: Flags) -> Plan:
         """Settle what a snapshot comprises, and look whether it can be taken."""
         tree = self.snapshots(obj).tree
-        if not flags & Flags.NO_METADATA:
-            tree.check_new(snapshot.name or "")
+        kept = not flags & Flags.NO_METADATA
+        if kept:
             snapshot.parent = tree.current.name if tree.current is not None else None
         if obj.active:
             assert obj.live is not None
@@ -116,7 +116,10 @@ class TakingSnapshots(DumpingState, MomentState):
         else:
             snapshot.domain = self.definition(obj)
         settle(obj, snapshot, flags)
-        return await in_thread(plan_snapshot, obj, self._config(obj), snapshot, flags)
+        plan = await in_thread(plan_snapshot, obj, self._config(obj), snapshot, flags)
+        if kept:
+            tree.check_new(snapshot.name or "")
+        return plan
 
     def _config(self, obj: DomainObject) -> Domain:
         """The configuration whose disks a snapshot is of."""
@@ -177,7 +180,7 @@ class TakingSnapshots(DumpingState, MomentState):
 
     async def _take_running_inside(self, obj: DomainObject, held: Held, snapshot: Snapshot, flags: Flags) -> None:
         guest = held.guest
-        await refuse_blocked(guest)
+        await check_guest(guest)
         ran = obj.state == DomainState.RUNNING
         try:
             await self.stop_cpus(obj, guest, DomainPausedReason.SAVE)
@@ -236,7 +239,7 @@ class TakingSnapshots(DumpingState, MomentState):
         self, obj: DomainObject, held: Held, snapshot: Snapshot, path: str, *, running: bool
     ) -> None:
         job, guest = held
-        await refuse_blocked(guest)
+        await check_guest(guest)
         format = SaveFormat.named(self.settings.snapshot_image_format) or SaveFormat.RAW
         program = find_compressor(format, "snapshot")
         assert obj.live is not None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from virtcore.types import CpuMap
 
 __all__ = [
+    "DEFAULT_PARTITION",
     "apply_cpu",
     "apply_io",
     "apply_memory",
@@ -93,13 +94,17 @@ def group_name(number: int, name: str, root: str | None) -> str:
     return f"{found.rstrip('.-')}.libvirt-qemu"
 
 
+DEFAULT_PARTITION = "/machine"
+"""Below which guests are that do not say where."""
+
+
 def make_group(mounts: Mounts, domain: Domain | None, name: str, controllers: list[str]) -> ControlGroup | None:
     """A guest's group, which need not be there yet; None where this host has none.
 
     :param controllers: those to be used.
     """
     partition = domain.resource.partition if domain is not None and domain.resource is not None else None
-    group = ControlGroup(mounts, f"{partition_path(partition or '/machine')}/{name}", controllers)
+    group = ControlGroup(mounts, f"{partition_path(partition or DEFAULT_PARTITION)}/{name}", controllers)
     return group if any(group.has(each) for each in mounts.controllers()) else None
 
 

@@ -103,10 +103,15 @@ class TuningState(ReconfigurableState):
     def first_group(self, obj: DomainObject, domain: Domain) -> ControlGroup | None:
         """The control group that a guest begins in. All guests together count as one among those who want CPU time:
         an embedded driver's do only once somebody limits theirs."""
-        from virt_qemu.tuning.groups import limits_cpu
+        from virt_qemu.tuning.groups import DEFAULT_PARTITION, limits_cpu
+        from virtcore.model.domain.resources import Resource
 
         with_cpu = self._own_root is None or limits_cpu(domain)
-        return self.group_of(obj.id, obj.name, domain, with_cpu=with_cpu)
+        group = self.group_of(obj.id, obj.name, domain, with_cpu=with_cpu)
+        if group is not None:
+            domain.resource = domain.resource or Resource()
+            domain.resource.partition = domain.resource.partition or DEFAULT_PARTITION
+        return group
 
     def limit_cpu(self, obj: DomainObject, guest: Guest, domain: Domain) -> None:
         """See to it that a running guest's CPU time can be limited.

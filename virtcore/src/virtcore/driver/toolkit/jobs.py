@@ -112,6 +112,11 @@ class Job:
         self._reported.update(values)
         report(self.stats())
 
+    @property
+    def reported(self) -> bool:
+        """Whether its holder has told anything of it."""
+        return bool(self._reported)
+
     def stats(self, type: DomainJobType | None = None) -> JobStats:
         """How far it is.
 
@@ -284,7 +289,7 @@ class JobLock:
         return None if self._long is None else self._long.stats()
 
     def completed(self, *, keep: bool = False) -> JobStats | None:
-        """How the last asynchronous job ended; None when that was told before, or there was none.
+        """How the last asynchronous job ended that did anything; None when that was told before, or there was none.
 
         :param keep: do not forget it now.
         """
@@ -307,7 +312,7 @@ class JobLock:
         job._end(OperationAborted(f"{name}: canceled by client" if name else f"'{job.operation}' was aborted"))
 
     def _complete(self, job: Job, error: BaseException | None) -> None:
-        """An asynchronous job ends."""
+        """An asynchronous job ends. One that failed before it had anything to tell is as if it had never been."""
         from virtcore.enums.domain_more import DomainJobType
         from virtcore.operations.parameters import JOB
         from virtcore.operations.values import JobStats
@@ -317,6 +322,8 @@ class JobLock:
         else:
             aborted = isinstance(error, OperationAborted | asyncio.CancelledError)
             type = DomainJobType.CANCELLED if aborted else DomainJobType.FAILED
+            if not aborted and not job.reported:
+                return
         stats = job.stats(type)
         params = TypedParameters(stats.params.rows())
         ended = {"success": error is None} | ({} if error is None else {"errmsg": str(error)})
