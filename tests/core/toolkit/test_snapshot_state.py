@@ -163,7 +163,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with_state(tmp_path, test)
 
 
-def full(folder: Path, name: str, data: bytes) -> None:
+def full(folder: Path, name: str, data: bytes, **_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
