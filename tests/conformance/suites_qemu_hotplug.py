@@ -111,6 +111,9 @@ class _MadeUp:
     def key(self, guest: Guest) -> bytes:
         return bytes(32)
 
+    async def tell_credentials(self, guest: Any, graphics: Any) -> None:
+        raise NotImplementedError
+
     def display_password(self, protocol: str) -> str | None:
         return None
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from guest_image import MARKER, guest_xml, idle_xml
 from waiting import eventually
 
 import virtcore
+from private_bus import private_bus
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainCreateFlags, DomainPausedReason, DomainShutoffReason, DomainState
 from virtcore.errors import OperationFailed
@@ -85,30 +85,21 @@ def running_daemon(root: Path, **environment: str) -> Iterator[subprocess.Popen[
 @contextmanager
 def system_bus(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A bus, and who answers for logind on it."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("dbus-daemon is not installed")
-    address = f"unix:path={folder / 'bus'}"
-    (folder / "bus.conf").write_text(
-        f"<busconfig><type>session</type><listen>{address}</listen><policy context='default'>"
-        "<allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
-    )
-    bus = subprocess.Popen(["dbus-daemon", f"--config-file={folder / 'bus.conf'}", "--nofork"])
-    eventually((folder / "bus").exists, 30)
-    logind = subprocess.Popen(
-        [sys.executable, "-c", _LOGIND],
-        env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert logind.stdout is not None
-        assert logind.stdout.readline() == "ready\n"
-        yield address, logind
-    finally:
-        for process in (logind, bus):
-            process.kill()
-            process.communicate()
+    with private_bus(folder) as (address, _):
+        logind = subprocess.Popen(
+            [sys.executable, "-c", _LOGIND],
+            env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": address},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert logind.stdout is not None
+            assert logind.stdout.readline() == "ready\n"
+            yield address, logind
+        finally:
+            logind.kill()
+            logind.communicate()
 
 
 def connect(root: Path) -> virtcore.Connection:

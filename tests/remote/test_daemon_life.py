@@ -23,6 +23,7 @@ import pytest
 
 import virtcore
 import virtcore.uri
+from private_bus import private_bus
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, decode_error, pack, unpack
 from virt_remote.server.access import Request
@@ -372,21 +373,6 @@ def test_reading_anew_asks_anew_who_is_in_which_group(tmp_path: Path, monkeypatc
         forget_names()
 
 
-def start_bus(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
-    """A bus of D-Bus of our own; its address."""
-    address = f"unix:path={folder / 'bus'}"
-    config = folder / "bus.conf"
-    config.write_text(
-        f"<busconfig><type>session</type><listen>{address}</listen><policy context='default'>"
-        "<allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
-    )
-    bus = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork"])
-    end = time.monotonic() + 60
-    while not (folder / "bus").exists() and time.monotonic() < end:
-        time.sleep(0.02)
-    return address, bus
-
-
 def test_guests_are_looked_after_before_the_daemon_ends(tmp_path: Path) -> None:
     order: list[str] = []
 
@@ -408,14 +394,10 @@ def test_guests_are_looked_after_before_the_daemon_ends(tmp_path: Path) -> None:
 
 
 def test_the_end_of_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("dbus-daemon is not installed")
-    address, bus = start_bus(tmp_path)
-    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
     # One that is not there is no matter.
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
 
-    async def wait() -> None:
+    async def wait(bus: subprocess.Popen[bytes]) -> None:
         ended = asyncio.Event()
         end = HostEnd(ended.set, privileged=False)
         end.watch()
@@ -428,11 +410,9 @@ def test_the_end_of_a_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         finally:
             end.close()
 
-    try:
-        asyncio.run(wait())
-    finally:
-        bus.kill()
-        bus.communicate()
+    with private_bus(tmp_path) as (address, bus):
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        asyncio.run(wait(bus))
 
 
 # -- polkit
@@ -466,27 +446,22 @@ while True:
 
 
 def test_polkit_is_asked(tmp_path: Path) -> None:
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("dbus-daemon is not installed")
-    address, bus = start_bus(tmp_path)
-    polkit = None
-    try:
+    with private_bus(tmp_path) as (address, bus):
         polkit = subprocess.Popen([sys.executable, "-c", _FAKE, address], stdout=subprocess.PIPE, text=True)
-        assert polkit.stdout is not None
-        assert polkit.stdout.readline() == "ready\n"
-        asyncio.run(ask_polkit(address))
-        asked = [polkit.stdout.readline().strip() for _ in range(7)]
-        assert asked[0] == "unix-process 12 1000 org.libvirt.unix.manage [] 1"
-        assert asked[1].endswith("org.libvirt.unix.nothing [] 0")
-        details = [("connect_driver", "QEMU"), ("domain_name", "web"), ("domain_uuid", "U")]
-        assert asked[5] == f"unix-process 12 1000 org.libvirt.api.domain.read {details} 0"
-        assert "org.libvirt.api.domain.read-secure" in asked[6]
-        asyncio.run(leave_a_lost_bus(address, bus))
-    finally:
-        for process in (polkit, bus):
-            if process is not None:
-                process.kill()
-                process.communicate()
+        try:
+            assert polkit.stdout is not None
+            assert polkit.stdout.readline() == "ready\n"
+            asyncio.run(ask_polkit(address))
+            asked = [polkit.stdout.readline().strip() for _ in range(7)]
+            assert asked[0] == "unix-process 12 1000 org.libvirt.unix.manage [] 1"
+            assert asked[1].endswith("org.libvirt.unix.nothing [] 0")
+            details = [("connect_driver", "QEMU"), ("domain_name", "web"), ("domain_uuid", "U")]
+            assert asked[5] == f"unix-process 12 1000 org.libvirt.api.domain.read {details} 0"
+            assert "org.libvirt.api.domain.read-secure" in asked[6]
+            asyncio.run(leave_a_lost_bus(address, bus))
+        finally:
+            polkit.kill()
+            polkit.communicate()
 
 
 async def ask_polkit(address: str) -> None:

@@ -77,7 +77,7 @@ class HostFacts:
     :ivar firmware: images for the machine type.
     :ivar tpm_versions: that its TPM emulator can be; None where it has none.
     :ivar device_assignment: whether PCI devices can be given to guests (VFIO).
-    :ivar rdp: whether it has a server of RDP for guests' displays, and this driver starts it.
+    :ivar rdp: whether it has a server of RDP for guests' displays.
     :ivar cpu: its processor, where libvirt knows the model.
     :ivar address_bits: of physical addresses, where they are known.
     :ivar max_vcpus: most virtual CPUs that KVM can do, where it can be asked.

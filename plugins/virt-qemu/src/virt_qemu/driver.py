@@ -18,6 +18,7 @@ from virt_qemu.disks.operations import DiskOperations
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.host_operations import HostOperations
+from virt_qemu.host_side.tools import find_tool
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
 from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
@@ -169,7 +170,8 @@ class QemuDriver(
             raise InvalidArg(f"unable to find any emulator to serve '{wanted}' architecture")
         capabilities = await self.state.capabilities.get(path)
         kind, name = choose_machine(capabilities, wanted, machine, virttype)
-        host = await host_facts(self.tree, self.state.firmware, wanted, name, self.host_cpu)
+        rdp = find_tool(self.state.settings.qemu_rdp) is not None
+        host = await host_facts(self.tree, self.state.firmware, wanted, name, self.host_cpu, rdp=rdp)
         return format_domain_capabilities(
             domain_capabilities(
                 capabilities, wanted, kind, name, host, disable_deprecated=bool(int(flags) & deprecated)

@@ -26,6 +26,7 @@ from virt_qemu.display_passwords import set_passwords
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
 from virt_qemu.hook_scripts import HookScripts
 from virt_qemu.host_side.owner import owner_of
+from virt_qemu.host_side.tools import find_tool
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
@@ -72,6 +73,7 @@ from virtcore.model.domain.chardev import (
     UnixChardev,
 )
 from virtcore.model.domain.disk import Disk
+from virtcore.model.domain.graphics import RDPGraphics
 from virtcore.model.storage.secret import SecretReference
 from virtcore.runtime.launcher import launcher
 
@@ -171,7 +173,7 @@ class QemuState(
             vnc_listen=settings.vnc_listen,
             spice_listen=settings.spice_listen,
             ports=range(settings.remote_display_port_min, settings.remote_display_port_max + 1),
-            taken=set(),
+            taken=self.host_side.ports,
             websockets=range(settings.remote_websocket_port_min, settings.remote_websocket_port_max + 1),
             sockets_for=tuple(
                 name
@@ -258,6 +260,7 @@ class QemuState(
             sockets=str(self.folders.run),
             audio=self.host_audio,
             spice_tls=self.settings.spice_tls,
+            rdp=lambda: find_tool(self.settings.qemu_rdp) is not None,
         )
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
@@ -428,6 +431,7 @@ class QemuState(
             with HostResources() as resources:
                 resources.groups = self.lent_to(obj)
                 await side.prepare(owner, domain, resources)
+                guest.status.dbus_daemon = side.has_bus(owner)
                 resources.secret = await self.secrets_for(
                     domain.devices.disks, domain.devices.hostdevs, *self.tls_secrets()
                 )
@@ -563,9 +567,17 @@ class QemuState(
                 commands.append(monitor.execute("set_link", {"name": interface.alias or "", "up": False}, limit=limit))
         await _all(*commands)
         await set_passwords(monitor, domain, self.settings, limit)
+        await self._set_rdp_credentials(obj, guest, domain)
         await throttle_disks(monitor, domain, limit)
         guest.balloon = current
         obj.touch()
+
+    async def _set_rdp_credentials(self, obj: DomainObject, guest: Guest, domain: Domain) -> None:
+        for graphics in domain.devices.graphics if domain.devices is not None else ():
+            if isinstance(graphics, RDPGraphics):
+                from virt_qemu.host_side.displays import tell_credentials
+
+                await tell_credentials(self.host_side, owner_of(obj, guest.folder), graphics)
 
     def monitor_of(self, obj: DomainObject, guest: Guest) -> Monitor:
         return Monitor(obj.name, on_event=lambda event: self._on_event(obj, guest, event))
@@ -648,8 +660,7 @@ class QemuState(
         """Undo what was made on the host for a guest that does not run any more."""
         if obj.live is not None:
             await self.host_side.release(owner_of(obj, guest.folder), obj.live)
-            if self.displays.taken is not None:
-                self.displays.taken.difference_update(ports_of(obj.live))
+            self.host_side.ports.difference_update(ports_of(obj.live))
         processes.remove_folder(guest.folder)
 
     async def _release(self, guest: Guest) -> None:

@@ -56,11 +56,18 @@ def sev_of_host() -> SEVRegisters | None:
 
 
 async def host_facts(
-    tree: HostTree, firmware: FirmwareCatalog, arch: Arch, machine: str, cpu: Callable[[], HostCPU | None]
+    tree: HostTree,
+    firmware: FirmwareCatalog,
+    arch: Arch,
+    machine: str,
+    cpu: Callable[[], HostCPU | None],
+    *,
+    rdp: bool = False,
 ) -> HostFacts:
     """What this host has.
 
     :param cpu: finds its processor; may block.
+    :param rdp: it has a server of RDP.
     :raises InternalError: a program cannot be asked.
     """
     versions = await tpm_versions()
@@ -69,6 +76,7 @@ async def host_facts(
             firmware=firmware.supported(arch, machine),
             tpm_versions=versions,
             device_assignment=tree.has_iommu() and tree.vfio.exists(),
+            rdp=rdp,
             cpu=cpu(),
             address_bits=address_bits(tree),
             sev=sev_of_host(),

@@ -37,7 +37,7 @@ from virtcore.errors import (
     OperationUnsupported,
 )
 from virtcore.model.domain.chardev import UnixChardev
-from virtcore.model.domain.graphics import SpiceGraphics, VNCGraphics
+from virtcore.model.domain.graphics import DBusGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.launch_security import SEV, SEVSNP
 from virtcore.operations.values import MonitorReply, Screenshot
 from virtcore.xml import declaration
@@ -197,9 +197,11 @@ class InspectingOperations(StatefulDriver[QemuState]):
             raise InternalError(f"No graphics backend with index {idx}")
         display = displays[idx]
         protocol = {VNCGraphics: "vnc", SpiceGraphics: "spice"}.get(type(display))
+        if isinstance(display, DBusGraphics) and display.p2p:
+            protocol = "@dbus-display"
         if protocol is None:
             [kind, *_] = declaration(type(display)).tags
-            raise InternalError(f"Can only open VNC or SPICE graphics backends, not {kind}")
+            raise InternalError(f"Can only open VNC, SPICE or D-Bus p2p graphics backends, not {kind}")
         async with obj.job.modify(operation):
             monitor = guest_of(obj).channel()
             await monitor.give("graphicsfd", fd)

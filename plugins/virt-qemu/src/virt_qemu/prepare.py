@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from virtcore.model.storage.source import NetProtocol
 
 __all__ = [
+    "RDP_PORTS",
     "DisplayDefaults",
     "check_disk",
     "decide",
@@ -45,6 +46,10 @@ __all__ = [
     "prepare_folder",
     "settle_channel",
 ]
+
+
+RDP_PORTS = range(3389, 65536)
+"""Ports that displays of RDP are given."""
 
 
 class DisplayDefaults(NamedTuple):

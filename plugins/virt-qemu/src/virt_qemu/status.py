@@ -134,6 +134,8 @@ class DomainStatus:
     taints: list[Taint] = children("taint")
     deprecations: list[Deprecation] = children("deprecation")
     monitor: MonitorAddress | None = child()
+    dbus_daemon: bool = flag("dbusDaemon", doc="its own bus of D-Bus runs")
+    dbus_vmstate: bool = flag("dbusVMState", doc="programs on it are saved and moved with the guest")
     mount_namespace: bool = flag("mount", within="namespaces", doc="QEMU has a mount namespace of its own")
     vcpus: list[VCPUThread] = children("vcpu", within="vcpus")
     capabilities: KnownFlags | None = child()

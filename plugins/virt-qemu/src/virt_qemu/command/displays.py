@@ -13,6 +13,7 @@ from virtcore.model.domain.graphics import (
     EGLHeadlessGraphics,
     NetworkListen,
     NoListen,
+    RDPGraphics,
     SDLGraphics,
     SocketListen,
     SpiceChannelName,
@@ -45,7 +46,7 @@ def add_graphics(builder: Builder) -> None:
             builder.add("-display", f"egl-headless,rendernode={escape(graphics.rendernode)}")
         elif isinstance(graphics, DBusGraphics):
             _add_dbus(builder, graphics)
-        else:
+        elif not isinstance(graphics, RDPGraphics):  # that is served by a program, from the display on D-Bus
             raise unsupported(f"a display of this kind ({type(graphics).__name__})")
 
 

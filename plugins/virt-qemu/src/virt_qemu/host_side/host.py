@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from virt_host.passthrough import DeviceTree
 from virt_qemu.block.chain import images_of
 from virt_qemu.command.disks import disk_path
-from virt_qemu.host_side import disks, filesystems, hostdevs, interfaces, tpms, videos
+from virt_qemu.host_side import disks, displays, filesystems, hostdevs, interfaces, tpms, videos
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
 from virt_qemu.host_side.locks import LockSpace, resource_of, resources_of
 from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
@@ -33,6 +33,7 @@ from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError, VirtError
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.filesystem import Filesystem
+from virtcore.model.domain.graphics import DBusGraphics, RDPGraphics
 from virtcore.model.domain.hostdev import Hostdev
 from virtcore.model.domain.interface import Interface
 from virtcore.model.domain.memory import MEMORY_UNLIMITED
@@ -64,6 +65,8 @@ _KINDS: dict[type, tuple[_Prepare, _Release]] = {
     Filesystem: (filesystems.prepare, filesystems.release),  # type: ignore[dict-item]
     Interface: (interfaces.prepare, interfaces.release),  # type: ignore[dict-item]
     Video: (videos.prepare, videos.release),  # type: ignore[dict-item]
+    DBusGraphics: (displays.prepare, displays.release),  # type: ignore[dict-item]
+    RDPGraphics: (displays.prepare, displays.release),  # type: ignore[dict-item]
     Disk: (disks.prepare, disks.release),  # type: ignore[dict-item]
 }
 
@@ -74,6 +77,7 @@ class HostSide:
     :param host: how the host is arranged for guests.
     :param place: with which rights, below which root.
     :param isolated: guests run as a user of their own where the settings do not say.
+    :ivar ports: of displays that were given out to guests that may not listen yet.
     :ivar identity: who runs guests that do not say; None: we.
     :ivar tpm_identity: who runs emulated TPMs; None: we.
     """
@@ -89,6 +93,7 @@ class HostSide:
         self.programs = Programs(folders.log)
         self.services = PlaceServices(place)
         self.locks = LockSpace(folders.run / "locks")
+        self.ports: set[int] = set()
         self.identity: Identity | None = guest_identity(settings.user, settings.group, isolated=isolated)
         others = self.identity is not None and self.identity.uid != os.geteuid()
         self.tpm_identity: Identity | None = helper_identity(settings.swtpm_user, settings.swtpm_group, isolated=others)
@@ -232,6 +237,10 @@ class HostSide:
         write_launch_files(owner.folder, domain)
         for device in devices_of(domain):
             await self.prepare_device(owner, device, resources)
+
+    def has_bus(self, owner: Owner) -> bool:
+        """Whether a guest's own bus of D-Bus runs."""
+        return displays.has_bus(self, owner)
 
     def lock(self, uuid: str, domain: Domain) -> None:
         """Lock what a guest about to run has for itself.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtcore.model.domain.graphics import DBusGraphics
+
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
 
@@ -20,6 +22,7 @@ def devices_of(domain: Domain) -> list[object]:
         *devices.tpms,
         *devices.filesystems,
         *devices.videos,
+        *sorted(devices.graphics, key=lambda one: not isinstance(one, DBusGraphics)),  # others are served on its bus
         *devices.interfaces,
         *devices.disks,
         *devices.memory,

@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from virtcore.runtime.launcher import Command, Identity, Process, attach, launch
 
 if TYPE_CHECKING:
     from virt_qemu.host_side.owner import Owner
+    from virtcore.errors import VirtError
 
 __all__ = ["Programs", "helpers_of"]
 
@@ -76,6 +77,7 @@ class Programs:
         identity: Identity | None = None,
         limits: Mapping[int, int] | None = None,
         log_file: Path | None = None,
+        died: Callable[[str], VirtError] | None = None,
     ) -> Process:
         """Start a program.
 
@@ -83,6 +85,7 @@ class Programs:
         :param socket: where it listens: returns when it does.
         :param fds: number in the program -> descriptor of ours.
         :param log_file: where its output goes, if not beside the guest's log.
+        :param died: what is raised where it ends before it listens, of what it has written.
         :raises VirtError: it does not run, or does not come to listen; it is ended then.
         """
         pid_file = owner.folder / f"{name}.pid"
@@ -111,18 +114,29 @@ class Programs:
             os.close(output)
         if socket is not None:
             try:
-                await self._until_listening(process, argv[0], socket, path, begin)
+                await self._until_listening(process, argv[0], socket, path, begin, died)
             except BaseException:
                 await self.stop(owner, name)
                 raise
         return process
 
-    async def _until_listening(self, process: Process, program: str, socket: str, log: Path, begin: int) -> None:
+    async def _until_listening(
+        self,
+        process: Process,
+        program: str,
+        socket: str,
+        log: Path,
+        begin: int,
+        died: Callable[[str], VirtError] | None,
+    ) -> None:
         try:
             async with asyncio.timeout(_READY):
                 while not os.path.exists(socket):
                     if not process.running:
-                        raise InternalError(f"Could not start '{os.path.basename(program)}': {_written(log, begin)}")
+                        written = _written(log, begin)
+                        if died is not None:
+                            raise died(written)
+                        raise InternalError(f"Could not start '{os.path.basename(program)}': {written}")
                     await asyncio.sleep(0.002)
         except TimeoutError:
             raise OperationFailed(f"{program} does not listen on {socket}: {_written(log, begin)}") from None

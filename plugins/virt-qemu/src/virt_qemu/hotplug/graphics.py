@@ -11,6 +11,7 @@ from virtcore.model.domain.graphics import (
     AddressListen,
     ConnectedAction,
     NetworkListen,
+    RDPGraphics,
     SocketListen,
     SpiceGraphics,
     VNCGraphics,
@@ -38,6 +39,9 @@ async def change_graphics(session: Session, new: Graphics) -> None:
     if old is None:
         raise DeviceMissing(f"cannot find existing graphics device to modify of type '{kind}'")
     _check_listens(kind, getattr(old, "listens", []), getattr(new, "listens", []))
+    if isinstance(new, RDPGraphics) and isinstance(old, RDPGraphics):
+        await _change_rdp(session, old, new)
+        return
     if not isinstance(new, VNCGraphics | SpiceGraphics) or not isinstance(old, VNCGraphics | SpiceGraphics):
         raise InternalError(f"unable to change config on '{kind}' graphics type")
     ports = ("port", "tls_port") if isinstance(new, SpiceGraphics) else ("port",)
@@ -55,6 +59,17 @@ async def change_graphics(session: Session, new: Graphics) -> None:
     ):
         await set_password(session.monitor, new, session.host.display_password(kind))
         old.passwd, old.passwd_valid_to, old.connected = new.passwd, new.passwd_valid_to, new.connected
+        session.obj.touch()
+
+
+async def _change_rdp(session: Session, old: RDPGraphics, new: RDPGraphics) -> None:
+    """Who may log in, which the program that serves the display is told."""
+    moved = not new.autoport and (old.port or 0) != (new.port or 0)
+    if bool(old.autoport) != bool(new.autoport) or moved:
+        raise OperationUnsupported("cannot change port settings on rdp graphics")
+    if (old.username, old.passwd) != (new.username, new.passwd):
+        await session.host.tell_credentials(session.guest, new)
+        old.username, old.passwd = new.username, new.passwd
         session.obj.touch()
 
 

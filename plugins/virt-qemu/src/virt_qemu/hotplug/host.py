@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.block.tls import settle_image_tls
-from virt_qemu.host_side import interface_changes, interfaces
+from virt_qemu.host_side import displays, interface_changes, interfaces
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.isolation.devices import allow_devices, deny_devices, paths_of
 from virt_qemu.prepare import check_disk, settle_channel
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from virt_qemu.hotplug.builder import OpenedResources
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
+    from virtcore.model.domain.graphics import RDPGraphics
     from virtcore.model.domain.interface import Interface
 
 __all__ = ["RunningHost"]
@@ -42,6 +43,9 @@ class RunningHost:
 
     def key(self, guest: Guest) -> bytes | None:
         return guest.master_key()
+
+    async def tell_credentials(self, guest: Guest, graphics: RDPGraphics) -> None:
+        await displays.tell_credentials(self._state.host_side, owner_of(self._obj, guest.folder), graphics)
 
     def display_password(self, protocol: str) -> str | None:
         settings = self._state.settings

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
     from virtcore.model.domain.devices import Devices
+    from virtcore.model.domain.graphics import RDPGraphics
     from virtcore.model.domain.interface import Interface
     from virtcore.model.domain.rules import DomainContext, DomainRules, ParseFlag
     from virtcore.operations.events import Event
@@ -45,6 +46,12 @@ class GuestHost(Protocol):
 
     def key(self, guest: Guest) -> bytes | None:
         """The guest's key for secrets."""
+
+    async def tell_credentials(self, guest: Guest, graphics: RDPGraphics) -> None:
+        """Tell the program that serves a display by RDP who may log in.
+
+        :raises VirtError: it refuses.
+        """
 
     def display_password(self, protocol: str) -> str | None:
         """The password of displays (``vnc``, ``spice``) that have none of their own; None: they need none."""

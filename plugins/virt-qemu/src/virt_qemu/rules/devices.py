@@ -27,7 +27,7 @@ from virtcore.model.domain.controller import (
     USBControllerModel,
 )
 from virtcore.model.domain.disk import BackingFormat, Disk, DiskDriver
-from virtcore.model.domain.graphics import AddressListen, SocketListen, VNCGraphics
+from virtcore.model.domain.graphics import AddressListen, DBusGraphics, SocketListen, VNCGraphics
 from virtcore.model.domain.hostdev import MdevHostdev, MdevModel
 from virtcore.model.domain.interface import InterfaceBackend, InterfaceBackendType, InterfaceType
 from virtcore.model.domain.iommu import IOMMU, IOMMUDriver, IOMMUModel
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules.context import DomainContext
 
-__all__ = ["complete_device", "forget_socket"]
+__all__ = ["complete_device", "forget_bus", "forget_socket"]
 
 #: Ports of an xHCI controller.
 MAX_XHCI_PORTS = 15
@@ -69,6 +69,15 @@ def forget_socket(device: VNCGraphics, folder: str) -> None:
     for index, listen in enumerate(device.listens):
         if isinstance(listen, SocketListen) and listen.socket is not None and listen.socket.startswith(f"{folder}/"):
             device.listens[index] = AddressListen()
+
+
+def forget_bus(device: DBusGraphics, folder: str) -> None:
+    """Drop the address of a bus that was made for a running guest.
+
+    :param folder: below which they are made.
+    """
+    if device.address is not None and device.address.startswith(f"unix:path={folder}/dbus/"):
+        device.address = None
 
 
 def _interface(device: Any, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:

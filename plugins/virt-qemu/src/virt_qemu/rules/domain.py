@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.audio import HostAudio, add_default_audio
-from virt_qemu.rules.devices import complete_device, forget_socket
+from virt_qemu.rules.devices import complete_device, forget_bus, forget_socket
 from virt_qemu.rules.memory import complete_pluggable_memory
 from virt_qemu.rules.passthrough import check_passthrough
 from virt_qemu.rules.validate import refuse_spice_tls, validate_device, validate_domain
 from virtcore.errors import ConfigUnsupported
-from virtcore.model.domain.graphics import SpiceGraphics, VNCGraphics
+from virtcore.model.domain.graphics import DBusGraphics, RDPGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 
 if TYPE_CHECKING:
@@ -68,11 +68,13 @@ class QemuRules(DomainRules):
         sockets: str | None = None,
         audio: HostAudio | None = None,
         spice_tls: bool = True,
+        rdp: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(checks)
         self._audio = audio if audio is not None else HostAudio()
         self._sockets = sockets
         self._spice_tls = spice_tls
+        self._rdp = rdp
         self._firmware = firmware
         self._default_emulator = default_emulator
         self._capabilities = capabilities
@@ -122,6 +124,8 @@ class QemuRules(DomainRules):
             complete_device(device, domain, context, capabilities)
         if self._sockets is not None and isinstance(device, VNCGraphics) and context.inactive:
             forget_socket(device, self._sockets)
+        elif self._sockets is not None and isinstance(device, DBusGraphics) and context.inactive:
+            forget_bus(device, self._sockets)
 
     def addresses(self, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain, context)
@@ -140,3 +144,5 @@ class QemuRules(DomainRules):
         validate_device(device, domain, capabilities)
         if not self._spice_tls and isinstance(device, SpiceGraphics):
             refuse_spice_tls(device)
+        if isinstance(device, RDPGraphics) and not self._rdp():
+            raise ConfigUnsupported("rdp graphics are not supported with this QEMU")

@@ -22,7 +22,7 @@ __all__ = ["example", "load", "parse"]
 
 log = logging.getLogger(__name__)
 
-_SERVICES = ("vnc", "spice", "chardev", "migrate", "backup", "vxhs", "nbd")
+_SERVICES = ("vnc", "spice", "rdp", "chardev", "migrate", "backup", "vxhs", "nbd")
 _LOWEST_DISPLAY, _LOWEST_WEBSOCKET = 5900, 5700
 
 
