@@ -67,6 +67,9 @@ def validate_controller(device: Controller, domain: Domain, capabilities: Emulat
 
     :raises VirtError: with libvirt's message.
     """
+    if isinstance(device, PCIController) and device.driver is None:  # of which a guest has a dozen
+        _PCICheck(device, domain).run(capabilities)
+        return
     if isinstance(device, SCSIController):
         _scsi_model(device.model, capabilities)
     virtio = isinstance(device, SCSIController) and device.model in _VIRTIO

@@ -37,6 +37,10 @@ _LAST_UID = 0xFFFF
 _LAST_REGISTER = 0xFFFFFFFF
 _LAST_TARGET = 7
 
+Rule = Callable[[Any, "Domain", "EmulatorCapabilities"], None]
+#: Class of device -> its rule.
+_known: dict[type, Rule | None] = {}
+
 
 def validate_device(device: object, domain: Domain, capabilities: EmulatorCapabilities) -> None:
     """Refuse a device that QEMU cannot provide.
@@ -44,16 +48,25 @@ def validate_device(device: object, domain: Domain, capabilities: EmulatorCapabi
     :raises VirtError: with libvirt's message.
     """
     _validate_place(device, domain, capabilities)
-    rule = _RULES.get(declaration(type(device)).name or "")
+    kind = type(device)
+    rule = _known[kind] if kind in _known else _find(kind)
     if rule is not None:
         rule(device, domain, capabilities)
+
+
+def _find(kind: type) -> Rule | None:
+    """The rule for a class of devices; noted for the next one."""
+    found = _known[kind] = _RULES.get(declaration(kind).name or "")
+    return found
 
 
 def _validate_place(device: Any, domain: Domain, capabilities: EmulatorCapabilities) -> None:
     """Where it is, and what only devices on PCI have."""
     address = getattr(device, "address", None)
-    if isinstance(address, PCIAddress):
-        _zpci(address, capabilities)
+    pci = address is None or isinstance(address, PCIAddress)
+    if pci:
+        if address is not None and address.zpci is not None:
+            _zpci(address, capabilities)
     elif isinstance(address, SpaprVIOAddress):
         if address.reg is not None and address.reg > _LAST_REGISTER:
             raise ConfigUnsupported(
@@ -66,15 +79,13 @@ def _validate_place(device: Any, domain: Domain, capabilities: EmulatorCapabilit
     elif isinstance(address, DriveAddress):
         bus = device.target.bus if isinstance(device, Disk) and device.target is not None else DiskBus.SCSI
         _drive(address, bus, domain, capabilities)
-    pci = address is None or isinstance(address, PCIAddress)
     if getattr(device, "acpi_index", None):
         require(capabilities, "acpi-index", "ACPI index is not supported with this QEMU")
         if not pci:
             raise ConfigUnsupported("ACPI index is only supported for PCI devices")
-    tuned = isinstance(device, ROMDevice) and any(
-        value is not None for value in (device.rom_enabled, device.rom_bar, device.rom_file)
-    )
-    if tuned and not (pci or isinstance(address, UnassignedAddress)):
+    if pci or isinstance(address, UnassignedAddress) or not isinstance(device, ROMDevice):
+        return
+    if any(value is not None for value in (device.rom_enabled, device.rom_bar, device.rom_file)):
         raise ConfigUnsupported("ROM tuning is only supported for PCI devices")
 
 
@@ -124,7 +135,7 @@ def _scsi_drive(address: DriveAddress, domain: Domain, capabilities: EmulatorCap
 
 
 #: Name of the element -> its rule.
-_RULES: dict[str, Callable[[Any, Domain, EmulatorCapabilities], None]] = {
+_RULES: dict[str, Rule] = {
     "audio": displays.validate_audio,
     "channel": characters.validate_character_device,
     "console": characters.validate_character_device,
