@@ -152,7 +152,10 @@ def _decode_string(data: bytes, at: int, most: int) -> tuple[str, int]:
 
 
 def _encode_string(text: str, most: int) -> bytes:
-    raw = text.encode("utf-8", "surrogateescape")
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogateescape")
     size = len(raw)
     if size > most or b"\0" in raw:
         raise WireError(f"string of {size} bytes does not fit (at most {most}, no NUL)")
@@ -494,7 +497,7 @@ class _Maker:
             else:
                 encode += [
                     f"def encode_{name}_{number}(value):",
-                    f"    return {self.struct('i')}.pack({number}) + {inner.encode.format('value')}",
+                    f"    return {int(number).to_bytes(4, 'big', signed=True)!r} + {inner.encode.format('value')}",
                 ]
                 cases_of.append(f"    {number}: encode_{name}_{number},")
         self._decode += [*decode, "    raise _refuse_discriminant(kind)"]
