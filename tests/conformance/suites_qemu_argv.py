@@ -154,8 +154,10 @@ def qemu_argv(case: Any) -> list[str]:
         lambda address: 5901,
         DisplayDefaults(
             sockets_for=tuple(name for name in ("vnc", "spice") if config.get(f"{name}AutoUnixSocket")),
+            spice_tls=bool(config.get("spiceTLS")),
         ),
         settings.image_tls,
+        spice_tls_port=lambda address: 5902,
     )
     builder = Builder(
         domain=domain,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -13,6 +14,7 @@ from virt_qemu.capabilities.model import Accelerator, EmulatorCapabilities, Mach
 from virt_qemu.command import Builder, build
 from virt_qemu.command.line import escape
 from virt_qemu.namespace import register
+from virt_qemu.prepare import DisplayDefaults, decide
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.sealing import seal
@@ -20,6 +22,7 @@ from virt_qemu.variables import prepare_variables
 from virtcore.errors import ConfigUnsupported, SystemError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import load_domain
+from virtcore.model.domain.graphics import SpiceGraphics
 from virtcore.model.domain.rules import ParseFlag
 
 FLAGS = {
@@ -273,3 +276,49 @@ def test_properties_that_the_user_gives_a_device():
     found = devices_of(command(disk, rest=override))["ua-d"]
     assert found["x"] == -3
     assert "serial" not in found
+
+
+def test_cards_in_slots_are_drives_of_the_old_kind() -> None:
+    card = "<disk type='network'><driver name='qemu' type='qcow2'/><source protocol='nbd' name='e'><host name='h'/>"
+    pairs = dict(command(card + "</source><target dev='sdb' bus='sd'/></disk>"))
+    assert pairs["-drive"] == (
+        "file.driver=nbd,file.server.type=inet,file.server.host=h,file.server.port=10809,file.export=e,"
+        "format=qcow2,if=sd,index=1"
+    )
+
+
+def test_groups_of_limits_stand_before_what_uses_them_with_every_limit() -> None:
+    group = (
+        "<throttlegroups><throttlegroup><read_bytes_sec>5</read_bytes_sec><group_name>g</group_name></throttlegroup>"
+    )
+    pairs = command("", rest=group + "</throttlegroups>")
+    options = [option for option, _ in pairs]
+    [(place, limits)] = [
+        (n, json.loads(value)["limits"]) for n, (_, value) in enumerate(pairs) if "throttle-g" in (value or "")
+    ]
+    assert limits["bps-read"] == 5
+    assert limits["iops-total-max"] == 0
+    assert options.index("-smp") < place < options.index("-uuid")
+
+
+@pytest.mark.parametrize(
+    ("display", "tls", "ports"),
+    [
+        ("autoport='yes'", True, (1, 2)),
+        ("autoport='yes'", False, (1, None)),
+        ("autoport='yes' defaultMode='secure'", True, (None, 2)),
+        ("port='7' tlsPort='-1'", True, (7, 2)),
+    ],
+)
+def test_encrypted_ports_of_spice(display: str, tls: bool, ports: tuple[int | None, int | None]) -> None:
+    known = capabilities("spice")
+    rules = QemuRules(lambda arch: None, lambda path: known)
+    text = f"""<domain type='qemu'><name>x</name><memory>9999</memory><os><type arch='x86_64' machine='q35'>hvm</type>
+        </os><devices><emulator>/bin/qemu</emulator><graphics type='spice' {display}/></devices></domain>"""
+    domain = load_domain(text, rules, rules.context(ParseFlag.INACTIVE, arch=Arch.X86_64))
+    displays = DisplayDefaults(spice_tls=tls)
+    decide(domain, Path("/f"), lambda _: 1, known, displays=displays, spice_tls_port=lambda _: 2)
+    assert domain.devices is not None
+    [graphics] = domain.devices.graphics
+    assert isinstance(graphics, SpiceGraphics)
+    assert (graphics.port, graphics.tls_port) == ports

@@ -269,9 +269,9 @@ ROOM = "<maxMemory slots='1' unit='GiB'>16</maxMemory><cpu><numa><cell id='0' cp
         (MODULE.format("<node>0</node>"), {}, "cannot use/hotplug a memory device when domain 'maxMemory' is not"),
         (MODULE.format(""), {"rest": ROOM}, "target NUMA node needs to be specified for memory device"),
         (
-            MODULE.format("<node>0</node>") * 2,
+            MODULE.format("<node>0</node>").replace("</memory>", "<address type='dimm' slot='1'/></memory>"),
             {"rest": ROOM},
-            "count of memory devices requiring memory slots '2' exceeds slots count '1'",
+            "memory device slot '1' exceeds slots count '1'",
         ),
         ("", {"rest": "<features><pvspinlock/></features>", **S390}, "The 'pvspinlock' feature is not supported for"),
         (

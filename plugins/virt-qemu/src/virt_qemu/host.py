@@ -172,6 +172,7 @@ class QemuState(
         return DisplayDefaults(
             vnc_listen=settings.vnc_listen,
             spice_listen=settings.spice_listen,
+            spice_tls=settings.spice_tls,
             ports=range(settings.remote_display_port_min, settings.remote_display_port_max + 1),
             taken=self.host_side.ports,
             websockets=range(settings.remote_websocket_port_min, settings.remote_websocket_port_max + 1),

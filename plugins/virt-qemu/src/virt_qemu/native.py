@@ -12,7 +12,7 @@ from virt_qemu.prepare import decide
 from virt_qemu.resources import HostResources
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.errors import InvalidArg
-from virtcore.model.domain.interface import EthernetInterfaceSource, InterfaceType
+from virtcore.model.domain.interface import EthernetInterfaceSource, Interface, InterfaceType
 
 if TYPE_CHECKING:
     from virtcore.model.domain import Domain
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["NativeOperations"]
 
 _FORMAT = "qemu-argv"
-#: Types of interfaces whose device on the host nobody makes for a command line that is run by hand.
-_MADE_BY_HAND = (InterfaceType.NETWORK, InterfaceType.BRIDGE, InterfaceType.DIRECT)
 
 
 class NativeOperations(StatefulDriver[QemuState]):
@@ -43,6 +41,8 @@ class NativeOperations(StatefulDriver[QemuState]):
             lambda address: 5900,
             capabilities,
             spice_port=lambda address: 5901,
+            spice_tls_port=lambda address: 5902,
+            displays=self.state.displays,
             image_tls=self.state.image_tls,
         )
         with HostResources() as resources:
@@ -63,8 +63,9 @@ class NativeOperations(StatefulDriver[QemuState]):
 
 
 def _by_hand(domain: Domain) -> None:
-    """Leave the devices of interfaces on the host to the scripts of whoever runs the command."""
+    """Leave interfaces to whoever runs the command: each becomes a plain one, on a tap, of the same model."""
     assert domain.devices is not None
-    for interface in domain.devices.interfaces:
-        if interface.type in _MADE_BY_HAND:
-            interface.type, interface.source = InterfaceType.ETHERNET, EthernetInterfaceSource()
+    domain.devices.interfaces = [
+        Interface(type=InterfaceType.ETHERNET, source=EthernetInterfaceSource(), mac=each.mac, model=each.model)
+        for each in domain.devices.interfaces
+    ]

@@ -17,10 +17,18 @@ from virt_qemu.lent import NO_GROUPS, Groups, group_of
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.aliases import assign_aliases
 from virt_qemu.variables import prepare_variables
-from virtcore.errors import InternalError, OperationFailed, SystemError
+from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, SystemError
+from virtcore.model.domain.address import VirtioSerialAddress
 from virtcore.model.domain.chardev import SocketMode, UnixChardev, UnixSource
 from virtcore.model.domain.disk import DiskDevice
-from virtcore.model.domain.graphics import AddressListen, SocketListen, SpiceGraphics, VNCGraphics
+from virtcore.model.domain.graphics import (
+    AddressListen,
+    NetworkListen,
+    SocketListen,
+    SpiceChannelMode,
+    SpiceGraphics,
+    VNCGraphics,
+)
 from virtcore.model.storage.source import StartupPolicy
 
 if TYPE_CHECKING:
@@ -57,12 +65,14 @@ class DisplayDefaults(NamedTuple):
 
     :ivar ports: numbers of ports that may be given out.
     :ivar websockets: the same for VNC in browsers.
+    :ivar spice_tls: whether Spice has encrypted ports.
     :ivar sockets_for: displays, ``vnc`` and ``spice``, that listen on a socket.
     :ivar taken: ports that were given out to guests that may not listen yet; what is given out is added.
     """
 
     vnc_listen: str = "127.0.0.1"
     spice_listen: str = "127.0.0.1"
+    spice_tls: bool = False
     ports: range = range(5900, 65536)
     websockets: range = range(5700, 65536)
     sockets_for: tuple[str, ...] = ()
@@ -100,6 +110,7 @@ def prepare_domain(
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
+    :param spice_tls_port: the same for SPICE's encrypted ports.
     :param displays: what displays listen on where it does not say.
     :param image_tls: how servers of images are reached.
     :param groups: descriptors that it has been lent.
@@ -131,6 +142,7 @@ def decide(
     spice_port: Callable[[str], int] | None = None,
     displays: DisplayDefaults | None = None,
     image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
+    spice_tls_port: Callable[[str], int] | None = None,
 ) -> None:
     """Fill in what a definition leaves to the start: the processor, aliases, sockets and ports.
 
@@ -159,7 +171,18 @@ def decide(
             _place_websocket(graphics, displays)
         elif isinstance(graphics, SpiceGraphics):
             on_socket = "spice" in displays.sockets_for
-            _place(graphics, folder / "spice.sock", spice_port or port, on_socket, displays.spice_listen)
+            _prefer_socket(graphics.listens, on_socket)
+            plain, encrypted = _spice_ports(graphics, displays.spice_tls)
+            _place(
+                graphics,
+                folder / "spice.sock",
+                spice_port or port,
+                on_socket,
+                displays.spice_listen,
+                automatic=plain,
+            )
+            if encrypted:
+                _place_encrypted(graphics, spice_tls_port or port, displays.spice_tls)
 
 
 def settle_channel(channel: Channel, folder: Path) -> None:
@@ -170,8 +193,15 @@ def settle_channel(channel: Channel, folder: Path) -> None:
     if source.source is None:
         source.source = UnixSource(mode=SocketMode.BIND)
     if source.source.path is None:
-        name = getattr(channel.target, "name", None) or channel.alias or "channel"
+        name = getattr(channel.target, "name", None) or _port_name(channel.address)
         source.source.path = str(folder / f"{name.replace('/', '-')}"[:80])
+
+
+def _port_name(address: object) -> str:
+    """What the socket of a port without a name is called."""
+    if not isinstance(address, VirtioSerialAddress):
+        address = VirtioSerialAddress()
+    return f"vioser-{address.controller or 0:02}-{address.bus or 0:02}-{address.port or 0:02}.sock"
 
 
 def _require_firmware(domain: Domain) -> None:
@@ -221,14 +251,45 @@ def _prefer_socket(listens: list[Listen], wanted: bool) -> None:
         listens[:1] = [SocketListen()]
 
 
+def _spice_ports(graphics: SpiceGraphics, tls: bool) -> tuple[bool, bool]:
+    """Whether a display needs a port, and an encrypted one, of our choice: what its channels need it for tells."""
+    plain, encrypted = graphics.port == -1, graphics.tls_port == -1
+    if not graphics.autoport:
+        return plain, encrypted
+    default = graphics.default_mode or SpiceChannelMode.ANY
+    modes = {default, *(channel.mode for channel in graphics.channels)}
+    plain = plain or SpiceChannelMode.INSECURE in modes or default is SpiceChannelMode.ANY
+    return plain, encrypted or SpiceChannelMode.SECURE in modes or (default is SpiceChannelMode.ANY and tls)
+
+
+def _place_encrypted(graphics: SpiceGraphics, port: Callable[[str], int], tls: bool) -> None:
+    """Give a display its encrypted port.
+
+    :raises ConfigUnsupported: the administrator has not set up TLS.
+    """
+    first = graphics.listens[0] if graphics.listens else None
+    if not isinstance(first, AddressListen | NetworkListen):
+        return
+    if not tls:
+        raise ConfigUnsupported("Auto allocation of spice TLS port requested but spice TLS is disabled in qemu.conf")
+    graphics.tls_port = port(getattr(first, "address", None) or "")
+
+
 def _place(
     graphics: VNCGraphics | SpiceGraphics,
     socket_path: Path,
     port: Callable[[str], int],
     on_socket: bool,
     address: str,
+    *,
+    automatic: bool | None = None,
 ) -> None:
-    """Give a display what it listens on."""
+    """Give a display what it listens on.
+
+    :param automatic: whether it needs a port of our choice; None: where the definition says so or names none.
+    """
+    if automatic is None:
+        automatic = bool(graphics.autoport or not graphics.port or graphics.port < 0)
     _prefer_socket(graphics.listens, on_socket)
     for listen in graphics.listens:
         if isinstance(listen, SocketListen) and listen.socket is None:
@@ -241,7 +302,7 @@ def _place(
     if isinstance(first, AddressListen):
         if first.address is None:
             first.address = address
-        if graphics.autoport or not graphics.port or graphics.port < 0:
+        if automatic:
             graphics.port = port(first.address)
 
 

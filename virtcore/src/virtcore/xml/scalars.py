@@ -344,7 +344,7 @@ class Size(Codec[int]):
     :ivar unit_name: the unit attribute's name.
     """
 
-    __slots__ = ("default_scale", "known", "limit", "printed", "unit", "unit_name", "xpath")
+    __slots__ = ("default_scale", "known", "limit", "printed", "shown", "unit", "unit_name", "xpath")
 
     def __init__(
         self, unit: str | None, default: str, limit: int, unit_name: str, xpath: str | None, printed: str | None
@@ -356,6 +356,8 @@ class Size(Codec[int]):
         self.limit = limit
         self.unit_name = unit_name
         self.printed = printed or unit
+        # How many of the unit that is kept are in one of the unit that is printed.
+        self.shown = max(scale(printed, 1) // _UNITS[unit], 1) if unit is not None else 1
         self.xpath = xpath
 
     def read_size(self, text: str, suffix: str | None, xpath: str) -> int:
@@ -394,7 +396,7 @@ class Size(Codec[int]):
     def split(self, value: int) -> tuple[str, str]:
         """Number and unit as printed."""
         if self.printed is not None:
-            return f"{value:d}", self.printed
+            return f"{-(-value // self.shown):d}", self.printed
         unit = "B"
         for name, size in _UNITS.items():
             if name == "EiB" or not value or value % size:
@@ -417,7 +419,8 @@ def scaled(
     :param default: unit of a number without one; by default ``unit``.
     :param limit: largest value accepted, in bytes.
     :param unit_name: name of the attribute with the unit.
-    :param printed: how the unit is spelled in the output (``bytes`` for B).
+    :param printed: the unit in the output, as it is spelled there (``bytes`` for B); numbers are rounded up to a
+        larger one.
     :param xpath: how libvirt's messages name the place (``./memory[1]``).
     """
     return Size(unit, default or unit, limit, unit_name, xpath, printed)

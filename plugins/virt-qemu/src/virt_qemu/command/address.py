@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.line import Builder, unsupported
+from virt_qemu.command.line import Builder
 from virtcore.errors import InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.address import (
@@ -176,7 +176,8 @@ def virtio(
     elif isinstance(device.address, VirtioMMIOAddress):
         suffix = "-device"
     else:
-        raise unsupported(f"a {name} device without a PCI, CCW or MMIO address")
+        # libvirt's way to say that the board has no bus for the device.
+        raise InternalError("Unexpected enum value 0 for virDomainDeviceAddressType")
     props: dict[str, object] = {"driver": name + suffix}
     return props | virtio_options(options)
 

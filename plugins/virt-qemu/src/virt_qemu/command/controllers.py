@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.command.address import index_of, place, thread_mapping, virtio
 from virt_qemu.command.line import Builder, on_off, unsupported
 from virt_qemu.command.machine import is_q35
+from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.controller import (
     CCIDController,
@@ -81,7 +82,7 @@ def _built_in(builder: Builder, controller: Controller) -> bool:
     if isinstance(controller, SATAController):
         return not controller.index and is_q35(builder)
     if isinstance(controller, IDEController):
-        return not controller.index and has_builtin_ide(builder.domain)
+        return not controller.index and Machine.of(builder.domain).builtin_ide
     if isinstance(controller, SCSIController):
         return controller.model is SCSIControllerModel.NCR53C90
     if not isinstance(controller, USBController):
@@ -143,7 +144,7 @@ def _properties(builder: Builder, controller: Controller) -> dict[str, object]:
     if isinstance(controller, PCIController):
         return _pci(controller)
     if isinstance(controller, USBController):
-        return _usb(builder.domain, controller)
+        return _usb(builder, controller)
     if isinstance(controller, SCSIController):
         return _scsi(controller)
     if isinstance(controller, SATAController):
@@ -185,12 +186,20 @@ def _pci(controller: PCIController) -> dict[str, object]:
     return {"driver": driver, "id": controller.alias}
 
 
-def _usb(domain: Domain, controller: USBController) -> dict[str, object]:
+def _usb(builder: Builder, controller: USBController) -> dict[str, object]:
+    domain = builder.domain
     if controller.model is None:
         raise ConfigUnsupported("no model provided for USB controller")
     driver = _USB.get(controller.model)
     if driver is None:
-        raise ConfigUnsupported(f"USB controller model '{controller.model}' is not supported by QEMU")
+        raise ConfigUnsupported(f"Unsupported controller model: {controller.model}")
+    flag = "ich9-usb-ehci1" if driver.startswith("ich9-") else driver
+    if not builder.capabilities.has(flag):
+        raise ConfigUnsupported(f"USB controller model '{controller.model}' not supported in this QEMU binary")
+    if controller.ports and driver not in ("nec-usb-xhci", "qemu-xhci"):
+        raise ConfigUnsupported(
+            f"usb controller type '{controller.model}' doesn't support 'ports' with this QEMU binary"
+        )
     props: dict[str, object] = {"driver": driver, "p2": controller.ports, "p3": controller.ports}
     if controller.master_startport is None:
         return props | {"id": controller.alias}

@@ -13,6 +13,7 @@ from virt_qemu.command.controllers import has_builtin_ide
 from virt_qemu.command.images import add_image
 from virt_qemu.command.line import Builder, switch
 from virt_qemu.command.machine import is_q35
+from virt_qemu.command.sd_cards import add_sd_card
 from virt_qemu.disks.throttling import group_id, group_properties
 from virt_qemu.private_data import DiskPrivate, NodeName
 from virt_qemu.rules.machine import Machine
@@ -193,6 +194,9 @@ def add_disk(builder: Builder, disk: Disk, boot: Mapping[int, int]) -> None:
     """
     if disk.device is DiskDevice.FLOPPY and Machine.of(builder.domain).pseries:
         raise ConfigUnsupported("PowerPC pseries machines do not support floppy device")
+    if disk.target is not None and disk.target.bus is DiskBus.SD:
+        add_sd_card(builder, disk)
+        return
     top = add_drive(builder, disk)
     builder.device(_device(builder, disk, top, boot))
 

@@ -77,11 +77,15 @@ def add_machine(builder: Builder) -> None:
     if features is not None:
         switch("vmport", _state(features.vmport))
         switch("smm", _state(features.smm))
+    if domain.keywrap is not None and domain.keywrap.ciphers and not Machine.of(domain).s390:
+        raise ConfigUnsupported("'aes-key-wrap'/'dea-key-wrap' is not available on this architecture")
     for cipher in domain.keywrap.ciphers if domain.keywrap is not None else ():
         switch(f"{cipher.name}-key-wrap", cipher.state)
     if features is not None:
-        if features.gic is not None and features.gic.version is not None and domain.arch in _ARM:
-            words.append(f"gic-version={features.gic.version}")
+        gic = features.gic.version if features.gic is not None else None
+        # 32 bit boards have version 2 and no option for it.
+        if gic is not None and domain.arch in _ARM and not (domain.arch is not Arch.AARCH64 and gic == "2"):
+            words.append(f"gic-version={gic}")
         if features.ioapic is not None and features.ioapic.driver is not None:
             words.append(f"kernel_irqchip={'split' if features.ioapic.driver == 'qemu' else 'on'}")
         switch("i8042", _state(features.ps2))

@@ -10,6 +10,8 @@ from virt_qemu.command.address import place, virtio
 from virt_qemu.command.hostdevs import rom
 from virt_qemu.command.line import Builder, unsupported
 from virtcore.errors import ConfigUnsupported, InternalError
+from virtcore.model.arch import Arch
+from virtcore.model.domain.address import PCIAddress, VirtioMMIOAddress
 from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.hostdev import TeamingType
 from virtcore.model.domain.interface import (
@@ -49,6 +51,9 @@ def actual_type(interface: Interface) -> InterfaceType | None:
     return interface.type
 
 
+_ARM = (Arch.ARMV6L, Arch.ARMV7L, Arch.AARCH64)
+
+
 def add_interfaces(builder: Builder, boot: Mapping[int, int]) -> None:
     """Network interfaces.
 
@@ -68,7 +73,27 @@ def add_interface(builder: Builder, interface: Interface, boot: Mapping[int, int
     :param boot: id of a device -> its place in the boot order.
     """
     _add_host_side(builder, interface, f"host{interface.alias}")
-    builder.device(_card(builder, interface, boot))
+    if _is_on_board(builder, interface):
+        _add_on_board(builder, interface)
+    else:
+        builder.device(_card(builder, interface, boot))
+
+
+def _is_on_board(builder: Builder, interface: Interface) -> bool:
+    """Whether a card is part of an ARM board, and not on a bus."""
+    arch = builder.domain.arch
+    return arch in _ARM and not isinstance(interface.address, PCIAddress | VirtioMMIOAddress)
+
+
+def _add_on_board(builder: Builder, interface: Interface) -> None:
+    """A card that the board has: there is no device to add."""
+    words = {
+        "macaddr": interface.mac.address if interface.mac is not None else None,
+        "netdev": f"host{interface.alias}",
+        "model": interface.model,
+        "id": interface.alias,
+    }
+    builder.options("-net", "nic", words)
 
 
 def add_host_functions(builder: Builder, boot: Mapping[int, int]) -> None:

@@ -42,7 +42,8 @@ def add_numa(builder: Builder) -> None:
     backends = {cell.id or 0: cell_backend(builder, cell.id or 0, cell.memory) for cell in numa.cells if cell.memory}
     machine = builder.capabilities.machine(domain.machine or "", domain.type)
     needed = (
-        machine is None
+        hmat
+        or machine is None
         or not machine.numa_memory
         or any(props["qom-type"] != "memory-backend-ram" or "host-nodes" in props for _, props in backends.values())
     )

@@ -197,7 +197,7 @@ def add_shmem(builder: Builder, shmem: Shmem) -> None:
                 "qom-type": "memory-backend-file",
                 "id": name,
                 "mem-path": f"/dev/shm/{shmem.name}",
-                "size": (shmem.size or 4) * _MIB,
+                "size": shmem.size or 4 * _MIB,
                 "share": True,
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import Builder, escape, unsupported
+from virtcore.errors import XMLError
 from virtcore.model.domain.launch_security import SEV, SEVSNP
 from virtcore.model.domain.os import SMBIOSMode
 from virtcore.model.domain.sysinfo import FirmwareConfigInfo, SMBIOSInfo
@@ -66,6 +67,8 @@ def add_smbios(builder: Builder) -> None:
         return
     if mode is SMBIOSMode.HOST:
         raise unsupported("SMBIOS tables of the host")
+    if not any(isinstance(info, SMBIOSInfo) for info in builder.domain.sysinfo):
+        raise XMLError(f"Domain '{builder.domain.name}' sysinfo are not available")
     for info in builder.domain.sysinfo:
         if isinstance(info, SMBIOSInfo):
             _add_tables(builder, info)

@@ -150,7 +150,9 @@ def group_id(name: str) -> str:
 
 
 def _group_limits(group: ThrottleGroup) -> dict[str, int]:
-    return {LIMITS[name][1]: value for name, value in _values(group).items()}
+    """Every limit, since one that is not said stays as it is; of the lengths of bursts those that are given."""
+    none = {theirs: 0 for name, (_, theirs) in LIMITS.items() if not name.endswith("_length")}
+    return none | {LIMITS[name][1]: value for name, value in _values(group).items()}
 
 
 def group_properties(group: ThrottleGroup) -> dict[str, object]:
@@ -167,9 +169,7 @@ async def apply_groups(change: GuestChange) -> None:
         if name not in old:
             await monitor.execute("object-add", as_json(group_properties(group)))
         elif old[name] != group:
-            # A limit that is not said stays: all are said.
-            limits = {theirs: 0 for key, (_, theirs) in LIMITS.items() if not key.endswith("_length")}
             arguments = {"path": f"/objects/{group_id(name)}", "property": "limits"}
-            await monitor.execute("qom-set", as_json({**arguments, "value": limits | _group_limits(group)}))
+            await monitor.execute("qom-set", as_json({**arguments, "value": _group_limits(group)}))
     for name in old.keys() - new.keys():
         await monitor.execute("object-del", {"id": group_id(name)})

@@ -188,7 +188,7 @@ def add_default_devices(domain: Domain, capabilities: EmulatorCapabilities) -> N
         elif isinstance(root, PCIController) and root.model is not implied.pci:
             raise XMLError(
                 f"The PCI controller with index='0' must be model='{implied.pci}' for this machine type, "
-                f"but model='{root.model}' was found instead"
+                f"but model='{root.model or '(null)'}' was found instead"
             )
     if implied.balloon and devices.memballoon is None:
         devices.memballoon = Memballoon(model=MemballoonModel.VIRTIO)

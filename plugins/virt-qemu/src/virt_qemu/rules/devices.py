@@ -47,6 +47,8 @@ __all__ = ["complete_device", "forget_bus", "forget_socket"]
 
 #: Ports of an xHCI controller.
 MAX_XHCI_PORTS = 15
+#: Bytes of memory that guests share where nobody says.
+_SHMEM_SIZE = 4 << 20
 #: KiB
 QXL_VGAMEM = 16 * 1024
 
@@ -243,7 +245,7 @@ def _pci_controller(
 def _shmem(device: Shmem, domain: Domain, context: DomainContext, capabilities: EmulatorCapabilities) -> None:
     doorbell = device.model is ShmemModel.IVSHMEM_DOORBELL
     if not doorbell and not device.size:
-        device.size = 4
+        device.size = _SHMEM_SIZE
     if device.model in (None, ShmemModel.IVSHMEM):
         return
     if device.server is None:

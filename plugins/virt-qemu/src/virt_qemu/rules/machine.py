@@ -61,6 +61,11 @@ class Machine:
         return self.x86 and self._named("xenfv")
 
     @property
+    def pc(self) -> bool:
+        """A PC with the devices that PCs have always had, which a micro-VM has not."""
+        return self.i440fx or self.q35 or self.isapc or self.xenfv
+
+    @property
     def s390(self) -> bool:
         """Any mainframe."""
         return self.arch is not None and self.arch.is_s390

@@ -8,6 +8,7 @@ from virt_qemu.rules.machine import Machine
 from virtcore.errors import XMLError
 from virtcore.model.cpu.element import GuestCPU
 from virtcore.model.cpu.numa import NUMA, NUMACell
+from virtcore.model.domain.memory import Memory
 from virtcore.model.domain.memory_device import DIMM, NVDIMM, VirtioMEM
 from virtcore.xml import CpuSet
 
@@ -28,7 +29,6 @@ def complete_pluggable_memory(domain: Domain) -> None:
     from virtcore.model.domain.rules.devices import memory_device_size
 
     assert domain.devices is not None
-    assert domain.memory is not None
     devices = domain.devices.memory
     numa = domain.cpu.numa if domain.cpu is not None else None
     if domain.max_memory is not None and (numa is None or not numa.cells):
@@ -37,6 +37,7 @@ def complete_pluggable_memory(domain: Domain) -> None:
         for device in devices:
             _align(device)
     if numa is not None and numa.cells:
+        domain.memory = domain.memory if domain.memory is not None else Memory()
         domain.memory.size = sum(cell.memory for cell in numa.cells) + sum(map(memory_device_size, devices))
 
 

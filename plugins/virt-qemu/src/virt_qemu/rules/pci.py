@@ -176,7 +176,8 @@ class _Assignment:
         express = False
         for controller in self._pci_controllers():
             bus = addresses.buses[controller.index or 0]
-            assert controller.model is not None, "the generic rules make sure of it"
+            if controller.model is None:
+                raise InternalError("PCI controller model was not set correctly")
             hotplug = controller.target is None or controller.target.hotplug is not False
             bus.set_model(controller.model, hotplug=hotplug)
             express = express or controller.model is PCIControllerModel.PCIE_ROOT

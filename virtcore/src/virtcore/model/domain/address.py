@@ -73,8 +73,8 @@ class PCIAddress:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no slot is named (all numbers absent or zero)."""
-        return not (self.domain or self.bus or self.slot or self.function)
+        """Whether no slot is named: all numbers are absent or zero, whatever the function's is."""
+        return not (self.domain or self.bus or self.slot)
 
 
 @element("address", tag=AddressType.DRIVE)

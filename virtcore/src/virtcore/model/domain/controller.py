@@ -66,6 +66,10 @@ class ControllerType(StrEnum):
     ISA = "isa"
 
 
+class NoModel(StrEnum):
+    """Model of a controller of which there is one kind: none can be named."""
+
+
 class PCIControllerModel(StrEnum):
     """Kind of PCI bus or bridge."""
 
@@ -197,6 +201,8 @@ class IDEController(Controller):
 class FDCController(Controller):
     """A floppy disk controller with two drives."""
 
+    model: NoModel | None = attribute(invalid=_UNKNOWN, code=_CODE, doc="there is one kind only")
+
 
 @element("controller", tag=ControllerType.SCSI)
 class SCSIController(Controller):
@@ -208,6 +214,8 @@ class SCSIController(Controller):
 @element("controller", tag=ControllerType.SATA)
 class SATAController(Controller):
     """A SATA controller with six ports."""
+
+    model: NoModel | None = attribute(invalid=_UNKNOWN, code=_CODE, doc="there is one kind only")
 
 
 @element("controller", tag=ControllerType.VIRTIO_SERIAL)
@@ -224,6 +232,8 @@ class VirtioSerialController(Controller):
 @element("controller", tag=ControllerType.CCID)
 class CCIDController(Controller):
     """A USB smart card reader."""
+
+    model: NoModel | None = attribute(invalid=_UNKNOWN, code=_CODE, doc="there is one kind only")
 
 
 @element("controller", tag=ControllerType.USB)
@@ -275,6 +285,8 @@ class PCIController(Controller):
 class XenbusController(Controller):
     """The bus of Xen's paravirtual devices."""
 
+    model: NoModel | None = attribute(invalid=_UNKNOWN, code=_CODE, doc="there is one kind only")
+
     max_grant_frames: int | None = attribute(
         "maxGrantFrames", codec=INT, minimum=0, doc="grant frames the guest may use", since="5.2.0"
     )
@@ -286,6 +298,8 @@ class XenbusController(Controller):
 @element("controller", tag=ControllerType.ISA)
 class ISAController(Controller):
     """The ISA bus."""
+
+    model: NoModel | None = attribute(invalid=_UNKNOWN, code=_CODE, doc="there is one kind only")
 
 
 AnyController: TypeAlias = (

@@ -27,6 +27,7 @@ class Hub(Device):
     type: HubType = attribute(
         required=True,
         missing="missing hub device type",
+        missing_code=ErrorCode.INTERNAL_ERROR,
         invalid="unknown hub device type '{value}'",
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="kind of hub",

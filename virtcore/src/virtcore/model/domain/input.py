@@ -103,6 +103,7 @@ class Input(Device):
     type: InputType = attribute(
         required=True,
         missing="missing input device type",
+        missing_code=ErrorCode.INTERNAL_ERROR,
         invalid="unknown input device type '{value}'",
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="kind of device",

@@ -64,6 +64,7 @@ class EGDBackend:
     type: CharacterType | None = attribute(
         required=True,
         missing="missing EGD backend type",
+        missing_code=ErrorCode.XML_ERROR,
         invalid="unknown backend type '{value}' for egd",
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="kind of character device",

@@ -55,6 +55,6 @@ class Shmem(Device):
     )
     role: ShmemRole | None = attribute(doc="whose memory survives migration", since="6.6.0")
     model: ShmemModel | None = attribute("type", within="model", doc="device the guest sees")
-    size: int | None = leaf(codec=scaled("MiB", default="B", printed="M"), omit=0, doc="size in MiB")
+    size: int | None = leaf(codec=scaled("B", printed="M"), omit=0, doc="size in bytes")
     server: ShmemServer | None = child()
     msi: ShmemMSI | None = child()

@@ -47,6 +47,7 @@ class PassthroughSmartcard(Device):
     type: CharacterType | None = attribute(
         required=True,
         missing="passthrough mode requires a character device type attribute",
+        missing_code=ErrorCode.XML_ERROR,
         invalid="unknown type presented to host for character device: {value}",
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="kind of character device",

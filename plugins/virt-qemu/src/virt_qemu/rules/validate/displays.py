@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.capabilities.devices import choose, video_models
+from virt_qemu.rules.machine import Machine
 from virt_qemu.rules.validate.shared import has_spice, require
 from virtcore.errors import ConfigUnsupported, InternalError, OverflowDetected, XMLError
 from virtcore.model.domain.address import CCWAddress
@@ -222,9 +223,8 @@ def validate_input(device: Input, domain: Domain, capabilities: EmulatorCapabili
 
     :raises ConfigUnsupported: with libvirt's message.
     """
-    x86 = domain.arch is not None and domain.arch.is_x86
-    if device.bus is InputBus.PS2 and not x86:
-        require(capabilities, "i8042", f"{device.bus} is not supported by this QEMU binary")
+    if device.bus is InputBus.PS2 and not (Machine.of(domain).pc and capabilities.has("i8042")):
+        raise ConfigUnsupported(f"{device.bus} is not supported by this QEMU binary")
     if device.bus is InputBus.USB and device.type is InputType.KEYBOARD:
         require(capabilities, "usb-kbd", "usb keyboard is not supported by this QEMU binary")
     if device.bus is not InputBus.VIRTIO:

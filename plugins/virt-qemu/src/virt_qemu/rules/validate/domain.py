@@ -330,7 +330,8 @@ def _validate_features(domain: Domain, capabilities: EmulatorCapabilities) -> No
     if features.pmu is not None and features.pmu.state is False and domain.arch is not None and domain.arch.is_ppc64:
         raise _refuse(f"PMU is always enabled for architecture '{domain.arch}'", f"{path}/pmu")
     if features.vmport is not None:
-        require(capabilities, "machine-vmport-opt", "vmport is not available with this QEMU binary")
+        if not machine.pc or not capabilities.has("machine-vmport-opt"):
+            raise _refuse("vmport is not available with this QEMU binary", f"{path}/vmport")
         ps2 = features.ps2
         if features.vmport.state is not False and ps2 is not None and not ps2.state:
             raise _refuse("vmport feature requires the ps2 feature not to be disabled", f"{path}/vmport")
@@ -360,8 +361,7 @@ def _validate_features(domain: Domain, capabilities: EmulatorCapabilities) -> No
             raise _refuse("ras feature is only supported with ARM Virt machines", f"{path}/ras")
         require(capabilities, "machine.virt.ras", "ras feature is not available with this QEMU binary")
     if features.ps2 is not None:
-        board = machine.i440fx or machine.q35 or machine.isapc or machine.xenfv
-        if not board or not capabilities.has("i8042"):
+        if not machine.pc or not capabilities.has("i8042"):
             raise _refuse("ps2 feature is not available with this QEMU binary", f"{path}/ps2")
         require(capabilities, "machine-i8042-opt", "ps2 feature state cannot be controlled with this QEMU binary")
     if features.aia is not None:

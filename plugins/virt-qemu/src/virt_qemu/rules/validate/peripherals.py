@@ -282,10 +282,9 @@ def validate_shmem(device: Shmem, domain: Domain, capabilities: EmulatorCapabili
 
     :raises VirtError: with libvirt's message.
     """
-    if device.size:
-        size = device.size * _MIB
-        if size < _MIB or size & (size - 1):
-            raise XMLError("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)")
+    size = device.size or 0
+    if size and (size < _MIB or size & (size - 1)):
+        raise XMLError("shmem size must be a power of 2 and at least 1 MiB (1024 KiB)")
     if device.model is ShmemModel.IVSHMEM:
         raise ConfigUnsupported("ivshmem device is no longer supported")
     if device.model is not None:

@@ -182,6 +182,7 @@ class Channel(CharacterDevice, Device):
         tag="@type",
         required=True,
         missing="target type must be specified for channel device",
+        missing_code=ErrorCode.XML_ERROR,
         invalid="unknown target type '{value}' specified for character device",
         code=ErrorCode.CONFIG_UNSUPPORTED,
     )
