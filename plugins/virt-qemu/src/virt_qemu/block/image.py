@@ -270,9 +270,10 @@ def _named(image: Image, label: int | str | None) -> Image:
     else:
         layers = len(image.encryption.secrets) if image.encryption is not None else 0
         secrets["encryption"] = [f"{image.top()}-encryption-secret{layer}" for layer in range(layers)]
-        if image.auth is not None:
+        # Where nbdkit goes to a server, QEMU is told nothing of how.
+        if image.auth is not None and known.nbdkit_socket is None:
             secrets["auth"] = [f"{nodes.storage}-auth-secret0"]
-        if isinstance(image.source, NetworkSource) and image.source.cookies:
+        if isinstance(image.source, NetworkSource) and image.source.cookies and known.nbdkit_socket is None:
             secrets["httpcookie"] = [f"{nodes.storage}-httpcookie-secret0"]
     return replace(
         image,

@@ -30,14 +30,15 @@ from virtcore.model.storage.source import (
 )
 from virtcore.uri import URI
 
-__all__ = ["Props", "backing_string", "cookie_text", "present", "storage_properties"]
+__all__ = ["CURL", "Props", "backing_string", "cookie_text", "present", "source_uri", "storage_properties"]
 
 #: An object of QMP.
 Props: TypeAlias = "dict[str, object]"
 
-_CURL = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS, NetProtocol.TFTP)
+#: Protocols that libcurl speaks.
+CURL = (NetProtocol.HTTP, NetProtocol.HTTPS, NetProtocol.FTP, NetProtocol.FTPS, NetProtocol.TFTP)
 #: Protocols whose images QEMU also finds by URI.
-_BY_URI = (*_CURL, NetProtocol.NBD, NetProtocol.ISCSI, NetProtocol.GLUSTER)
+_BY_URI = (*CURL, NetProtocol.NBD, NetProtocol.ISCSI, NetProtocol.GLUSTER)
 
 
 def present(props: Mapping[str, object]) -> Props:
@@ -126,7 +127,11 @@ def _inet(source: NetworkSource, host: NetworkHost) -> Props:
     return {"host": host.name, "port": str(_port(source, host))}
 
 
-def _uri(source: NetworkSource) -> str:
+def source_uri(source: NetworkSource) -> str:
+    """The URI of an image on a server.
+
+    :raises InternalError: it has no server, or several.
+    """
     host = _the_host(source)
     tcp = host.transport in (None, HostTransport.TCP)
     return URI(
@@ -149,7 +154,7 @@ def cookie_text(source: NetworkSource) -> str:
 def _curl(image: Image, source: NetworkSource, target_only: bool) -> Props:
     auth = image.auth if not target_only else None
     return {
-        "url": _uri(source),
+        "url": source_uri(source),
         "username": auth.username if auth is not None else None,
         "password-secret": image.auth_secret if auth is not None else None,
         "sslverify": source.ssl_verify,
@@ -289,7 +294,7 @@ _PROTOCOLS: Mapping[NetProtocol, Callable[[Image, NetworkSource, bool], Props]] 
     NetProtocol.SSH: _ssh,
     NetProtocol.VXHS: _vxhs,
     NetProtocol.NFS: _nfs,
-    **dict.fromkeys(_CURL, _curl),
+    **dict.fromkeys(CURL, _curl),
 }
 
 
@@ -312,7 +317,7 @@ def backing_string(image: Image, dump: Callable[[object], str] = _compact) -> st
             path = source_path(source) or ""
             return f"fat:{path}" if isinstance(source, DirSource) and image.format is StorageFormat.FAT else path
         if isinstance(source, NetworkSource) and _is_plain(source):
-            return _uri(source)
+            return source_uri(source)
     props = storage_properties(image, target_only=True)
     if image.slice is not None:
         props = {"driver": "raw", "offset": image.slice.offset, "size": image.slice.size, "file": props}

@@ -1,4 +1,4 @@
-"""Disks: controllers of NVMe that leave the host, helpers for reservations, overlays that are thrown away."""
+"""Disks: controllers of NVMe that leave the host, programs that serve images, helpers for reservations, overlays."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from virt_host.description.program import finish_program
 from virt_qemu.block.image import MANAGED_HELPER
 from virt_qemu.host_side.hostdevs import prepare_nvme, release_nvme
+from virt_qemu.host_side.nbdkit import serve_images, stop_serving
 from virt_qemu.host_side.tools import tool
 from virtcore.errors import ConfigUnsupported, InternalError, OperationUnsupported
 from virtcore.model.domain.disk import BackingFormat, BackingStore, DiskDriver
@@ -31,6 +32,7 @@ async def prepare(side: HostSide, owner: Owner, disk: Disk, resources: HostResou
     :raises VirtError: it cannot be had.
     """
     await prepare_nvme(side, owner, disk)
+    await serve_images(side, owner, disk)
     if _is_reserved(disk):
         await _start_helper(side, owner)
     if disk.transient is not None:
@@ -40,6 +42,7 @@ async def prepare(side: HostSide, owner: Owner, disk: Disk, resources: HostResou
 async def release(side: HostSide, owner: Owner, disk: Disk) -> None:
     """Undo what was made for a disk."""
     await release_nvme(side, owner, disk)
+    await stop_serving(side, owner, disk)
     if _is_reserved(disk):
         others = owner.domain.devices.disks if owner.domain is not None and owner.domain.devices is not None else []
         # Of a guest that has ended, every disk is released in turn: the helper goes with the first.

@@ -48,7 +48,7 @@ _CONFIGURATION = """\
 
 def _folder(side: HostSide, owner: Owner) -> Path:
     """The folder of a guest's bus. The guest's user makes a socket in it."""
-    return side.folders.run / "dbus" / owner.short_name
+    return side.folders.run / _BUS / owner.short_name
 
 
 def bus_address(side: HostSide, owner: Owner) -> str:
@@ -92,17 +92,14 @@ async def start_bus(side: HostSide, owner: Owner) -> str:
     program = find_tool(name)
     if program is None:
         raise SystemError(f"'{name}' is not a suitable dbus-daemon: No such file or directory")
-    folder = _folder(side, owner)
-    side.make_folder(str(folder.parent))
-    shutil.rmtree(folder, ignore_errors=True)
-    side.make_folder(str(folder), 0o700)
+    shutil.rmtree(_folder(side, owner), ignore_errors=True)
+    folder = side.guests_folder(owner, _BUS)
     configuration = folder / "bus.conf"
     try:
         configuration.write_text(_CONFIGURATION.format(address=address))
     except OSError as error:
         raise SystemError(f"Failed to write '{configuration}': {error.strerror}") from None
-    for path in (configuration, folder):
-        side.hand_over(owner, str(path))
+    side.hand_over(owner, str(configuration))
     try:
         await side.programs.start(
             owner,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from virt_host.passthrough import DeviceTree
 from virt_qemu.block.chain import images_of
 from virt_qemu.command.disks import disk_path
-from virt_qemu.host_side import disks, displays, filesystems, hostdevs, interfaces, tpms, videos
+from virt_qemu.host_side import disks, displays, filesystems, hostdevs, interfaces, nbdkit, tpms, videos
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
 from virt_qemu.host_side.locks import LockSpace, resource_of, resources_of
 from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
@@ -365,6 +365,7 @@ class HostSide:
     async def release(self, owner: Owner, domain: Domain) -> None:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
         await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
+        await nbdkit.stop_serving_all(self, owner)
         self.unlock(owner.uuid)
         await self.abandon(owner.folder)
         if any(map(os.path.isdir, memory_folders(self, owner))):
@@ -401,6 +402,27 @@ class HostSide:
             os.makedirs(path, mode=mode, exist_ok=True)
         except OSError as error:
             raise SystemError(f"Unable to create directory {path}: {error.strerror}") from None
+
+    def guests_folder(self, owner: Owner, kind: str) -> Path:
+        """An empty folder in which the guest's user may make sockets, for programs that run beside its QEMU.
+
+        :raises SystemError: it cannot be made.
+        """
+        folder = self.folders.run / kind / owner.short_name
+        if not folder.is_dir():
+            self.make_folder(str(folder.parent))
+            self.make_folder(str(folder), 0o700)
+            self.hand_over(owner, str(folder))
+        return folder
+
+    def take_files(self, owner: Owner, paths: list[str]) -> None:
+        """Give a guest files that a program beside its QEMU opens, until it ends.
+
+        :raises SystemError: they cannot be given to it.
+        """
+        own = self._label(owner)
+        if own is not None and own.relabel:
+            self._take(owner, [ownership.Claim(path, own.identity.uid, own.identity.gid) for path in paths])
 
     def remove_file(self, path: str) -> None:
         """Remove a file or socket that was made for a guest; without one nothing happens."""

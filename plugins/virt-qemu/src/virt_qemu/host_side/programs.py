@@ -78,6 +78,7 @@ class Programs:
         limits: Mapping[int, int] | None = None,
         log_file: Path | None = None,
         died: Callable[[str], VirtError] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> Process:
         """Start a program.
 
@@ -86,6 +87,7 @@ class Programs:
         :param fds: number in the program -> descriptor of ours.
         :param log_file: where its output goes, if not beside the guest's log.
         :param died: what is raised where it ends before it listens, of what it has written.
+        :param environment: variables that it has beside the usual ones.
         :raises VirtError: it does not run, or does not come to listen; it is ended then.
         """
         pid_file = owner.folder / f"{name}.pid"
@@ -100,7 +102,7 @@ class Programs:
             process = await launcher().start(
                 Command(
                     argv=argv,
-                    environment={"PATH": os.defpath, "LC_ALL": "C"},
+                    environment={"PATH": os.defpath, "LC_ALL": "C", **(environment or {})},
                     fds={1: output, 2: output, **(fds or {})},
                     pid_file=str(pid_file),
                     identity=identity,
@@ -140,6 +142,10 @@ class Programs:
                     await asyncio.sleep(0.002)
         except TimeoutError:
             raise OperationFailed(f"{program} does not listen on {socket}: {_written(log, begin)}") from None
+
+    def last_words(self, owner: Owner, name: str) -> str:
+        """The last line of a program's log."""
+        return next(reversed(_written(self.log_path(owner, name), 0).splitlines()), "")
 
     async def stop(self, owner: Owner, name: str) -> None:
         """End a program and wait for its end; without one nothing happens."""

@@ -243,5 +243,7 @@ class QemuSettings:
         "none", "what of a guest shares cores with nobody else: `none`, `vcpus`, `emulator`, `full` (with helpers)",
         choices=("none", "vcpus", "emulator", "full"), refusal="Unknown sched_core value {value}",
     )  # fmt: skip
-    storage_use_nbdkit: bool = _setting(False, "images on HTTP and SSH are reached through nbdkit", heeded=False)
+    storage_use_nbdkit: bool = _setting(
+        False, "images on HTTP, FTP and SSH are reached through nbdkit, where it is installed"
+    )
     shared_filesystems: list[str] = _setting((), "folders that other hosts have, too, whatever their file system is")
