@@ -12,6 +12,7 @@ from virtcore.errors import InvalidArg, OperationInvalid, SystemError
 if TYPE_CHECKING:
     from virt_qemu.host_side import HostSide
     from virtcore.driver.toolkit import DomainObject
+    from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
 
 __all__ = ["BelongingsState"]
@@ -30,19 +31,28 @@ class BelongingsState(DriverState):
         raise NotImplementedError
 
     async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
-        if flags & _Flags.NVRAM and flags & _Flags.KEEP_NVRAM:
+        if flags and flags & _Flags.NVRAM and flags & _Flags.KEEP_NVRAM:
             raise OperationInvalid("cannot both keep and delete nvram")
-        if flags & _Flags.TPM and flags & _Flags.KEEP_TPM:
+        if flags and flags & _Flags.TPM and flags & _Flags.KEEP_TPM:
             raise InvalidArg(
                 "Flags 'VIR_DOMAIN_UNDEFINE_TPM' and 'VIR_DOMAIN_UNDEFINE_KEEP_TPM' are mutually exclusive"
             )
         await super().before_undefine(obj, flags)
-        text = self.text(obj)
-        if any(sign in text for sign in _SIGNS):
+        if self._may_have(obj):
             domain = self.definition(obj)
             _remove_variables(domain, flags)
             if not obj.active:
                 self.remove_tpms(domain, flags)
+
+    def facts_of_definition(self, domain: Domain) -> Facts:
+        return {**super().facts_of_definition(domain), "belongings": may_have_belongings(domain)}
+
+    def _may_have(self, obj: DomainObject) -> bool:
+        known = obj.facts.get("belongings")
+        if known is None:  # written by a version that did not say so
+            text = self.text(obj)
+            return any(sign in text for sign in _SIGNS)
+        return bool(known)
 
     def remove_tpms(self, domain: Domain, flags: DomainUndefineFlags | int = 0) -> None:
         """A domain is forgotten: remove what its TPMs know, unless it is to stay."""
@@ -50,6 +60,13 @@ class BelongingsState(DriverState):
 
         if not int(flags) & _Flags.KEEP_TPM:
             remove_state(self.host_side, domain, persistent=bool(int(flags) & _Flags.TPM))
+
+
+def may_have_belongings(domain: Domain) -> bool:
+    """Whether a definition has something that keeps its own state on the host."""
+    os_ = domain.os
+    firmware = os_ is not None and (os_.loader is not None or os_.nvram is not None or os_.firmware is not None)
+    return firmware or (domain.devices is not None and bool(domain.devices.tpms))
 
 
 def _remove_variables(domain: Domain, flags: DomainUndefineFlags) -> None:

@@ -144,7 +144,7 @@ class MomentState(DriverState):
 
     async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
         await super().before_undefine(obj, flags)
-        if not obj.active:
+        if not obj.active and (obj.snapshots or obj.checkpoints):
             await self.forget_moments(
                 obj,
                 bool(flags & DomainUndefineFlags.SNAPSHOTS_METADATA),

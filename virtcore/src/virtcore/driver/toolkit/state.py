@@ -48,6 +48,8 @@ __all__ = ["DriverState"]
 _LARGE = 10 << 10
 #: The same for printing one, in devices; and for reading one that was printed.
 _MANY, _SEVERAL = 300, 40
+_SNAPSHOTS, _CHECKPOINTS = int(DomainUndefineFlags.SNAPSHOTS_METADATA), int(DomainUndefineFlags.CHECKPOINTS_METADATA)
+_MANAGED_SAVE = int(DomainUndefineFlags.MANAGED_SAVE)
 #: With these another configuration is shown than there is.
 _ALTERED = DomainXMLFlags.UPDATE_CPU | DomainXMLFlags.MIGRATABLE
 
@@ -135,13 +137,12 @@ class DriverState:
 
     async def before_undefine(self, obj: DomainObject, flags: DomainUndefineFlags) -> None:
         """Hook: refuse to undefine, or remove what belongs to the definition (snapshots, NVRAM, save images)."""
-        from virtcore.enums.domain import DomainUndefineFlags as Flags
-
-        if not obj.active and obj.snapshots and not flags & Flags.SNAPSHOTS_METADATA:
+        wanted = int(flags)
+        if not obj.active and obj.snapshots and not wanted & _SNAPSHOTS:
             raise OperationInvalid(f"cannot delete inactive domain with {obj.snapshots} snapshots")
-        if not obj.active and obj.checkpoints and not flags & Flags.CHECKPOINTS_METADATA:
+        if not obj.active and obj.checkpoints and not wanted & _CHECKPOINTS:
             raise OperationInvalid(f"cannot delete inactive domain with {obj.checkpoints} checkpoints")
-        if obj.managed_save and not flags & Flags.MANAGED_SAVE:
+        if obj.managed_save and not wanted & _MANAGED_SAVE:
             raise OperationInvalid("Refusing to undefine while domain managed save image exists")
 
     def facts_of(self, domain: Domain) -> Facts:
