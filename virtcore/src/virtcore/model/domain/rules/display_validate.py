@@ -8,8 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtcore.errors import ConfigUnsupported, InternalError, XMLError
+from virtcore.model.domain.domain import VirtType
+from virtcore.model.domain.input import InputBus, InputType, PassthroughInputSource
+from virtcore.model.domain.os import OSType
 from virtcore.model.domain.rules.device_list import devices_of
 from virtcore.model.domain.rules.disk_validate import refuse_virtio_options
+from virtcore.model.domain.rules.settle_os import is_paravirtual
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:
@@ -79,8 +83,6 @@ def validate_sound(device: Sound, domain: Domain) -> None:
 
 
 def validate_input(device: Input, domain: Domain) -> None:
-    from virtcore.model.domain.input import InputBus, InputType, PassthroughInputSource
-
     _validate_input_bus(device, domain)
     if device.type is InputType.PASSTHROUGH:
         if device.bus is not InputBus.VIRTIO:
@@ -101,11 +103,6 @@ def validate_input(device: Input, domain: Domain) -> None:
 
 
 def _validate_input_bus(device: Input, domain: Domain) -> None:
-    from virtcore.model.domain.domain import VirtType
-    from virtcore.model.domain.input import InputBus, InputType
-    from virtcore.model.domain.os import OSType
-    from virtcore.model.domain.rules.settle_os import is_paravirtual
-
     plain = device.type in (InputType.MOUSE, InputType.KEYBOARD)
     if domain.os_type is OSType.HVM:
         if device.bus is InputBus.PS2 and not plain:
