@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from virt_qemu import foresight
-from virt_qemu.foresight import foresee, has_become, status_text
+from virt_qemu.foresight import Foreseen, future_status, has_become, take_foreseen
 from virt_qemu.hotplug.plan import Plan, Step
 from virt_qemu.live_status import new_status, note_device, refresh
 from virt_qemu.monitor import CommandError
+from virt_qemu.status import format_status
 from virtcore.enums.domain import DomainState
 from virtcore.model.domain import Domain
 
@@ -33,11 +33,17 @@ def running() -> tuple[Any, Any]:
     return Kept(live=live, state=DomainState.RUNNING, reason=1, kept={}), guest
 
 
-def written(obj: Any, guest: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What would be written, which must not have to be made now."""
-    with monkeypatch.context() as patch:
-        patch.setattr(foresight, "format_status", lambda status: "made now")
-        return status_text(obj, refresh(obj, guest))
+FACTS = {"id": 1}
+
+
+def foresee(obj: Any, guest: Any) -> None:
+    status = future_status(obj, guest, Domain(type="qemu", name="guest", title="as foreseen"), ["disk0"])
+    Foreseen(status, FACTS, status).keep(obj)  # type: ignore[arg-type]  # in place of a file
+
+
+def taken(obj: Any, guest: Any, facts: Any = FACTS) -> Any:
+    """What was foreseen, and need not be written now."""
+    return take_foreseen(obj, refresh(obj, guest), facts)
 
 
 def become(obj: Any, guest: Any) -> None:
@@ -47,17 +53,17 @@ def become(obj: Any, guest: Any) -> None:
     has_become(obj)
 
 
-def test_what_was_foreseen_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_foreseen_is_taken() -> None:
     obj, guest = running()
-    foresee(obj, guest, Domain(type="qemu", name="guest", title="as foreseen"), ["disk0"])
+    foresee(obj, guest)
     assert guest.status.known_devices is None
     assert guest.status.domain.title == "as it is"
     become(obj, guest)
-    text = written(obj, guest, monkeypatch)
-    assert "as foreseen" in text
-    assert "<device alias='disk0'/>" in text
-    assert text == foresight.format_status(refresh(obj, guest))
-    assert written(obj, guest, monkeypatch) == "made now"  # it is written once
+    found = taken(obj, guest)
+    assert format_status(found) == format_status(refresh(obj, guest))
+    assert "as foreseen" in format_status(found)
+    assert "<device alias='disk0'/>" in format_status(found)
+    assert taken(obj, guest) is None  # once
 
 
 @pytest.mark.parametrize(
@@ -67,27 +73,28 @@ def test_what_was_foreseen_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda obj, guest: setattr(obj, "state", DomainState.PAUSED),
         lambda obj, guest: guest.threads.update({1: 8}),
         lambda obj, guest: note_device(guest.status, "net0"),
-        lambda obj, guest: written(obj, guest, pytest.MonkeyPatch()),  # an event had it written
+        taken,  # an event had it written
     ],
 )
 @pytest.mark.parametrize("late", [False, True])
-def test_what_has_changed_beside_is_not_lost(
-    meanwhile: Callable[[Any, Any], object], late: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_has_changed_beside_is_not_lost(meanwhile: Callable[[Any, Any], object], late: bool) -> None:
     obj, guest = running()
-    foresee(obj, guest, Domain(type="qemu", name="guest", title="as foreseen"), ["disk0"])
+    foresee(obj, guest)
     if not late:
         meanwhile(obj, guest)
     become(obj, guest)
     if late:
         meanwhile(obj, guest)
-    assert written(obj, guest, monkeypatch) == "made now"
+    assert taken(obj, guest) is None
 
 
-def test_what_has_not_come_true_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_not_come_about_is_not_taken() -> None:
     obj, guest = running()
-    foresee(obj, guest, Domain(type="qemu", name="guest", title="as foreseen"), [])
-    assert written(obj, guest, monkeypatch) == "made now"
+    foresee(obj, guest)
+    assert taken(obj, guest) is None
+    foresee(obj, guest)
+    become(obj, guest)
+    assert taken(obj, guest, {"id": 2}) is None
 
 
 class Told:

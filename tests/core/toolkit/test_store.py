@@ -235,6 +235,38 @@ def test_what_means_nothing_without_the_host_waits_for_no_disk(tmp_path: Path, m
     asyncio.run(main())
 
 
+def test_what_is_prepared_may_come_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        worker = DiskWorker("test-disk")
+        store = DefinitionStore(tmp_path, worker, describe, lasting=False)
+        await store.open()
+        await store.write(UUID, "a", "<old/>")
+        prepared = store.prepare(UUID, "a", "<new/>", {"memory": 1})
+        await prepared.done
+        assert store.read(UUID) == "<old/>"
+        await store.put(prepared)
+        assert store.read(UUID) == "<new/>"
+        assert await store.open() == [IndexEntry(UUID, "a", {"memory": 1})]
+        # What was begun before comes before, what is begun later after.
+        writing = asyncio.create_task(store.write(UUID, "a", "<before/>"))
+        await asyncio.sleep(0)
+        await store.put(store.prepare(UUID, "a", "<now/>"))
+        await writing
+        assert store.read(UUID) == "<now/>"
+        store.prepare(UUID, "a", "<never/>")
+        await store.remove(UUID)
+        assert list(tmp_path.iterdir()) == []
+        prepared = store.prepare(UUID, "a", "<left/>")
+        await prepared.done
+        assert await store.open() == []
+        assert list(tmp_path.iterdir()) == []
+        with pytest.raises(SystemError, match="No such file"):
+            await store.put(prepared)
+        await worker.close()
+
+    asyncio.run(main())
+
+
 def test_a_folder_that_cannot_be_synced_fails_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(folder: Path) -> None:
         raise OSError(5, "Input/output error")

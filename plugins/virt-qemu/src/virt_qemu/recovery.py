@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from virt_qemu import process as processes
 from virt_qemu.events import GuestEvents
-from virt_qemu.foresight import status_text
+from virt_qemu.foresight import Foreseen, future_status, take_foreseen
 from virt_qemu.guest import Guest
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
-from virt_qemu.status import DomainStatus, StatusFolders, load_status, status_flags
+from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
 from virt_qemu.uptime import boot_id
 from virtcore.driver.toolkit import DomainObject, IndexEntry
 from virtcore.enums.domain import (
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from virt_qemu.host_side import HostSide
     from virt_qemu.monitor import Monitor
     from virtcore.driver.toolkit import StateFolders
+    from virtcore.driver.toolkit.store import Facts
+    from virtcore.model.domain import Domain
 
 __all__ = ["GuestRecovery", "iothreads_of", "threads_of"]
 
@@ -98,7 +100,23 @@ class GuestRecovery(GuestEvents):
     async def save(self, obj: DomainObject, guest: Guest) -> None:
         """Write down what is needed to find the guest again; returns when that is there, whatever becomes of us."""
         status = refresh(obj, guest)
-        facts: dict[str, int | str | bool | None] = {
+        facts = self._facts_of_status(obj, guest, status)
+        foreseen = take_foreseen(obj, status, facts)
+        if foreseen is not None and self.status is not None:
+            await self.status.put(foreseen)
+        else:
+            await self.save_status(obj, format_status(status), facts)
+
+    def foresee(self, obj: DomainObject, guest: Guest, domain: Domain, aliases: Iterable[str]) -> None:
+        """Begin to write the status that a guest will have (:mod:`virt_qemu.foresight`)."""
+        if self.status is not None:
+            status = future_status(obj, guest, domain, aliases)
+            facts = self._facts_of_status(obj, guest, status)
+            file = self.status.prepare(obj.uuid, obj.name, format_status(status), facts)
+            Foreseen(status, facts, file).keep(obj)
+
+    def _facts_of_status(self, obj: DomainObject, guest: Guest, status: DomainStatus) -> Facts:
+        return {
             **self.facts_of(status.domain),
             "id": obj.id,
             "boot": boot_id(),
@@ -108,7 +126,6 @@ class GuestRecovery(GuestEvents):
             "pid": status.pid,
             "start_time": guest.process.start_time if guest.process is not None else None,
         }
-        await self.save_status(obj, status_text(obj, status), facts)
 
     def describe_status(self, text: str) -> IndexEntry:
         """The index entry of a status that was written by somebody else: it has what the document tells."""

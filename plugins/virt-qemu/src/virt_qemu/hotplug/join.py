@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.command.images import is_lent
-from virt_qemu.foresight import foresee, has_become
+from virt_qemu.foresight import has_become
 from virt_qemu.live_status import note_device
 from virt_qemu.monitor import JSON
 from virt_qemu.rules.addresses import assign_address
@@ -51,9 +51,7 @@ async def join(session: Session, loaded: LoadedDevice, add: Add, *questions: Ste
             place = getattr(device, "boot_order", None)
             add(builder, device, {id(device): place} if place else {})
             added = builder.plan.added
-            answers = await builder.plan.run(
-                session.monitor, questions, lambda: foresee(session.obj, guest, joined, added)
-            )
+            answers = await builder.plan.run(session.monitor, questions, lambda: session.foresee(joined, added))
         except BaseException:
             await session.host.release(guest, joined, device)
             raise

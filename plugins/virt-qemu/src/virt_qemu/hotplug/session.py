@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,6 +96,8 @@ class Session:
     :ivar rules: the driver's, which complete and check what joins.
     :ivar context: how they are to.
     :ivar tell: emits an event.
+    :ivar foresee: begins to write the status that the guest will have: told what it will be, and the aliases of devices
+        that QEMU will have come to have.
     :ivar unplug_limit: seconds that the guest has to let go of a device before its end is no longer waited for.
     """
 
@@ -105,6 +107,7 @@ class Session:
     rules: DomainRules
     context: Callable[[ParseFlag], DomainContext]
     tell: Callable[[Event], None]
+    foresee: Callable[[Domain, Iterable[str]], None] = lambda domain, aliases: None
     unplug_limit: float = 5.0
 
     @property

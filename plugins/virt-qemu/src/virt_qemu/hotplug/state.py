@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from virt_qemu.guest import Guest, guest_of
@@ -49,6 +50,7 @@ class HotplugState(GuestRecovery):
             rules=self.rules,
             context=self.context,
             tell=self.events.emit,
+            foresee=partial(self.foresee, obj, guest),
             unplug_limit=self.unplug_limit * (2 if Machine.of(obj.live).pseries else 1),
         )
 

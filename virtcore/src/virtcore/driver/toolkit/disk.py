@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 from virtcore.errors import SystemError
 
-__all__ = ["DiskWorker", "remove_file", "sync_folder", "write_file"]
+__all__ = ["DiskWorker", "remove_file", "sync_folder", "write_beside", "write_file"]
 
 T = TypeVar("T")
 _BATCH = 64
@@ -35,6 +35,16 @@ class DiskWorker:
         self._name = name
         self._queue: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._unanswered = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it has done all that it was asked for: then what is done now comes after that."""
+        return self._unanswered == 0
+
+    def begin(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        """Have ``work`` run in the worker's thread, after everything asked for before; returns its result to come."""
+        return self._submit(work, None)
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the worker's thread, after everything asked for before, and return its result."""
@@ -54,14 +64,15 @@ class DiskWorker:
         except OSError as error:
             raise SystemError(f"{complaint}: {error.strerror}") from error
 
-    async def _submit(self, work: Callable[[], T], folder: Path | str | None) -> T:
-        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    def _submit(self, work: Callable[[], T], folder: Path | str | None) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if self._thread is None:
             # A daemon thread: what it has acknowledged is on disk, so ending the interpreter loses nothing that counts.
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
-        self._queue.put(_Task(work, folder, done))
-        return await done  # type: ignore[return-value]  # what `work` returned
+        self._unanswered += 1
+        self._queue.put(_Task(work, folder, done))  # type: ignore[arg-type]  # it gets what `work` returns
+        return done
 
     async def close(self) -> None:
         """End the thread after the work that is queued; returns when that is done."""
@@ -105,19 +116,19 @@ class DiskWorker:
             by_loop.setdefault(task.done.get_loop(), []).append((task.done, value, problem))
         for loop, answers in by_loop.items():
             try:
-                loop.call_soon_threadsafe(_answer, answers)
+                loop.call_soon_threadsafe(self._answer, answers)
             except RuntimeError:  # the loop was closed meanwhile: nobody waits any more
                 continue
 
-
-def _answer(answers: list[tuple[asyncio.Future[object], object, BaseException | None]]) -> None:
-    for future, value, problem in answers:
-        if future.done():  # its waiter was cancelled
-            continue
-        if problem is None:
-            future.set_result(value)
-        else:
-            future.set_exception(problem)
+    def _answer(self, answers: list[tuple[asyncio.Future[object], object, BaseException | None]]) -> None:
+        self._unanswered -= len(answers)
+        for future, value, problem in answers:
+            if future.done():  # its waiter was cancelled
+                continue
+            if problem is None:
+                future.set_result(value)
+            else:
+                future.set_exception(problem)
 
 
 def write_file(folder: Path | str, name: str, data: bytes, *, sync: bool = True) -> None:
@@ -125,8 +136,19 @@ def write_file(folder: Path | str, name: str, data: bytes, *, sync: bool = True)
 
     :param sync: False where what is in it means nothing once the host has gone down.
     """
-    temporary = os.path.join(folder, f".{name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    temporary = f".{name}.tmp"
+    write_beside(folder, temporary, data, sync=sync)
+    try:
+        os.rename(os.path.join(folder, temporary), os.path.join(folder, name))
+    except BaseException:
+        remove_file(folder, temporary)
+        raise
+
+
+def write_beside(folder: Path | str, temporary: str, data: bytes, *, sync: bool) -> None:
+    """Write a file that is to take another one's place."""
+    path = os.path.join(folder, temporary)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         try:
             view = memoryview(data)
@@ -136,9 +158,8 @@ def write_file(folder: Path | str, name: str, data: bytes, *, sync: bool = True)
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        os.rename(temporary, os.path.join(folder, name))
     except BaseException:
-        remove_file(folder, os.path.basename(temporary))
+        remove_file(folder, temporary)
         raise
 
 

@@ -7,6 +7,7 @@ checksum does not fit (somebody edited it) is looked at afresh, so the index is 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -17,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from virtcore.driver.toolkit.disk import DiskWorker, remove_file, sync_folder, write_file
+from virtcore.driver.toolkit.disk import DiskWorker, remove_file, sync_folder, write_beside, write_file
 from virtcore.driver.toolkit.folders import make_folder
-from virtcore.errors import InternalError, VirtError
+from virtcore.errors import InternalError, SystemError, VirtError
 
-__all__ = ["DefinitionStore", "Fact", "Facts", "IndexEntry", "Marks"]
+__all__ = ["DefinitionStore", "Fact", "Facts", "IndexEntry", "Marks", "Prepared"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,16 @@ class IndexEntry(NamedTuple):
     uuid: str
     name: str
     facts: Facts
+
+
+class Prepared(NamedTuple):
+    """A file that is written beside the one whose place it may take.
+
+    :ivar done: it is written.
+    """
+
+    file: str
+    done: asyncio.Future[None]
 
 
 class DefinitionStore:
@@ -84,11 +95,41 @@ class DefinitionStore:
         work = partial(write_file, self._path, file, data, sync=self._lasting)
         await self._worker.change(work, self._synced, complaint)
 
+    def prepare(self, uuid: str, name: str, text: str, facts: Facts | None = None) -> Prepared:
+        """Begin to write what will be an object's file (:meth:`put`), or will not. One at a time of an object."""
+        file = _file(uuid)
+        data = _encode(name, text, facts or {})
+        done = self._worker.begin(partial(write_beside, self._path, _ahead(file), data, sync=self._lasting))
+        done.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may ask
+        return Prepared(file, done)
+
+    async def put(self, prepared: Prepared) -> None:
+        """Let what was prepared be the object's file; returns when it is, and durable.
+
+        :raises SystemError: the disk is full, ...; the former file is intact.
+        """
+        file = prepared.file
+        replace = partial(os.rename, f"{self._path}/{_ahead(file)}", f"{self._path}/{file}")
+        complaint = f"cannot write data to file '{self._path}/{file}'"
+        try:
+            await prepared.done
+            if self._synced is None and self._worker.idle:
+                replace()  # a moment's work, and nothing that was begun before is still to come
+                return
+        except OSError as error:
+            raise SystemError(f"{complaint}: {error.strerror}") from error
+        await self._worker.change(replace, self._synced, complaint)
+
     async def remove(self, uuid: str) -> None:
         """Remove an object's definition, if there is one; returns when that is durable."""
         file = _file(uuid)
         complaint = f"cannot remove config {self._path}/{file}"
-        await self._worker.change(lambda: remove_file(self._path, file), self._synced, complaint)
+
+        def work() -> None:
+            remove_file(self._path, _ahead(file))
+            remove_file(self._path, file)
+
+        await self._worker.change(work, self._synced, complaint)
 
     @property
     def _synced(self) -> str | None:
@@ -200,6 +241,11 @@ def _checked(uuid: str) -> str:
 
 def _file(uuid: str) -> str:
     return _checked(uuid) + _SUFFIX
+
+
+def _ahead(file: str) -> str:
+    """Where a file is prepared; what is left there goes with the next opening."""
+    return f".{file}.ahead.tmp"
 
 
 def _encode(name: str, text: str, facts: Facts) -> bytes:
