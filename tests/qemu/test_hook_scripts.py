@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from guest_image import guest_xml
+from guest_image import idle_xml
 from waiting import eventually
 
 import virtcore
@@ -31,11 +31,11 @@ def script(root) -> Callable[..., Path]:
     return install
 
 
-def test_they_are_told_what_happens(connection, boot, script, tmp_path):
+def test_they_are_told_what_happens(connection, script, tmp_path):
     told = tmp_path / "told"
     script(f'echo "$@" >> {told}; grep -c "<name>hooked</name>" >> {told}')
     script(f'echo "second $2" >> {told}', "qemu.d/10-more")
-    connection.create_domain(guest_xml("hooked", *boot), PAUSED).destroy()
+    connection.create_domain(idle_xml("hooked"), PAUSED).destroy()
     assert told.read_text().splitlines() == [
         *("hooked prepare begin -", "1", "second prepare"),
         *("hooked start begin -", "1", "second start"),
@@ -46,10 +46,10 @@ def test_they_are_told_what_happens(connection, boot, script, tmp_path):
 
 
 @pytest.mark.parametrize("operation", ["prepare", "start"])
-def test_they_can_keep_a_guest_from_running(connection, boot, script, root, operation):
+def test_they_can_keep_a_guest_from_running(connection, script, root, operation):
     path = script(f'[ "$2" != {operation} ] || {{ echo not today >&2; exit 3; }}')
     with pytest.raises(HookScriptFailed) as caught:
-        connection.create_domain(guest_xml("refused", *boot), PAUSED)
+        connection.create_domain(idle_xml("refused"), PAUSED)
     assert str(caught.value) == (
         f"Hook script execution failed: internal error: Child process ({path} refused {operation} begin -) "
         "unexpected exit status 3: not today"
@@ -58,29 +58,29 @@ def test_they_can_keep_a_guest_from_running(connection, boot, script, root, oper
     assert not list((root / "run" / "qemu").glob("domain-*"))
 
 
-def test_what_has_happened_they_cannot_prevent(connection, boot, script):
+def test_what_has_happened_they_cannot_prevent(connection, script):
     script('[ "$2" != started -a "$2" != stopped ]')
-    domain = connection.create_domain(guest_xml("anyway", *boot), PAUSED)
+    domain = connection.create_domain(idle_xml("anyway"), PAUSED)
     assert domain.is_active()
     domain.destroy()
 
 
-def test_guests_that_are_found_again(root, boot, script, tmp_path):
+def test_guests_that_are_found_again(root, script, tmp_path):
     told = tmp_path / "told"
     uri = f"qemu:///embed?root={root}"
     with virtcore.connect(uri) as connection:
-        connection.create_domain(guest_xml("found", *boot), PAUSED)
+        connection.create_domain(idle_xml("found"), PAUSED)
     script(f'echo "$@" >> {told}')
     with virtcore.connect(uri) as connection:
         eventually(lambda: told.exists() and "found reconnect begin -" in told.read_text())
         connection.lookup_domain(name="found").destroy()
 
 
-def test_guests_start_with_the_host_one_after_the_other(root, boot, script, tmp_path):
+def test_guests_start_with_the_host_one_after_the_other(root, script, tmp_path):
     uri = f"qemu:///embed?root={root}"
     with virtcore.connect(uri) as connection:
         for name in ("one", "two"):
-            connection.define_domain(guest_xml(name, *boot)).set_autostart(True)
+            connection.define_domain(idle_xml(name)).set_autostart(True)
         eventually((root / "run" / "qemu" / "autostarted").exists)
     (root / "run" / "qemu" / "autostarted").unlink()  # as if the host had booted
     (root / "etc" / "qemu.conf").write_text("auto_start_delay = 1500\n")

@@ -11,7 +11,7 @@ from typing import ClassVar
 from xml.etree import ElementTree
 
 import pytest
-from guest_image import guest_xml
+from guest_image import idle_xml
 from test_migration_ways import peer, peer_root  # noqa: F401  # fixtures
 
 import virtcore
@@ -75,11 +75,11 @@ def moved_xml(domain: virtcore.Domain, *paths: tuple[Path, Path]) -> str:
 
 @pytest.mark.parametrize("form", ["raw", "qcow2"])
 @pytest.mark.parametrize("by", ["port", "socket"])
-def test_disks_are_copied(connection, peer, boot, tmp_path, form, by):  # noqa: F811
+def test_disks_are_copied(connection, peer, tmp_path, form, by):  # noqa: F811
     data = os.urandom(MIB)
     here = image(tmp_path / "here" / "disk", form, content=data)
     there = image(tmp_path / "there" / "disk", form)
-    domain = connection.define_domain(guest_xml("mover", *boot, devices=disk(here, form)))
+    domain = connection.define_domain(idle_xml("mover", disk(here, form)))
     domain.create()
     parameters = {"destination_xml": moved_xml(domain, (here, there)), "listen_address": "127.0.0.1"}
     if by == "socket":
@@ -100,13 +100,11 @@ def test_disks_are_copied(connection, peer, boot, tmp_path, form, by):  # noqa: 
     moved.destroy()
 
 
-def test_only_the_disks_that_are_named(connection, peer, boot, tmp_path):  # noqa: F811
+def test_only_the_disks_that_are_named(connection, peer, tmp_path):  # noqa: F811
     first = image(tmp_path / "here" / "first", "raw", content=b"1" * MIB)
     second = image(tmp_path / "here" / "second", "raw", content=b"2" * MIB)
     new = image(tmp_path / "there" / "second", "raw")
-    domain = connection.define_domain(
-        guest_xml("mover", *boot, devices=disk(first, "raw") + disk(second, "raw", "vdb"))
-    )
+    domain = connection.define_domain(idle_xml("mover", disk(first, "raw") + disk(second, "raw", "vdb")))
     domain.create()
     parameters = {
         "destination_xml": moved_xml(domain, (second, new)),
@@ -121,11 +119,11 @@ def test_only_the_disks_that_are_named(connection, peer, boot, tmp_path):  # noq
     assert moved.state().state is DomainState.RUNNING
 
 
-def test_what_differs_from_an_image_that_both_have(connection, peer, boot, tmp_path):  # noqa: F811
+def test_what_differs_from_an_image_that_both_have(connection, peer, tmp_path):  # noqa: F811
     base = image(tmp_path / "base", "qcow2", content=b"b" * MIB)
     here = image(tmp_path / "here" / "disk", "qcow2", content=b"h" * 65536, backing=base)
     there = image(tmp_path / "there" / "disk", "qcow2", backing=base)
-    domain = connection.define_domain(guest_xml("mover", *boot, devices=disk(here, "qcow2")))
+    domain = connection.define_domain(idle_xml("mover", disk(here, "qcow2")))
     domain.create()
     parameters = {"destination_xml": moved_xml(domain, (here, there)), "migrate_uri": "tcp://127.0.0.1"}
     flags = Flags.LIVE | Flags.NON_SHARED_INC | Flags.NON_SHARED_SYNCHRONOUS_WRITES
@@ -168,13 +166,13 @@ class Volumes(ServiceDriver, StorageService):
         return StorageVolRef(pool.name, name, path)
 
 
-def test_images_that_are_not_there_are_made_in_pools(connection, peer, boot, tmp_path, monkeypatch):  # noqa: F811
+def test_images_that_are_not_there_are_made_in_pools(connection, peer, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setitem(loader._registered_services, "storage", Volumes)
     here = image(tmp_path / "here" / "disk", "qcow2", content=b"p" * MIB)
     folder = tmp_path / "pool"
     folder.mkdir()
     there = folder / "disk"
-    domain = connection.define_domain(guest_xml("mover", *boot, devices=disk(here, "qcow2")))
+    domain = connection.define_domain(idle_xml("mover", disk(here, "qcow2")))
     domain.create()
     parameters = {"destination_xml": moved_xml(domain, (here, there)), "migrate_uri": "tcp://127.0.0.1"}
     with pytest.raises(NoStoragePool):
@@ -186,10 +184,10 @@ def test_images_that_are_not_there_are_made_in_pools(connection, peer, boot, tmp
     assert content(there, "qcow2", MIB) == hashlib.sha256(b"p" * MIB).hexdigest()
 
 
-def test_a_copy_that_cannot_be_written_leaves_the_guest_here(connection, peer, boot, tmp_path):  # noqa: F811
+def test_a_copy_that_cannot_be_written_leaves_the_guest_here(connection, peer, tmp_path):  # noqa: F811
     here = image(tmp_path / "here" / "disk", "raw", content=b"x" * MIB)
     there = image(tmp_path / "there" / "disk", "raw", size=2)  # too small
-    domain = connection.define_domain(guest_xml("mover", *boot, devices=disk(here, "raw")))
+    domain = connection.define_domain(idle_xml("mover", disk(here, "raw")))
     domain.create()
     parameters = {"destination_xml": moved_xml(domain, (here, there)), "migrate_uri": "tcp://127.0.0.1"}
     with pytest.raises(VirtError):
@@ -224,7 +222,7 @@ def certified(tmp_path: Path) -> Path:
     return folder
 
 
-def test_keys_that_a_secret_opens(host_secrets, root, peer_root, boot, tmp_path, certified):  # noqa: F811
+def test_keys_that_a_secret_opens(host_secrets, root, peer_root, tmp_path, certified):  # noqa: F811
     for who in ("server", "client"):
         key = certified / f"{who}-key.pem"
         how = ("-topk8", "-v2", "aes-256-cbc", "-passout", "pass:open sesame")
@@ -240,7 +238,7 @@ def test_keys_that_a_secret_opens(host_secrets, root, peer_root, boot, tmp_path,
         virtcore.connect(f"qemu:///embed?root={root}") as connection,
         virtcore.connect(f"qemu:///embed?root={peer_root}") as other,
     ):
-        domain = connection.create_domain(guest_xml("mover", *boot), DomainCreateFlags.START_PAUSED)
+        domain = connection.create_domain(idle_xml("mover"), DomainCreateFlags.START_PAUSED)
         to = {"migrate_uri": "tcp://127.0.0.1"}
         with pytest.raises(NoSecret):
             domain.migrate(other, to, Flags.LIVE | Flags.TLS)
@@ -254,7 +252,7 @@ def test_keys_that_a_secret_opens(host_secrets, root, peer_root, boot, tmp_path,
         moved.destroy()
 
 
-def test_encrypted_on_the_way(root, peer_root, boot, tmp_path, certified):  # noqa: F811
+def test_encrypted_on_the_way(root, peer_root, tmp_path, certified):  # noqa: F811
     for each in (root, peer_root):
         (each / "etc").mkdir()
         (each / "etc" / "qemu.conf").write_text(f'migrate_tls_x509_cert_dir = "{certified}"\nmigrate_tls_force = 1\n')
@@ -264,7 +262,7 @@ def test_encrypted_on_the_way(root, peer_root, boot, tmp_path, certified):  # no
         virtcore.connect(f"qemu:///embed?root={root}") as connection,
         virtcore.connect(f"qemu:///embed?root={peer_root}") as other,
     ):
-        domain = connection.define_domain(guest_xml("mover", *boot, devices=disk(here, "raw")))
+        domain = connection.define_domain(idle_xml("mover", disk(here, "raw")))
         domain.create()
         parameters = {"destination_xml": moved_xml(domain, (here, there)), "migrate_uri": "tcp://127.0.0.1"}
         with pytest.raises(VirtError, match="allows migration only with VIR_MIGRATE_TLS flag"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from guest_image import MARKER, guest_xml
+from guest_image import MARKER, guest_xml, idle_xml
 from waiting import eventually
 
 import virtcore
@@ -74,10 +74,6 @@ def answers(domain: virtcore.Domain, word: str) -> bool:
     return True
 
 
-def paused_xml(name: str, boot, devices: str = "") -> str:
-    return guest_xml(name, *boot, devices=devices)
-
-
 def test_a_guest_moves_and_goes_on_there(connection, peer, boot):
     here, there, iterations, completed = [], [], [], []
     connection.on_event(lambda event: here.append((event.type.name, event.detail.name)), DomainLifecycleEvent)
@@ -128,10 +124,10 @@ def test_a_guest_moves_and_goes_on_there(connection, peer, boot):
         (Flags.LIVE | Flags.POSTCOPY, {"bandwidth.postcopy": 100}),
     ],
 )  # fmt: skip
-def test_the_ways_there(connection, peer, boot, tmp_path, flags, parameters):
+def test_the_ways_there(connection, peer, tmp_path, flags, parameters):
     if parameters.get("migrate_uri") == "unix":
         parameters = {"migrate_uri": f"unix://{tmp_path}/way.sock"}
-    domain = connection.define_domain(paused_xml("mover", boot))
+    domain = connection.define_domain(idle_xml("mover"))
     domain.create()
     try:
         moved = domain.migrate(peer, parameters, flags)
@@ -146,8 +142,8 @@ def test_the_ways_there(connection, peer, boot, tmp_path, flags, parameters):
     assert back.state().state is DomainState.RUNNING
 
 
-def test_what_stays_where(connection, peer, boot):
-    domain = connection.define_domain(paused_xml("mover", boot))
+def test_what_stays_where(connection, peer):
+    domain = connection.define_domain(idle_xml("mover"))
     domain.create(DomainCreateFlags.START_PAUSED)
     flags = Flags.LIVE | Flags.PERSIST_DEST | Flags.UNDEFINE_SOURCE
     moved = domain.migrate(peer, {"destination_name": "renamed"}, flags)
@@ -167,8 +163,8 @@ def test_what_stays_where(connection, peer, boot):
     assert peer.list_domains() == []
 
 
-def test_documents_of_the_callers_own(connection, peer, boot):
-    domain = connection.define_domain(paused_xml("mover", boot))
+def test_documents_of_the_callers_own(connection, peer):
+    domain = connection.define_domain(idle_xml("mover"))
     domain.create(DomainCreateFlags.START_PAUSED)
     xml = domain.xml(1 | 8)
     persistent = domain.xml(2).replace("<vcpu placement='static'>1<", "<vcpu placement='static'>2<")
@@ -188,8 +184,8 @@ def test_documents_of_the_callers_own(connection, peer, boot):
         ((r"machine='pc-q35-[\d.]+'", "machine='pc-q35-6.0'"), "Target domain machine type pc-q35-6.0 does not match"),
     ],
 )
-def test_another_machine_is_refused(connection, peer, boot, change, message):
-    domain = connection.define_domain(paused_xml("mover", boot))
+def test_another_machine_is_refused(connection, peer, change, message):
+    domain = connection.define_domain(idle_xml("mover"))
     domain.create()
     xml = domain.xml(1 | 8)
     changed = re.sub(*change, xml)
@@ -220,8 +216,8 @@ def test_another_machine_is_refused(connection, peer, boot, change, message):
         (Flags.LIVE | Flags.TLS, {}, VirtError, "Unable to access|No such file|credentials|certificate"),
     ],
 )  # fmt: skip
-def test_what_is_refused(connection, peer, boot, flags, parameters, error, message):
-    domain = connection.define_domain(paused_xml("mover", boot))
+def test_what_is_refused(connection, peer, flags, parameters, error, message):
+    domain = connection.define_domain(idle_xml("mover"))
     domain.create()
     with pytest.raises(error, match=message):
         domain.migrate(peer, parameters, flags)
@@ -230,11 +226,11 @@ def test_what_is_refused(connection, peer, boot, flags, parameters, error, messa
     assert domain.job_stats().type is DomainJobType.NONE
 
 
-def test_disks_of_this_host_alone_are_unsafe(connection, peer, boot, tmp_path):
+def test_disks_of_this_host_alone_are_unsafe(connection, peer, tmp_path):
     image = tmp_path / "disk.raw"
     image.write_bytes(b"\0" * (1 << 20))
     disk = f"<disk type='file'><source file='{image}'/><target dev='vda' bus='virtio'/></disk>"
-    domain = connection.define_domain(paused_xml("mover", boot, disk))
+    domain = connection.define_domain(idle_xml("mover", disk))
     domain.create()
     with pytest.raises(MigrateUnsafe) as caught:
         domain.migrate(peer, flags=Flags.LIVE)
@@ -273,8 +269,8 @@ def test_it_can_be_aborted(connection, peer, boot):
     assert answers(domain, "it stayed")
 
 
-def test_settings_of_running_guests(connection, peer, boot):
-    domain = connection.define_domain(paused_xml("mover", boot))
+def test_settings_of_running_guests(connection, peer):
+    domain = connection.define_domain(idle_xml("mover"))
     unlimited = 8796093022207
     assert domain.migrate_max_speed() == unlimited
     with pytest.raises(OperationInvalid, match="domain is not running"):

@@ -14,7 +14,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from guest_image import guest_xml
+from guest_image import idle_xml
 from waiting import eventually
 
 import virtcore
@@ -43,9 +43,9 @@ def run_starter(root: Path, xml: Path, after: str) -> subprocess.CompletedProces
 
 
 @pytest.mark.parametrize("after", ["connection.close()", "os.kill(os.getpid(), 9)"], ids=["closed", "killed"])
-def test_guests_are_found_again_with_their_events(root, boot, tmp_path, guests_of, after):
+def test_guests_are_found_again_with_their_events(root, tmp_path, guests_of, after):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("kept", *boot, devices="<serial type='pty'/>"))
+    xml.write_text(idle_xml("kept", "<serial type='pty'/>"))
     done = run_starter(root, xml, after)
     assert done.stdout.strip() == "1", done.stderr
     [pid] = guests_of()
@@ -70,9 +70,9 @@ def test_guests_are_found_again_with_their_events(root, boot, tmp_path, guests_o
     assert guests_of() == []
 
 
-def test_a_guest_that_ended_while_nobody_looked(root, boot, tmp_path, guests_of):
+def test_a_guest_that_ended_while_nobody_looked(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("lost", *boot))
+    xml.write_text(idle_xml("lost"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     [pid] = guests_of()
     os.kill(pid, signal.SIGKILL)
@@ -130,21 +130,21 @@ def kill_at_random(root: Path, xml: Path, rounds: int, seed: int, guests_of) -> 
         assert list((root / "run" / "qemu").glob("domain-*")) == []
 
 
-def test_killed_at_random_points(root, boot, tmp_path, guests_of):
+def test_killed_at_random_points(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("mortal", *boot))
+    xml.write_text(idle_xml("mortal"))
     kill_at_random(root, xml, 12, 1, guests_of)
 
 
 @pytest.mark.deep
 @pytest.mark.timeout(1800)
-def test_killed_at_random_points_many_times(root, boot, tmp_path, guests_of):
+def test_killed_at_random_points_many_times(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("mortal", *boot))
+    xml.write_text(idle_xml("mortal"))
     kill_at_random(root, xml, 400, time.time_ns(), guests_of)
 
 
-def test_the_users_session_keeps_its_own_folders(boot, tmp_path, monkeypatch, probed):
+def test_the_users_session_keeps_its_own_folders(tmp_path, monkeypatch, probed):
     for variable, folder in (
         ("XDG_CONFIG_HOME", "config"),
         ("XDG_DATA_HOME", "data"),
@@ -154,7 +154,7 @@ def test_the_users_session_keeps_its_own_folders(boot, tmp_path, monkeypatch, pr
     ):
         monkeypatch.setenv(variable, str(tmp_path / folder))
     with virtcore.connect("qemu:///session") as connection:
-        domain = connection.define_domain(guest_xml("mine", *boot))
+        domain = connection.define_domain(idle_xml("mine"))
         domain.create(1)
         assert domain.state().state == DomainState.PAUSED
         domain.destroy()
@@ -164,9 +164,9 @@ def test_the_users_session_keeps_its_own_folders(boot, tmp_path, monkeypatch, pr
     assert list((tmp_path / "run" / "virtcore" / "qemu").glob("domain-*")) == []
 
 
-def test_a_guest_whose_status_is_damaged_is_left_alone(root, boot, tmp_path, guests_of):
+def test_a_guest_whose_status_is_damaged_is_left_alone(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("damaged", *boot))
+    xml.write_text(idle_xml("damaged"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     [status] = (root / "run" / "qemu" / "status").glob("*.xml")
     status.write_text("<domain/>")
@@ -175,9 +175,9 @@ def test_a_guest_whose_status_is_damaged_is_left_alone(root, boot, tmp_path, gue
     assert len(guests_of()) == 1
 
 
-def test_a_stopped_guest_does_not_keep_others_from_being_found(root, boot, tmp_path, guests_of):
+def test_a_stopped_guest_does_not_keep_others_from_being_found(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("frozen", *boot))
+    xml.write_text(idle_xml("frozen"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     [pid] = guests_of()
     os.kill(pid, signal.SIGSTOP)
@@ -197,9 +197,9 @@ def _status_of(root: Path) -> Path:
     return status
 
 
-def test_the_status_is_libvirts_and_read_back(root, boot, tmp_path, guests_of):
+def test_the_status_is_libvirts_and_read_back(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("told", *boot, devices="<serial type='pty'/>"))
+    xml.write_text(idle_xml("told", "<serial type='pty'/>"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     [pid] = guests_of()
     text = _status_of(root).read_text().partition("\n")[2]
@@ -221,9 +221,9 @@ def test_the_status_is_libvirts_and_read_back(root, boot, tmp_path, guests_of):
         domain.destroy()
 
 
-def test_a_status_that_somebody_edited_is_used(root, boot, tmp_path, guests_of):
+def test_a_status_that_somebody_edited_is_used(root, tmp_path, guests_of):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("edited", *boot))
+    xml.write_text(idle_xml("edited"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     status = _status_of(root)
     status.write_text(status.read_text().replace("reason='booted'", "reason='unpaused'"))
@@ -235,10 +235,10 @@ def test_a_status_that_somebody_edited_is_used(root, boot, tmp_path, guests_of):
     assert guests_of() == []
 
 
-def test_a_status_of_an_older_version_is_read(root, boot, tmp_path, guests_of):
+def test_a_status_of_an_older_version_is_read(root, tmp_path, guests_of):
     """Which was the bare domain, below the same index entry."""
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("older", *boot))
+    xml.write_text(idle_xml("older"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     status = _status_of(root)
     head, _, body = status.read_text().partition("\n")
@@ -259,9 +259,9 @@ def test_a_status_of_an_older_version_is_read(root, boot, tmp_path, guests_of):
     ("old", "new"),
     [("state='running'", "state='flying'"), ("reason='booted'", "reason='bored'"), ("</domstatus>", "")],
 )
-def test_a_status_that_says_what_cannot_be_is_left_alone(root, boot, tmp_path, guests_of, old, new):
+def test_a_status_that_says_what_cannot_be_is_left_alone(root, tmp_path, guests_of, old, new):
     xml = tmp_path / "guest.xml"
-    xml.write_text(guest_xml("spoilt", *boot))
+    xml.write_text(idle_xml("spoilt"))
     run_starter(root, xml, "os.kill(os.getpid(), 9)")
     status = _status_of(root)
     status.write_text(status.read_text().replace(old, new))
