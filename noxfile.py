@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import nox
 from nox.command import CommandFailed
@@ -37,9 +41,14 @@ def workspace(session: nox.Session, *options: str) -> None:
     )
 
 
-def run(session: nox.Session, program: str, *arguments: str) -> None:
-    """Run a program of ``.venv``."""
-    session.run(str(BIN / program), *arguments, external=True)
+def run(
+    session: nox.Session, program: str, *arguments: str, into: IO[str] | None = None, env: dict[str, str] | None = None
+) -> None:
+    """Run a program of ``.venv``.
+
+    :param into: gets what it prints.
+    """
+    session.run(str(BIN / program), *arguments, external=True, stdout=into, env=env)
 
 
 def check_lint(session: nox.Session) -> None:
@@ -48,13 +57,13 @@ def check_lint(session: nox.Session) -> None:
     run(session, "lint-imports")
 
 
-def check_types(session: nox.Session) -> None:
-    run(session, "mypy")
+def check_types(session: nox.Session, into: IO[str] | None = None) -> None:
+    run(session, "mypy", into=into)
     # What is not shipped need not be typed throughout. Module names are relative to these folders, as in pytest's runs;
     # the *_session and *_walk programs run with the system's own libvirt module.
-    session.env["MYPYPATH"] = "tests:tests/qemu:tests/conformance:docs/_ext:bench"
+    path = {"MYPYPATH": "tests:tests/qemu:tests/conformance:docs/_ext:bench"}
     relaxed = ("--config-file=", "--explicit-package-bases", "--exclude", r"conftest\.py$|_session\.py$|binding_walk")
-    run(session, "mypy", *relaxed, "tests", "docs", "bench")
+    run(session, "mypy", *relaxed, "tests", "docs", "bench", into=into, env=path)
 
 
 def check_tests(session: nox.Session, *arguments: str) -> None:
@@ -67,29 +76,45 @@ def complete_suites() -> list[str]:
     return [row[0] for row in rows if len(row) == 2 and float(row[1]) == 100]
 
 
-def check_conformance(session: nox.Session, *arguments: str) -> None:
+def check_conformance(session: nox.Session, *arguments: str, into: IO[str] | None = None) -> None:
     if not CONFORMANCE.exists():
         session.log(f"conformance skipped: there is no corpus at {CONFORMANCE} (set VIRTCORE_SHARED)")
         return
     if arguments:
         run(session, "python", str(CONFORMANCE), *arguments)
         return
-    run(session, "python", str(CONFORMANCE), "--min", str(MINIMUM))
+    run(session, "python", str(CONFORMANCE), "--min", str(MINIMUM), into=into)
     if complete := complete_suites():
         session.log("the same result is wanted for input that is written differently")
-        run(session, "python", str(CONFORMANCE), "--min", str(MINIMUM), "--perturb", "--suite", *complete)
+        run(session, "python", str(CONFORMANCE), "--min", str(MINIMUM), "--perturb", "--suite", *complete, into=into)
 
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Everything a change must pass: lint, types, tests, conformance; all of them run, whichever fails."""
+    """Everything a change must pass: lint, types, tests, conformance; all of them run, whichever fails.
+
+    Tests wait much of their time, for guests and daemons: types and conformance are checked meanwhile.
+    """
     workspace(session, *TYPES)
-    failed = []
-    for check in (check_lint, check_types, check_tests, check_conformance):
+    failed: list[str] = []
+
+    def attempt(name: str, check: Callable[[], None]) -> None:
         try:
-            check(session)
+            check()
         except CommandFailed:
-            failed.append(check.__name__.removeprefix("check_"))
+            failed.append(name)
+
+    def others(into: IO[str]) -> None:
+        attempt("types", lambda: check_types(session, into))
+        attempt("conformance", lambda: check_conformance(session, into=into))
+
+    attempt("lint", lambda: check_lint(session))
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as printed, ThreadPoolExecutor(1) as meanwhile:
+        checked = meanwhile.submit(others, printed)
+        attempt("tests", lambda: check_tests(session))
+        checked.result()
+        printed.seek(0)
+        session.log("types and conformance:\n%s", printed.read())
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
