@@ -42,7 +42,11 @@ def _asks(command: str) -> bool:
 
 
 class _Script:
-    """A monitor that gives the answers of a script, each to its command."""
+    """A monitor that gives the answers of a script, each to its command.
+
+    What changes something has to be executed in the script's order, and all of it; questions may be left out or come
+    later than there, never before a change that the script has before them.
+    """
 
     name = "hotplug"
     connected = True
@@ -75,6 +79,12 @@ class _Script:
         raise AssertionError(f"the script has no answer to '{command}'")
 
     ask = execute
+
+    def check_done(self) -> None:
+        """Whether all that changes something has been executed."""
+        missing = [command for command, *_ in self.left if not _asks(command)]
+        if missing:
+            raise AssertionError(f"'{missing[0]}' was not executed")
 
     def _tell(self, event: Event) -> None:
         for queue in self._queues:
@@ -199,9 +209,7 @@ async def _steps(case: Any) -> dict[str, str]:
             done = await _ACTIONS[step["action"]](session, case.text(step["device"]))
         except VirtError:
             done = False
-        missing = [command for command, *_ in script.left if not _asks(command)]
-        if done and missing:
-            raise AssertionError(f"'{missing[0]}' was not executed")
+        script.check_done()
         results[f"step{number}"] = format_domain(session.domain, Mode.SECURE) if done else "failed"
     return results
 
@@ -243,6 +251,7 @@ async def _vcpus(case: Any) -> dict[str, str]:
         vcpu_definitions.check_states(definition, numbers)
         await set_state(session, cpus, entity, state)
         vcpu_definitions.set_states(definition, numbers, state)
+    script.check_done()
     definition.id = None
     return {
         "live": format_domain(session.domain, Mode.SECURE),

@@ -30,6 +30,11 @@ def test_a_chain_is_read_from_the_images_and_numbered(connection, tmp_path):
     assert found == [("3", "qcow2", str(middle)), ("4", "qcow2", str(base))]
     assert f"<source file='{top}' index='2'/>" in live
     assert "backingStore" not in domain.xml(2)
+    domain.destroy()
+    domain.undefine()
+    domain = connection.create_domain(idle_xml("chain", *devices), DomainCreateFlags.START_PAUSED)
+    assert "<backingStore type='file'" in domain.xml()
+    assert "backingStore" not in domain.xml(2)  # of a transient guest neither
 
 
 def test_what_the_document_says_of_a_chain_counts(connection, tmp_path):

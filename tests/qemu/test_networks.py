@@ -322,3 +322,41 @@ def test_passt(connection, boot, root):
     domain.destroy()
     eventually(lambda: not Path(f"/proc/{pid}").exists())
     assert not sockets[0].exists()
+
+
+_SLIRP = """#!/bin/sh
+if [ "$1" = --print-capabilities ]; then
+    echo '{"type": "slirp-helper", "features": ["ipv4", "exit-with-parent"]}'
+    exit
+fi
+echo "$@"
+exec sleep 1000 <&3
+"""
+
+
+def test_a_network_in_a_process_of_its_own(root, boot, tmp_path):
+    """A program that says what slirp-helper does."""
+    program = tmp_path / "slirp"
+    program.write_text(_SLIRP)
+    program.chmod(0o755)
+    (root / "etc").mkdir()
+    (root / "etc" / "qemu.conf").write_text(f'slirp_helper = "{program}"\n')
+    four, six = (f"<ip address='{address}' family='{family}'/>" for address, family in
+                 (("10.2.3.0", "ipv4"), ("fec0::", "ipv6")))  # fmt: skip
+    with virtcore.connect(f"qemu:///embed?root={root}") as connection:
+        domain = start(connection, boot, interface("user", four))
+        assert (root / "log" / "qemu" / "net-net0-slirp.log").read_text() == "--fd=3 --net=10.2.3.0/24\n"
+        [log] = (root / "log" / "qemu").glob("net.log")
+        assert re.search(r'-netdev \'{"type":"socket","fd":"\d+","id":"hostnet0"}\'', log.read_text())
+        [status] = (root / "run" / "qemu" / "status").glob("*.xml")
+        assert "<slirp pid=" in status.read_text()
+        with pytest.raises(OperationInvalid, match="a slirp-helper cannot be migrated"):
+            domain.save(str(tmp_path / "saved"))
+        [pid_file] = (root / "run" / "qemu").glob("domain-*/net0-slirp.pid")
+        pid = int(pid_file.read_text().split()[0])
+        domain.destroy()
+        assert not os.path.exists(f"/proc/{pid}")
+        # What it cannot do QEMU does itself.
+        domain = start(connection, boot, interface("user", six))
+        assert '"type":"user","ipv6-prefix":"fec0::"' in log.read_text()
+        domain.destroy()

@@ -14,14 +14,14 @@ from virtcore.runtime.settings import example, read_text, rows
 @dataclass
 class Toys:
     names: list[str] = field(default_factory=lambda: ["a", "b"], metadata={"doc": "what they are called"})
-    loud: bool = field(default=True, metadata={"doc": "whether they are heard", "heeded": False})
+    loud: bool = field(default=True, metadata={"doc": "whether they are heard"})
     owner: str | None = field(default=None, metadata={"doc": "whose they are"})
 
 
 def test_they_are_told_with_their_defaults() -> None:
     assert rows(Toys) == [
         ("names", '[ "a", "b" ]', "what they are called"),
-        ("loud", "1", "whether they are heard (without effect yet)"),
+        ("loud", "1", "whether they are heard"),
         ("owner", "", "whose they are"),
     ]
     assert example(Toys, "toys.conf: toys").splitlines()[:4] == [

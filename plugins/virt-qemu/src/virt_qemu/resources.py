@@ -213,6 +213,14 @@ class HostResources:
         """
         return [self.add(os.dup(descriptor)) for descriptor in lent(self.groups, group)]
 
+    def provide_slirp(self, interface: Interface, descriptor: int) -> None:
+        """Take over the connection to the program that is the network of an interface."""
+        self._taps[id(interface)] = [self.add(descriptor)]
+
+    def slirp(self, interface: Interface) -> int:
+        """The connection to the program that is the network of an interface."""
+        return self._taps[id(interface)][0]
+
     def provide_gpu(self, alias: str, descriptor: int) -> None:
         """Take over the connection to the program that serves a graphics card."""
         self._gpus[alias] = self.add(descriptor)

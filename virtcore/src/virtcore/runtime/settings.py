@@ -1,7 +1,7 @@
 """Settings that are declared as a dataclass and stand in a file of libvirt's format (:mod:`virtcore.runtime.conf`).
 
-A field's metadata have what it means (``doc``) and, where it has no effect yet, ``heeded=False``. What a value must be
-and what errors say of another is the reader's own: libvirt's programs differ in it.
+A field's metadata have what it means (``doc``). What a value must be and what errors say of another is the reader's
+own: libvirt's programs differ in it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ def rows(settings: type[DataclassInstance]) -> list[tuple[str, str, str]]:
     found = []
     for one in dataclasses.fields(settings):
         default = one.default_factory() if callable(one.default_factory) else one.default
-        effect = "" if one.metadata.get("heeded", True) else " (without effect yet)"
-        found.append((one.name, _shown(default), one.metadata["doc"] + effect))
+        found.append((one.name, _shown(default), one.metadata["doc"]))
     return found
 
 

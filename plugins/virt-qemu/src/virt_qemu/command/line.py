@@ -67,6 +67,9 @@ class Resources(Protocol):
     def lent(self, group: str) -> list[int]:
         """Copy a group of descriptors that a client has lent the domain; returns the copies' numbers."""
 
+    def slirp(self, interface: Interface) -> int:
+        """The connection to the program that is the network of an interface; returns the descriptor's number."""
+
     def vhost_user_gpu(self, alias: str) -> int:
         """Start the program that serves a graphics card; returns the number of the connection to it."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.command.address import place, virtio
 from virt_qemu.command.hostdevs import rom
 from virt_qemu.command.line import Builder, unsupported
+from virt_qemu.private_data import InterfacePrivate
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.address import PCIAddress, VirtioMMIOAddress
@@ -137,6 +138,9 @@ def _add_host_side(builder: Builder, interface: Interface, name: str) -> None:
         if interface.backend is not None and interface.backend.type is InterfaceBackendType.PASST:
             path = f"{builder.host.passt_folder}/{builder.short_name}-{interface.alias}.socket"
             _netdev(builder, {"type": "stream", "server": False, "addr": {"type": "unix", "path": path}, "id": name})
+            return
+        if isinstance(interface.private_data, InterfacePrivate) and interface.private_data.slirp:
+            _netdev(builder, {"type": "socket", "fd": str(builder.resources.slirp(interface)), "id": name})
             return
         _netdev(builder, _user(interface) | {"id": name})
     elif kind in _TAPS:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virt_host.description.program import finish_program
-from virt_qemu.host_side.tools import find_tool
+from virt_qemu.host_side.tools import features_of, find_tool
 from virt_qemu.prepare import RDP_PORTS, free_port
 from virt_qemu.settings.host import certificates
 from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, SystemError
@@ -148,7 +146,7 @@ async def _start_rdp(side: HostSide, owner: Owner, graphics: RDPGraphics) -> Non
     program = find_tool(name)
     if program is None:
         raise SystemError(f"'{name}' is not a suitable qemu-rdp helper name: No such file or directory")
-    if "dbus-address" not in await _features(program):
+    if "dbus-address" not in await features_of(program):
         raise InternalError(f"'{name}' cannot be told the address of a bus")
     folder = certificates(side.settings, "rdp")
     files = [f"{folder}/server-cert.pem", f"{folder}/server-key.pem"]
@@ -182,20 +180,6 @@ def rdp_command(program: str, bus: str, place: str, certificate: str, key: str) 
     :param place: address and port to listen on.
     """
     return [program, f"--dbus-address={bus}", "serve", "--bind-address", place, f"--cert={certificate}", f"--key={key}"]
-
-
-async def _features(program: str) -> list[str]:
-    """What a helper of the family of qemu-rdp and slirp-helper says it can do.
-
-    :raises InternalError: it does not tell.
-    """
-    told = await finish_program([program, "--print-capabilities"])
-    try:
-        features = json.loads(told.output)["features"]
-        assert isinstance(features, list)
-    except (ValueError, KeyError, TypeError, AssertionError):
-        raise InternalError(f"unable to parse json capabilities '{program}'") from None
-    return [str(feature) for feature in features]
 
 
 async def tell_credentials(side: HostSide, owner: Owner, graphics: RDPGraphics) -> None:

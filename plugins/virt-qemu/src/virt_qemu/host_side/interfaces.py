@@ -15,6 +15,7 @@ from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.functions import give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
 from virt_qemu.host_side.passt import start_passt, stop_passt
+from virt_qemu.host_side.slirp import start_slirp, stop_slirp
 from virt_qemu.host_side.tools import tool
 from virt_qemu.threads import in_thread
 from virtcore.errors import (
@@ -85,6 +86,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         await start_passt(side, owner, interface)
         return
     else:
+        await start_slirp(side, owner, interface, resources)
         return
     resources.provide_taps(interface, fds)
     resources.provide_vhosts(interface, _vhosts(interface, queues))
@@ -103,6 +105,7 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
         await in_thread(give_function, side, owner, interface)
     if _uses_passt(interface):
         await stop_passt(side, owner, interface)
+    await stop_slirp(side, owner, interface)
     if side.settings.mac_filter:
         await shut_out(interface)
     if name is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.command.disks import disk_path, is_empty
 from virt_qemu.migration.control import MigrationControl
 from virt_qemu.migration.shared import is_cluster_file, is_shared_file
+from virt_qemu.private_data import InterfacePrivate
 from virtcore.enums.domain import DomainPausedReason, DomainState
 from virtcore.enums.domain_more import DomainMigrateFlags as Flags
 from virtcore.errors import (
@@ -156,6 +157,8 @@ def check_devices(domain: Domain, capabilities: EmulatorCapabilities | None, blo
     for interface in domain.devices.interfaces:
         if not asked and interface.type == "vdpa":
             raise OperationInvalid("vDPA devices cannot be migrated")
+        if isinstance(interface.private_data, InterfacePrivate) and interface.private_data.slirp:
+            raise OperationInvalid("a slirp-helper cannot be migrated")
     for share in domain.devices.filesystems:
         if share.driver is not None and share.driver.type is FilesystemDriverType.VIRTIOFS:
             raise OperationInvalid("migration with virtiofs device is not supported")

@@ -48,8 +48,6 @@ def parse(text: str, name: str, *, privileged: bool) -> QemuSettings:
     given: dict[str, Any] = {}
     for key, value in conf.settings().items():
         if key in known:
-            if not known[key]["heeded"]:
-                log.warning("%s: setting '%s' has no effect yet", name, key)
             given[key] = _value(name, key, value, kinds[key], known[key])
         elif key == "allow_disk_format_probing":
             if value != 0:

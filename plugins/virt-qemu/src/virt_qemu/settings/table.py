@@ -40,17 +40,14 @@ def _setting(
     refusal: str = "",
     error: type[VirtError] = ConfigUnsupported,
     secret: bool = False,
-    heeded: bool = True,
 ) -> Any:
     """A setting: its default, and what the documentation says of it.
 
     :param within: least and greatest of a number.
     :param choices: the strings it may be, or have as items.
     :param refusal: libvirt's message about another, with ``{value}``, which is raised as ``error``.
-    :param heeded: the driver does what it says.
     """
-    metadata = {"doc": doc, "within": within, "choices": choices, "refusal": refusal, "error": error,
-                "heeded": heeded}  # fmt: skip
+    metadata = {"doc": doc, "within": within, "choices": choices, "refusal": refusal, "error": error}
     if isinstance(default, tuple):
         return field(default_factory=lambda: list(default), metadata=metadata, repr=not secret)
     return field(default=default, metadata=metadata, repr=not secret)
@@ -229,7 +226,7 @@ class QemuSettings:
     )  # fmt: skip
     memory_backing_dir: str | None = _setting(None, "folder of guests' memory in files")
     pr_helper: str = _setting("qemu-pr-helper", "program for persistent reservations of SCSI disks")
-    slirp_helper: str = _setting("slirp-helper", "program for networks in user space", heeded=False)
+    slirp_helper: str = _setting("slirp-helper", "program for networks in user space; without it QEMU has its own")
     qemu_rdp: str = _setting("qemu-rdp", "program for displays by RDP")
     dbus_daemon: str = _setting("dbus-daemon", "program for guests' own buses of D-Bus")
     swtpm_user: str | None = _setting(None, "user that runs emulated TPMs: `swtpm`, `tss` or root")

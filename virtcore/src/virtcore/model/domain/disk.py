@@ -21,6 +21,7 @@ from virtcore.xml import (
     flag,
     inherited,
     leaf,
+    printed,
     private,
     scaled,
     union,
@@ -245,6 +246,12 @@ class BackingFormat:
     )
 
 
+def _told_below(image: Disk | BackingStore) -> BackingStore | None:
+    """What a document says is below an image; what only the image tells is nothing that a definition has."""
+    below = image.backing_store
+    return None if below is not None and below.detected else below
+
+
 @element("backingStore", empty="keep")
 class BackingStore:
     """The image below an image; empty where the chain ends."""
@@ -261,7 +268,8 @@ class BackingStore:
     )
     format: BackingFormat | None = child()
     source: Source | None = union(tag="type")
-    backing_store: BackingStore | None = child()
+    backing_store: BackingStore | None = child(when=Mode.LIVE)
+    _told_backing_store = printed(_told_below, "backingStore", as_="child", when=Mode.INACTIVE)
 
 
 @element("mirror")
@@ -392,7 +400,8 @@ class Disk(BootableDevice):
     source: Source | None = union(
         tag="type", default=StorageType.FILE, demanded={"type": (StorageType.NETWORK, StorageType.VHOSTUSER)}
     )
-    backing_store: BackingStore | None = child()
+    backing_store: BackingStore | None = child(when=Mode.LIVE)
+    _told_backing_store = printed(_told_below, "backingStore", as_="child", when=Mode.INACTIVE)
     backend_domain: str | None = attribute(
         "name", within="backenddomain", blank=False, doc="Xen domain that serves the disk"
     )
