@@ -27,6 +27,7 @@ from virtcore.driver.base import Driver, OpenRequest, Subscription, inline
 from virtcore.enums import DomainBlockJobType, DomainState, IPAddrType, VcpuState
 from virtcore.enums.common import TypedParameterType
 from virtcore.errors import NoDomain, OperationAborted, OperationInvalid
+from virtcore.operations.declare import Result
 from virtcore.operations.events import DomainLifecycleEvent, DomainRebootEvent, Event, QemuMonitorEvent
 from virtcore.operations.parameters import CPU_STATS
 from virtcore.operations.procedures import procedure, program
@@ -153,8 +154,15 @@ class ToyDriver(Driver):
         return DomainInfo(DomainState.RUNNING, 4, 3, 2, 1)
 
     @inline
-    def domain_xml(self, domain: DomainRef, flags: int = 0) -> str:
-        return f"<domain flags='{int(flags)}'/>"
+    def domain_xml(self, domain: DomainRef, flags: int = 0) -> Result[str]:
+        text = f"<domain flags='{int(flags)}'/>"
+        return self.worked_out(domain, text) if flags & 8 else text
+
+    async def worked_out(self, domain: DomainRef, text: str) -> str:
+        await self.release.wait()
+        if domain == SECOND:
+            raise NoDomain("it went")
+        return text
 
     @inline
     def domain_memory_parameters(self, domain: DomainRef, flags: int = 0) -> TypedParameters:

@@ -287,6 +287,40 @@ def test_many_calls_in_one_piece(play: Play) -> None:
     play(scenario)
 
 
+def test_a_change_has_a_worker_while_it_runs_and_waits_for_one(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        workers = peer.endpoint.workers
+        peer.driver.release.set()
+        places = [await workers.acquire(False) for _ in range(100)]
+        waiting = peer.send("DOMAIN_CREATE_WITH_FLAGS", FIRST, 0)
+        await asyncio.sleep(0)
+        assert workers.queued == 1
+        workers.release(places.pop())
+        assert (await peer.reply(waiting)).status == OK
+        for place in places:
+            workers.release(place)
+        peer.driver.release.clear()
+        running = peer.send("DOMAIN_CREATE_WITH_FLAGS", FIRST, 0)
+        assert workers.free == workers.current - 1
+        peer.driver.release.set()
+        assert (await peer.reply(running)).status == OK
+        assert workers.free == workers.current
+
+    play(scenario)
+
+
+def test_what_takes_long_is_answered_later(play: Play) -> None:
+    async def scenario(peer: Any) -> None:
+        long = peer.send("DOMAIN_GET_XML_DESC", FIRST, 8)
+        assert await peer.call("DOMAIN_GET_XML_DESC", FIRST, 2) == ("<domain flags='2'/>",)
+        peer.driver.release.set()
+        assert b"<domain flags='8'/>" in (await peer.reply(long)).data
+        assert (await refusal(peer.call("DOMAIN_GET_XML_DESC", SECOND, 8)))[1].startswith("Domain not found")
+        assert peer.endpoint.workers.free == peer.endpoint.workers.current
+
+    play(scenario)
+
+
 def test_a_client_that_leaves_in_the_middle(play: Play) -> None:
     async def scenario(peer: Any) -> None:
         peer.send("DOMAIN_CREATE_WITH_FLAGS", FIRST, 0)
