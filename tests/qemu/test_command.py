@@ -322,3 +322,12 @@ def test_encrypted_ports_of_spice(display: str, tls: bool, ports: tuple[int | No
     [graphics] = domain.devices.graphics
     assert isinstance(graphics, SpiceGraphics)
     assert (graphics.port, graphics.tls_port) == ports
+
+
+def test_displays_of_one_kind() -> None:
+    with pytest.raises(ConfigUnsupported, match="only 1 graphics device of each type"):
+        command("<graphics type='vnc' port='5901'/><graphics type='vnc' port='5902'/>")
+
+
+def test_hyperv_panics_need_no_other_enlightenment() -> None:
+    assert dict(command("<panic model='hyperv'/>"))["-cpu"] == "qemu64,hv-crash"

@@ -148,7 +148,9 @@ def test_channel_addresses_to_be_chosen(load: Any) -> None:
 
 
 def test_processes_beside_qemu_need_shared_memory(load: Any) -> None:
-    interface = "<interface type='vhostuser'><backend type='passt'/><model type='virtio'/></interface>"
+    interface = (
+        "<interface type='vhostuser'><source type='unix' path='/s' mode='client'/><model type='virtio'/></interface>"
+    )
     with pytest.raises(ConfigUnsupported, match="'interface' requires shared memory"):
         load(interface)
     shared = "<memoryBacking><access mode='shared'/></memoryBacking>"
@@ -202,3 +204,12 @@ def test_where_sound_goes(load: Any, devices: str, host: HostAudio, sound: str |
     assert text == ("" if sound is None else f"<audio id='1' type='{sound}'/>\n")
     sdl = HostAudio.of_environment({"QEMU_AUDIO_DRV": "sdl", "SDL_AUDIODRIVER": "esd"}).backend()
     assert getattr(sdl, "driver", None) == "esd"
+
+
+@pytest.mark.parametrize(("arch", "machine", "cells"), [(Arch.X86_64, "pc", 1), (Arch.S390X, "s390-ccw-virtio", 0)])
+def test_memory_can_be_plugged_without_nodes_where_guests_need_none(
+    load: Any, arch: Arch, machine: str, cells: int
+) -> None:
+    domain = load("", arch=arch, machine=machine, rest=ROOM, new=True)
+    numa = domain.cpu.numa
+    assert len(numa.cells if numa is not None else []) == cells

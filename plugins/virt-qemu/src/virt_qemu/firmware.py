@@ -212,13 +212,13 @@ class FirmwareCatalog:
     """The images a host has.
 
     :param folders: folders of descriptors, those that mask others last.
-    :param nvram: folder of the guests' variables.
+    :ivar nvram: folder of what guests' firmware keeps.
     :param pairs: images known by their path, each with the template of its variables (``nvram`` of ``qemu.conf``).
     """
 
     def __init__(self, folders: Sequence[Path], nvram: str, pairs: Sequence[str] = FIRMWARE_PAIRS) -> None:
         self._folders = list(folders)
-        self._nvram = nvram
+        self.nvram = nvram
         self._pairs = dict(pair.split(":", 1) for pair in pairs)
         self._read: tuple[list[int], list[Descriptor]] | None = None
 
@@ -328,7 +328,7 @@ class FirmwareCatalog:
             template=template,
             template_format=template_format,
             format=image_format,
-            path=f"{self._nvram}/{domain.name}_VARS{suffix}",
+            path=f"{self.nvram}/{domain.name}_VARS{suffix}",
         )
 
 

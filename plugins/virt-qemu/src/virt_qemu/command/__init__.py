@@ -128,8 +128,9 @@ def _sandbox(builder: Builder) -> None:
 def _async_teardown(builder: Builder) -> None:
     """Whether memory is given back after QEMU has ended."""
     features = builder.domain.features
-    if features is not None and features.async_teardown is not None and features.async_teardown.enabled is not None:
-        builder.add("-run-with", f"async-teardown={on_off(features.async_teardown.enabled)}")
+    wanted = features.async_teardown.enabled if features is not None and features.async_teardown is not None else None
+    if wanted is not None and builder.capabilities.has("run-with.async-teardown"):
+        builder.add("-run-with", f"async-teardown={on_off(wanted)}")
 
 
 def incoming_uri(source: str, descriptor: int) -> str:
@@ -212,9 +213,9 @@ def build(builder: Builder, inherited: Mapping[str, str]) -> list[str]:
         peripherals.add_iommu,
         controllers.add_bridge_settings,
         controllers.add_controllers,
+        memory.add_modules,
         peripherals.add_hubs,
         controllers.add_ccid_controllers,
-        memory.add_modules,
         lambda each: disks.add_disks(each, boot),
         lambda each: filesystems.add_filesystems(each, boot),
         lambda each: networks.add_interfaces(each, boot),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.line import Builder
+from virt_qemu.rules.machine import Machine
 from virtcore.errors import InternalError
-from virtcore.model.arch import Arch
 from virtcore.model.domain.address import (
     CCWAddress,
     DIMMAddress,
@@ -92,10 +92,7 @@ def index_of(controller: PCIController) -> int:
 
 def _has_many_buses(domain: Domain) -> bool:
     """Whether the machine's PCI bus is numbered, as it is where there can be others."""
-    if domain.arch in (Arch.AARCH64, Arch.ARMV7L, Arch.ARMV6L, Arch.RISCV64, Arch.RISCV32):
-        machine = domain.machine or ""
-        return machine == "virt" or machine.startswith("virt-")
-    return True
+    return Machine.of(domain).many_pci_buses
 
 
 def place(builder: Builder, device: Device) -> dict[str, object]:
@@ -169,8 +166,6 @@ def virtio(
     """
     if isinstance(device.address, PCIAddress):
         suffix = "-pci"
-        if model in ("virtio-transitional", "virtio-non-transitional"):
-            suffix += "-" + model.removeprefix("virtio-")
     elif isinstance(device.address, CCWAddress):
         suffix = "-ccw"
     elif isinstance(device.address, VirtioMMIOAddress):
@@ -178,6 +173,8 @@ def virtio(
     else:
         # libvirt's way to say that the board has no bus for the device.
         raise InternalError("Unexpected enum value 0 for virDomainDeviceAddressType")
+    if model in ("virtio-transitional", "virtio-non-transitional"):
+        suffix += "-" + model.removeprefix("virtio-")
     props: dict[str, object] = {"driver": name + suffix}
     return props | virtio_options(options)
 

@@ -91,9 +91,14 @@ def _stream(stream: AudioStream) -> dict[str, object]:
 
 
 def default_audio(builder: Builder, wanted: int | None) -> str | None:
-    """Id of the backend a device uses: the one it names, or the first."""
+    """Id of the backend a device uses: the one it names, or the first.
+
+    :raises InternalError: there is none of that number.
+    """
     devices = builder.domain.devices
     assert devices is not None
+    if wanted and all(audio.id != wanted for audio in devices.audios):
+        raise InternalError("unable to find audio backend for sound device")
     number = wanted or (devices.audios[0].id if devices.audios else None)
     return f"audio{number}" if number is not None else None
 

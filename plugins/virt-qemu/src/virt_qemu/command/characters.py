@@ -283,5 +283,8 @@ def _add_forward(builder: Builder, channel: Channel, target: GuestForwardTarget)
     """A connection from the guest to an address, which ends in a character device."""
     alias = channel.alias or ""
     chardev = add_chardev(builder, channel, alias)
-    forward = {"str": f"tcp:{target.address}:{target.port}-chardev:{chardev}"}
-    builder.json("-netdev", {"type": "user", "guestfwd": [forward], "id": alias})
+    forward = f"tcp:{target.address}:{target.port}-chardev:{chardev}"
+    if builder.capabilities.has("netdev.json"):
+        builder.json("-netdev", {"type": "user", "guestfwd": [{"str": forward}], "id": alias})
+    else:
+        builder.options("-netdev", "user", {"guestfwd": forward, "id": alias})

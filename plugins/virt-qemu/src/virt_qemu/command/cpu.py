@@ -8,7 +8,7 @@ from virtcore.errors import InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import CPUCacheMode, CPUFeaturePolicy, CPUMode, MaxPhysAddrMode
 from virtcore.model.domain.clock import TickPolicy, TimerName
-from virtcore.model.domain.features import HyperVMode
+from virtcore.model.domain.features import Features, HyperVMode
 
 __all__ = ["add_cpu", "libvirt_feature", "qemu_feature"]
 
@@ -106,9 +106,7 @@ def _timers(builder: Builder) -> list[str]:
 
 def _features(builder: Builder) -> list[str]:
     domain = builder.domain
-    features = domain.features
-    if features is None:
-        return []
+    features = domain.features if domain.features is not None else Features()
     words = []
     if features.apic is not None and features.apic.eoi is not None:
         words.append(f"kvm-pv-eoi={on_off(features.apic.eoi)}")

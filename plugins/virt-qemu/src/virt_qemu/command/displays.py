@@ -34,6 +34,11 @@ def add_graphics(builder: Builder) -> None:
     """Displays."""
     devices = builder.domain.devices
     assert devices is not None
+    kinds = [type(graphics) for graphics in devices.graphics]
+    if len(set(kinds)) < len(kinds):
+        raise ConfigUnsupported(
+            "only 1 graphics device of each type (sdl, vnc, spice, headless, dbus, rdp) is supported"
+        )
     for graphics in devices.graphics:
         if isinstance(graphics, VNCGraphics):
             _add_vnc(builder, graphics)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from virt_qemu.command.address import place, scsi_address, virtio
+from virt_qemu.command.address import device_address, place, scsi_address, virtio
 from virt_qemu.command.line import Builder, switch
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import UnassignedAddress
@@ -71,7 +71,8 @@ def add_hostdev(builder: Builder, device: Hostdev, boot: Mapping[int, int]) -> N
             | place(builder, device)
         )
     elif isinstance(device, MdevHostdev):
-        builder.device(_mdev(builder, device, place_) | place(builder, device))
+        # QEMU makes its own identifiers on s390 for these.
+        builder.device(_mdev(builder, device, place_) | device_address(builder.domain, device))
     else:
         raise ConfigUnsupported("hostdev mode 'capabilities' is not supported in QEMU")
 

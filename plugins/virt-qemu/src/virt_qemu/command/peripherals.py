@@ -128,8 +128,12 @@ def add_tpms(builder: Builder) -> None:
         )
 
 
+#: Architectures whose boards have the chip on the system bus.
+_WITHOUT_ISA = (Arch.ARMV6L, Arch.ARMV7L, Arch.AARCH64, Arch.RISCV64, Arch.LOONGARCH64)
+
+
 def _tpm_driver(builder: Builder, tpm: TPM) -> str:
-    if tpm.model is TPMModel.TPM_TIS and builder.domain.arch in (Arch.AARCH64, Arch.RISCV64, Arch.LOONGARCH64):
+    if tpm.model is TPMModel.TPM_TIS and builder.domain.arch in _WITHOUT_ISA:
         return "tpm-tis-device"
     return str(tpm.model)
 

@@ -212,6 +212,8 @@ def _scsi_model(domain: Domain, index: int) -> SCSIControllerModel | None:
 def _controller_alias(controller: Controller, machine: Machine) -> str:
     index = controller.index or 0
     if isinstance(controller, PCIController):
+        if not machine.many_pci_buses:
+            return "pci"
         root = controller.model is PCIControllerModel.PCIE_ROOT
         return f"pcie.{index}" if root else f"pci.{index}"
     first = index == 0

@@ -14,6 +14,7 @@ from virt_qemu.rules.passthrough import check_passthrough
 from virt_qemu.rules.validate import refuse_spice_tls, validate_device, validate_domain
 from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain.graphics import DBusGraphics, RDPGraphics, SpiceGraphics, VNCGraphics
+from virtcore.model.domain.pstore import Pstore
 from virtcore.model.domain.rules import DomainFeature, DomainRules
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ class QemuRules(DomainRules):
         capabilities = self._emulator(domain, context)
         if capabilities is not None:
             complete_device(device, domain, context, capabilities)
+        if isinstance(device, Pstore) and device.path is None and self._firmware is not None:
+            device.path = f"{self._firmware.nvram}/{domain.name}_PSTORE.raw"
         if self._sockets is not None and isinstance(device, VNCGraphics) and context.inactive:
             forget_socket(device, self._sockets)
         elif self._sockets is not None and isinstance(device, DBusGraphics) and context.inactive:

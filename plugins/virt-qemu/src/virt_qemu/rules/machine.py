@@ -134,6 +134,13 @@ class Machine:
         return self.arch is Arch.SPARC or (self.arch is Arch.M68K and self.name == "q800")
 
     @property
+    def many_pci_buses(self) -> bool:
+        """Whether there can be several PCI buses, so that they are numbered."""
+        arch = self.arch
+        always = arch is not None and (arch.is_x86 or arch.is_ppc64 or arch is Arch.PPC or arch.is_s390)
+        return always or self.arm_virt or self.riscv_virt or self.loongarch_virt
+
+    @property
     def supports_pci(self) -> bool:
         """Whether the board has PCI at all."""
         if self.arch is not None and self.arch.is_arm:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.rules.machine import Machine
 from virtcore.errors import XMLError
+from virtcore.model.arch import Arch
 from virtcore.model.cpu.element import GuestCPU
 from virtcore.model.cpu.numa import NUMA, NUMACell
 from virtcore.model.domain.memory import Memory
@@ -15,9 +16,11 @@ from virtcore.xml import CpuSet
 if TYPE_CHECKING:
     from virtcore.model.domain.domain import Domain
 
-__all__ = ["complete_pluggable_memory"]
+__all__ = ["WITHOUT_NODES", "complete_pluggable_memory"]
 
 #: KiB; of memory modules on POWER.
+#: Architectures whose guests need no NUMA node for it.
+WITHOUT_NODES = (Arch.S390, Arch.S390X, Arch.PPC, Arch.SPARC, Arch.SPARC64)
 _POWER_BLOCK = 256 * 1024
 
 
@@ -31,7 +34,7 @@ def complete_pluggable_memory(domain: Domain) -> None:
     assert domain.devices is not None
     devices = domain.devices.memory
     numa = domain.cpu.numa if domain.cpu is not None else None
-    if domain.max_memory is not None and (numa is None or not numa.cells):
+    if domain.max_memory is not None and domain.arch not in WITHOUT_NODES and (numa is None or not numa.cells):
         numa = _add_cell(domain, domain.memory_total - sum(map(memory_device_size, devices)))
     if Machine.of(domain).ppc64:
         for device in devices:

@@ -79,7 +79,12 @@ class SGXSource:
 
 
 def _size() -> int | None:
-    field: int | None = leaf(codec=scaled("KiB", xpath="./size"), required=True, doc="size in KiB")
+    field: int | None = leaf(
+        codec=scaled("KiB", xpath="./size"),
+        required=True,
+        missing="missing element or attribute './size'",
+        doc="size in KiB",
+    )
     return field
 
 

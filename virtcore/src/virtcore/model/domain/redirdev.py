@@ -35,6 +35,7 @@ class Redirdev(BootableDevice):
     type: CharacterType | None = attribute(
         required=True,
         missing="missing type in redirdev",
+        missing_code=ErrorCode.INTERNAL_ERROR,
         invalid="unknown redirdev character device type '{value}'",
         code=ErrorCode.CONFIG_UNSUPPORTED,
         doc="kind of character device",

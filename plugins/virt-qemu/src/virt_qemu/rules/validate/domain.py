@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from virt_qemu.rules.defaults import MAX_VCPUS_WITHOUT_EIM
 from virt_qemu.rules.machine import Machine
+from virt_qemu.rules.memory import WITHOUT_NODES
 from virt_qemu.rules.validate.memory import check_memory_device
 from virt_qemu.rules.validate.shared import require
 from virtcore.errors import ConfigUnsupported, XMLError
@@ -18,7 +19,7 @@ from virtcore.model.domain.clock import ClockOffset, TickPolicy, TimerName, Time
 from virtcore.model.domain.domain import LifecycleAction, VirtType
 from virtcore.model.domain.launch_security import S390PV, SEV, SEVSNP
 from virtcore.model.domain.memory import AllocationMode, MemoryAccess, MemorySource
-from virtcore.model.domain.memory_device import DIMM, NVDIMM, SGXEPC
+from virtcore.model.domain.memory_device import DIMM, NVDIMM
 from virtcore.model.domain.os import ACPITableType, Firmware, LoaderType, OSType
 from virtcore.model.domain.panic import PanicModel
 from virtcore.model.domain.rules.devices import memory_device_size
@@ -469,14 +470,14 @@ def _validate_memory_hotplug(domain: Domain) -> None:
     assert domain.devices is not None
     devices = domain.devices.memory
     if domain.max_memory is None:
-        if any(not isinstance(device, SGXEPC) for device in devices):
+        if devices:
             raise _refuse(
                 "cannot use/hotplug a memory device when domain 'maxMemory' is not defined", "/domain/devices/memory"
             )
         return
     numa = domain.cpu.numa if domain.cpu is not None else None
     nodes = numa is not None and bool(numa.cells)
-    wants_node = domain.arch is None or not (domain.arch.is_ppc64 or domain.arch.is_s390)
+    wants_node = domain.arch is None or not (domain.arch.is_ppc64 or domain.arch in WITHOUT_NODES)
     if wants_node and not nodes:
         # QEMU would make one of its own.
         raise _refuse("At least one numa node has to be configured when enabling memory hotplug", "/domain/maxMemory")

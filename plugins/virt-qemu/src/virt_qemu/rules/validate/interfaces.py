@@ -35,8 +35,7 @@ def validate_interface(device: Interface, domain: Domain, capabilities: Emulator
     if device.routes:
         raise ConfigUnsupported("Invalid attempt to set network interface guest-side IP route, not supported by QEMU")
     if kind is InterfaceType.USER or (kind is InterfaceType.VHOSTUSER and passt):
-        if kind is InterfaceType.USER:
-            _user_backend(passt, capabilities)
+        _user_backend(passt, capabilities)
         _addresses(device)
     elif device.ips:
         raise ConfigUnsupported(
@@ -45,8 +44,7 @@ def validate_interface(device: Interface, domain: Domain, capabilities: Emulator
     if kind is InterfaceType.VDPA:
         require(capabilities, "netdev.vhost-vdpa", "vDPA devices are not supported with this QEMU binary")
     if kind is InterfaceType.VHOSTUSER:
-        if passt:
-            require_shared_memory("interface", domain)
+        require_shared_memory("interface", domain)
         source = device.source
         if (
             isinstance(source, VhostUserInterfaceSource)

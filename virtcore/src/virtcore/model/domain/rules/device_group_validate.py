@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "refuse_conflicts",
     "validate_aliases",
+    "validate_audios",
     "validate_drive_addresses",
     "validate_duplicate_disks",
     "validate_iommu",
@@ -138,8 +139,6 @@ def validate_videos(domain: Domain, context: DomainContext) -> None:
 def refuse_conflicts(domain: Domain, context: DomainContext) -> None:
     """What libvirt looks for with each device among its kind, looked for once."""
     devices = devices_of(domain)
-    if devices.audios:
-        _refuse_same_audio(devices)
     if devices.filesystems:
         _refuse_same_share(devices)
     if len(devices.videos) > 1:
@@ -152,9 +151,10 @@ def refuse_conflicts(domain: Domain, context: DomainContext) -> None:
         _refuse_unknown_throttle_groups(domain)
 
 
-def _refuse_same_audio(devices: Devices) -> None:
+def validate_audios(domain: Domain, context: DomainContext) -> None:
+    """A number names one backend of sound."""
     numbers = set()
-    for audio in devices.audios:
+    for audio in devices_of(domain).audios:
         if audio.id in numbers:
             raise XMLError(f"audio ID {audio.id} is used multiple times", path="/domain/devices/audio/@id")
         numbers.add(audio.id)

@@ -339,6 +339,9 @@ def _settle_rng(rng: RNG, context: DomainContext) -> None:
     settle_info(rng, context)
 
 
+_MOST_TPMS = 2
+
+
 def _settle_tpm(tpm: TPM, context: DomainContext) -> None:
     from virtcore.model.domain.chardev import CharacterType
     from virtcore.model.domain.tpm import ExternalTPM, PassthroughTPM
@@ -430,6 +433,13 @@ def _settle_consoles(found: list[Console], domain: Domain, context: DomainContex
             console.target.port = number
 
 
+def _settle_tpms(found: list[TPM], domain: Domain, context: DomainContext) -> None:
+    """A guest has one TPM, and one that is the host's."""
+    if len(found) > _MOST_TPMS:
+        raise XMLError("a maximum of two TPM devices is supported, one of them being a TPM Proxy device")
+    _each(_settle_tpm)(found, domain, context)
+
+
 def _settle_redirfilter(found: RedirFilter, domain: Domain, context: DomainContext) -> None:
     if not found.usbdevs:
         devices_of(domain).redirfilter = None
@@ -462,7 +472,7 @@ _STEPS: tuple[tuple[str, Step], ...] = (
     ("memballoon", _each(_settle_memballoon)),
     ("rngs", _each(_settle_rng)),
     ("cryptos", _each(settle_info_of)),
-    ("tpms", _each(_settle_tpm)),
+    ("tpms", _settle_tpms),
     ("nvram", _each(settle_info_of)),
     ("hubs", _settle_hubs),
     ("redirdevs", _each(_settle_redirdev)),

@@ -96,6 +96,7 @@ _VALIDATION = (
     _generic("drive-addresses", device_group_validate.validate_drive_addresses),
     _generic("topology", validate.validate_topology),
     _generic("aliases", device_group_validate.validate_aliases),
+    _generic("audios", device_group_validate.validate_audios),
     _generic("iommu", device_group_validate.validate_iommu),
     _generic("lifecycle", validate.validate_lifecycle),
     _generic("memtune", validate.validate_memtune),
