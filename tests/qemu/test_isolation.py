@@ -256,11 +256,24 @@ def test_models_that_there_are(opened, files, nobody):
         connection.create_domain(guest_xml("no", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
 
 
+def test_programs_beside_a_guest_are_its_users(opened, files, place, nobody):
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("dbus-daemon is not installed")
+    connection = opened('user = "nobody"\nnamespaces = [ "mount" ]\n')
+    domain = connection.create_domain(guest_xml("bus", *files, devices="<graphics type='dbus'/>"), PAUSED)
+    bus = place / "run" / "qemu" / "dbus" / f"{domain.id}-bus"
+    assert owner(bus) == owner(bus / "bus") == (nobody.pw_uid, nobody.pw_gid)
+    [pid_file] = (place / "run" / "qemu").glob("domain-*/dbus.pid")
+    assert status_of(int(pid_file.read_text().split()[0]), "Uid")[0] == str(nobody.pw_uid)
+    domain.destroy()
+    assert not bus.exists()
+
+
 def test_guests_that_say_nothing_have_no_label(opened, files, place, nobody):
     connection = opened('user = "nobody"\nsecurity_default_confined = 0\n')
     domain = connection.create_domain(guest_xml("bare", *files), PAUSED)
     assert "<seclabel" not in domain.xml()
-    assert domain.security_labels() == []
+    assert [label.label for label in domain.security_labels()] == [""]  # that of model "none"
     assert status_of(pid_of(place), "Uid")[0] == str(nobody.pw_uid)  # who runs it, and has its files, is another matter
     assert owner(files[0]) == (nobody.pw_uid, nobody.pw_gid)
     domain.destroy()

@@ -68,6 +68,7 @@ class RunningHost:
             allow_devices(guest, paths_of(side, device))
             await self._state.share_cores(guest)  # with programs that have come
         except BaseException:
+            await side.release_device(owner_of(self._obj, guest.folder), device, pid=pid)
             side.unlock_device(self._obj.uuid, device, self._live)
             raise
 
