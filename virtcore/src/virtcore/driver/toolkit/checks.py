@@ -49,5 +49,9 @@ def select(objects: Iterable[T], flags: int, filters: Sequence[tuple[int, Callab
 
     :param filters: per group all its bits, and which of them an object has.
     """
-    wanted = [(int(group) & int(flags), test) for group, test in filters if int(group) & int(flags)]
-    return [obj for obj in objects if all(int(test(obj)) & bits for bits, test in wanted)]
+    found = list(objects)
+    for group, test in filters:
+        bits = int(group) & int(flags)
+        if bits:
+            found = [obj for obj in found if test(obj) & bits]
+    return found

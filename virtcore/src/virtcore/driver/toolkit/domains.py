@@ -179,7 +179,7 @@ class DomainTable(ObjectTable[DomainObject]):
         """References of the domains that pass every group of ``ConnectListAllDomainsFlags``."""
         if not _that_choose(flags):
             if self._refs is None:
-                self._refs = Kept([obj.ref for obj in self])
+                self._refs = Kept([obj._ref or obj.ref for obj in self._by_uuid.values() if obj.published])
             return self._refs
         return [obj.ref for obj in self.select(flags)]
 
