@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -137,7 +136,7 @@ def test_nobody_is_let_in_only_because_systemd_opened_the_door(
         sock.bind(str(tmp_path / "libvirt-sock"))
         (tmp_path / "libvirt-sock").chmod(mode)
         monkeypatch.setattr("virt_remote.server.daemon.inherited_sockets", lambda: [sock])
-        daemon = Daemon(replace(Places.below(tmp_path), privileged=True), Settings(auth_unix_rw=auth))
+        daemon = Daemon(Places.below(tmp_path)._replace(privileged=True), Settings(auth_unix_rw=auth))
         daemon._make_endpoints()
         assert [endpoint.auth for endpoint in daemon.server.endpoints] == [method]
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -307,7 +308,7 @@ def test_what_comes_for_who_has_just_given_up_is_closed(daemon: Daemon, monkeypa
 def test_they_wait_for_their_bytes_turn() -> None:
     one, other = socket.socketpair()
     sender, receiver = DescriptorSocket.of(one), DescriptorSocket.of(other)
-    with sender, receiver, tempfile.TemporaryFile() as file:
+    with closing(sender), closing(receiver), tempfile.TemporaryFile() as file:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sender.setblocking(False)
         receiver.expect()

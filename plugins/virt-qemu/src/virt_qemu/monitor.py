@@ -11,8 +11,9 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from virtcore._tuples import NamedTuple
 from virtcore.errors import InternalError, OperationFailed, OperationTimeout
 
 if TYPE_CHECKING:

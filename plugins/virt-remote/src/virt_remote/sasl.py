@@ -24,9 +24,10 @@ import stringprep
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from virt_remote.protocol import SASL_DATA_MAX, SaslError
+from virtcore._tuples import NamedTuple
 
 if TYPE_CHECKING:
     from pathlib import Path

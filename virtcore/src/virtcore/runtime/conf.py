@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import NamedTuple, Self
+from typing import Self
 
+from virtcore._tuples import NamedTuple
 from virtcore.errors import ConfSyntax, InternalError
 
 __all__ = ["ConfDialect", "ConfFile", "ConfValue", "Entry"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
 import time
 from collections.abc import Collection
 
@@ -36,20 +35,26 @@ def _runnable(path: str) -> bool:
     return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
+def _which(name: str) -> str | None:
+    """As :func:`shutil.which`, with which come the modules for every kind of archive."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return next((path for folder in folders if _runnable(path := os.path.join(folder, name))), None)
+
+
 def find_emulator(arch: Arch, host: Arch | None = None) -> str | None:
     """Path of the emulator of an architecture; None where it is not installed."""
     host = host or host_arch()
     target = _TARGETS.get(arch, str(arch))
     if target is not None:
-        found = shutil.which(f"qemu-system-{target}")
+        found = _which(f"qemu-system-{target}")
         if found is not None:
             return os.path.abspath(found)
     # 64 bit hosts run 32 bit guests on their own emulator where the other one is missing.
-    if arch is Arch.I686 and host is Arch.X86_64 and (found := shutil.which("qemu-system-x86_64")) is not None:
+    if arch is Arch.I686 and host is Arch.X86_64 and (found := _which("qemu-system-x86_64")) is not None:
         return os.path.abspath(found)
     if _native(host, arch):
         for name in ("qemu-kvm", "kvm"):
-            found = shutil.which(name)
+            found = _which(name)
             if found is not None:
                 return os.path.abspath(found)
         if _runnable("/usr/libexec/qemu-kvm"):

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import virtcore.types
+from virtcore._tuples import NamedTuple
 from virtcore.errors import AccessDenied, ErrorDomain, NotFoundError, VirtError
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.wire.codec import codec

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from virt_remote.server.access import AccessControl, AccessDriver
 from virt_remote.server.endpoint import Endpoint, bound_tcp, bound_unix
@@ -34,6 +34,7 @@ from virtcore.errors import InternalError, NoConnect, SystemError, VirtError
 from virtcore.uri import ConnectionURI
 
 if TYPE_CHECKING:
+    import argparse
     import ssl
 
     from virt_remote.server.users import UserFile
@@ -491,43 +492,95 @@ def _start_log(settings: Settings, places: Places, verbose: bool) -> Logs:
     return Logs(settings.log_level, settings.log_filters, outputs)
 
 
+class _Options:
+    """What the command line says."""
+
+    root: Path | None = None
+    config: Path | None = None
+    listen = False
+    timeout = 0
+    verbose = False
+    import_libvirt: Path | Literal[True] | None = None
+    files = False
+
+    @classmethod
+    def read(cls, words: list[str]) -> _Options:
+        """The options that are given in full, as units of systemd and programs give them; argparse, whose modules take
+        a tenth of the start, is left the rest, and everything wrong."""
+        options = cls()
+        left = iter(words)
+        for word in left:
+            value = next(left, None) if word in ("--root", "--config", "--timeout") else ""
+            if value is None or value.startswith("-"):
+                return cls._parsed(words)
+            if word == "--root":
+                options.root = Path(value)
+            elif word == "--config":
+                options.config = Path(value)
+            elif word == "--timeout" and value.isascii() and value.isdigit():
+                options.timeout = int(value)
+            elif word == "--listen":
+                options.listen = True
+            elif word == "--verbose":
+                options.verbose = True
+            else:
+                return cls._parsed(words)
+        return options
+
+    @classmethod
+    def _parsed(cls, words: list[str]) -> _Options:
+        parser = cls._parser()
+        options = parser.parse_args(words, cls())
+        if options.timeout < 0:
+            parser.error("--timeout takes a number of seconds")
+        return options
+
+    @staticmethod
+    def _parser() -> argparse.ArgumentParser:
+        import argparse
+
+        parser = argparse.ArgumentParser(prog="virtcored", description="virtcore's daemon: speaks libvirt's protocol")
+        parser.add_argument("--root", type=Path, metavar="DIR", help="keep everything below this folder")
+        parser.add_argument("--config", "-f", type=Path, metavar="FILE", help="settings (virtcored.conf)")
+        parser.add_argument("--listen", "-l", action="store_true", help="accept clients from the network")
+        parser.add_argument("--timeout", "-t", type=int, metavar="SECONDS", help="leave when unused for so long")
+        parser.add_argument("--verbose", "-v", action="store_true", help="say what it does, on standard error too")
+        parser.add_argument(
+            "--import-libvirt",
+            nargs="?",
+            type=Path,
+            const=True,
+            metavar="DIR",
+            help="define what libvirtd has defined (in DIR; /etc/libvirt by default), and end; "
+            "nothing there is changed",
+        )
+        parser.add_argument(
+            "--files",
+            action="store_true",
+            help="tell the folder of units for systemd, actions for polkit and virtcored.conf",
+        )
+        return parser
+
+    @classmethod
+    def refuse(cls, complaint: str) -> NoReturn:
+        """End the program: an option makes no sense."""
+        cls._parser().error(complaint)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The program ``virtcored``."""
-    import argparse
-
-    parser = argparse.ArgumentParser(prog="virtcored", description="virtcore's daemon: speaks libvirt's protocol")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="keep everything below this folder")
-    parser.add_argument("--config", "-f", type=Path, metavar="FILE", help="settings (virtcored.conf)")
-    parser.add_argument("--listen", "-l", action="store_true", help="accept clients from the network")
-    parser.add_argument("--timeout", "-t", type=int, default=0, metavar="SECONDS", help="leave when unused for so long")
-    parser.add_argument("--verbose", "-v", action="store_true", help="say what it does, on standard error too")
-    parser.add_argument(
-        "--import-libvirt",
-        nargs="?",
-        type=Path,
-        const=True,
-        metavar="DIR",
-        help="define what libvirtd has defined (in DIR; /etc/libvirt by default), and end; nothing there is changed",
-    )
-    parser.add_argument(
-        "--files",
-        action="store_true",
-        help="tell the folder of units for systemd, actions for polkit and virtcored.conf",
-    )
-    options = parser.parse_args(arguments)
+    options = _Options.read(sys.argv[1:] if arguments is None else arguments)
     if options.files:
         print(Path(__file__).parent.parent / "files")
         return 0
     places = Places.usual() if options.root is None else Places.below(options.root.absolute())
-    if options.timeout < 0:
-        parser.error("--timeout takes a number of seconds")
     logs: Logs | None = None
     try:
         config = options.config or places.config / "virtcored.conf"
         settings = Settings.load(config, required=options.config is not None)
         folder = Path(settings.unix_sock_dir or places.run)
         if len(os.fsencode(folder / ADMIN)) > 107:
-            parser.error(f"{folder} is too long: the path of a socket may have 107 bytes")
+            options.refuse(f"{folder} is too long: the path of a socket may have 107 bytes")
         logs = _start_log(settings, places, options.verbose)
         daemon = Daemon(
             places, settings, logs=logs, listen=options.listen, timeout=options.timeout, config=config.absolute()

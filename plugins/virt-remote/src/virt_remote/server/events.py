@@ -7,10 +7,11 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from virt_remote.protocol import EVENT, OK, pack
 from virt_remote.server.procedures import session_procedure
+from virtcore._tuples import NamedTuple
 from virtcore.enums import ConnectDomainQemuMonitorEventRegisterFlags as MonitorEventFlags
 from virtcore.errors import ErrorDomain, InternalError, InvalidArg, NoSupport
 from virtcore.operations.events import Event, EventSubject, QemuMonitorEvent

@@ -6,7 +6,9 @@ import functools
 import os
 import socket
 import struct
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
+
+from virtcore._tuples import NamedTuple
 
 __all__ = ["Identity", "forget_names"]
 

@@ -7,8 +7,9 @@ import logging
 import os
 import socket
 import sys
-from typing import Final, NamedTuple
+from typing import Final
 
+from virtcore._tuples import NamedTuple
 from virtcore.errors import InvalidArg
 
 __all__ = ["Logs", "parse_filters", "parse_outputs"]

@@ -30,8 +30,9 @@ import fnmatch
 import functools
 import tomllib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from virtcore._tuples import NamedTuple
 from virtcore.errors import ConfSyntax
 from virtcore.operations.procedures import program
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from virt_remote.protocol import BODY, READONLY
+from virtcore._tuples import NamedTuple
 from virtcore.errors import AuthFailed, ErrorDomain, InternalError
 from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure, program

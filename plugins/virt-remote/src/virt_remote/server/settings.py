@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from virt_remote.server.workers import MOST
+from virtcore._tuples import NamedTuple
 from virtcore.errors import ConfSyntax, InternalError
 from virtcore.runtime import settings as settings_files
 from virtcore.runtime.conf import ConfFile
@@ -23,8 +24,7 @@ __all__ = ["Places", "Settings"]
 log = logging.getLogger("virtcored")
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(NamedTuple):
     """Where a daemon keeps its own files.
 
     :ivar config: folder of ``virtcored.conf``, the policy, users.
@@ -77,7 +77,7 @@ def _setting(default: Any, doc: str, *, ours: bool = False) -> Any:
     return field(default=default, metadata=metadata)
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class Settings:
     """Every setting there is. What has no default of its own (None) depends on the place, as its ``doc`` says."""
 
