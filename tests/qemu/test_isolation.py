@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from guest_image import guest_xml, write_qcow2
@@ -18,6 +19,7 @@ from waiting import eventually
 
 import virtcore
 from virt_host.cgroup import Mounts
+from virt_host.cgroup.devices import are_guarded
 from virt_qemu.isolation import ownership
 from virt_qemu.isolation.ownership import Claim, give_back, take
 from virtcore.enums import (
@@ -281,6 +283,25 @@ def test_guests_that_say_nothing_have_no_label(opened, files, place, nobody):
     domain = connection.create_domain(guest_xml("bare", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
     assert f"<label>+{nobody.pw_uid}:+{nobody.pw_gid}</label>" in domain.xml()
     domain.destroy()
+
+
+def test_devices_in_groups_of_the_second_version(opened, files, entropy, place, monkeypatch):
+    found = Mounts.detect()
+    if found.second is None or not are_guarded(found.second):
+        pytest.skip("this machine has no control groups of the second version, or its kernel guards no devices")
+    only = Mounts(second=found.second, unified=frozenset({"cpuacct"}))
+    monkeypatch.setattr("virt_qemu.tuning.state.Mounts", SimpleNamespace(detect=lambda: only))
+    rng = f"<rng model='virtio'><backend model='random'>{entropy}</backend></rng>"
+    domain = opened("").create_domain(guest_xml("second", *files, devices=rng), PAUSED)
+    [group] = (found.second / "machine").glob("qemu-*-second.libvirt-qemu")
+    assert str(pid_of(place)) in (group / "cgroup.procs").read_text().split()
+    tries = "for file in /dev/null /dev/urandom $1 /dev/kmsg; do ( : < $file ) 2>/dev/null && echo yes || echo no; done"
+    child = ["sh", "-c", f"echo $$ > {group}/cgroup.procs; {tries}", "sh", str(entropy)]
+    assert subprocess.run(child, check=True, capture_output=True, text=True).stdout.split() == [
+        "yes", "yes", "yes", "no"
+    ]  # fmt: skip
+    domain.destroy()
+    eventually(lambda: not group.exists())
 
 
 def test_disks_that_are_not_relabelled(opened, files, place, nobody):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from virt_host.cgroup.devices import ANY, Access, DeviceTable, are_guarded
 from virt_host.cgroup.mounts import CONTROLLERS, PIDS, Mounts
 from virtcore.errors import InvalidArg, OperationInvalid, OperationUnsupported, SystemError
 from virtcore.model.domain.memory import MEMORY_UNLIMITED
@@ -63,6 +64,9 @@ class ControlGroup:
         self.mounts = mounts
         self.path = path
         folders = mounts.folders(path)
+        # The second version has no such controller: a program in the kernel takes its place.
+        by_program = "devices" in controllers and "devices" not in mounts.first
+        self._allowed = DeviceTable(mounts.second / path.lstrip("/")) if by_program and mounts.second else None
         self._folders = {name: folder for name, folder in folders.items() if name in controllers}
 
     def has(self, controller: str) -> bool:
@@ -393,7 +397,10 @@ class ControlGroup:
 
     def deny_all_devices(self) -> None:
         """Let it open no device at all."""
-        self._write("devices", "devices.deny", "a")
+        if self._allowed is not None:
+            self._allowed.deny_all()
+        else:
+            self._write("devices", "devices.deny", "a")
 
     def allow_device(self, path: str, access: str = "rw") -> None:
         """Let it open a device of the host; what is none, or not there, is passed over."""
@@ -404,18 +411,26 @@ class ControlGroup:
     def deny_device(self, path: str) -> None:
         """Let it open a device no more; what is none, or not there, is passed over."""
         which = _which_device(path)
-        if which is not None:
+        if which is None:
+            return
+        if self._allowed is not None:
+            self._allowed.deny(*_numbers(which))
+        else:
             self._write("devices", "devices.deny", f"{which} rwm")
 
     def allow_devices(self, which: str, access: str = "rw") -> None:
         """Let it open devices by their numbers, e.g. ``c 136:*``."""
-        self._write("devices", "devices.allow", f"{which} {access}")
+        if self._allowed is not None:
+            self._allowed.allow(*_numbers(which), Access.parse(access))
+        else:
+            self._write("devices", "devices.allow", f"{which} {access}")
 
     @property
     def guards_devices(self) -> bool:
-        """Whether devices can be denied it: the second version needs a program in the kernel for that, which we have
-        not got."""
-        return self.has("devices") and not self._second("devices")
+        """Whether devices can be denied it."""
+        if self._allowed is None or self.mounts.second is None:
+            return self.has("devices")
+        return are_guarded(self.mounts.second)
 
     # -- files
 
@@ -453,6 +468,13 @@ class ControlGroup:
     def _table(self, controller: str, name: str) -> Mapping[str, int]:
         rows = (line.split() for line in self._read(controller, name).splitlines())
         return {row[0]: int(row[1]) for row in rows if len(row) == 2}
+
+
+def _numbers(which: str) -> tuple[str, int, int]:
+    """Kind and numbers of what :meth:`ControlGroup.allow_devices` is told."""
+    kind, _, numbers = which.partition(" ")
+    major, _, minor = numbers.partition(":")
+    return kind, int(major), ANY if minor == "*" else int(minor)
 
 
 def _which_device(path: str) -> str | None:
