@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from support import eventually, listens
 
 
 @contextmanager
@@ -25,10 +26,7 @@ def private_bus(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     )
     daemon = subprocess.Popen(["dbus-daemon", f"--config-file={config}", "--nofork"])
     try:
-        end = time.monotonic() + 60
-        while not (folder / "bus").exists():
-            assert time.monotonic() < end, "dbus-daemon does not listen"
-            time.sleep(0.02)
+        eventually(lambda: listens(folder / "bus"))
         yield address, daemon
     finally:
         daemon.kill()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import ROOT
+from support import ROOT, eventually, listens
 
 SCRIPT = Path(__file__).with_name("descriptor_session.py")
 
@@ -24,9 +23,7 @@ def uri(tmp_path: Path) -> Iterator[str]:
     (root / "etc" / "virtcored.conf").write_text("listen_tls = 0\n")
     process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "descriptor_daemon.py"), str(root)])
     try:
-        end = time.monotonic() + 60
-        while not (root / "run" / "libvirt-sock").exists() and time.monotonic() < end:
-            time.sleep(0.02)
+        eventually(lambda: listens(root / "run" / "libvirt-sock"))
         yield f"fds+unix:///x?socket={root}/run/libvirt-sock"
     finally:
         process.terminate()

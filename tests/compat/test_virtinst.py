@@ -129,8 +129,9 @@ def test_a_guest_from_installing_to_powering_off(
         program(*change, "--edit", "--memory", "192", "--define")
         program(*change, "--edit", "--vcpus", "2", "--define")
         program(*change, "--add-device", "--network", "user,mac=52:54:00:12:34:56")
+        serial.sendall(b"hello\n")  # it may have said that it is up while nobody listened
         seen = b""
-        while UP not in seen:
+        while UP not in seen and b"guest says: hello" not in seen:
             seen += serial.recv(4096)
         serial.sendall(b"poweroff\n")
         while serial.recv(4096):

@@ -13,7 +13,12 @@ from waiting import eventually
 
 import virtcore
 from virtcore import Domain
-from virtcore.enums import DomainDeviceModifyFlags as Modify, DomainVcpuFlags as Vcpus, DomainXMLFlags
+from virtcore.enums import (
+    DomainCreateFlags,
+    DomainDeviceModifyFlags as Modify,
+    DomainVcpuFlags as Vcpus,
+    DomainXMLFlags,
+)
 from virtcore.enums.common import TypedParameterType
 from virtcore.errors import (
     ConfigUnsupported,
@@ -86,8 +91,9 @@ def run_guest(connection: virtcore.Connection, initrd: tuple[Path, Path]) -> Sta
         xml = xml.replace("machine='q35'", "machine='pc'").replace("<vcpu>1</vcpu>", vcpus)
         xml = xml.replace("<memory unit='MiB'>128</memory>", f"<memory unit='MiB'>{memory}</memory>")
         domain = connection.define_domain(xml.replace("<features>", f"{more}<features>"))
-        domain.create()
-        told = Told(domain.open_console())
+        domain.create(DomainCreateFlags.START_PAUSED)
+        told = Told(domain.open_console())  # what it says while nobody listens is lost
+        domain.resume()
         told.read_until(guest_image.MARKER)
         return domain, told
 

@@ -17,7 +17,7 @@ from waiting import eventually
 import virtcore
 from virt_qemu.keycodes import qemu_key
 from virtcore import errors
-from virtcore.enums import DomainMemoryFlags, KeycodeSet
+from virtcore.enums import DomainCreateFlags, DomainMemoryFlags, KeycodeSet
 from virtcore.enums.qemu import DomainQemuMonitorCommandFlags
 from virtcore.operations.events import DomainRebootEvent, Event, QemuMonitorEvent
 
@@ -153,8 +153,9 @@ def test_a_key_reaches_the_guest(connection: virtcore.Connection, boot: tuple[Pa
     domain = connection.define_domain(
         guest_image.guest_xml("typed", *boot, devices="<serial type='pty'/><video><model type='vga'/></video>")
     )
-    domain.create()
-    console = domain.open_console()
+    domain.create(DomainCreateFlags.START_PAUSED)
+    console = domain.open_console()  # what it says while nobody listens is lost
+    domain.resume()
     seen = b""
     while MARKER.encode() not in seen:
         seen += console.read(4096)

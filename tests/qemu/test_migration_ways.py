@@ -56,8 +56,9 @@ def peer(peer_root: Path, root: Path) -> Iterator[virtcore.Connection]:
 def running(connection: virtcore.Connection, boot, name: str = "mover", devices: str = "") -> virtcore.Domain:
     """A guest that has booted: its serial port says so."""
     domain = connection.define_domain(guest_xml(name, *boot, devices=f"<serial type='pty'/>{devices}"))
-    domain.create()
-    with domain.open_console() as console:
+    domain.create(DomainCreateFlags.START_PAUSED)
+    with domain.open_console() as console:  # what it says while nobody listens is lost
+        domain.resume()
         said = b""
         while MARKER.encode() not in said:
             said += console.read(4096)
