@@ -67,11 +67,8 @@ async def prepare(side: HostSide, owner: Owner, graphics: Graphics, resources: H
 
 
 async def release(side: HostSide, owner: Owner, graphics: Graphics) -> None:
-    """End what serves a display."""
-    if isinstance(graphics, DBusGraphics):
-        if graphics.address == bus_address(side, owner):
-            await stop_bus(side, owner)
-    elif isinstance(graphics, RDPGraphics):
+    """End what serves a display; the guest's bus goes with the guest."""
+    if isinstance(graphics, RDPGraphics):
         await side.programs.stop(owner, _RDP)
 
 
@@ -119,7 +116,7 @@ def has_bus(side: HostSide, owner: Owner) -> bool:
 
 
 async def stop_bus(side: HostSide, owner: Owner) -> None:
-    """End a guest's own bus."""
+    """End a guest's own bus; without one nothing happens."""
     await side.programs.stop(owner, _BUS)
     shutil.rmtree(_folder(side, owner), ignore_errors=True)
 

@@ -366,6 +366,7 @@ class HostSide:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
         await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
         await nbdkit.stop_serving_all(self, owner)
+        await displays.stop_bus(self, owner)  # which others may have used as well
         self.unlock(owner.uuid)
         await self.abandon(owner.folder)
         if any(map(os.path.isdir, memory_folders(self, owner))):

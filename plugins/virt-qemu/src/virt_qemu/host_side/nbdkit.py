@@ -71,6 +71,7 @@ async def _has(program: str, words: list[str]) -> bool:
 async def _serve(side: HostSide, owner: Owner, program: str, name: str, source: NetworkSource, read_only: bool) -> None:
     folder = side.guests_folder(owner, "nbdkit")
     path = str(folder / name.removesuffix("-nbdkit"))  # short: the kernel allows no long ones
+    side.remove_file(path)
     ahead = bool(source.readahead) and await _has(program, ["--version", f"--filter={_READAHEAD}", "null"])
     secrets = await _secrets(side, source)
     argv, environment = nbdkit_command(program, path, source, read_only=read_only, ahead=ahead, secrets=list(secrets))
