@@ -114,7 +114,7 @@ def talk(tmp_path: Path, answers: dict[str, Any], work: Callable[[Agent, _Fake],
 
 def test_who_answers_late_is_not_believed_later(tmp_path: Path) -> None:
     async def work(agent: Agent, fake: _Fake) -> None:
-        with pytest.raises(errors.AgentUnresponsive, match="didn't respond to command within '0' seconds"):
+        with pytest.raises(errors.AgentCommandTimeout, match="didn't respond to command within '0' seconds"):
             await agent.execute("guest-get-time", timeout=0)
         fake.writers[0].write(b'{"return": 1}\n')  # now it comes
         fake.answers["guest-get-host-name"] = {"return": {"host-name": "right"}}
@@ -349,7 +349,7 @@ def test_the_real_agent(connection: virtcore.Connection, guest: virtcore.Domain,
     # File systems.
     assert [found.mountpoint for found in guest.fs_info()] == ["/mnt"]
     assert guest.fs_freeze() == 1
-    with pytest.raises(errors.InternalError, match="the agent is in frozen state"):
+    with pytest.raises(errors.AgentCommandFailed, match="the agent is in frozen state"):
         guest.fs_freeze(["/mnt"])
     with pytest.raises(errors.ArgumentUnsupported, match="specifying mountpoints is not supported"):
         guest.fs_thaw(["/mnt"])
@@ -366,7 +366,7 @@ def test_the_real_agent(connection: virtcore.Connection, guest: virtcore.Domain,
     assert told["if.0.name"] == "lo"
     with pytest.raises(errors.InvalidArg, match="unsupported guest information types '0x100000'"):
         guest.guest_info(1 << 20)
-    with pytest.raises(errors.InternalError, match="guest-get-load"):
+    with pytest.raises(errors.AgentCommandFailed, match="guest-get-load"):
         guest.guest_info(128)
     # Virtual CPUs.
     assert {name: value for name, _, value in guest.guest_vcpus().rows()} == {
@@ -391,7 +391,7 @@ def test_the_real_agent(connection: virtcore.Connection, guest: virtcore.Domain,
     assert guest.authorized_ssh_keys("root") == [key.replace("one", "two")]
     # As it is.
     assert json.loads(guest.qemu_agent_command('{"execute": "guest-ping"}') or "") == {"return": {}}
-    with pytest.raises(errors.InternalError, match="unable to execute QEMU agent command 'nonsense'"):
+    with pytest.raises(errors.AgentCommandFailed, match="unable to execute QEMU agent command 'nonsense'"):
         guest.qemu_agent_command('{"execute": "nonsense"}')
     assert "tainted: custom guest agent control commands issued" in guest.messages()
     # Another process finds it again, and its agent.

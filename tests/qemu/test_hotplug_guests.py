@@ -12,6 +12,7 @@ import pytest
 from waiting import eventually
 
 import virtcore
+from virt_qemu.guest import Guest
 from virtcore import Domain
 from virtcore.enums import (
     DomainCreateFlags,
@@ -29,12 +30,14 @@ from virtcore.errors import (
     OperationInvalid,
     VirtError,
 )
+from virtcore.model.domain import Domain as Configuration
 from virtcore.operations.events import (
     DomainDeviceAddedEvent,
     DomainDeviceRemovedEvent,
     DomainTrayChangeEvent,
 )
 from virtcore.types import TypedParameters
+from virtcore.xml import parse
 
 MODULES = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "sr_mod")
 MAC = "52:54:00:11:22:33"
@@ -191,6 +194,22 @@ def test_virtual_cpus_that_are_on_at_boot_and_can_go(run_guest) -> None:
     assert sorted(cpu.number for cpu in domain.vcpus()) == [0, 2]
 
 
+def test_what_virtio_mem_gives_counts() -> None:
+    domain = parse(
+        "<domain type='qemu'><name>n</name><memory unit='MiB'>512</memory><devices><memballoon model='virtio'/>"
+        "<memory model='virtio-mem'><target><size unit='MiB'>256</size></target>"
+        "</memory></devices></domain>",
+        Configuration,
+    )
+    domain.devices.memory[0].target.current = 64 << 10
+    guest = Guest(folder=Path("/"), log=None, status=None, balloon=100 << 10)
+    guest.tell_memory(domain)
+    assert domain.current_memory == 164 << 10
+    domain.devices.memballoon.model = "none"
+    guest.tell_memory(domain)
+    assert domain.current_memory == domain.memory_total
+
+
 def test_memory(run_guest) -> None:
     limit = "<maxMemory slots='2' unit='MiB'>512</maxMemory><vcpu current='1'>4</vcpu>"
     domain, told = run_guest(more=NUMA, vcpus=limit, memory=256)
@@ -204,6 +223,8 @@ def test_memory(run_guest) -> None:
     with pytest.raises(ConfigUnsupported, match="would exceed domain's maxMemory config size '524288'"):
         domain.attach_device(module.replace("128", "512"), Modify.LIVE)
     assert domain.xml() == live
+    with pytest.raises(OperationInvalid, match="can't change nodeset for strict mode for running domain"):
+        domain.set_numa_parameters(TypedParameters([("numa_nodeset", TypedParameterType.STRING, "0")]), Modify.LIVE)
 
 
 def test_media(connection, run_guest, tmp_path) -> None:
@@ -243,6 +264,8 @@ def test_link_and_what_cannot_change(run_guest) -> None:
 
 def test_characters(run_guest, tmp_path) -> None:
     domain, _ = run_guest("<controller type='virtio-serial'/>")
+    domain.attach_device("<serial type='null'><target type='pci-serial'/></serial>", Modify.CONFIG)
+    assert "<target type='pci-serial' port='1'>" in domain.xml(DomainXMLFlags.INACTIVE)
     channel = "<channel type='unix'><target type='virtio' name='org.example.0'/></channel>"
     domain.attach_device(channel, Modify.LIVE)
     path = re.search(r"<source mode='bind' path='([^']+org\.example\.0)'/>", domain.xml())

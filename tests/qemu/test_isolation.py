@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -241,18 +242,25 @@ def test_a_label_of_its_own(opened, files, place):
         )
 
 
-def test_models_that_there_are(opened, files, nobody):
+def test_models_that_there_are(opened, files, place, nobody):
     connection = opened('user = "nobody"\n')
     own = f"+{nobody.pw_uid}:+{nobody.pw_gid}"
     assert f"<model>dac</model>\n      <doi>0</doi>\n      <baselabel type='kvm'>{own}</baselabel>" in (
         connection.capabilities()
     )
-    domain = connection.create_domain(guest_xml("labelled", *files), PAUSED)
+    socket = place / "socket"
+    channel = f"<channel type='unix'><source mode='bind' path='{socket}'/><target type='virtio' name='to'/></channel>"
+    domain = connection.create_domain(guest_xml("labelled", *files, devices=channel), PAUSED)
+    assert (owner(socket), socket.stat().st_mode & 0o777) == ((nobody.pw_uid, nobody.pw_gid), 0o775)
     assert [label.label for label in domain.security_labels()] == ["", own]
     # What this host has given it is not told to others.
     assert "<seclabel type='dynamic' model='dac' relabel='yes'>" in domain.xml()
     assert "<seclabel" not in domain.xml(virtcore.enums.DomainXMLFlags.MIGRATABLE)
     domain.destroy()
+    missing = f"<disk type='file'><driver type='qcow2'/><source file='{place}/no'/><target dev='vda'/></disk>"
+    said = f"Cannot access storage file '{place}/no' (as uid:{nobody.pw_uid}, gid:{nobody.pw_gid}): No such file"
+    with pytest.raises(SystemError, match=re.escape(said)):
+        connection.create_domain(guest_xml("no", *files, devices=missing), PAUSED)
     label = "<seclabel type='dynamic' model='selinux' relabel='yes'/>"
     with pytest.raises(ConfigUnsupported, match="Unable to find security driver for model selinux"):
         connection.create_domain(guest_xml("no", *files).replace("</devices>", f"</devices>{label}"), PAUSED)
@@ -275,7 +283,8 @@ def test_guests_that_say_nothing_have_no_label(opened, files, place, nobody):
     connection = opened('user = "nobody"\nsecurity_default_confined = 0\n')
     domain = connection.create_domain(guest_xml("bare", *files), PAUSED)
     assert "<seclabel" not in domain.xml()
-    assert [label.label for label in domain.security_labels()] == [""]  # that of model "none"
+    # It is asked of the process then.
+    assert [label.label for label in domain.security_labels()] == ["", f"+{nobody.pw_uid}:+{nobody.pw_gid}"]
     assert status_of(pid_of(place), "Uid")[0] == str(nobody.pw_uid)  # who runs it, and has its files, is another matter
     assert owner(files[0]) == (nobody.pw_uid, nobody.pw_gid)
     domain.destroy()

@@ -114,8 +114,8 @@ def test_what_running_guests_do_not_take(domain: virtcore.Domain) -> None:
     boot = "unsupported configuration: per-device boot elements cannot be used together with os/boot elements"
     ordered = disk("vdb", more="<boot order='1'/>")
     refused(errors.ErrorCode.CONFIG_UNSUPPORTED, boot, lambda: domain.attach_device(ordered))
-    message = "internal error: unknown device type 'nonsense'"
-    refused(errors.ErrorCode.INTERNAL_ERROR, message, lambda: domain.attach_device("<nonsense/>"))
+    message = "unsupported configuration: unknown device type 'nonsense'"
+    refused(errors.ErrorCode.CONFIG_UNSUPPORTED, message, lambda: domain.attach_device("<nonsense/>"))
     with pytest.raises(errors.XMLDetail):
         domain.attach_device("<disk")
     message = "Operation not supported: live detach of interface type network is not implemented yet"

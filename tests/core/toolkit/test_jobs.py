@@ -337,6 +337,24 @@ def test_progress_is_told_without_waiting() -> None:
     run(test)
 
 
+def test_holders_can_be_told_what_happened() -> None:
+    async def test() -> None:
+        lock = JobLock()
+
+        async def change() -> None:
+            async with lock.modify("domain_set_memory"):
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(change())
+        await asyncio.sleep(0)
+        async with lock.destroy("domain_ended", lambda: OperationInvalid("it has gone")):
+            pass
+        with pytest.raises(OperationInvalid, match="it has gone"):
+            await task
+
+    run(test)
+
+
 def test_what_is_reported_has_to_be_declared() -> None:
     async def test() -> None:
         lock = JobLock()

@@ -276,9 +276,12 @@ class QemuDriver(
         obj = self.domain(domain)
         if obj.live is None:
             return []
-        # Those of model "none", the host's first, are empty.
-        given = [SecurityLabel(label.label, False) for label in obj.live.seclabels if label.label is not None]
-        return [SecurityLabel("", False), *given]
+        given = [label.label for label in obj.live.seclabels if label.label is not None]
+        owner = self.state.host_side.identity
+        if not given and owner is not None:
+            given = [f"+{owner.uid}:+{owner.gid}"]
+        # That of model "none", the host's first, is empty.
+        return [SecurityLabel(label, False) for label in ("", *given)]
 
     # -- devices
 

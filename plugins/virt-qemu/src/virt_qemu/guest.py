@@ -161,6 +161,17 @@ class Guest:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
+    def tell_memory(self, domain: Domain) -> None:
+        """Write into a configuration how much memory the guest has: the balloon does not know of what modules of
+        virtio-mem give it.
+        """
+        devices = domain.devices
+        if devices is None or devices.memballoon is None or devices.memballoon.model == "none":
+            domain.current_memory = domain.memory_total
+        elif self.balloon is not None:
+            sizes = (getattr(module.target, "current", None) for module in devices.memory)
+            domain.current_memory = self.balloon + sum(size for size in sizes if size is not None)
+
     def next_node(self) -> int:
         """A number for an image that is new to QEMU."""
         self.node_index += 1

@@ -424,6 +424,7 @@ class QemuState(
                 image_tls=self.image_tls,
                 groups=self.lent_to(obj),
                 reset_nvram=how.reset_nvram,
+                reader=self.host_side.reader,
             )
             side, owner = self.host_side, owner_of(obj, guest.folder)
             guest.label_given = side.decide(domain)
@@ -431,6 +432,7 @@ class QemuState(
             await self._tell_hooks(obj, "start", "begin")
             with HostResources() as resources:
                 resources.groups = self.lent_to(obj)
+                resources.owner = side.socket_owner(owner)
                 await side.prepare(owner, domain, resources)
                 guest.status.dbus_daemon = side.has_bus(owner)
                 resources.secret = await self.secrets_for(
@@ -692,7 +694,7 @@ class QemuState(
         guest.ending = reason
         guest.log.ended(_REASONS[reason])
         # Whoever holds the job works on a guest that is gone: it is broken off.
-        async with obj.job.destroy("domain_ended"):
+        async with obj.job.destroy("domain_ended", lambda: OperationFailed("domain is not running")):
             if obj.private is guest:
                 await self._clean_up(obj, guest)
                 await self.stopped(obj, reason, _DETAILS[reason])

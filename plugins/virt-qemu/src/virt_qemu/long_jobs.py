@@ -93,8 +93,8 @@ class LongJobs(GuestRecovery):
         """Let a guest run on which a job that failed has stopped. Where it cannot, that is told and logged."""
         from virtcore.enums.domain_events import DomainEventSuspendedDetailType, DomainEventType
 
-        if obj.private is not guest or guest.ending is not None or guest.monitor is None:
-            return
+        if obj.private is not guest or guest.ending is not None or guest.monitor is None or not guest.monitor.connected:
+            return  # it has ended, or is about to
         try:
             await self.start_cpus(obj, guest, reason)
         except VirtError as error:

@@ -180,7 +180,7 @@ def _on_balloon(state: GuestEvents, obj: DomainObject, guest: Guest, data: Data)
     if isinstance(actual, int):
         guest.balloon = actual >> 10
         for domain in guest.configurations(obj):
-            domain.current_memory = guest.balloon
+            guest.tell_memory(domain)
         obj.touch()
         state.state_changed(obj, guest)
         state.events.emit(DomainBalloonChangeEvent(obj.ref, guest.balloon))

@@ -9,7 +9,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from virt_qemu.block.chain import complete_chain
+from virt_qemu.block.chain import complete_chain, format_of
+from virt_qemu.block.image import BACKED_FORMATS
 from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.command.disks import disk_path, is_empty
 from virt_qemu.cpu_start import decide_cpu
@@ -106,6 +107,7 @@ def prepare_domain(
     image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
     groups: Groups = NO_GROUPS,
     reset_nvram: bool = False,
+    reader: tuple[int, int] | None = None,
 ) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
 
@@ -115,6 +117,7 @@ def prepare_domain(
     :param image_tls: how servers of images are reached.
     :param groups: descriptors that it has been lent.
     :param reset_nvram: make the firmware's variables afresh.
+    :param reader: user and group who are to read images; None: we.
     :raises VirtError: something that the guest needs is not there.
     """
     assert domain.devices is not None
@@ -129,7 +132,7 @@ def prepare_domain(
         image_tls=image_tls,
     )
     for disk in domain.devices.disks:
-        check_disk(disk, groups)
+        check_disk(disk, groups, reader)
     prepare_variables(domain, reset=reset_nvram)
 
 
@@ -215,14 +218,15 @@ def _require_firmware(domain: Domain) -> None:
         )
 
 
-def check_disk(disk: Disk, groups: Groups = NO_GROUPS) -> None:
+def check_disk(disk: Disk, groups: Groups = NO_GROUPS, reader: tuple[int, int] | None = None) -> None:
     """Look whether a disk's image is there, and what is below it.
 
     :param groups: descriptors that the guest has been lent.
+    :param reader: user and group who are to read images; None: we.
     """
     path = disk_path(disk.source)
     if group_of(disk.source) is not None:
-        complete_chain(disk, groups)
+        complete_chain(disk, groups, reader)
         return
     if path is None:
         if is_empty(disk.source) and disk.driver is not None:
@@ -239,9 +243,11 @@ def check_disk(disk: Disk, groups: Groups = NO_GROUPS) -> None:
         ):
             disk.source = None
             return
+        if format_of(disk) in BACKED_FORMATS:
+            complete_chain(disk, groups, reader)  # which says what there is to say
         raise SystemError(f"Cannot access storage file '{path}': {error.strerror}") from None
     os.close(descriptor)
-    complete_chain(disk, groups)
+    complete_chain(disk, groups, reader)
 
 
 def _prefer_socket(listens: list[Listen], wanted: bool) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command import Builder, build
 from virt_qemu.monitor import Monitor
-from virt_qemu.resources import HostResources, connect_socket
+from virt_qemu.resources import HostResources, bind_socket, connect_socket
 from virtcore.errors import InternalError, ResourceBusy, SystemError
 from virtcore.runtime.launcher import Command, Process, attach, launcher
 
@@ -52,7 +52,7 @@ def command_for(
         capabilities=guest.capabilities,
         resources=resources,
         state_folder=str(guest.folder),
-        monitor=resources.listen(str(guest.folder / "monitor.sock")),
+        monitor=resources.add(bind_socket(str(guest.folder / "monitor.sock")).detach()),
         privileged=privileged,
         key=guest.master_key(),
         host=host,

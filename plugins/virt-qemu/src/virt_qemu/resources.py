@@ -96,6 +96,8 @@ class HostResources:
         self.secret: Callable[[SecretReference], bytes] = _unknown_secret
         #: Descriptors that the domain has been lent.
         self.groups: Groups = {}
+        #: User and group of the guest, where they are not ours: its sockets are theirs.
+        self.owner: tuple[int, int] | None = None
         self._stack = ExitStack()
         self._taps: dict[int, list[int]] = {}
         self._vhosts: dict[int, list[int]] = {}
@@ -117,8 +119,14 @@ class HostResources:
         return number
 
     def listen(self, path: str) -> int:
-        """Listen on a Unix socket; returns the descriptor's number."""
-        return self.add(bind_socket(path).detach())
+        """Listen on a Unix socket for one of the guest's devices; returns the descriptor's number."""
+        number = self.add(bind_socket(path).detach())
+        if self.owner is not None:
+            try:
+                os.chown(path, *self.owner, follow_symlinks=False)
+            except OSError as error:
+                raise SystemError(f"unable to set ownership of '{path}': {error.strerror}") from None
+        return number
 
     def output(self, path: str, append: bool) -> int:
         """Open a file for what the guest writes; returns the descriptor's number."""

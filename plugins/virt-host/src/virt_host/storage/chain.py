@@ -47,26 +47,30 @@ class _Probed(Exception):
     """A format was found by probing, and the image would lead to further files."""
 
 
-def read_chain(source: Source, format: StorageFormat | None = None) -> ChainImage:
+def read_chain(
+    source: Source, format: StorageFormat | None = None, reader: tuple[int, int] | None = None
+) -> ChainImage:
     """The chain that begins with an image (``virStorageSourceGetMetadata``).
 
     A format is probed only where an image does not say what is below it, and such an image ends the chain: a guest
     that can write to a raw disk must not make the host open files of its choice.
 
     :param format: of the first image; None: raw.
+    :param reader: user and group whose images they are, for messages; None: ours.
     :raises VirtError: an image is missing or cannot be read, the chain is a loop, or a format is not told where it
         has to be.
     """
     image = ChainImage(source=source, format=format or StorageFormat.RAW)
-    _follow(image, image, set(), 0)
+    uid, gid = reader if reader is not None else (os.geteuid(), os.getegid())
+    _follow(image, image, f"(as uid:{uid}, gid:{gid})", set(), 0)
     return image
 
 
-def _follow(image: ChainImage, first: ChainImage, seen: set[str], depth: int) -> None:
+def _follow(image: ChainImage, first: ChainImage, who: str, seen: set[str], depth: int) -> None:
     path = source_path(image.source)
     if not isinstance(image.source, FileSource | BlockSource) or path is None:
         return
-    data = _read(image, first, path)
+    data = _read(image, first, who, path)
     real = os.path.realpath(path)
     if real in seen:
         raise InternalError(
@@ -86,7 +90,7 @@ def _follow(image: ChainImage, first: ChainImage, seen: set[str], depth: int) ->
         below = _below(header.backing, header.backing_format, path)
         if below is not None:
             try:
-                _follow(below, first, seen, depth + 1)
+                _follow(below, first, who, seen, depth + 1)
             except _Probed:
                 raise OperationFailed(
                     f"format of backing image '{header.backing}' of image '{path}' was not specified in the image "
@@ -97,16 +101,15 @@ def _follow(image: ChainImage, first: ChainImage, seen: set[str], depth: int) ->
     if header.data_file is not None:
         image.data_file = _below(header.data_file, StorageFormat.RAW, path)
         if image.data_file is not None:
-            _follow(image.data_file, first, seen, depth + 1)
+            _follow(image.data_file, first, who, seen, depth + 1)
 
 
-def _read(image: ChainImage, first: ChainImage, path: str) -> bytes:
+def _read(image: ChainImage, first: ChainImage, who: str, path: str) -> bytes:
     """The beginning of an image."""
     try:
         # What is no file or device (a FIFO) must not hold up anybody.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        who = f"(as uid:{os.geteuid()}, gid:{os.getegid()})"
         if image is first:
             what = f"Cannot access storage file '{path}' {who}"
         else:

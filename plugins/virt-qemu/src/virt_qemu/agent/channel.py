@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from virt_qemu.agent.protocol import AgentProtocol, value_of
 from virt_qemu.resources import connect_socket
-from virtcore.errors import AgentUnresponsive, OperationTimeout, VirtError
+from virtcore.errors import AgentCommandTimeout, AgentUnresponsive, OperationTimeout, VirtError
 
 if TYPE_CHECKING:
     from virt_qemu.monitor import JSON
@@ -128,14 +128,16 @@ class Agent:
 
         :param timeout: as :attr:`timeout`, which it is by default.
         :raises AgentCommandError: the agent refused it.
-        :raises AgentUnresponsive: there was no answer in time, or the agent has gone.
+        :raises AgentCommandTimeout: there was no answer in time.
+        :raises AgentUnresponsive: the agent is not there, or has gone.
         """
         return value_of(command, await self._exchange(command, arguments, timeout))
 
     async def execute_as_is(self, question: Mapping[str, JSON], *, timeout: int | None = None) -> dict[str, JSON]:
         """Send a command that somebody has put together, and return the whole reply.
 
-        :raises AgentUnresponsive: there was no answer in time, or the agent has gone.
+        :raises AgentCommandTimeout: there was no answer in time.
+        :raises AgentUnresponsive: the agent is not there, or has gone.
         """
         command = str(question.get("execute", ""))
         async with _Held(self, command):
@@ -238,5 +240,6 @@ class _Held:
 
 
 def _silent(synchronizing: bool, limit: int) -> VirtError:
-    what = "synchronization" if synchronizing else "command"
-    return AgentUnresponsive(f"guest agent didn't respond to {what} within '{limit}' seconds")
+    if synchronizing:
+        return AgentUnresponsive(f"guest agent didn't respond to synchronization within '{limit}' seconds")
+    return AgentCommandTimeout(f"guest agent didn't respond to command within '{limit}' seconds")  # it may yet do it

@@ -22,6 +22,8 @@ from virtcore.enums.domain import (
 )
 from virtcore.enums.host import NodeSuspendTarget
 from virtcore.errors import (
+    AgentCommandFailed,
+    AgentCommandTimeout,
     AgentUnresponsive,
     ArgumentUnsupported,
     ConfigUnsupported,
@@ -127,7 +129,7 @@ class AgentOperations(StatefulDriver[QemuState]):
             agent = self.state.agent_of(obj)
             try:
                 name = await commands.host_name(agent)
-            except (AgentUnresponsive, InternalError):
+            except (AgentUnresponsive, AgentCommandTimeout, AgentCommandFailed, InternalError):
                 pass  # to libvirt it has none, whatever the agent says
         if not name:
             raise NoHostname(f"no hostname found for domain {obj.name}")

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from virtcore.errors import AgentUnresponsive, InternalError
+from virtcore.errors import AgentCommandFailed, AgentUnresponsive, InternalError
 
 if TYPE_CHECKING:
     from virt_qemu.monitor import JSON
@@ -38,7 +38,7 @@ _CLASSES = {
 }
 
 
-class AgentCommandError(InternalError):
+class AgentCommandError(AgentCommandFailed):
     """The agent refused a command.
 
     :ivar error_class: its class of error.

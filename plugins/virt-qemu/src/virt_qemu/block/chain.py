@@ -49,12 +49,13 @@ def images_of(top: Link) -> Iterator[Link]:
         link = link.backing_store
 
 
-def complete_chain(top: Disk | DiskMirror, groups: Groups = NO_GROUPS) -> None:
+def complete_chain(top: Disk | DiskMirror, groups: Groups = NO_GROUPS, reader: tuple[int, int] | None = None) -> None:
     """Fill in what is below an image, down to the lowest: what a document says counts, the rest is read from images.
 
     Where an image is on a server it is not looked at; QEMU does, then.
 
     :param groups: descriptors that the guest has been lent.
+    :param reader: user and group who are to read the images; None: we.
     :raises VirtError: an image is missing or cannot be read, or its format would have to be guessed.
     """
     last: Link | None = None
@@ -77,7 +78,7 @@ def complete_chain(top: Disk | DiskMirror, groups: Groups = NO_GROUPS) -> None:
         return
     from virt_host.storage.chain import read_chain
 
-    image = read_chain(source, format)
+    image = read_chain(source, format, reader)
     _take_data_file(source, image)
     last.backing_store = _below(image)
 

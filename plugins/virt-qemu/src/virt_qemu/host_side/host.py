@@ -362,6 +362,11 @@ class HostSide:
         own = self._label(owner)
         return own.identity if own is not None else None
 
+    def socket_owner(self, owner: Owner) -> tuple[int, int] | None:
+        """User and group whose a guest's sockets are; None: ours."""
+        own = self._label(owner)
+        return (own.identity.uid, own.identity.gid) if own is not None and own.relabel else None
+
     async def release(self, owner: Owner, domain: Domain) -> None:
         """Undo what was made for a guest that does not run (any more). Never raises; twice does no harm."""
         await asyncio.gather(*(self._release_kind(owner, device) for device in reversed(devices_of(domain))))
@@ -393,6 +398,11 @@ class HostSide:
         ref = await self.services.call("secret", "connection_lookup_secret", uuid, None, None)
         value: bytes = await self.services.call("secret", "secret_value", ref, 0)
         return value
+
+    @property
+    def reader(self) -> tuple[int, int]:
+        """User and group who read the images of guests."""
+        return (self.identity.uid, self.identity.gid) if self.identity is not None else (os.geteuid(), os.getegid())
 
     def make_folder(self, path: str, mode: int = 0o711) -> None:
         """Make a folder for what guests have, with its parents.

@@ -25,6 +25,7 @@ from virtcore.errors import (
     NoNetworkPort,
     OperationFailed,
     OperationInvalid,
+    SystemError,
     VirtError,
 )
 from virtcore.model.domain.interface import (
@@ -215,7 +216,7 @@ async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: in
     if not side.privileged:
         return [await _ask_helper(side.settings.bridge_helper, bridge, interface)]
     if not links.exists(bridge):
-        raise OperationInvalid(f"Unable to add bridge {bridge} port {taps.NEW_TAP}: No such device")
+        raise SystemError(f"Cannot get interface MTU on '{bridge}': No such device")
     header = is_virtio_net(interface)
     name, fds = taps.open_tap(_wanted(interface, taps.NEW_TAP), queues, header=header, device=_device(interface))
     _name(interface, name)

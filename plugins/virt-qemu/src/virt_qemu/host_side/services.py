@@ -49,7 +49,7 @@ class PlaceServices:
 
         if name not in loader.service_names():
             scheme = f"{name}:///{'system' if self._place.privileged else 'session'}"
-            raise NoConnect(f"no connection driver available for {scheme}")
+            raise NoConnect(scheme)
         task = self._opening.get(name)
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._opening[name] = asyncio.create_task(self._acquire(name))

@@ -55,9 +55,10 @@ class RunningHost:
         assert isinstance(opened, HostResources)  # see open()
         if isinstance(device, Disk):
             settle_image_tls(device, self.settings.image_tls)
-            await in_thread(check_disk, device, opened.groups)
+            await in_thread(check_disk, device, opened.groups, self._state.host_side.reader)
         elif isinstance(device, Channel):
             settle_channel(device, guest.folder)
+        opened.owner = self._state.host_side.socket_owner(owner_of(self._obj, guest.folder))
         opened.secret = await self._state.secrets_for(device, *self._state.tls_secrets())
         pid = guest.process.pid if guest.process is not None else None
         side = self._state.host_side

@@ -71,13 +71,13 @@ async def refresh_memory(session: Session) -> None:
     domain, monitor, guest = session.domain, session.monitor, session.guest
     balloon = session.devices.memballoon
     try:
-        if balloon is None or balloon.model == "none":
-            actual = domain.memory_total
-        else:
+        answer = None
+        if balloon is not None and balloon.model != "none":
             answer = await monitor.execute("query-balloon")
-            actual = int(answer["actual"]) >> 10 if isinstance(answer, dict) else domain.memory_total  # type: ignore[arg-type]
-        guest.balloon = domain.current_memory = actual
         _take_places(session, await monitor.execute("query-memory-devices"))
+        if isinstance(answer, dict):
+            guest.balloon = int(answer["actual"]) >> 10  # type: ignore[arg-type]
+        guest.tell_memory(domain)
     except VirtError as error:
         log.warning("%s: %s", session.obj.name, error)
     session.obj.touch()

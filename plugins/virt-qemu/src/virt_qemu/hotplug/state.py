@@ -142,6 +142,7 @@ class HotplugState(GuestRecovery):
             for module in domain.devices.memory if domain.devices is not None else ():
                 if module.alias == alias and isinstance(module, VirtioMEM) and module.target is not None:
                     module.target.current = -(-size // 1024)
+            guest.tell_memory(domain)
         obj.touch()
         self.state_changed(obj, guest)
         self.events.emit(DomainMemoryDeviceSizeChangeEvent(obj.ref, alias, -(-size // 1024)))

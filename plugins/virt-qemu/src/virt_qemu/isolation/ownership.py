@@ -226,6 +226,8 @@ def _restore(note: _Note) -> None:
     except FileNotFoundError:
         pass  # it went with the guest
     except (OSError, ValueError, SystemError, InternalError) as error:
+        if not os.path.lexists(note.path):
+            return  # as above, only just now
         log.warning("cannot give back %s: %s", note.path, error)
 
 

@@ -353,7 +353,7 @@ class SavingState(LongJobs, ReconfigurableState):
                 async with out_of_file(files[0], image.header.format, direct=direct) as end:
                     await migrate_in(guest, end, self.start_limit)
         if guest.balloon is not None:
-            guest.status.domain.current_memory = guest.balloon
+            guest.tell_memory(guest.status.domain)
 
     async def create(self, obj: DomainObject, flags: int = 0, owner: object = None) -> DomainRef:
         if not obj.managed_save:

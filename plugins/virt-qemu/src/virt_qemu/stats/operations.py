@@ -132,7 +132,8 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         guest = guest_of(obj)
         facts = self.state.facts(obj, True)
         user, system = threads.cpu_times(guest.process.pid) if guest.process is not None else (0, 0)
-        memory = guest.balloon if guest.balloon is not None else int(facts["memory"] or 0)
+        known = obj.live.current_memory if obj.live is not None else None
+        memory = known if known is not None else int(facts["memory"] or 0)
         return DomainInfo(obj.state, int(facts["max_memory"] or 0), memory, int(facts["vcpus"] or 0), user + system)
 
     @inline

@@ -303,6 +303,10 @@ async def apply_nodes(change: GuestChange) -> None:
     memory = change.new.numatune.memory if change.new.numatune is not None else None
     if memory is not None and memory.mode not in (None, NUMAMode.STRICT, NUMAMode.RESTRICTIVE):
         raise OperationInvalid("change of nodeset for running domain requires strict or restrictive numa mode")
+    cells = change.new.cpu.numa.cells if change.new.cpu is not None and change.new.cpu.numa is not None else []
+    if cells and memory is not None and memory.mode in (None, NUMAMode.STRICT):
+        # QEMU has bound what is behind the cells itself.
+        raise OperationInvalid("can't change nodeset for strict mode for running domain")
     _set_nodes(change.guest.group, change.new)
     for part, _, _, _ in _parts(change.guest, change.new, change.state.host_cpus):
         if part.exists:

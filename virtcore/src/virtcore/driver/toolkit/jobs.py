@@ -92,6 +92,7 @@ class Job:
         self._task: asyncio.Task[object] | None = None
         self._ended: VirtError | None = None
         self._on_end: Callable[[VirtError], None] | None = None
+        self._ends_with: Callable[[], VirtError] | None = None
         self._cancels = 0
 
     @property
@@ -335,14 +336,18 @@ class JobLock:
         """A step of the asynchronous job, taken by its holder. As :meth:`query`."""
         return self._job(JobKind.NESTED, operation, limit)
 
-    def destroy(self, operation: str) -> Job:
+    def destroy(self, operation: str, ends_with: Callable[[], VirtError] | None = None) -> Job:
         """End whoever holds a job and hold it next.
 
         Held jobs are broken off at their next wait and get ``OperationAborted``; one that does not give up within
         :attr:`grace` loses the lock. Jobs that must not be broken off, another destroy among them, are waited for.
         Whoever waits for a job goes on waiting.
+
+        :param ends_with: what those get instead.
         """
-        return self._job(JobKind.DESTROY, operation, None, False)
+        job = self._job(JobKind.DESTROY, operation, None, False)
+        job._ends_with = ends_with
+        return job
 
     def _job(self, kind: JobKind, operation: str, limit: float | None, endable: bool = True) -> Job:
         return Job(self, kind, operation, self.limit if limit is None else limit, endable)
@@ -402,8 +407,8 @@ class JobLock:
             patient = False
             for one in held:
                 if one.endable:
-                    error = OperationAborted(f"'{one.operation}' was ended by '{job.operation}'")
-                    job.ended_others |= one._end(error)
+                    error: VirtError = OperationAborted(f"'{one.operation}' was ended by '{job.operation}'")
+                    job.ended_others |= one._end(job._ends_with() if job._ends_with is not None else error)
                 else:
                     patient = True
             try:

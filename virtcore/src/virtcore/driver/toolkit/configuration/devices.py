@@ -109,7 +109,7 @@ def load_device(xml: str, domain: Domain, rules: DomainRules, context: DomainCon
 
     tag = str(document(xml, "(device_definition)").tag)
     if tag not in _KINDS:
-        raise InternalError(f"unknown device type '{tag}'")
+        raise ConfigUnsupported(f"unknown device type '{tag}'")
     field, kind = _KINDS[tag]
     device: Any = parse_part(xml, Devices, mode=reading_mode(context.flags), keep=False)
     has_mac = kind != "interface" or (device.mac is not None and device.mac.address is not None)

@@ -342,6 +342,8 @@ def _complete_character(device: Serial | Parallel | Console, domain: Domain, con
     if target is not None and target.port is None:
         # All that have none, in their order: the numbers they would get one by one.
         targets = [other.target for other in siblings if other.target is not None]
+        if all(given is not target for given in targets):
+            targets.append(target)  # one that is to come
         port = max((given.port for given in targets if given.port is not None), default=-1)
         for given in targets:
             if given.port is None:
