@@ -24,7 +24,7 @@ _PASSING = (
 )
 
 
-def run(program: list[str], line: str, uri: str = "test:///default") -> tuple[str, int]:
+def run(program: list[str], line: str, uri: str = "test:///default", patience: float = 90) -> tuple[str, int]:
     """What a program prints for a line, and its exit status."""
     ran = subprocess.run(
         [*program, "-c", uri, line],
@@ -34,7 +34,7 @@ def run(program: list[str], line: str, uri: str = "test:///default") -> tuple[st
         env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/dev/null"},
         text=True,
         check=False,
-        timeout=20,
+        timeout=patience,
     )
     output = ran.stdout
     for pattern, replacement in _PASSING:
@@ -47,7 +47,7 @@ def both(line: str, uri: str = "test:///default") -> tuple[tuple[str, int], tupl
     assert VIRSH is not None
     for _ in range(ATTEMPTS):
         try:
-            theirs = run([VIRSH], line, uri)
+            theirs = run([VIRSH], line, uri, 20)
         except subprocess.TimeoutExpired:
             continue
         return theirs, run([sys.executable, "-m", "virt_shell"], line, uri)

@@ -276,7 +276,7 @@ def test_a_change_that_has_begun_keeps_its_descriptors(daemon: Daemon, raw: Raw)
         raw.sock.sendall(raw.frame("DOMAIN_CREATE_WITH_FILES", DOMAIN, 2, files=1))
         raw.descriptors([writing])
         os.close(writing)
-        time.sleep(0.1)
+        eventually(lambda: daemon.descriptors > before)
         raw.sock.close()
         assert heard.read() == b"file 0"
     assert daemon.settles_at(before - 1)
