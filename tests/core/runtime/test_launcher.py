@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from virtcore.errors import SystemError
-from virtcore.runtime.launcher import Command, Launcher, attach, launcher, start_time
+from virtcore.runtime.launcher import Command, Launcher, attach, launcher
+from virtcore.runtime.process_times import start_time
 
 
 def run(test):

@@ -19,11 +19,13 @@ import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+from virtcore._tuples import NamedTuple
 from virtcore.errors import InternalError, SystemError
+from virtcore.runtime.process_times import start_time
 
-__all__ = ["Command", "Devices", "Identity", "Launcher", "Node", "Process", "attach", "launcher", "start_time"]
+__all__ = ["Command", "Devices", "Identity", "Launcher", "Node", "Process", "attach", "launcher"]
 
 _HEADER = 8
 _START_LIMIT = 30.0
@@ -184,16 +186,6 @@ class Process:
         if self._close.alive:
             self._loop.remove_reader(self._pidfd)
             self._close()
-
-
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is none (a zombie counts as ended)."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def attach(pid: int, started: int) -> Process | None:

@@ -9,6 +9,7 @@ import struct
 from typing import Final, Self
 
 from virtcore._tuples import NamedTuple
+from virtcore.runtime.process_times import start_time
 
 __all__ = ["Identity", "forget_names"]
 
@@ -41,8 +42,6 @@ class Identity(NamedTuple):
         """Who is at the other end of a connected socket."""
         if sock.family == getattr(socket, "AF_UNIX", None):
             pid, uid, gid = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-            from virtcore.runtime.launcher import start_time
-
             return cls(transport, "", pid, uid, gid, start_time(pid), label=_label(sock), readonly=readonly)
         host, port, *_ = sock.getpeername()
         return cls(transport, f"{host};{port}", readonly=readonly)

@@ -121,21 +121,19 @@ def all_spellings() -> list[Spelling]:
 
 
 @functools.cache
-def _indexes() -> tuple[dict[str, Spelling], dict[str, Spelling]]:
-    functions: dict[str, Spelling] = {}
-    procedures: dict[str, Spelling] = {}
-    for spelling in all_spellings():
-        functions[spelling.function] = spelling
-        if spelling.procedure is not None:
-            procedures.setdefault(spelling.procedure, spelling)
-    return functions, procedures
+def _functions() -> dict[str, Spelling]:
+    return {spelling.function: spelling for spelling in all_spellings()}
 
 
 def of_function(function: str) -> Spelling | None:
     """The spelling of a libvirt function."""
-    return _indexes()[0].get(function)
+    return _functions().get(function)
 
 
 def by_procedure(procedure: str) -> Spelling | None:
     """The spelling that a procedure (``remote.DOMAIN_CREATE``) stands for."""
-    return _indexes()[1].get(procedure)
+    from virtcore.operations._carried import CARRIED  # what a daemon asks, not its client
+
+    operation = CARRIED.get(procedure)
+    spellings = () if operation is None else spellings_of(operation)
+    return next((spelling for spelling in spellings if spelling.procedure == procedure), None)
