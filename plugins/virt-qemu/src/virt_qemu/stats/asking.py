@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtcore.errors import VirtError
@@ -32,19 +31,26 @@ class Question(NamedTuple):
 
 async def ask_all(guest: Guest, questions: Iterable[Question]) -> dict[str, object]:
     """The answers by key, asked for together; of what was not answered the last one, None where there was none."""
-    asked = list(questions)
-    answers = await asyncio.gather(*(_ask(guest, question) for question in asked))
-    return {question.key: answer for question, answer in zip(asked, answers, strict=True)}
-
-
-async def _ask(guest: Guest, question: Question) -> object:
-    monitor = guest.monitor
-    if monitor is not None and monitor.connected:
-        waiting = monitor.waiting_since
-        # A guest that has not answered for a while is not asked again until it does.
-        if waiting is None or time.monotonic() - waiting < ASK_LIMIT:
+    asked = [(question.key, _ask(guest, question)) for question in questions]
+    for key, answer in asked:
+        if answer is not None:
             try:
-                guest.last[question.key] = await monitor.execute(question.command, question.arguments, limit=ASK_LIMIT)
+                guest.last[key] = await answer
             except VirtError:
                 pass  # the last value counts
-    return guest.last.get(question.key)
+    return {key: guest.last.get(key) for key, _ in asked}
+
+
+def _ask(guest: Guest, question: Question) -> Awaitable[object] | None:
+    """What will be the answer; None where nobody can be asked."""
+    monitor = guest.monitor
+    if monitor is None or not monitor.connected:
+        return None
+    waiting = monitor.waiting_since
+    # A guest that has not answered for a while is not asked again until it does.
+    if waiting is not None and time.monotonic() - waiting >= ASK_LIMIT:
+        return None
+    try:
+        return monitor.ask(question.command, question.arguments, limit=ASK_LIMIT)
+    except VirtError:
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -214,9 +213,8 @@ class StatisticsOperations(StatefulDriver[QemuState]):
             question = rows_of.balloon_question(config)
             if question is not None:
                 monitor = guest.channel()
-                size, answer = await asyncio.gather(
-                    monitor.execute("query-balloon"), monitor.execute(question.command, question.arguments)
-                )
+                asked = monitor.ask("query-balloon"), monitor.ask(question.command, question.arguments)
+                size, answer = [await each for each in asked]
                 actual = size.get("actual") if isinstance(size, dict) else None
                 if isinstance(actual, int):
                     found[Tag.ACTUAL_BALLOON] = actual >> 10
