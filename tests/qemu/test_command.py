@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -90,9 +90,17 @@ class Host:
         return path == "/dev/sr0"
 
 
-def loaded(devices: str = "", *, rest: str = "", os: str = "", name: str = "g", machine: str = "q35"):
+def loaded(
+    devices: str = "",
+    *,
+    rest: str = "",
+    os: str = "",
+    name: str = "g",
+    machine: str = "q35",
+    flags: tuple[str, ...] = (),
+):
     """A small guest, as it is defined."""
-    known = capabilities()
+    known = capabilities(*flags)
     xml = f"""<domain type='qemu'><name>{name}</name><memory unit='KiB'>131000</memory><vcpu>2</vcpu>
     <os><type arch='x86_64' machine='{machine}'>hvm</type>{os}</os>{rest}
     <devices><emulator>/bin/qemu</emulator><controller type='usb' model='none'/><memballoon model='none'/>{devices}
@@ -102,7 +110,7 @@ def loaded(devices: str = "", *, rest: str = "", os: str = "", name: str = "g", 
     return load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
 
 
-def command(devices: str = "", *, host: Host | None = None, key: bytes | None = None, **parts: str):
+def command(devices: str = "", *, host: Host | None = None, key: bytes | None = None, **parts: Any):
     """Options of a small guest as (option, value) pairs."""
     domain, known = loaded(devices, **parts), capabilities()
     assign_aliases(domain)
@@ -331,3 +339,12 @@ def test_displays_of_one_kind() -> None:
 
 def test_hyperv_panics_need_no_other_enlightenment() -> None:
     assert dict(command("<panic model='hyperv'/>"))["-cpu"] == "qemu64,hv-crash"
+
+
+def test_switches_that_are_off_are_said() -> None:
+    audio = "<audio id='1' type='oss' tryMMap='no'/><graphics type='dbus'><gl enable='no'/></graphics>"
+    pairs = command(audio, flags=("display-dbus",))
+    assert json.loads(dict(pairs)["-audiodev"]) == {"id": "audio1", "driver": "oss", "try-mmap": False}
+    assert dict(pairs)["-display"] == "dbus,gl=off"
+    share = "<filesystem accessmode='mapped'><source dir='/a'/><target dir='t'/><readonly/></filesystem>"
+    assert dict(command(share))["-fsdev"] == "local,security_model=mapped,id=fsdev-fs0,path=/a,readonly"

@@ -170,6 +170,8 @@ def virtio(
         suffix = "-ccw"
     elif isinstance(device.address, VirtioMMIOAddress):
         suffix = "-device"
+    elif device.address is not None:
+        raise InternalError(f"Unexpected address type for '{name}'")
     else:
         # libvirt's way to say that the board has no bus for the device.
         raise InternalError("Unexpected enum value 0 for virDomainDeviceAddressType")

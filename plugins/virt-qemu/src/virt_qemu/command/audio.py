@@ -58,7 +58,9 @@ def add_audio(builder: Builder) -> None:
             "driver": _DRIVERS[type(audio)],
             "timer-period": audio.timer_period or None,
         }
-        props |= {theirs: getattr(audio, ours, None) or None for ours, theirs in _BACKEND.items()}
+        for ours, theirs in _BACKEND.items():
+            value = getattr(audio, ours, None)
+            props[theirs] = value if isinstance(value, bool) else value or None
         for name in ("input", "output"):
             stream = getattr(audio, name, None)
             words = _stream(stream) if stream is not None else {}

@@ -13,6 +13,7 @@ from virtcore.model.domain.chardev import (
     DevChardev,
     FileChardev,
     GuestForwardTarget,
+    NMDMChardev,
     NullChardev,
     PipeChardev,
     PTYChardev,
@@ -76,7 +77,7 @@ def add_chardev(builder: Builder, device: Backed, alias: str) -> str:
     logged: dict[str, object] = {}
     if log is not None and log.file is not None:
         if builder.standalone:
-            logged = {"logfile": log.file, "logappend": bool(log.append)}
+            logged = {"logfile": log.file, "logappend": log.append}
             builder.options("-chardev", kind, {"id": name} | props | logged)
             return name
         number = builder.resources.log(log.file, bool(log.append))
@@ -96,7 +97,7 @@ def _backend(builder: Builder, device: Backed, alias: str) -> tuple[str, dict[st
         assert source.source is not None
         assert source.source.path is not None
         if builder.standalone:
-            return "file", {"path": source.source.path, "append": bool(source.source.append) or None}
+            return "file", {"path": source.source.path, "append": source.source.append}
         number = builder.resources.output(source.source.path, bool(source.source.append))
         return "file", {"path": builder.fdset((number, f"{alias}-source")), "append": True}
     if isinstance(source, PipeChardev | DevChardev):
@@ -123,6 +124,8 @@ def _backend(builder: Builder, device: Backed, alias: str) -> tuple[str, dict[st
             "clipboard": agent.clipboard if agent is not None else None,
             "mouse": mouse == "client" if mouse is not None else None,
         }
+    if isinstance(source, NMDMChardev):
+        raise ConfigUnsupported("unsupported chardev 'nmdm'")
     raise unsupported(f"a character device of this kind ({type(source).__name__})")
 
 
@@ -271,7 +274,7 @@ def add_channel(builder: Builder, channel: Channel) -> None:
         raise unsupported("a channel that is no virtio port")
     alias = channel.alias or ""
     chardev = add_chardev(builder, channel, alias)
-    default = "com.redhat.spice.0" if isinstance(channel.source, SpiceVMCChardev | VDAgentChardev) else None
+    default = "com.redhat.spice.0" if isinstance(channel.source, SpiceVMCChardev) else None
     builder.device(
         {"driver": "virtserialport"}
         | place(builder, channel)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import index_of, place, thread_mapping, virtio
-from virt_qemu.command.line import Builder, on_off, unsupported
+from virt_qemu.command.line import Builder, on_off
 from virt_qemu.command.machine import is_q35
 from virt_qemu.rules.machine import Machine
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.controller import (
     CCIDController,
     Controller,
-    FDCController,
     IDEController,
-    ISAController,
     PCIController,
     PCIControllerModel,
     PCIControllerTarget,
@@ -114,9 +112,6 @@ def add_controllers(builder: Builder) -> None:
     """Every controller that the machine has not got built in, CCID apart."""
     devices = builder.domain.devices
     assert devices is not None
-    for controller in devices.controllers:
-        if not isinstance(controller, (*_ORDER, CCIDController, FDCController, ISAController)):
-            raise unsupported(f"a controller of this kind ({type(controller).__name__})")
     for kind in _ORDER:
         for controller in devices.controllers:
             if isinstance(controller, kind) and not _built_in(builder, controller):

@@ -34,6 +34,9 @@ def add_graphics(builder: Builder) -> None:
     """Displays."""
     devices = builder.domain.devices
     assert devices is not None
+    for graphics in devices.graphics:
+        if len(getattr(graphics, "listens", ())) > 1:
+            raise ConfigUnsupported("QEMU does not support multiple listens for one graphics device.")
     kinds = [type(graphics) for graphics in devices.graphics]
     if len(set(kinds)) < len(kinds):
         raise ConfigUnsupported(
@@ -197,7 +200,12 @@ def _add_dbus(builder: Builder, graphics: DBusGraphics) -> None:
         words.append("p2p=on")
     elif graphics.address is not None:
         words.append(f"addr={escape(graphics.address)}")
-    words += _gl(builder, graphics.gl)
+    gl = graphics.gl
+    if gl is not None:
+        if gl.enable:
+            gl.rendernode = gl.rendernode or builder.resources.render_node()
+        words += [f"gl={on_off(gl.enable)}"] if gl.enable is not None else []
+        words += [f"rendernode={escape(gl.rendernode)}"] if gl.rendernode is not None else []
     if graphics.audio_id:
-        words.append(f"audiodev=audio{graphics.audio_id}")
+        words.append(f"audiodev={default_audio(builder, graphics.audio_id)}")
     builder.add("-display", ",".join(words))

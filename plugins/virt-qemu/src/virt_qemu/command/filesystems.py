@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from virt_qemu.command.address import place, virtio
-from virt_qemu.command.line import Builder
+from virt_qemu.command.line import Builder, option_words
 from virtcore.model.domain.filesystem import AccessMode, DirectorySource, FilesystemDriverType, Multidevs, WritePolicy
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def _add_9p(builder: Builder, share: Filesystem, folder: str | None) -> None:
     local = kind == "local"
     mode = share.accessmode or AccessMode.PASSTHROUGH
     multidevs = share.multidevs if share.multidevs is not Multidevs.DEFAULT else None
-    builder.options(
-        "-fsdev",
+    words = option_words(
         kind,
         {
             "security_model": _SECURITY[mode] if local else None,
@@ -88,9 +87,9 @@ def _add_9p(builder: Builder, share: Filesystem, folder: str | None) -> None:
             "writeout": "immediate" if driver is not None and driver.wrpolicy is WritePolicy.IMMEDIATE else None,
             "id": f"fsdev-{share.alias}",
             "path": folder,
-            "readonly": True if share.readonly else None,
         },
     )
+    builder.add("-fsdev", f"{words},readonly" if share.readonly else words)
     builder.device(
         virtio("virtio-9p", share, str(share.model) if share.model is not None else None, driver)
         | {"id": share.alias, "fsdev": f"fsdev-{share.alias}", "mount_tag": share.target}

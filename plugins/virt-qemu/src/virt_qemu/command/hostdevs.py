@@ -114,6 +114,14 @@ def _usb(device: USBHostdev, boot: int | None) -> dict[str, object]:
     return props | {"id": device.alias, "bootindex": boot} | resets
 
 
+def _unit(text: str) -> int:
+    """The logical unit that an iSCSI name ends with; the first where it ends with none."""
+    try:
+        return int(text or 0)
+    except ValueError:
+        raise InternalError(f"cannot parse target for lunStr '{text}'") from None
+
+
 def _add_scsi(builder: Builder, device: SCSIHostdev, boot: int | None) -> None:
     source = device.source
     node = f"libvirt-{builder.hostdev_nodes[id(device)]}-backend"
@@ -125,7 +133,7 @@ def _add_scsi(builder: Builder, device: SCSIHostdev, boot: int | None) -> None:
             "driver": "iscsi",
             "portal": f"{host.name}:{host.port or 3260}",
             "target": name,
-            "lun": int(unit or 0),
+            "lun": _unit(unit),
             "transport": "tcp",
         }
         if source.auth is not None:

@@ -278,11 +278,7 @@ class Builder:
 
     def options(self, option: str, first: str, props: Props) -> None:
         """Add an option in QEMU's ``first,name=value`` syntax."""
-        parts = [escape(first)]
-        for name, value in present(props).items():
-            text = on_off(value) if isinstance(value, bool) else str(value)
-            parts.append(f"{name}={escape(text)}")
-        self.add(option, ",".join(parts))
+        self.add(option, option_words(first, props))
 
     def fdset(self, *descriptors: tuple[int, str]) -> str:
         """Put descriptors, each with a name, into a set and return the path they are opened by."""
@@ -303,6 +299,15 @@ NULL = _Null()
 def _json(props: Props) -> str:
     plain = {name: None if value is NULL else value for name, value in props.items()}
     return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def option_words(first: str, props: Props) -> str:
+    """A value in QEMU's ``first,name=value`` syntax; properties that are None are left out."""
+    parts = [escape(first)]
+    for name, value in present(props).items():
+        text = on_off(value) if isinstance(value, bool) else str(value)
+        parts.append(f"{name}={escape(text)}")
+    return ",".join(parts)
 
 
 def escape(text: str) -> str:

@@ -138,7 +138,8 @@ def add_machine(builder: Builder) -> None:
 def _loadparm(builder: Builder) -> list[str]:
     """What the machine's loader is told where its devices cannot be: the word of the first it boots from."""
     devices = builder.domain.devices
-    if devices is None or builder.capabilities.has("virtio-ccw.loadparm"):
+    s390 = Machine.of(builder.domain).s390
+    if devices is None or not s390 or builder.capabilities.has("virtio-ccw.loadparm"):
         return []
     bootable = [*devices.disks, *devices.interfaces, *devices.hostdevs]
     ordered = sorted((device for device in bootable if device.boot_order), key=lambda each: each.boot_order or 0)

@@ -80,6 +80,8 @@ def align_memory(domain: Domain) -> None:
     initial = _up(initial, block)
     if domain.max_memory is not None and domain.max_memory.size:
         domain.max_memory.size = _up(domain.max_memory.size, block)
+        if domain.max_memory.size > _MOST:
+            raise ConfigUnsupported("maximum memory size overflowed after alignment")
     for module in modules:
         align_module(domain, module)
     memory.size = initial + sum(_size(module) for module in modules)
@@ -300,7 +302,7 @@ def _object(builder: Builder, part: _Part) -> dict[str, object]:
         prealloc, props["reserve"] = False, False
     props |= {
         "prealloc": True if prealloc else None,
-        "prealloc-threads": threads or None if prealloc else None,
+        "prealloc-threads": threads or None,
         "size": part.size << 10,
     }
     if isinstance(module, NVDIMM) and module.source is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TypeAlias
 
+from virtcore.errors import ErrorCode
 from virtcore.model.domain.address import Device
 from virtcore.xml import HEX, INT, UUID, YES_NO, Mode, attribute, child, element, flag, leaf, scaled
 from virtcore.xml.scalars import CPU_SET, CpuSet
@@ -177,7 +178,11 @@ class NVDIMM(MemoryDevice, Device):
     """A persistent memory module."""
 
     uuid: str | None = leaf(
-        codec=UUID, invalid="malformed uuid element", doc="identity of the module (ppc64)", since="6.2.0"
+        codec=UUID,
+        invalid="malformed uuid element",
+        code=ErrorCode.INTERNAL_ERROR,
+        doc="identity of the module (ppc64)",
+        since="6.2.0",
     )
     source: NVDIMMSource | None = child()
     target: NVDIMMTarget | None = child(required=True, missing=_TARGET)

@@ -64,7 +64,10 @@ class IPAddress:
         omit=0, invalid="Invalid prefix value '{value}' in <ip>", doc="length of the network's prefix"
     )
     peer: str | None = attribute(
-        codec=IP, invalid="Invalid peer '{value}' in <ip>", doc="other end of a point-to-point link"
+        codec=IP,
+        invalid="Invalid peer '{value}' in <ip>",
+        code=ErrorCode.INVALID_ARG,
+        doc="other end of a point-to-point link",
     )
 
 

@@ -75,7 +75,8 @@ def validate_controller(device: Controller, domain: Domain, capabilities: Emulat
     virtio = isinstance(device, SCSIController) and device.model in _VIRTIO
     if not virtio and device.driver is not None:
         for option, joint in _VIRTIO_OPTIONS.items():
-            if getattr(device.driver, option) not in (None, 0):
+            value = getattr(device.driver, option)
+            if value or value is False:
                 raise ConfigUnsupported(f"'{option}' is only supported {joint} virtio-scsi controller")
     if isinstance(device, IDEController):
         _ide(device, domain)

@@ -17,6 +17,7 @@ from virtcore.model.domain.address import ISAAddress, PCIAddress
 from virtcore.model.domain.chardev import ConsoleTargetType
 from virtcore.model.domain.clock import ClockOffset, TickPolicy, TimerName, TimerTrack
 from virtcore.model.domain.domain import LifecycleAction, VirtType
+from virtcore.model.domain.features import HPT
 from virtcore.model.domain.launch_security import S390PV, SEV, SEVSNP
 from virtcore.model.domain.memory import AllocationMode, MemoryAccess, MemorySource
 from virtcore.model.domain.memory_device import DIMM, NVDIMM
@@ -344,7 +345,8 @@ def _validate_features(domain: Domain, capabilities: EmulatorCapabilities) -> No
         require(capabilities, "vmcoreinfo", "vmcoreinfo is not available with this QEMU binary")
     if not machine.pseries:
         for field, name in _PSERIES_FEATURES.items():
-            if getattr(features, field) is not None:
+            feature = getattr(features, field)
+            if feature is not None and not (isinstance(feature, HPT) and feature == HPT()):
                 raise wrong_machine(name)
     if features.tcg is not None:
         if domain.type is not VirtType.QEMU:

@@ -267,6 +267,8 @@ def _settle_hubs(found: list[Hub], domain: Domain, context: DomainContext) -> No
 
 def _settle_audio(audio: Audio, context: DomainContext) -> None:
     for stream in (audio.input, audio.output):
+        if stream is not None and stream.settings is not None and not stream.fixed_settings:
+            raise ConfigUnsupported("audio settings specified without fixed settings flag")
         if stream is not None and stream.fixed_settings:
             if not stream.mixing_engine:
                 raise ConfigUnsupported("fixed audio settings requires mixing engine")

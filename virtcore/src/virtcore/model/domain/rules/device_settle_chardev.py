@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Protocol
 
-from virtcore.errors import ConfigUnsupported, XMLError
+from virtcore.errors import ConfigUnsupported, SystemError, XMLError
 from virtcore.model.domain.address import USBAddress
 from virtcore.model.domain.chardev import (
     CharacterType,
@@ -118,7 +118,7 @@ def settle_channel(channel: Channel, context: DomainContext) -> None:
         try:
             address = ipaddress.ip_address(target.address or "")
         except ValueError:
-            raise ConfigUnsupported(
+            raise SystemError(
                 f"Cannot parse socket address '{target.address}': Name or service not known", value=target.address
             ) from None
         if address.version != 4:
