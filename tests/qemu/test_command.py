@@ -42,6 +42,7 @@ FLAGS = {
     "vnc",
     "VGA",
     "blockjob.backing-mask-protocol",
+    "virtio-blk-vhost-vdpa",
 }
 
 
@@ -76,6 +77,9 @@ class Host:
 
     def listen(self, path: str) -> int:
         return self._open("listen", path)
+
+    def vdpa(self, path: str) -> int:
+        return self._open("vdpa", path)
 
     def vhost_scsi(self) -> int:
         return self._open("vhost-scsi", "")
@@ -227,6 +231,18 @@ def test_images_on_the_network():
     assert (nodes["rbd"]["pool"], nodes["rbd"]["namespace"], nodes["rbd"]["image"]) == ("pool", "ns", "image")
     assert nodes["rbd"]["snapshot"] == "s"
     assert (nodes["iscsi"]["portal"], nodes["iscsi"]["target"], nodes["iscsi"]["lun"]) == ("[::1]:3260", "iqn.x", 3)
+
+
+def test_images_on_vdpa_devices_are_handed_over():
+    host = Host()
+    source = "<driver name='qemu' cache='none'/><source dev='/dev/vhost-vdpa-0'/>"
+    disk = f"<disk type='vhostvdpa'>{source}<target dev='vda'/></disk>"
+    pairs = command(disk, host=host, rest="<memoryBacking><access mode='shared'/></memoryBacking>")
+    assert ("vdpa", "/dev/vhost-vdpa-0") in host.opened
+    [handed] = [value for option, value in pairs if option == "-add-fd"]
+    assert handed == "set=0,fd=11,opaque=libvirt-1-storage-vdpa"
+    [node] = [json.loads(value) for option, value in pairs if option == "-blockdev"]
+    assert (node["driver"], node["path"]) == ("virtio-blk-vhost-vdpa", "/dev/fdset/0")
 
 
 def test_flash_holds_firmware_and_its_variables():
