@@ -217,7 +217,7 @@ def test_every_setting_of_the_daemon_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     for name, default, meaning in rows(Settings):
         assert f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" in text
-    assert Settings.parse(example(), "example") == Settings(), "it says everything and changes nothing"
+    assert vars(Settings.parse(example(), "example")) == vars(Settings()), "it says everything and changes nothing"
 
 
 def test_every_setting_of_qemu_is_documented() -> None:
