@@ -17,6 +17,7 @@ from virt_qemu.monitor import CommandError
 from virt_qemu.status import format_status
 from virtcore.enums.domain import DomainState
 from virtcore.model.domain import Domain
+from virtcore.model.domain.domain import VirtType
 
 
 class Kept(SimpleNamespace):
@@ -27,7 +28,7 @@ class Kept(SimpleNamespace):
 
 
 def running() -> tuple[Any, Any]:
-    live = Domain(type="qemu", name="guest", title="as it is")
+    live = Domain(type=VirtType.QEMU, name="guest", title="as it is")
     status = new_status(live, Path("/run/guest"), None)
     guest = SimpleNamespace(status=status, process=None, monitor=None, threads={0: 7}, reboot=False)
     return Kept(live=live, state=DomainState.RUNNING, reason=1, kept={}), guest
@@ -37,7 +38,7 @@ FACTS = {"id": 1}
 
 
 def foresee(obj: Any, guest: Any) -> None:
-    status = future_status(obj, guest, Domain(type="qemu", name="guest", title="as foreseen"), ["disk0"])
+    status = future_status(obj, guest, Domain(type=VirtType.QEMU, name="guest", title="as foreseen"), ["disk0"])
     Foreseen(status, FACTS, status).keep(obj)  # type: ignore[arg-type]  # in place of a file
 
 
