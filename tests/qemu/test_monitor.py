@@ -206,6 +206,18 @@ def test_the_end_fails_who_waits():
     run(test)
 
 
+def test_whoever_asks_while_it_ends_is_told():
+    async def test(monitor, server, told, ours):
+        asked = []
+        server.close()
+        while monitor.connected:
+            asked.append(asyncio.create_task(monitor.execute("query-status", limit=15)))
+            await asyncio.sleep(0)
+        assert {type(answer) for answer in await asyncio.gather(*asked, return_exceptions=True)} == {MonitorClosed}
+
+    run(test)
+
+
 def test_no_greeting():
     async def test(monitor, server, told, ours):
         with pytest.raises(MonitorTimeout, match="did not greet"):

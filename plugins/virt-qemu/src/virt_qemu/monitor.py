@@ -213,7 +213,7 @@ class Monitor:
             if descriptor is not None:
                 client.hand_over(descriptor)
             answer = client.ask(command, arguments)
-        except OSError as error:
+        except (OSError, EOFError) as error:
             raise self._closed() from error
         self._waiting[number] = time.monotonic()
         late = asyncio.get_running_loop().call_later(limit, _give_up, answer)

@@ -13,7 +13,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 
-from qemu.qmp import QMPError
+from qemu.qmp import QMPError, Runstate
 from qemu.qmp.protocol import AsyncProtocol
 
 __all__ = ["Connection", "Message"]
@@ -41,7 +41,12 @@ class Connection(AsyncProtocol[Message]):
         self._free: list[int] = []
 
     def ask(self, command: str, arguments: Mapping[str, object] | None = None) -> asyncio.Future[Message]:
-        """Send a command; returns what its reply will be. It may be cancelled, which does not stop the command."""
+        """Send a command; returns what its reply will be. It may be cancelled, which does not stop the command.
+
+        :raises EOFError: the connection has ended.
+        """
+        if self.runstate is not Runstate.RUNNING:
+            raise EOFError
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         number = self._free.pop() if self._free else len(self._answers)
         self._answers[number] = answer
