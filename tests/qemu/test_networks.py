@@ -216,8 +216,9 @@ def test_a_running_guest_changes_its_bridge(connection, boot, bridge):
 
 
 @administrator
-def test_frames_that_wait_for_one_interrupt(connection, boot):
-    domain = start(connection, boot, interface("ethernet", "<coalesce><rx><frames max='7'/></rx></coalesce>"))
+def test_frames_that_wait_for_one_interrupt(connection, boot, bridge):
+    rest = f"<source bridge='{bridge}'/><coalesce><rx><frames max='7'/></rx></coalesce>"
+    domain = start(connection, boot, interface("bridge", rest))
     shown = coalesced(target(domain))
     assert shown == 7
     domain.destroy()
