@@ -13,8 +13,9 @@ __all__ = ["VIRSH", "both", "run"]
 
 VIRSH = shutil.which("virsh")
 
-#: As virsh 9.0 misses the end of a job now and then, a line that it hangs on is asked again.
-ATTEMPTS = 4
+#: As virsh 9.0 misses the end of a job now and then, a line that it hangs on, or takes so many seconds for, is asked
+#: again.
+PATIENCE = (2, 2, 2, 4, 4, 8, 8, 16)
 
 #: What is never the same twice: times, and names made of them.
 _PASSING = (
@@ -45,9 +46,9 @@ def run(program: list[str], line: str, uri: str = "test:///default", patience: f
 def both(line: str, uri: str = "test:///default") -> tuple[tuple[str, int], tuple[str, int]]:
     """What virsh and virtsh print for a line."""
     assert VIRSH is not None
-    for _ in range(ATTEMPTS):
+    for patience in PATIENCE:
         try:
-            theirs = run([VIRSH], line, uri, 20)
+            theirs = run([VIRSH], line, uri, patience)
         except subprocess.TimeoutExpired:
             continue
         return theirs, run([sys.executable, "-m", "virt_shell"], line, uri)

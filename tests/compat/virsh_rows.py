@@ -60,9 +60,9 @@ VERDICTS = {
     "more": "ours has the operation, libvirt's driver has not",
 }
 
-#: As virsh 9.0 misses the end of a job now and then, a session that it hangs in is begun again.
-ATTEMPTS = 4
-PATIENCE = 60
+#: As virsh 9.0 misses the end of a job now and then, a session that it hangs in, or takes so many seconds for, is begun
+#: again.
+PATIENCE = (10, 10, 20, 40, 60)
 
 #: What a session printed at the first place that it was run at, by URI and title.
 SEEN: dict[tuple[str, str], list[str]] = {}
@@ -229,20 +229,20 @@ def same(row: Row, one: str, other: str) -> bool:
 
 def answers(session: Session, place: Place) -> list[str]:
     """What the rows of a session print at a place."""
-    for attempt in range(ATTEMPTS):
+    for attempt, patience in enumerate(PATIENCE):
         fresh_folder(place)
         if attempt:
             clean(session, place)
         try:
-            return _answers(session, place)
+            return _answers(session, place, patience)
         except subprocess.TimeoutExpired as error:
             last = error
     raise last
 
 
-def _answers(session: Session, place: Place) -> list[str]:
+def _answers(session: Session, place: Place, patience: float) -> list[str]:
     script = f" ; echo '{_MARK}' ; ".join(place.fill(row.line) for row in session.rows)
-    printed = _virsh(place, script)
+    printed = _virsh(place, script, patience)
     parts = [part.strip("\n") for part in printed.split(_MARK + "\n")]
     assert len(parts) == len(session.rows), f"virsh ended early:\n{printed}"
     return [place.normal(part) for part in parts]
@@ -255,7 +255,7 @@ def clean(session: Session, place: Place) -> None:
         _virsh(place, f"destroy {name} ; undefine {name} --managed-save --snapshots-metadata --checkpoints-metadata")
 
 
-def _virsh(place: Place, script: str) -> str:
+def _virsh(place: Place, script: str, patience: float = 60) -> str:
     ran = subprocess.run(
         [*place.program, "-c", place.uri, script],
         stdin=subprocess.DEVNULL,
@@ -269,7 +269,7 @@ def _virsh(place: Place, script: str) -> str:
         },
         cwd=place.folder,
         check=False,
-        timeout=PATIENCE,
+        timeout=patience,
     )
     return ran.stdout.decode(errors="replace")
 
