@@ -227,6 +227,16 @@ def test_what_is_refused(connection, peer, flags, parameters, error, message):
     assert domain.job_stats().type is DomainJobType.NONE
 
 
+def test_a_guest_does_not_move_to_where_it_is(connection):
+    domain = connection.define_domain(idle_xml("mover"))
+    domain.create()
+    for params in ({}, {"destination_name": "other"}):
+        with pytest.raises(VirtError, match="Attempt to migrate guest to the same host"):
+            domain.migrate(connection, params, Flags.LIVE)
+    assert domain.state().state is DomainState.RUNNING
+    assert [known.name for known in connection.list_domains()] == ["mover"]
+
+
 def test_disks_of_this_host_alone_are_unsafe(connection, peer, tmp_path):
     image = tmp_path / "disk.raw"
     image.write_bytes(b"\0" * (1 << 20))

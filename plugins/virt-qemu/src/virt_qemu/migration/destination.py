@@ -229,7 +229,7 @@ class Incoming(MigrationSide):
             if cancelled:
                 self._check_alive()
                 raise MigrateFinishOk
-            told = self.state.read_cookie(cookie, self.obj, name=self._source_name, caps=False)
+            told = self.state.read_cookie(cookie, self.obj.uuid, name=self._source_name, caps=False)
             await self._arrive(told, received)
         except BaseException:
             await self._send_away()
@@ -245,7 +245,7 @@ class Incoming(MigrationSide):
     async def _finish_offline(self, cookie: bytes, *, cancelled: bool) -> MigrationFinished:
         if cancelled:
             raise MigrateFinishOk
-        told = self.state.read_cookie(cookie, self.obj, name=self._source_name, caps=False)
+        told = self.state.read_cookie(cookie, self.obj.uuid, name=self._source_name, caps=False)
         definition = told.domain if told.domain is not None else self._offline
         await self._persist(definition)
         return MigrationFinished(self.obj.ref, self.state.write_cookie(self._final_cookie()))
@@ -359,7 +359,7 @@ class Incoming(MigrationSide):
         try:
             if (await self.control.progress()).status != "postcopy-paused":
                 raise OperationInvalid("QEMU reports migration is still running")
-            self.state.read_cookie(cookie, self.obj, name=self._source_name)
+            self.state.read_cookie(cookie, self.obj.uuid, name=self._source_name)
             await self.control.recover(address.listen.qemu())
         except BaseException:
             await self.enter(Phase.POSTCOPY_FAILED)
@@ -377,7 +377,7 @@ class Incoming(MigrationSide):
         try:
             if cancelled:
                 raise MigrateFinishOk
-            self.state.read_cookie(cookie, self.obj, name=self._source_name, caps=False)
+            self.state.read_cookie(cookie, self.obj.uuid, name=self._source_name, caps=False)
             with self.guest.channel().events("MIGRATION") as events:
                 await self._wait(events, ("completed",))
             self._postcopy = True

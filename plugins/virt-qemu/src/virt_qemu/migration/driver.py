@@ -261,10 +261,10 @@ class MigrationOperations(JobDriver[QemuState]):
     ) -> bytes:
         state = self.state
         assert domain.uuid is not None
+        told = state.read_cookie(cookie, domain.uuid, name=source)  # which says, too, that the guest comes from here
+        if not cookie:
+            told.name = source
         with state.domains.holding(domain.name, domain.uuid, running=True) as obj:
-            told = state.read_cookie(cookie, obj, name=source)
-            if not cookie:
-                told.name = source
             if obj.active:
                 raise OperationInvalid(f"domain '{obj.name}' is already active")
             side = Incoming(state, obj, params, flags, address, tunnel)

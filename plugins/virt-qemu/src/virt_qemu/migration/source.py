@@ -217,7 +217,7 @@ class Outgoing(MigrationSide):
             and "tls.destination" not in self.params
         ):
             raise OperationInvalid("Explicit destination hostname is required for TLS migration over UNIX socket")
-        cookie = self.state.read_cookie(told, self.obj, name=self.obj.name)
+        cookie = self.state.read_cookie(told, self.obj.uuid, name=self.obj.name)
         options = options_of(self.params, flags, Party.SOURCE)
         await self.keep_settings()
         automatic = (
@@ -458,7 +458,7 @@ class Outgoing(MigrationSide):
     def _take_measures(self, cookie: bytes) -> None:
         """Take over what the destination has measured. That the guest runs there does not depend on it."""
         try:
-            told = self.state.read_cookie(cookie, self.obj, name=self.obj.name, caps=False)
+            told = self.state.read_cookie(cookie, self.obj.uuid, name=self.obj.name, caps=False)
         except VirtError as error:
             log.warning("the destination's cookie about domain '%s' cannot be used: %s", self.obj.name, error)
             return
@@ -533,7 +533,7 @@ class Outgoing(MigrationSide):
         await self.enter(Phase.PERFORM_RESUME)
         self.params, self.flags = params, flags
         try:
-            self.state.read_cookie(cookie, self.obj, name=self.obj.name)
+            self.state.read_cookie(cookie, self.obj.uuid, name=self.obj.name)
             options = options_of(params, flags, Party.SOURCE)
             await self.control.set_parameters(options.parameters, resume=True)
             self.guest.log.note("resuming migration")

@@ -112,9 +112,10 @@ class MigrationState(GuestEvents):
         """A cookie that says nothing but where it comes from, and of which guest."""
         return MigrationCookie(name=obj.name, uuid=obj.uuid, host_name=self.host_name, host_uuid=self.host_uuid)
 
-    def read_cookie(self, cookie: bytes, obj: DomainObject, *, name: str, caps: bool = True) -> MigrationCookie:
+    def read_cookie(self, cookie: bytes, uuid: str, *, name: str, caps: bool = True) -> MigrationCookie:
         """The other side's cookie; an empty one says nothing.
 
+        :param uuid: the guest's.
         :param name: the guest's at the source.
         :param caps: it tells what the other side's QEMU can do.
         :raises InternalError: it cannot be used.
@@ -122,7 +123,7 @@ class MigrationState(GuestEvents):
         from virtcore.model.domain.rules.context import ParseFlag
 
         if not cookie:
-            return MigrationCookie(name=name, uuid=obj.uuid, host_name="", host_uuid="")
+            return MigrationCookie(name=name, uuid=uuid, host_name="", host_uuid="")
         if not cookie.endswith(b"\0"):
             raise InternalError("Migration cookie was not NULL terminated")
         flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE_MIGRATION | ParseFlag.SKIP_VALIDATE
@@ -135,7 +136,7 @@ class MigrationState(GuestEvents):
             self.rules,
             self.context(flags),
             name=name,
-            uuid=obj.uuid,
+            uuid=uuid,
             host_uuid=self.host_uuid,
             features=known,
         )
