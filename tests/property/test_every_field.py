@@ -39,11 +39,18 @@ BY_HAND = frozenset(
 )
 #: Kinds of fields that hold nothing of the document.
 INERT = ("inherited", "printed", "extras")
+#: Types without values, of fields that refuse whatever they are given.
+REFUSING = ("NoModel | None",)
 
 
 def holds(field: Field) -> bool:
     """Whether a field holds content that this package declares; what private data is, the loaded drivers do."""
-    return field.kind not in INERT and field.point is None
+    return field.kind not in INERT and field.point is None and annotation(field) not in REFUSING
+
+
+def annotation(field: Field) -> str | None:
+    """How the type of a field is written."""
+    return None if field.owner is None else field.owner.__annotations__.get(field.key)
 
 
 #: Enough for the longest alternative between contents.
