@@ -316,7 +316,12 @@ def test_events_by_path(connection, guest, images):
         (
             lambda d, p: d.block_commit("vda", top="vda[3]"),
             InvalidArg,
-            "top '{base}' in chain for 'vda' has no backing file",
+            "could not find base image in chain for 'vda'",
+        ),
+        (
+            lambda d, p: d.block_commit("vda", top="vda[3]", flags=Commit.SHALLOW),
+            InvalidArg,
+            "top '{base}' in chain for '{top}' has no backing file",
         ),
         (
             lambda d, p: d.block_commit("vda", str(p[0]), "vda", flags=Commit.ACTIVE | Commit.SHALLOW),

@@ -92,12 +92,14 @@ async def begin_commit(
 def _range(chain: Chain, name: str, base: str | None, top: str | None, flags: int) -> tuple[int, int]:
     """Places of the topmost image that is merged, and of the one that takes the data."""
     first = 0 if top is None or top == chain.target else chain.find(top)
+    if base is None and not flags & Flags.SHALLOW and first + 1 >= len(chain.links):
+        raise InvalidArg(f"could not find base image in chain for '{chain.target}'")
     if first == 0 and not flags & Flags.ACTIVE:
         raise InvalidArg(f"commit of '{chain.target}' active layer requires active flag")
     if first and flags & Flags.ACTIVE:
         raise InvalidArg(f"active commit requested but '{chain.path(first)}' is not active")
     if first + 1 >= len(chain.links):
-        raise InvalidArg(f"top '{chain.path(first)}' in chain for '{name}' has no backing file")
+        raise InvalidArg(f"top '{chain.path(first)}' in chain for '{chain.path(0)}' has no backing file")
     if base is None:
         return first, first + 1 if flags & Flags.SHALLOW else len(chain.links) - 1
     last = chain.find(base, below=first)
