@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from suites_qemu_domain import capabilities_of, rules_of
+from suites_qemu_domain import capabilities_of, firmware_of, rules_of
 from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command import Builder, HostSettings, build, incoming_uri
 from virt_qemu.prepare import DisplayDefaults, decide
@@ -158,6 +158,7 @@ def qemu_argv(case: Any) -> list[str]:
         ),
         settings.image_tls,
         spice_tls_port=lambda address: 5902,
+        firmware=firmware_of(case),
     )
     builder = Builder(
         domain=domain,

@@ -21,6 +21,7 @@ from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_st
 from virtcore.model.arch import Arch
 from virtcore.model.domain.document import format_domain, load_domain
 from virtcore.model.domain.rules import ParseFlag
+from virtcore.model.domain.tpm import TPMVersion
 from virtcore.xml import Mode
 
 register()
@@ -60,19 +61,30 @@ def capabilities_of(case: Any) -> EmulatorCapabilities:
     return dataclasses.replace(known, flags=frozenset(flags), gics=gics)
 
 
+def firmware_of(case: Any) -> FirmwareCatalog:
+    """The firmware images of the corpus."""
+    return FirmwareCatalog.of_host(NVRAM, root=Path(case.resolve("common/qemu-firmware")))
+
+
 def rules_of(case: Any) -> QemuRules:
     """QEMU's rules on the host of a case."""
     capabilities = capabilities_of(case)
     binary = case.params.get("binary", f"/usr/bin/qemu-system-{case.params['arch']}")
-    firmware = FirmwareCatalog.of_host(NVRAM, root=Path(case.resolve("common/qemu-firmware")))
+    firmware = firmware_of(case)
     config = case.params.get("driver_config") or {}
     audio = HostAudio.of_environment(
         case.params.get("env") or {},
         vnc=bool(config.get("vncAllowHostAudio")),
         nographics=bool(config.get("nogfxAllowHostAudio")),
     )
+    versions = tuple(map(TPMVersion, case.params.get("tpm_versions", TPMVersion)))
     return QemuRules(
-        lambda arch: binary, lambda path: capabilities, firmware=firmware, sockets=_FOLDERS.lib, audio=audio
+        lambda arch: binary,
+        lambda path: capabilities,
+        firmware=firmware,
+        sockets=_FOLDERS.lib,
+        audio=audio,
+        tpm_versions=lambda: versions,
     )
 
 

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from virt_qemu.capabilities.model import GIC, Accelerator, EmulatorCapabilities, Machine
+from virt_qemu.firmware import FirmwareCatalog
+from virt_qemu.prepare import decide
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.audio import HostAudio
-from virtcore.errors import ConfigUnsupported, InternalError, XMLError
+from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, XMLError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.devices import Devices
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.domain import Domain
 from virtcore.model.domain.rules import ParseFlag
+from virtcore.model.domain.tpm import TPMVersion
 from virtcore.xml import format_part
 
 LoadARM = Callable[..., Domain]
@@ -213,3 +218,26 @@ def test_memory_can_be_plugged_without_nodes_where_guests_need_none(
     domain = load("", arch=arch, machine=machine, rest=ROOM, new=True)
     numa = domain.cpu.numa
     assert len(numa.cells if numa is not None else []) == cells
+
+
+def test_versions_that_the_hosts_tpm_emulator_has_not_got(load: Any) -> None:
+    tpm = "<tpm model='tpm-tis'><backend type='emulator' version='1.2'/></tpm>"
+    flags = ("tpm-emulator", "tpm-tis")
+    assert load(tpm, flags=flags).devices.tpms
+    with pytest.raises(ConfigUnsupported, match=re.escape("TPM version '1.2' is not supported")):
+        load(tpm, flags=flags, tpm_versions=lambda: (TPMVersion.V2_0,))
+
+
+def test_an_image_that_is_none_of_the_hosts_is_found_out_when_the_guest_starts(load: Any, tmp_path: Path) -> None:
+    image = "<loader readonly='yes' type='pflash' format='raw'>/own/code.fd</loader>"
+    catalog = FirmwareCatalog([tmp_path], str(tmp_path))
+    domain = load(
+        os=image, os_attributes="firmware='efi'", rest="<features><acpi/></features>", machine="q35", firmware=catalog
+    )
+    assert domain.os.loader.path == "/own/code.fd"
+    domain.cpu = None
+    known = EmulatorCapabilities(
+        binary="", arch=Arch.X86_64, version=0, package="", flags=frozenset(), accelerators={"tcg": Accelerator()}
+    )
+    with pytest.raises(OperationFailed, match="Unable to find 'efi' firmware that is compatible"):
+        decide(domain, tmp_path, lambda _: 1, known, firmware=catalog)

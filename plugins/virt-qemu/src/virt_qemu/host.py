@@ -89,6 +89,7 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.store import Facts
     from virtcore.model.domain import Domain
     from virtcore.model.domain.rules import DomainRules
+    from virtcore.model.domain.tpm import TPMVersion
     from virtcore.model.storage.source import NetProtocol, Source
     from virtcore.operations.stream import ByteStream
 
@@ -133,6 +134,8 @@ class QemuState(
     partial = False
     _host_side: HostSide | None = None
     _logs: LogRotation | None = None
+    #: What the host's TPM emulator can be, once that was asked.
+    _tpm_versions: tuple[TPMVersion, ...] | None = None
 
     @cached_property
     def _unknown(self) -> set[str]:
@@ -261,6 +264,7 @@ class QemuState(
             sockets=str(self.folders.run),
             audio=self.host_audio,
             spice_tls=self.settings.spice_tls,
+            tpm_versions=lambda: self._tpm_versions,
             rdp=lambda: find_tool(self.settings.qemu_rdp) is not None,
         )
 
@@ -272,6 +276,10 @@ class QemuState(
 
     async def load_new(self, xml: str, validate: bool) -> Domain:
         inherited = super().load_new
+        if self._tpm_versions is None and "<tpm" in xml:
+            from virt_qemu.host_facts import tpm_versions
+
+            self._tpm_versions = await tpm_versions()
         return await self._probing(lambda: inherited(xml, validate))
 
     async def load_saved(self, xml: str) -> Domain:
@@ -425,6 +433,7 @@ class QemuState(
                 groups=self.lent_to(obj),
                 reset_nvram=how.reset_nvram,
                 reader=self.host_side.reader,
+                firmware=self.firmware,
             )
             side, owner = self.host_side, owner_of(obj, guest.folder)
             guest.label_given = side.decide(domain)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from virt_qemu.block.tls import ImageTLS
     from virt_qemu.capabilities.model import EmulatorCapabilities
+    from virt_qemu.firmware import FirmwareCatalog
     from virtcore.model.cpu.element import HostCPU
     from virtcore.model.domain import Domain
     from virtcore.model.domain.chardev import Channel
@@ -108,15 +109,18 @@ def prepare_domain(
     groups: Groups = NO_GROUPS,
     reset_nvram: bool = False,
     reader: tuple[int, int] | None = None,
+    firmware: FirmwareCatalog | None = None,
 ) -> None:
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
     :param spice_tls_port: the same for SPICE's encrypted ports.
+    :param firmware: the host's images; without it the image is not looked for again.
     :param displays: what displays listen on where it does not say.
     :param image_tls: how servers of images are reached.
     :param groups: descriptors that it has been lent.
     :param reset_nvram: make the firmware's variables afresh.
+    :param firmware: the host's images; without it the image is not looked for again.
     :param reader: user and group who are to read images; None: we.
     :raises VirtError: something that the guest needs is not there.
     """
@@ -130,6 +134,7 @@ def prepare_domain(
         capabilities,
         displays=displays,
         image_tls=image_tls,
+        firmware=firmware,
     )
     for disk in domain.devices.disks:
         check_disk(disk, groups, reader)
@@ -146,6 +151,7 @@ def decide(
     displays: DisplayDefaults | None = None,
     image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
     spice_tls_port: Callable[[str], int] | None = None,
+    firmware: FirmwareCatalog | None = None,
 ) -> None:
     """Fill in what a definition leaves to the start: the processor, aliases, sockets and ports.
 
@@ -162,7 +168,7 @@ def decide(
     decide_cpu(domain, capabilities, host_cpu)
     assign_addresses(domain, capabilities, new=True)
     assign_aliases(domain)
-    _require_firmware(domain)
+    _require_firmware(domain, firmware)
     if domain.genid is not None and domain.genid.uuid is None:
         domain.genid.uuid = str(uuid.uuid4())
     settle_image_tls(domain.devices.disks, image_tls or {})
@@ -207,12 +213,17 @@ def _port_name(address: object) -> str:
     return f"vioser-{address.controller or 0:02}-{address.bus or 0:02}-{address.port or 0:02}.sock"
 
 
-def _require_firmware(domain: Domain) -> None:
-    """Make sure that a kind of firmware has become an image."""
+def _require_firmware(domain: Domain, catalog: FirmwareCatalog | None) -> None:
+    """Make sure that a kind of firmware has become an image, and one of those that the host has.
+
+    :raises OperationFailed: it has not.
+    """
     os_ = domain.os
     if os_ is None or os_.firmware is None:
         return
-    if os_.kernel is None and (os_.loader is None or os_.loader.path is None):
+    if catalog is not None:
+        catalog.complete(domain, abi_update=False)
+    elif os_.kernel is None and (os_.loader is None or os_.loader.path is None):
         raise OperationFailed(
             f"Unable to find '{os_.firmware}' firmware that is compatible with the current configuration"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_qemu.rules import defaults
@@ -16,6 +16,7 @@ from virtcore.errors import ConfigUnsupported
 from virtcore.model.domain.graphics import DBusGraphics, RDPGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.pstore import Pstore
 from virtcore.model.domain.rules import DomainFeature, DomainRules
+from virtcore.model.domain.tpm import TPM, EmulatorTPM
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from virtcore.model.arch import Arch
     from virtcore.model.domain.domain import Domain
     from virtcore.model.domain.rules import DomainContext
+    from virtcore.model.domain.tpm import TPMVersion
 
 __all__ = ["QemuRules"]
 
@@ -46,6 +48,7 @@ class QemuRules(DomainRules):
         that definitions outlive the removal of their emulator.
     :param audio: what guests may have of the host's sound.
     :param spice_tls: displays over Spice may have an encrypted port.
+    :param tpm_versions: what the host's TPM emulator can be; None where that is not known.
     :param sockets: folder below which displays' sockets are made; definitions that have such a path get a new one.
     """
 
@@ -70,12 +73,14 @@ class QemuRules(DomainRules):
         audio: HostAudio | None = None,
         spice_tls: bool = True,
         rdp: Callable[[], bool] = lambda: True,
+        tpm_versions: Callable[[], Collection[TPMVersion] | None] = lambda: None,
     ) -> None:
         super().__init__(checks)
         self._audio = audio if audio is not None else HostAudio()
         self._sockets = sockets
         self._spice_tls = spice_tls
         self._rdp = rdp
+        self._tpm_versions = tpm_versions
         self._firmware = firmware
         self._default_emulator = default_emulator
         self._capabilities = capabilities
@@ -144,6 +149,10 @@ class QemuRules(DomainRules):
         capabilities = self._emulator(domain, context)
         if capabilities is None:
             return
+        if isinstance(device, TPM) and isinstance(device.backend, EmulatorTPM):
+            versions, version = self._tpm_versions(), device.backend.version
+            if versions is not None and version not in versions:
+                raise ConfigUnsupported(f"TPM version '{version}' is not supported")
         validate_device(device, domain, capabilities)
         if not self._spice_tls and isinstance(device, SpiceGraphics):
             refuse_spice_tls(device)
