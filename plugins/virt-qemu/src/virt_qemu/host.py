@@ -279,7 +279,11 @@ class QemuState(
         if self._tpm_versions is None and "<tpm" in xml:
             from virt_qemu.host_facts import tpm_versions
 
-            self._tpm_versions = await tpm_versions()
+            try:
+                self._tpm_versions = await tpm_versions()
+            except VirtError as error:
+                # The definition may do without; a start that needs the emulator says what is wrong with it.
+                log.warning("what the TPM emulator can be is not known: %s", error)
         return await self._probing(lambda: inherited(xml, validate))
 
     async def load_saved(self, xml: str) -> Domain:
