@@ -159,15 +159,32 @@ def test_a_macvtap_of_somebody_else_stays(connection, boot, lower):
     assert not links.exists("vcown")
 
 
+def made_of(lower: str, bridge: str) -> set[str]:
+    """Interfaces that hang on these two, and taps that this process holds; the machine may have others'."""
+    net = Path("/sys/class/net")
+    index = (net / lower / "ifindex").read_text()
+    above = {path.parent.name for path in net.glob("*/iflink") if path.parent.name != lower and read(path) == index}
+    held = (re.search(r"(?m)^iff:\s*(\S+)", read(info)) for info in Path("/proc/self/fdinfo").iterdir())
+    return above | set(os.listdir(net / bridge / "brif")) | {match[1] for match in held if match}
+
+
+def read(path: Path) -> str:
+    """What a file says; nothing when it has gone meanwhile."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
 @administrator
 def test_what_a_failed_start_made_is_gone(connection, boot, lower, bridge):
-    before = set(os.listdir("/sys/class/net"))
+    before = made_of(lower, bridge)
     two = interface("direct", f"<source dev='{lower}' mode='bridge'/>") + interface(
         "bridge", "<source bridge='none0'/>"
     )
     with pytest.raises(SystemError, match="Cannot get interface MTU on 'none0': No such device"):
         start(connection, boot, two)
-    assert set(os.listdir("/sys/class/net")) == before
+    assert made_of(lower, bridge) == before
     with pytest.raises(InternalError, match="reserved value 0xFE"):
         start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>").replace(MAC, "fe:54:00:12:34:56"))
     asked = interface("bridge", f"<source bridge='{bridge}'/><backend vhost='/dev/none'/><driver name='vhost'/>")
@@ -175,7 +192,7 @@ def test_what_a_failed_start_made_is_gone(connection, boot, lower, bridge):
         start(connection, boot, asked)
     with pytest.raises(ConfigUnsupported, match="a network filter"):
         start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/><filterref filter='clean-traffic'/>"))
-    assert set(os.listdir("/sys/class/net")) == before
+    assert made_of(lower, bridge) == before
 
 
 @administrator
