@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -228,7 +228,7 @@ class Credulous(Faulty):
     caught_by = "TestBadInput"
 
     @inline
-    def domain_xml(self, domain: DomainRef, flags: Any = 0) -> str:
+    def domain_xml(self, domain: DomainRef, flags: Any = 0) -> str | Awaitable[str]:
         return super().domain_xml(domain, int(flags) & 0xFF)
 
 
@@ -430,7 +430,11 @@ class Mover(TestDriver):
         self.domain(domain).require_active()
         if "destination_xml" in params:
             return MigrationBegun(b"", str(params["destination_xml"]))
-        return MigrationBegun(b"", self.domain_xml(domain, DomainXMLFlags.MIGRATABLE | DomainXMLFlags.SECURE))
+        return MigrationBegun(b"", await self._text(domain, DomainXMLFlags.MIGRATABLE | DomainXMLFlags.SECURE))
+
+    async def _text(self, domain: DomainRef, flags: DomainXMLFlags | int = 0) -> str:
+        text = self.domain_xml(domain, flags)
+        return text if isinstance(text, str) else await text
 
     async def connection_migrate_prepare(
         self, params: TypedParameters, cookie: bytes = b"", flags: DomainMigrateFlags | int = 0
@@ -461,7 +465,7 @@ class Mover(TestDriver):
             await self.domain_destroy(self.moving)
             return MigrationFinished(None, b"")
         if flags & DomainMigrateFlags.PERSIST_DEST:
-            await self.connection_define_domain(self.domain_xml(self.moving))
+            await self.connection_define_domain(await self._text(self.moving))
         return MigrationFinished(self.moving, b"")
 
     async def domain_migrate_confirm(

@@ -61,6 +61,9 @@ class _Host:
     def lent(self, group: str) -> list[int]:
         raise NotImplementedError
 
+    def slirp(self, interface: Any) -> int:
+        raise NotImplementedError
+
     def vhost_user_gpu(self, alias: str) -> int:
         return 1729
 

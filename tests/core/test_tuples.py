@@ -78,7 +78,7 @@ def test_its_constructor_is_as_if_it_had_been_written() -> None:
     with pytest.raises(TypeError, match="Expected 2 arguments, got 1"):
         Point._make([1])
     with pytest.raises(ValueError, match="Got unexpected field names"):
-        Point(1)._replace(z=1)
+        Point(1)._replace(z=1)  # type: ignore[call-arg]
 
 
 def test_one_may_have_more_fields_than_most() -> None:

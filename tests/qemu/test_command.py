@@ -110,8 +110,8 @@ def loaded(
     <devices><emulator>/bin/qemu</emulator><controller type='usb' model='none'/><memballoon model='none'/>{devices}
     </devices></domain>"""
     rules = QemuRules(lambda arch: "/bin/qemu", lambda path: known)
-    flags = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE
-    return load_domain(xml, rules, rules.context(flags, arch=Arch.X86_64))
+    parsing = ParseFlag.INACTIVE | ParseFlag.ABI_UPDATE
+    return load_domain(xml, rules, rules.context(parsing, arch=Arch.X86_64))
 
 
 def command(devices: str = "", *, host: Host | None = None, key: bytes | None = None, **parts: Any):

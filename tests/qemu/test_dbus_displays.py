@@ -85,8 +85,8 @@ def address_of(domain: virtcore.Domain, flags: int = 0) -> str | None:
 
 async def names_on(address: str) -> list[str]:
     """What programs on a bus are called."""
-    from jeepney import message_bus
-    from jeepney.io.asyncio import DBusRouter, open_dbus_connection
+    from jeepney import message_bus  # type: ignore[import-untyped]
+    from jeepney.io.asyncio import DBusRouter, open_dbus_connection  # type: ignore[import-untyped]
 
     connection = await open_dbus_connection(address)
     async with contextlib.AsyncExitStack() as stack:

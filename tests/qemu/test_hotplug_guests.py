@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import guest_image
 import pytest
@@ -31,6 +32,8 @@ from virtcore.errors import (
     VirtError,
 )
 from virtcore.model.domain import Domain as Configuration
+from virtcore.model.domain.memballoon import MemballoonModel
+from virtcore.model.domain.memory_device import VirtioMEMTarget
 from virtcore.operations.events import (
     DomainDeviceAddedEvent,
     DomainDeviceRemovedEvent,
@@ -201,11 +204,15 @@ def test_what_virtio_mem_gives_counts() -> None:
         "</memory></devices></domain>",
         Configuration,
     )
-    domain.devices.memory[0].target.current = 64 << 10
-    guest = Guest(folder=Path("/"), log=None, status=None, balloon=100 << 10)
+    assert domain.devices is not None
+    target = domain.devices.memory[0].target
+    assert isinstance(target, VirtioMEMTarget)
+    target.current = 64 << 10
+    guest = Guest(folder=Path("/"), log=Mock(), status=Mock(), balloon=100 << 10)
     guest.tell_memory(domain)
     assert domain.current_memory == 164 << 10
-    domain.devices.memballoon.model = "none"
+    assert domain.devices.memballoon is not None
+    domain.devices.memballoon.model = MemballoonModel.NONE
     guest.tell_memory(domain)
     assert domain.current_memory == domain.memory_total
 
