@@ -114,8 +114,8 @@ class OpeningState(DriverState):
                 (folders.config / "autostart", "*"),
                 (folders.config / "autostart-once", "*"),
                 (folders.lib / "save", "*"),
-                (folders.lib / "snapshots", "*"),
-                (folders.lib / "checkpoints", "*"),
+                (folders.lib / "snapshots", "*/*"),
+                (folders.lib / "checkpoints", "*/*"),
             )
         )
 

@@ -161,14 +161,14 @@ class MomentKeeper:
             if self._store is not None:
                 await self._store.remove(self._file(gone.name))
             self.tree.remove(gone)
+        if not len(self.tree) and self._worker is not None and self.folder is not None:
+            folder = self.folder
+            await self._worker.change(lambda: _remove_folder(folder), folder.parent, f"cannot remove '{folder}'")
 
     async def clear(self) -> None:
         """Forget all of them (the domain goes); what is behind them stays. Returns when that is durable."""
         for root in self.tree.select(1):  # the roots
             await self.delete(root, children=True)
-        if self._worker is not None and self.folder is not None:
-            folder = self.folder
-            await self._worker.change(lambda: _remove_folder(folder), folder.parent, f"cannot remove '{folder}'")
 
     # -- inside
 
