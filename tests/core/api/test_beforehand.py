@@ -144,3 +144,26 @@ with virtcore.connect("test:///default", readonly=True) as connection:
         raise AssertionError
 """
     run(program)
+
+
+def test_an_answer_that_takes_long_is_waited_for_in_the_loop() -> None:
+    program = """
+from virtcore.builtin.test.opening import OpeningDriver
+from virtcore.driver import inline
+
+class Slow(OpeningDriver):
+    @classmethod
+    def whole(cls):
+        return cls
+    @inline
+    def connection_hostname(self):
+        async def answer():
+            return "slow"
+        return answer()
+
+from virtcore.driver import loader
+with loader.registered("test", Slow), virtcore.connect("test:///default") as connection:
+    assert names(connection) == ["test"] and "asyncio" not in sys.modules
+    assert connection.hostname() == "slow" and "asyncio" in sys.modules
+"""
+    run(program)

@@ -114,8 +114,6 @@ def prepare_domain(
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
-    :param spice_tls_port: the same for SPICE's encrypted ports.
-    :param firmware: the host's images; without it the image is not looked for again.
     :param displays: what displays listen on where it does not say.
     :param image_tls: how servers of images are reached.
     :param groups: descriptors that it has been lent.

@@ -1,7 +1,7 @@
 """One connection to a QMP server: the connections of ``qemu.qmp`` with messages that cost little.
 
 QEMU reads its monitor byte by byte, with half a dozen system calls for each, so what most commands cost it is their
-length: there are no spaces in them, no empty arguments, and identifiers are the smallest numbers that are free.
+length: there are no spaces in them, no empty arguments, and identifiers are small numbers, which are used again.
 """
 
 from __future__ import annotations

@@ -78,7 +78,11 @@ class EarlyBackend:
         with _gate:
             if _over:
                 raise NeedsLoop
-            return method.function(self._driver, *args)
+            value = method.function(self._driver, *args)
+        if isinstance(value, Coroutine):  # it takes long after all
+            value.close()
+            raise NeedsLoop
+        return value
 
     def hand_over(self, adopt: Callable[[], T]) -> T:
         """Have the core loop take over."""

@@ -269,9 +269,12 @@ class TestDomainLife:
     @covers("domain_security_labels")
     @needs("domain_create", "domain_destroy")
     def test_security_labels_belong_to_running_guests(self, defined: Domain) -> None:
+        assert not any(label.label or label.enforcing for label in defined.security_labels())
         defined.create()
+        labels = defined.security_labels()
+        assert labels
         # That of model "none" is empty, and enforces nothing.
-        assert all(label.label or not label.enforcing for label in defined.security_labels())
+        assert all(label.label or not label.enforcing for label in labels)
 
     @covers("domain_messages")
     def test_messages_are_lines(self, defined: Domain) -> None:

@@ -147,13 +147,6 @@ def validate_watchdog(device: Watchdog, domain: Domain, capabilities: EmulatorCa
 
 # -- TPMs
 
-_TPM_MODELS = {
-    TPMModel.TPM_TIS: "tpm-tis",
-    TPMModel.TPM_CRB: "tpm-crb",
-    TPMModel.TPM_SPAPR: "tpm-spapr",
-    TPMModel.SPAPR_TPM_PROXY: "spapr-tpm-proxy",
-}
-
 
 def validate_tpm(device: TPM, domain: Domain, capabilities: EmulatorCapabilities) -> None:
     """A TPM.
@@ -178,7 +171,7 @@ def validate_tpm(device: TPM, domain: Domain, capabilities: EmulatorCapabilities
     if proxy and not isinstance(backend, PassthroughTPM):
         raise ConfigUnsupported(f"TPM Proxy model {model} requires 'Passthrough' backend")
     if model is not None:
-        require(capabilities, _TPM_MODELS[model], f"{lacks} model {model}")
+        require(capabilities, model, f"{lacks} model {model}")
 
 
 # -- IOMMUs

@@ -42,7 +42,7 @@ class ParseFlag(IntFlag):
     VOLUME_TRANSLATED = 1 << 12
 
 
-_STATUS, _INACTIVE = 1 << 0, 1 << 1
+_STATUS, _INACTIVE = int(ParseFlag.STATUS), int(ParseFlag.INACTIVE)
 
 
 class DomainFeature(IntFlag):

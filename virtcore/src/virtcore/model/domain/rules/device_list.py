@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from virtcore.errors import ConfigUnsupported, VirtError
 from virtcore.model.domain.address import DriveAddress
@@ -106,16 +106,8 @@ def iterate_devices(domain: Domain, *, all_consoles: bool = False, missing_info:
     devices = vars(devices_of(domain))
     for name in _ALL if missing_info else _WITH_INFO:
         held = devices.get(name)
-        if not held:
-            continue
-        if not isinstance(held, list):
-            yield held
-        elif len(held) == 1 and name != "consoles":
-            yield held[0]
-        elif name != "consoles" or all_consoles or not serial_console(domain, held[0]):
-            yield from tuple(held)
-        else:
-            yield from tuple(held[1:])
+        if held:
+            yield from tuple(_walked(domain, name, held, all_consoles))
 
 
 def every_device(domain: Domain, *, all_consoles: bool = False, missing_info: bool = False) -> list[object]:
@@ -124,15 +116,18 @@ def every_device(domain: Domain, *, all_consoles: bool = False, missing_info: bo
     devices = vars(devices_of(domain))
     for name in _ALL if missing_info else _WITH_INFO:
         held = devices.get(name)
-        if not held:
-            continue
-        if not isinstance(held, list):
-            found.append(held)
-        elif name != "consoles" or all_consoles or not serial_console(domain, held[0]):
-            found += held
-        else:
-            found += held[1:]
+        if held:
+            found += _walked(domain, name, held, all_consoles)
     return found
+
+
+def _walked(domain: Domain, name: str, held: Any, all_consoles: bool) -> Sequence[object]:
+    """Those of one kind that a walk over the devices comes to."""
+    if not isinstance(held, list):
+        return (held,)
+    if name == "consoles" and not all_consoles and serial_console(domain, held[0]):
+        return held[1:]
+    return held
 
 
 def serial_console(domain: Domain, console: Console) -> bool:
