@@ -18,6 +18,7 @@ from typing import IO
 
 import pytest
 
+import virtcore
 from support import ROOT, SHARED
 
 #: libvirt's release that these tests were written beside; others may differ in what is compared.
@@ -153,13 +154,21 @@ def boot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return kernel, initrd
 
 
-def heard(watches: list[tuple[list[str], list[str]]], act: Callable[[], object]) -> None:
+def heard(where: str, watches: list[tuple[list[str], list[str]]], act: Callable[[], object]) -> None:
     """Watchers (commands of virsh) print these lines of what is done beside them.
 
-    virsh does not say when it has registered: until then, what is done is done again.
+    virsh does not say when it has registered: until then, what is done is done again. A connection is held meanwhile:
+    the test driver forgets with its last one, which would come between two commands of what is done.
     """
+    with virtcore.connect(where):
+        _heard(where, watches, act)
+
+
+def _heard(where: str, watches: list[tuple[list[str], list[str]]], act: Callable[[], object]) -> None:
     watchers = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C"})
+        subprocess.Popen(
+            ["virsh", "-c", where, *command], stdout=subprocess.PIPE, text=True, env={**os.environ, "LC_ALL": "C"}
+        )
         for command, _ in watches
     ]
     lines: list[list[str]] = [[] for _ in watchers]

@@ -192,8 +192,5 @@ def test_events(virsh: Any, virtcored: Path, documents: dict[str, str]) -> None:
             "event 'lifecycle' for node device scsi_host12: Deleted",
         ],
     }
-    commands = [
-        (["virsh", "-c", where, command, "--event", kind, "--loop"], lines)
-        for (command, kind), lines in watches.items()
-    ]
-    heard(commands, act)
+    commands = [([command, "--event", kind, "--loop"], lines) for (command, kind), lines in watches.items()]
+    heard(where, commands, act)
