@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from virt_qemu.threads import in_thread
+from virtcore.runtime.threads import in_thread
 
 
 def test_threads_are_taken_over_and_never_shared() -> None:

@@ -14,8 +14,8 @@ from guest_image import MARKER, guest_xml, write_qcow2
 from waiting import eventually
 
 import virtcore
+from virt_host.tools import find_tool
 from virt_qemu.disks.throttling import joining_limits
-from virt_qemu.host_side.tools import find_tool
 from virtcore.enums import DomainCreateFlags
 from virtcore.errors import OperationUnsupported, VirtError
 from virtcore.model.domain import Domain

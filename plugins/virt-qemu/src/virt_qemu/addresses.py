@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.agent.commands import interfaces
 from virt_qemu.agent.operations import AgentOperations
-from virt_qemu.threads import in_thread
 from virtcore.enums.domain import DomainInterfaceAddressesSource as Source
 from virtcore.enums.network import IPAddrType
 from virtcore.errors import ArgumentUnsupported
 from virtcore.model.domain.interface import NetworkInterfaceSource
 from virtcore.operations.values import DHCPLease, DomainInterface, DomainIPAddress
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject

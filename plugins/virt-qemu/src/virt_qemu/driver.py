@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_host.description.driver import LinuxHostDriver
 from virt_host.description.kvm import max_vcpus
+from virt_host.tools import find_tool
 from virt_qemu import host_capabilities
 from virt_qemu.addresses import AddressOperations
 from virt_qemu.agent.commands import shut_down
@@ -18,7 +19,6 @@ from virt_qemu.disks.operations import DiskOperations
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virt_qemu.host_operations import HostOperations
-from virt_qemu.host_side.tools import find_tool
 from virt_qemu.hotplug.operations import DeviceOperations, IOThreadOperations, VcpuOperations
 from virt_qemu.inspecting import InspectingOperations
 from virt_qemu.migration.driver import MigrationOperations
@@ -27,7 +27,6 @@ from virt_qemu.opening import OpeningDriver
 from virt_qemu.saving.operations import SavingOperations
 from virt_qemu.starting import StartingOperations
 from virt_qemu.stats.operations import StatisticsOperations
-from virt_qemu.threads import in_thread
 from virt_qemu.tuning.operations import TuningOperations
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.moment_driver import MomentDriver
@@ -55,6 +54,7 @@ from virtcore.errors import (
 from virtcore.model.arch import host_arch
 from virtcore.operations.declare import inline
 from virtcore.operations.values import SecurityLabel, SecurityModel
+from virtcore.runtime.threads import in_thread
 from virtcore.types import DomainRef
 
 if TYPE_CHECKING:

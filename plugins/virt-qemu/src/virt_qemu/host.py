@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from virt_host.hook_scripts import HookScripts
+from virt_host.tools import find_tool
 from virt_qemu import process as processes
 from virt_qemu.agent.state import take_port_states
 from virt_qemu.autostart import AutostartState
@@ -24,9 +26,7 @@ from virt_qemu.disks.events import DiskEvents
 from virt_qemu.disks.throttling import throttle_disks
 from virt_qemu.display_passwords import set_passwords
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
-from virt_qemu.hook_scripts import HookScripts
 from virt_qemu.host_side.owner import owner_of
-from virt_qemu.host_side.tools import find_tool
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
 from virt_qemu.isolation.devices import allow_devices, paths_of
@@ -46,7 +46,6 @@ from virt_qemu.saving.stream import tell_passes
 from virt_qemu.snapshots.deleting import DeletingSnapshots
 from virt_qemu.stats.blocks import describe_disks
 from virt_qemu.taint import taint_at_start
-from virt_qemu.threads import in_thread
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
 from virtcore.driver.toolkit import DomainObject
@@ -76,6 +75,7 @@ from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.graphics import RDPGraphics
 from virtcore.model.storage.secret import SecretReference
 from virtcore.runtime.launcher import launcher
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.block.tls import ImageTLS
@@ -189,7 +189,7 @@ class QemuState(
     @cached_property
     def hook_scripts(self) -> HookScripts:
         """Scripts that are told of guests' transitions."""
-        return HookScripts(self.folders.config.with_name("hooks"))
+        return HookScripts(self.folders.config.with_name("hooks"), "qemu")
 
     @property
     def host_side(self) -> HostSide:

@@ -11,9 +11,9 @@ from virt_host.description.kvm import max_vcpus
 from virt_host.description.program import run_program
 from virt_host.description.tree import HostTree
 from virt_qemu.domain_capabilities import HostFacts, SEVRegisters
-from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError
 from virtcore.model.domain.tpm import TPMVersion
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,6 @@ from virt_qemu.host import QemuState
 from virt_qemu.keycodes import qemu_key, set_name
 from virt_qemu.monitor import CommandError
 from virt_qemu.taint import taint
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.arguments import invalid_argument, refuse_both, refuse_none
 from virtcore.driver.toolkit.streams import Content
@@ -40,6 +39,7 @@ from virtcore.model.domain.chardev import UnixChardev
 from virtcore.model.domain.graphics import DBusGraphics, SpiceGraphics, VNCGraphics
 from virtcore.model.domain.launch_security import SEV, SEVSNP
 from virtcore.operations.values import MonitorReply, Screenshot
+from virtcore.runtime.threads import in_thread
 from virtcore.xml import declaration
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import shutil
 import struct
 from pathlib import Path
 
-from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError
+from virtcore.runtime.threads import in_thread
 
 __all__ = ["MOST_BACKUPS", "MOST_BYTES", "LogRotation", "rotate"]
 

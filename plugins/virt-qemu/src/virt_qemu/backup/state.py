@@ -22,13 +22,13 @@ from virt_qemu.checkpoints import CheckpointState, recording
 from virt_qemu.guest import guest_of
 from virt_qemu.monitor import JSON, CommandError
 from virt_qemu.settings.table import QemuSettings
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit.jobs import Job, JobKind
 from virtcore.enums.domain import DomainBackupBeginFlags
 from virtcore.enums.domain_more import DomainJobOperation
 from virtcore.errors import OperationAborted, OperationFailed, OperationUnsupported, VirtError
 from virtcore.model.backup import BackupMode, DiskBackupState, align_backup_disks, load_backup
 from virtcore.model.storage.source import FileSource
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.block_jobs import BlockJob

@@ -10,10 +10,10 @@ from virt_qemu.block.bitmaps import ACTIVE_WRITES, actions_after_commit, actions
 from virt_qemu.block.image import source_image
 from virt_qemu.block.running import NamedNodes, disk_images, reopen, transaction
 from virt_qemu.blockjobs.transitions import committed, find_node, mirrored, pivot_to, pulled
-from virt_qemu.threads import in_thread
 from virtcore.enums.domain_more import DomainBlockCopyFlags
 from virtcore.errors import VirtError
 from virtcore.model.storage.source import BlockSource, FileSource, NetworkSource
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.block.image import Image

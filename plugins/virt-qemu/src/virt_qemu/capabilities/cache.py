@@ -15,8 +15,8 @@ from virt_host.description.tree import HostTree
 from virt_qemu.capabilities.derive import derive
 from virt_qemu.capabilities.document import format_emulator_capabilities, parse_emulator_capabilities
 from virt_qemu.capabilities.probe import probe
-from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError, VirtError
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.capabilities.model import EmulatorCapabilities

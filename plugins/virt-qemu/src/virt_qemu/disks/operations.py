@@ -14,7 +14,6 @@ from virt_qemu.host import QemuState
 from virt_qemu.lent import group_of
 from virt_qemu.private_data import SourcePrivate
 from virt_qemu.stats.blocks import sizes_of_file
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.arguments import refuse_empty
 from virtcore.driver.toolkit.configuration.disks import find_disk
@@ -32,6 +31,7 @@ from virtcore.errors import (
 from virtcore.model.storage.location import is_empty, source_path
 from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat
 from virtcore.operations.values import BlockInfo, DiskError
+from virtcore.runtime.threads import in_thread
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
+from virt_host.tools import tool
 from virt_qemu.block.image import MANAGED_HELPER
 from virt_qemu.host_side.hostdevs import prepare_nvme, release_nvme
 from virt_qemu.host_side.nbdkit import serve_images, stop_serving
-from virt_qemu.host_side.tools import tool
 from virtcore.errors import ConfigUnsupported, InternalError, OperationUnsupported
 from virtcore.model.domain.disk import BackingFormat, BackingStore, DiskDriver
 from virtcore.model.storage.source import FileSource, StorageFormat, StorageType

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from virt_qemu.host_side.tools import features_of, find_tool
+from virt_host.tools import features_of, find_tool
 from virt_qemu.prepare import RDP_PORTS, free_port
 from virt_qemu.settings.host import certificates
 from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, SystemError

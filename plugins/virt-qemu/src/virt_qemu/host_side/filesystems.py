@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from virt_host.tools import tool
 from virt_qemu.command.filesystems import virtiofs_socket
-from virt_qemu.host_side.tools import tool
 from virt_qemu.resources import bind_socket
 from virt_qemu.vhost_user import find_program
 from virtcore.errors import OperationFailed, SystemError

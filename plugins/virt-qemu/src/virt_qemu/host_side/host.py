@@ -29,7 +29,6 @@ from virt_qemu.isolation.devices import add_device, device_paths, paths_of, priv
 from virt_qemu.isolation.identity import guest_identity, helper_identity
 from virt_qemu.isolation.labels import OwnLabel, add_label, check_models, own_label
 from virt_qemu.memory_lock import locked_memory
-from virt_qemu.threads import in_thread
 from virtcore.errors import SystemError, VirtError
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.filesystem import Filesystem
@@ -40,6 +39,7 @@ from virtcore.model.domain.memory import MEMORY_UNLIMITED
 from virtcore.model.domain.tpm import TPM
 from virtcore.model.domain.video import Video
 from virtcore.model.storage.source import BlockSource, FileSource
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.command.line import HostSettings

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from virt_host.passthrough import USBAddress
 from virt_qemu.block.chain import images_of
-from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError, OperationFailed, OperationInvalid, SystemError, VirtError
 from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.disk import Disk
@@ -27,6 +26,7 @@ from virtcore.model.domain.hostdev import (
 )
 from virtcore.model.domain.interface import Interface
 from virtcore.model.storage.source import NVMeSource, StartupPolicy
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.host_side.host import HostSide

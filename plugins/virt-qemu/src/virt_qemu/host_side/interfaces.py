@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
 from virt_host.links import devices as links, taps
+from virt_host.tools import tool
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.functions import give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.slirp import start_slirp, stop_slirp
-from virt_qemu.host_side.tools import tool
-from virt_qemu.threads import in_thread
 from virtcore.errors import (
     ConfigUnsupported,
     InternalError,
@@ -43,6 +42,7 @@ from virtcore.model.domain.interface import (
     MacvtapMode,
     NetworkInterfaceSource,
 )
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
+from virt_host.tools import tool
 from virt_qemu.command.networks import actual_type
-from virt_qemu.host_side.tools import tool
 from virtcore.errors import InternalError, VirtError
 from virtcore.model.domain.interface import InterfaceType
 

@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
-from virt_qemu.host_side.tools import tool
+from virt_host.tools import tool
 from virtcore.errors import InternalError
 from virtcore.model.domain.memory import MemorySource, NUMAPlacement
 from virtcore.xml import CpuSet

@@ -11,15 +11,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
+from virt_host.tools import find_tool
 from virt_qemu.block.chain import images_of
 from virt_qemu.block.storage import CURL, cookie_text, source_uri
 from virt_qemu.host_secrets import secret_values
-from virt_qemu.host_side.tools import find_tool
 from virt_qemu.private_data import SourcePrivate
-from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError, OperationFailed, VirtError
 from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.storage.source import DEFAULT_PORTS, NetProtocol, NetworkSource, SSHIdentity
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.block.chain import Link

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from virt_qemu.host_side.tools import tool
+from virt_host.tools import tool
 from virtcore.model.domain.interface import (
     EthernetInterfaceSource,
     InterfaceType,

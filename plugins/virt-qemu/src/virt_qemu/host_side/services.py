@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from virt_qemu.threads import in_thread
 from virtcore.errors import NoConnect
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virtcore.driver.base import Place

@@ -6,8 +6,8 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
+from virt_host.tools import features_of, find_tool
 from virt_qemu.host_side.displays import start_bus
-from virt_qemu.host_side.tools import features_of, find_tool
 from virt_qemu.private_data import InterfacePrivate, Slirp
 from virtcore.model.domain.interface import InterfaceType
 

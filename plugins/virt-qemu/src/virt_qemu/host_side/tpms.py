@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from virt_host.description.program import finish_program
-from virt_qemu.host_side.tools import tool
+from virt_host.tools import tool
 from virt_qemu.resources import bind_socket
 from virtcore.errors import ConfigUnsupported, InternalError, SystemError
 from virtcore.model.domain.tpm import EmulatorTPM, TPMSourceType, TPMVersion

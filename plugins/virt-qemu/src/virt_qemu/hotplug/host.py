@@ -10,10 +10,10 @@ from virt_qemu.host_side.owner import owner_of
 from virt_qemu.isolation.devices import allow_devices, deny_devices, paths_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
-from virt_qemu.threads import in_thread
 from virtcore.enums.domain import DomainState
 from virtcore.model.domain.chardev import Channel
 from virtcore.model.domain.disk import Disk
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest

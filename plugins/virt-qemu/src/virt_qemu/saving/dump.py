@@ -15,11 +15,11 @@ from virt_qemu.saving.files import find_compressor, into_file
 from virt_qemu.saving.image import SaveFormat
 from virt_qemu.saving.state import SavingState, create_file, open_direct, remove_half
 from virt_qemu.saving.stream import migrate_out
-from virt_qemu.threads import in_thread
 from virtcore.enums.domain import DomainPausedReason, DomainRunningReason, DomainShutoffReason, DomainState
 from virtcore.enums.domain_events import DomainEventStoppedDetailType
 from virtcore.enums.domain_more import DomainCoreDumpFlags as Flags, DomainCoreDumpFormat, DomainJobOperation
 from virtcore.errors import OperationFailed, OperationUnsupported, SystemError, VirtError
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virtcore.driver.toolkit import DomainObject

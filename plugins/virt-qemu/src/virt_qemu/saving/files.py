@@ -14,9 +14,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from virt_qemu.programs import check_end
 from virt_qemu.saving.image import SaveFormat
-from virt_qemu.threads import in_thread
 from virtcore.errors import OperationFailed, SystemError
 from virtcore.runtime.launcher import Command, launcher
+from virtcore.runtime.threads import in_thread
 
 __all__ = ["find_compressor", "into_file", "out_of_file"]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.host import QemuState
 from virt_qemu.saving.image import is_whole, rewrite_xml
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import StatefulDriver
 from virtcore.driver.toolkit.arguments import invalid_argument, refuse_both, refuse_missing
 from virtcore.enums.domain import DomainSaveRestoreFlags
 from virtcore.errors import InvalidArg, OperationInvalid
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virtcore.enums.domain import DomainSaveImageXMLFlags

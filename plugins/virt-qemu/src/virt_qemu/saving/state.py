@@ -20,7 +20,6 @@ from virt_qemu.saving.files import find_compressor, into_file, out_of_file
 from virt_qemu.saving.image import SaveFormat, SaveHeader, SaveImage, is_whole, read_image, rewrite_xml
 from virt_qemu.saving.sparse import StateFile, require_mapped_memory
 from virt_qemu.saving.stream import migrate_in, migrate_out
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit import file_name
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.driver.toolkit.state import check_name
@@ -39,6 +38,7 @@ from virtcore.enums.domain_events import (
 )
 from virtcore.enums.domain_more import DomainJobOperation
 from virtcore.errors import OperationFailed, OperationInvalid, SystemError, VirtError
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.settings.table import QemuSettings

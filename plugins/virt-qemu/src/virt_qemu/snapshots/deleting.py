@@ -20,7 +20,6 @@ from virt_qemu.programs import find_qemu_img, run_program
 from virt_qemu.snapshots.internal import delete_inside, snapshot_images
 from virt_qemu.snapshots.overlays import external_disks, remove_files
 from virt_qemu.snapshots.reverting import RevertingSnapshots
-from virt_qemu.threads import in_thread
 from virtcore.enums.domain import DomainShutoffReason
 from virtcore.enums.domain_more import DomainBlockCommitFlags, DomainJobOperation
 from virtcore.enums.snapshot import DomainSnapshotDeleteFlags as Flags
@@ -36,6 +35,7 @@ from virtcore.errors import (
 from virtcore.model.domain.disk import SnapshotLocation
 from virtcore.model.moment import disk_by_name, disks_of
 from virtcore.model.storage.location import source_path
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.block_jobs import BlockJob

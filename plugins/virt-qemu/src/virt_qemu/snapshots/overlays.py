@@ -17,13 +17,13 @@ from virt_qemu.block.image import Image, disk_image
 from virt_qemu.block.nodes import Attaching
 from virt_qemu.block.running import NamedNodes, create_image, disk_images, transaction
 from virt_qemu.programs import find_qemu_img, run_program
-from virt_qemu.threads import in_thread
 from virtcore.errors import InternalError
 from virtcore.model.domain.disk import BackingFormat, BackingStore, Disk, SnapshotLocation
 from virtcore.model.moment import disk_by_name, disks_of, target_of
 from virtcore.model.snapshot import SnapshotDisk, SnapshotDriver
 from virtcore.model.storage.location import source_path, source_type
 from virtcore.model.storage.source import FileSource, StorageFormat, StorageType
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.guest import Guest

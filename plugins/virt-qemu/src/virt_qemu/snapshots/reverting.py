@@ -16,7 +16,6 @@ from virt_qemu.snapshots.internal import load_inside, snapshot_images
 from virt_qemu.snapshots.overlays import external_disks, make_overlays_offline, put_over, remove_files
 from virt_qemu.snapshots.prepare import check_target
 from virt_qemu.snapshots.taking import TakingSnapshots
-from virt_qemu.threads import in_thread
 from virtcore.enums.domain import DomainPausedReason, DomainRunningReason, DomainShutoffReason
 from virtcore.enums.domain_events import (
     DomainEventDefinedDetailType,
@@ -30,6 +29,7 @@ from virtcore.enums.snapshot import DomainSnapshotRevertFlags as Flags
 from virtcore.errors import InternalError, OperationInvalid, OperationUnsupported, SnapshotRevertRisky
 from virtcore.model.domain.disk import SnapshotLocation
 from virtcore.model.snapshot import Snapshot, SnapshotState
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_qemu.saving.image import SaveImage

@@ -24,7 +24,6 @@ from virt_qemu.snapshots.overlays import (
     remove_files,
 )
 from virt_qemu.snapshots.prepare import Plan, check_document, plan_snapshot, settle
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit.moment_state import MomentState
 from virtcore.enums.domain import DomainPausedReason, DomainRunningReason, DomainShutoffReason, DomainState
 from virtcore.enums.domain_events import DomainEventStoppedDetailType
@@ -33,6 +32,7 @@ from virtcore.enums.snapshot import DomainSnapshotCreateFlags as Flags
 from virtcore.errors import OperationInvalid
 from virtcore.model.domain.disk import SnapshotLocation
 from virtcore.model.moment import disk_by_name, disks_of
+from virtcore.runtime.threads import in_thread
 from virtcore.types import DomainSnapshotRef
 
 if TYPE_CHECKING:

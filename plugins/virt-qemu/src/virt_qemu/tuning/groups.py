@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from virt_host.cgroup import PIDS, ControlGroup, Mounts, partition_path
 from virt_host.cgroup.group import DeviceLimit
-from virt_qemu.threads import in_thread
 from virtcore.driver.toolkit.configuration.iothreads import iothreads
 from virtcore.driver.toolkit.configuration.vcpus import emulator_pin, pins
 from virtcore.enums.common import TypedParameterType as Kind
 from virtcore.errors import OperationInvalid, SystemError
 from virtcore.model.domain.memory import NUMAMode
 from virtcore.operations.events import DomainTunableEvent
+from virtcore.runtime.threads import in_thread
 from virtcore.types import TypedParameters
 
 if TYPE_CHECKING:

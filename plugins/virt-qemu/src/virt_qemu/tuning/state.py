@@ -13,10 +13,10 @@ from virt_host.description.cpuinfo import online_cpus
 from virt_host.description.tree import HostTree
 from virt_qemu.guest import Guest, guest_of
 from virt_qemu.host_side.programs import helpers_of
-from virt_qemu.threads import in_thread
 from virt_qemu.tuning.live import GuestChange, LiveChange, apply_changes
 from virtcore.driver.toolkit.reconfigure import ReconfigurableState
 from virtcore.errors import VirtError
+from virtcore.runtime.threads import in_thread
 from virtcore.types import CpuMap
 
 if TYPE_CHECKING:

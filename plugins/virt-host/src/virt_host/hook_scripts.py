@@ -1,7 +1,8 @@
-"""Scripts of the administrator that are told of guests' transitions (``hooks/qemu``), by libvirt's protocol.
+"""Scripts of the administrator that are told of transitions of guests and networks (``hooks/qemu``,
+``hooks/network``), by libvirt's protocol.
 
-A script gets the guest's name, the operation, its step and ``-`` as arguments and the guest's XML on its standard
-input. One that fails in ``prepare`` or ``start`` keeps the guest from running.
+A script gets the object's name, the operation, its step and ``-`` as arguments and XML on its standard input. One that
+fails before something happens prevents it.
 """
 
 from __future__ import annotations
@@ -19,19 +20,21 @@ _LIMIT = 300.0
 
 
 class HookScripts:
-    """The scripts of one root.
+    """The scripts of one root for one kind of object.
 
-    :param folder: where they are: ``qemu``, then what is in ``qemu.d`` in the order of names.
+    :param folder: where they are.
+    :param kind: which: those of ``qemu`` are ``qemu``, then what is in ``qemu.d`` in the order of names.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str) -> None:
         self._folder = folder
+        self._kind = kind
 
     def scripts(self) -> list[Path]:
         """Those that are there and can be run."""
-        found = [self._folder / "qemu"]
+        found = [self._folder / self._kind]
         try:
-            found += sorted((self._folder / "qemu.d").iterdir())
+            found += sorted((self._folder / f"{self._kind}.d").iterdir())
         except OSError:
             pass  # there need not be any
         return [path for path in found if path.is_file() and os.access(path, os.X_OK)]

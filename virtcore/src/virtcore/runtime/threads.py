@@ -65,7 +65,7 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **options: P.k
 def _started() -> SimpleQueue[_Work]:
     """What a new thread takes its work from."""
     works: SimpleQueue[_Work] = SimpleQueue()
-    threading.Thread(target=_serve, args=(works,), name="virt-qemu", daemon=True).start()
+    threading.Thread(target=_serve, args=(works,), name="virtcore-thread", daemon=True).start()
     return works
 
 
