@@ -36,6 +36,7 @@ ADAPTERS: dict[str, Adapter] = {
     "nwfilterbinding-xml": lazy("suites_network", "nwfilter_binding"),
     "network-bandwidth": lazy("suites_network", "network_bandwidth"),
     "network-firewall": lazy("suites_network", "network_firewall"),
+    "nwfilter-firewall": lazy("suites_network", "nwfilter_firewall"),
     "network-dnsmasq": lazy("suites_network", "network_dnsmasq"),
     "network-xml-update": lazy("suites_network", "network_update"),
     "schema": lazy("suites_schema", "valid"),

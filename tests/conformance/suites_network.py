@@ -95,3 +95,16 @@ def network_firewall(case: Any) -> list[list[str]]:
 
     commands = {"iptables": iptables_commands, "nftables": nft_commands}[case.params["backend"]]
     return commands(load_network(case.text("xml")))
+
+
+def nwfilter_firewall(case: Any) -> list[list[str]]:
+    """The commands that filter an interface's traffic."""
+    from virt_host.nwfilter.rulesets import new_rules
+    from virt_host.nwfilter.tree import placed_rules
+    from virt_host.nwfilter.variables import collect
+
+    def lookup(name: str) -> Any:
+        return load_nwfilter(case.text(f"filter:{name}"))
+
+    rules = list(placed_rules(load_nwfilter(case.text("xml")), collect(case.params["variables"]), lookup))
+    return [step.command for step in new_rules(case.params["interface"], rules)]

@@ -37,6 +37,7 @@ __all__ = [
     "UINT16_DECIMAL",
     "UINT32",
     "VLAN_ID",
+    "number_of",
 ]
 
 _VARIABLE = re.compile(r"\$([A-Za-z0-9_]*)(?:\[\s*(@?)\s*\+?([0-9]{1,9})\s*\].*)?", re.DOTALL)
@@ -167,6 +168,14 @@ IP_PROTOCOLS = {
     "sctp": 132,
     "icmpv6": 58,
 }
+
+_NUMBERS = {**_ETHERTYPES, **_ARP_OPCODES, **IP_PROTOCOLS}
+
+
+def number_of(text: str) -> int:
+    """What a number that a filter's attribute says is, decimal, hexadecimal or by its name."""
+    return _NUMBERS[text] if text in _NUMBERS else int(text, 0)
+
 
 UINT8 = _number(8)
 UINT16 = _number(16)

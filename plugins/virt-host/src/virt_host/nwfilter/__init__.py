@@ -1,0 +1,1 @@
+"""Network filters of a Linux host: what guests may send and receive."""
