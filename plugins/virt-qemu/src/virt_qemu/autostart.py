@@ -54,7 +54,7 @@ class AutostartState(OpeningState):
 
     async def autostart_domains(self) -> None:
         """Start what is marked so, once per uptime of the host."""
-        if self.started_before():
+        if self.autostarted.present:
             return
         flags = DomainCreateFlags.START_BYPASS_CACHE if self.settings.auto_start_bypass_cache else 0
         started = False
@@ -70,7 +70,7 @@ class AutostartState(OpeningState):
                     log.error("Failed to start domain '%s': %s", obj.name, error)
             if once:
                 await self._had_its_boot(obj)
-        self.started()  # only now: a program that ends meanwhile leaves the rest to the next one
+        self.autostarted.put()  # only now: a program that ends meanwhile leaves the rest to the next one
 
     async def _had_its_boot(self, obj: DomainObject) -> None:
         try:

@@ -11,7 +11,7 @@ from virtcore.errors import InternalError, NoSecret
 from virtcore.model.storage.secret import SecretReference
 
 if TYPE_CHECKING:
-    from virt_qemu.host_side.services import PlaceServices
+    from virtcore.driver.composition import PlaceServices
 
 __all__ = ["Lookup", "references_in", "secret_values"]
 

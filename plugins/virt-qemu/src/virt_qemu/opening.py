@@ -6,23 +6,21 @@ have left nothing behind is therefore opened with this module alone; the rest is
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from virt_qemu.capabilities.find import find_emulator
-from virt_qemu.uptime import boot_id
 from virtcore.driver.base import Driver, OpenRequest, Place
 from virtcore.driver.toolkit.folders import StateFolders
 from virtcore.driver.toolkit.state import DriverState
 from virtcore.driver.toolkit.stateful import StatefulDriver
+from virtcore.driver.toolkit.uptime import StartMarker
 from virtcore.errors import InternalError, OperationFailed
 from virtcore.model.arch import host_arch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from virt_qemu.capabilities.cache import CapabilitiesCache
     from virt_qemu.settings.table import QemuSettings
@@ -31,14 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["OpeningDriver", "OpeningState"]
 
-log = logging.getLogger(__name__)
-
 
 class OpeningState(DriverState):
     """Definitions below one set of folders, of guests that do not run; :meth:`complete` makes it all that there is.
 
     :param folders: where.
     :param place: with which rights, below which root; a user's by default.
+    :ivar autostarted: whether the guests that start with the host were.
     """
 
     driver_name = "QEMU"
@@ -50,6 +47,7 @@ class OpeningState(DriverState):
         super().__init__(folders)
         self.place = place if place is not None else Place(privileged=False)
         self.privileged = self.place.privileged
+        self.autostarted = StartMarker(folders.run)
 
     @cached_property
     def settings(self) -> QemuSettings:
@@ -74,7 +72,7 @@ class OpeningState(DriverState):
             if more := self._more_than_definitions():
                 self.complete()
             else:
-                self.started()
+                self.autostarted.put()
         except BaseException:
             await self.close()
             raise
@@ -83,26 +81,6 @@ class OpeningState(DriverState):
         else:
             await super().open()
 
-    @property
-    def start_marker(self) -> Path:
-        """Tells in which uptime of the host the guests that start with it were started."""
-        return self.folders.run / "autostarted"
-
-    def started(self) -> None:
-        """Note that what starts with the host has been started."""
-        try:
-            if not self.started_before():
-                self.start_marker.write_text(boot_id())
-        except OSError as error:
-            log.error("cannot write %s: %s", self.start_marker, error.strerror)
-
-    def started_before(self) -> bool:
-        """Whether that is known."""
-        try:
-            return self.start_marker.read_text() == boot_id()
-        except OSError:
-            return False  # the first time
-
     def _more_than_definitions(self) -> bool:
         """Whether there are settings, or guests have left something: they run, are saved, are to start."""
         folders = self.folders
@@ -110,8 +88,8 @@ class OpeningState(DriverState):
             next(folder.glob(pattern), None) is not None
             for folder, pattern in (
                 (folders.run, "domain-*"),
-                (folders.run / "status", "*"),
-                (folders.config / "autostart", "*"),
+                (folders.status, "*"),
+                (folders.autostart, "*"),
                 (folders.config / "autostart-once", "*"),
                 (folders.lib / "save", "*"),
                 (folders.lib / "snapshots", "*/*"),

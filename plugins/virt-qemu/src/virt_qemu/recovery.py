@@ -18,8 +18,8 @@ from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
 from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
-from virt_qemu.uptime import boot_id
 from virtcore.driver.toolkit import DomainObject, IndexEntry
+from virtcore.driver.toolkit.uptime import boot_id
 from virtcore.enums.domain import (
     DomainCrashedReason,
     DomainPausedReason,

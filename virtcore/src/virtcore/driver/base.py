@@ -159,6 +159,9 @@ class Driver(AllOperations):
     #: :class:`virtcore.driver.service.DriverService`, loaded when somebody asks for it.
     own_services: ClassVar[Mapping[str, str | type[DriverService]]] = {}
 
+    #: Of the services of its place those that its connections have; None for all.
+    wanted_services: ClassVar[frozenset[str] | None] = None
+
     #: What it can beside its operations, of :class:`~virtcore.operations.features.DriverFeature`.
     features: ClassVar[frozenset[int]] = frozenset()
 

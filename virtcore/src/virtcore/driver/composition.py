@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from virtcore.driver import loader
 from virtcore.driver.base import Driver, Place, implements
 from virtcore.driver.service import DriverService, ServiceDriver
 from virtcore.driver.toolkit import shared
-from virtcore.errors import InvalidConn
+from virtcore.errors import InvalidConn, NoConnect, VirtError
 from virtcore.operations.declare import Operation, services
 
-__all__ = ["HostServices", "brought", "service_key"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["HostServices", "KeptServices", "PlaceServices", "brought"]
 
 
 _brought: WeakKeyDictionary[type[Driver], frozenset[str]] = WeakKeyDictionary()
@@ -32,15 +36,122 @@ def brought(driver: type[Driver]) -> frozenset[str]:
     return found
 
 
-def service_key(cls: type[ServiceDriver], place: Place) -> tuple[str, ...]:
-    """By what a place's one instance of a service is shared (see :mod:`virtcore.driver.toolkit.shared`)."""
-    return "service", cls.__module__, cls.__qualname__, str(place.privileged), place.root or ""
-
-
 @functools.cache
 def _shared(names: frozenset[str]) -> frozenset[str]:
     """One of equal sets, of which every connection would have its own."""
     return names
+
+
+def _key(cls: type[ServiceDriver], place: Place) -> tuple[str, ...]:
+    """By what a place's one instance of a service is shared (see :mod:`virtcore.driver.toolkit.shared`)."""
+    return "service", cls.__module__, cls.__qualname__, str(place.privileged), place.root or ""
+
+
+async def _acquire(cls: type[ServiceDriver], place: Place) -> ServiceDriver:
+    instance = await shared.acquire(_key(cls, place), lambda: cls(place))
+    if _keeping is not None:
+        await _keeping.keep(instance)
+    return instance
+
+
+async def _release(instance: ServiceDriver) -> None:
+    await shared.release(_key(type(instance), instance.place))
+
+
+class KeptServices:
+    """Services outlast their users in this process, from now on until :meth:`close`: a daemon's, whose objects work on
+    when nobody looks at them. Belongs to the core loop."""
+
+    def __init__(self) -> None:
+        global _keeping
+        self._kept: dict[int, ServiceDriver] = {}
+        _keeping = self
+
+    def __iter__(self) -> Iterator[ServiceDriver]:
+        return iter(list(self._kept.values()))
+
+    async def keep(self, instance: ServiceDriver) -> None:
+        """Be one user more of an instance that has one."""
+        if id(instance) not in self._kept:
+            self._kept[id(instance)] = instance
+            await shared.acquire(_key(type(instance), instance.place), lambda: instance)
+
+    async def close(self) -> None:
+        """Let them go with their last users."""
+        global _keeping
+        _keeping = None
+        while self._kept:
+            await _release(self._kept.popitem()[1])
+
+
+_keeping: KeptServices | None = None
+
+
+class PlaceServices:
+    """The services of one place, for drivers and services that use others: guests their networks, pools their secrets.
+    Each is opened when it is first needed.
+
+    :param place: with which rights, below which root.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
+
+    async def call(self, service: str, operation: str, *arguments: object) -> Any:
+        """Call an operation of a service, whatever kind of method it is there.
+
+        :raises NoConnect: there is no such service.
+        :raises VirtError: what the operation raised.
+        """
+        from virtcore.runtime.methods import Style, methods_of
+        from virtcore.runtime.threads import in_thread
+
+        instance = await self.open(service)
+        method = methods_of(type(instance))[operation]
+        if method.style is Style.PLAIN:
+            return await in_thread(method.function, instance, *arguments)
+        answer = method.function(instance, *arguments)
+        return await answer if method.style is Style.ASYNC else answer
+
+    async def open(self, name: str) -> ServiceDriver:
+        """The instance of a service.
+
+        :raises NoConnect: there is no such service.
+        """
+        if name not in loader.service_names():
+            raise NoConnect(f"{name}:///{'system' if self._place.privileged else 'session'}")
+        task = self._opening.get(name)
+        if task is None or (task.done() and _failed(task)):  # one that failed is tried again
+            task = self._opening[name] = asyncio.create_task(_acquire(loader.service_for(name), self._place))
+        return await asyncio.shield(task)  # whoever waits may give up; others wait, too
+
+    async def begin(self) -> dict[str, VirtError]:
+        """Open those that have work without being asked: something of theirs starts with the host, or works
+        since before this process. No other is loaded. Gives why some cannot be opened, by their names."""
+        from virtcore.driver.toolkit.folders import StateFolders
+
+        failed = {}
+        for name in sorted(loader.service_names()):
+            if StateFolders.of(self._place, name).have_work():
+                try:
+                    await self.open(name)
+                except VirtError as error:
+                    failed[name] = error
+        return failed
+
+    async def close(self) -> None:
+        """Give back what was opened."""
+        tasks, self._opening = list(self._opening.values()), {}
+        for task in tasks:
+            task.cancel()
+        for found in await asyncio.gather(*tasks, return_exceptions=True):
+            if not isinstance(found, BaseException):
+                await _release(found)
+
+
+def _failed(task: asyncio.Task[ServiceDriver]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 class HostServices:
@@ -53,7 +164,11 @@ class HostServices:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._place = driver.place
-        elsewhere = frozenset() if driver.place is None else loader.service_names() - brought(type(driver))
+        elsewhere: frozenset[str] = frozenset()
+        if driver.place is not None:
+            elsewhere = loader.service_names() - brought(type(driver))
+            if driver.wanted_services is not None:
+                elsewhere &= driver.wanted_services
         self.names = _shared(frozenset(elsewhere | type(driver).own_services.keys()))
         self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
         self._closed = False
@@ -72,9 +187,7 @@ class HostServices:
     def opened(self, name: str) -> ServiceDriver | None:
         """A service's instance, if this connection has opened it."""
         task = self._opening.get(name)
-        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
-            return None
-        return task.result()
+        return task.result() if task is not None and task.done() and not _failed(task) else None
 
     async def open(self, name: str) -> ServiceDriver:
         """A service's instance, the same for every connection of the place.
@@ -84,20 +197,19 @@ class HostServices:
         if self._closed:
             raise InvalidConn(name, advice="the connection was closed")
         task = self._opening.get(name)
-        if task is None or (task.done() and self.opened(name) is None):  # one that failed is tried again
-            task = asyncio.get_running_loop().create_task(self._acquire(name))
+        if task is None or (task.done() and _failed(task)):  # one that failed is tried again
+            task = asyncio.get_running_loop().create_task(self._open(name))
             self._opening[name] = task
         return await asyncio.shield(task)  # whoever waits may give up; others wait, too
 
-    async def _acquire(self, name: str) -> ServiceDriver:
+    async def _open(self, name: str) -> ServiceDriver:
         cls = self.class_of(name)
         if issubclass(cls, DriverService):
             instance = cls(self._driver)
             await instance.open()
             return instance
         assert self._place is not None  # names has only the driver's own without
-        place = self._place
-        return await shared.acquire(service_key(cls, place), lambda: cls(place))
+        return await _acquire(cls, self._place)
 
     async def close(self) -> None:
         """The connection ends: what it had opened is given back."""
@@ -110,5 +222,5 @@ class HostServices:
             if isinstance(instance, DriverService):
                 await instance.close()
             elif instance is not None:
-                await shared.release(service_key(type(instance), instance.place))
+                await _release(instance)
         self._opening.clear()

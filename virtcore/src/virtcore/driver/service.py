@@ -61,6 +61,12 @@ class ServiceDriver(OperationSet):
     async def close(self) -> None:
         """The last user has gone. What runs on the host goes on. Never raises."""
 
+    @property
+    def in_use(self) -> bool:
+        """Whether there is something that a daemon which leaves when nobody needs it stays for: what works needs it, or
+        would be forgotten with it."""
+        return False
+
     def subscribe(self, deliver: Callable[[Event], None]) -> Subscription:
         """Register for every event of the service's objects. Called in the core loop.
 

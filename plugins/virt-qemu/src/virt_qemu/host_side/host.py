@@ -22,13 +22,13 @@ from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_me
 from virt_qemu.host_side.order import devices_of
 from virt_qemu.host_side.owner import Owner
 from virt_qemu.host_side.programs import Programs
-from virt_qemu.host_side.services import PlaceServices
 from virt_qemu.isolation import ownership
 from virt_qemu.isolation.claims import device_claims, domain_claims, image_claims
 from virt_qemu.isolation.devices import add_device, device_paths, paths_of, private_devices, remove_device
 from virt_qemu.isolation.identity import guest_identity, helper_identity
 from virt_qemu.isolation.labels import OwnLabel, add_label, check_models, own_label
 from virt_qemu.memory_lock import locked_memory
+from virtcore.driver.composition import PlaceServices
 from virtcore.errors import SystemError, VirtError
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.filesystem import Filesystem

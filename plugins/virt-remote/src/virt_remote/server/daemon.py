@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import ssl
 
     from virt_remote.server.users import UserFile
+    from virtcore.driver.composition import KeptServices, PlaceServices
     from virtcore.runtime.session import Session
 
 __all__ = ["Daemon", "main"]
@@ -91,6 +92,8 @@ class Daemon:
         self._lock: int | None = None
         #: Connections of the daemon's own.
         self._held: list[Session] = []
+        self._services: PlaceServices | None = None
+        self._kept: KeptServices | None = None
         self._preserving = False
         self._stop: asyncio.Event | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -124,7 +127,7 @@ class Daemon:
         self.set_timeout(self.timeout)
 
     def set_timeout(self, seconds: int) -> None:
-        """Leave after so many seconds without clients and guests; 0 for never."""
+        """Leave after so many seconds without clients, guests and services in use; 0 for never."""
         self.timeout = seconds
         if self._idle is not None:
             self._idle.cancel()
@@ -145,6 +148,7 @@ class Daemon:
             if session.supports("connection_list_domains"):
                 active = await session.call("connection_list_domains", ConnectListAllDomainsFlags.ACTIVE)
                 used = used or bool(active)
+        used = used or any(service.in_use for service in self._kept or ())
         if self.client_count():
             return
         if used or any(endpoint.waiting for server in self.servers.values() for endpoint in server.endpoints):
@@ -181,10 +185,16 @@ class Daemon:
         return await open_session(text, readonly=readonly, deadline=None, aliases=False)
 
     async def _hold_open(self) -> None:
-        """Open what this host has, so that guests start with the daemon and their state outlasts every client."""
+        """Open what this host has, so that guests start with the daemon and their state outlasts every client.
+
+        Networks and pools that start with the host come before the guests that use them.
+        """
         from virtcore.driver.loader import each_driver_class
         from virtcore.driver.opening import open_session
 
+        if self._services is not None:
+            for name, error in (await self._services.begin()).items():
+                log.warning("the service '%s' cannot be opened: %s", name, error)
         for driver in each_driver_class():
             uri = driver.probe()
             if uri is not None:
@@ -355,6 +365,8 @@ class Daemon:
 
     async def serve(self) -> None:
         """Serve until :meth:`stop`."""
+        from virtcore.driver.base import Place
+        from virtcore.driver.composition import KeptServices, PlaceServices
         from virtcore.driver.toolkit.folders import use_root
         from virtcore.runtime.loop import adopt
 
@@ -364,6 +376,8 @@ class Daemon:
         self._prepare()
         use_root(self.places.root)
         adopt()
+        self._kept = KeptServices()
+        self._services = PlaceServices(Place(privileged=os.geteuid() == 0))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -432,6 +446,9 @@ class Daemon:
             log.warning("%d connections and the last work of %d are left", self.client_count(), len(self._last))
         for session in self._held:
             await session.close()
+        for services in (self._services, self._kept):
+            if services is not None:
+                await services.close()
 
 
 async def _ask_for_patience() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         file_name as file_name,
         use_root as use_root,
     )
+    from virtcore.driver.toolkit.hosted import HostedService as HostedService
     from virtcore.driver.toolkit.job_driver import JobDriver as JobDriver
     from virtcore.driver.toolkit.jobs import Job as Job, JobKind as JobKind, JobLock as JobLock
     from virtcore.driver.toolkit.lock import StateLock as StateLock
@@ -60,6 +61,7 @@ _MODULES = {
     "domains": ("DomainObject", "DomainTable"),
     "events": ("EventHub",),
     "folders": ("StateFolders", "file_name", "use_root"),
+    "hosted": ("HostedService",),
     "job_driver": ("JobDriver",),
     "jobs": ("Job", "JobKind", "JobLock"),
     "lock": ("StateLock",),
@@ -88,6 +90,7 @@ __all__ = [
     "DriverState",
     "EventHub",
     "Facts",
+    "HostedService",
     "IndexEntry",
     "Job",
     "JobDriver",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from virtcore.driver.base import Place
 
 __all__ = ["StateFolders", "file_name", "own_root", "use_root"]
 
@@ -49,6 +52,13 @@ class StateFolders(NamedTuple):
     cache: Path
 
     @classmethod
+    def of(cls, place: Place, driver: str) -> Self:
+        """Folders of a place."""
+        if place.root is not None:
+            return cls.below(place.root, driver)
+        return cls.system(driver) if place.privileged else cls.session(driver)
+
+    @classmethod
     def system(cls, driver: str) -> Self:
         """Folders of the privileged instance: ``/etc/virtcore``, ``/var/lib/virtcore``, ..."""
         if _root is not None:
@@ -84,6 +94,20 @@ class StateFolders(NamedTuple):
     def _of(cls, driver: str, config: str, lib: str, run: str, log: str, cache: str) -> Self:
         return cls(*(Path(base, driver) for base in (config, lib, run, log, cache)))
 
+    @property
+    def autostart(self) -> Path:
+        """Marks of what starts with the host (:class:`~virtcore.driver.toolkit.store.Marks`)."""
+        return self.config / "autostart"
+
+    @property
+    def status(self) -> Path:
+        """What works, for the process after this one."""
+        return self.run / "status"
+
+    def have_work(self) -> bool:
+        """Whether somebody has to look after what is there without being asked: it starts with the host, or works."""
+        return _occupied(self.autostart) or _occupied(self.status)
+
     def make(self) -> None:
         """Create every folder that is missing, readable by its owner only.
 
@@ -91,6 +115,14 @@ class StateFolders(NamedTuple):
         """
         for folder in self:
             make_folder(folder)
+
+
+def _occupied(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except OSError:  # there is none, or it is not for us
+        return False
 
 
 def make_folder(folder: Path) -> None:

@@ -82,9 +82,10 @@ class DriverState:
             from virtcore.driver.toolkit.store import DefinitionStore, Marks
 
             self._definitions = DefinitionStore(folders.config, self.disk, lambda text: self._describe(text))
-            self._autostart = Marks(folders.config / "autostart", self.disk)
-            status = folders.run / "status"
-            self.status = DefinitionStore(status, self.disk, lambda text: self.describe_status(text), lasting=False)
+            self._autostart = Marks(folders.autostart, self.disk)
+            self.status = DefinitionStore(
+                folders.status, self.disk, lambda text: self.describe_status(text), lasting=False
+            )
 
     # -- hooks: a driver overrides these
 
@@ -228,7 +229,7 @@ class DriverState:
 
         try:
             self.folders.make()
-            make_folder(self.folders.run / "status")
+            make_folder(self.folders.status)
             # Both: what runs is told by one, what is defined by the other, and they may be chosen apart.
             for folder in (self.folders.config, self.folders.run):
                 self._locks.append(StateLock.acquire(folder))
