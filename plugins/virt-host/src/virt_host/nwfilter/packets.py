@@ -1,8 +1,7 @@
 """Rules about packets of IP, as arguments of iptables and ip6tables.
 
-A rule is up to three: for what the guest sends others (chain ``F`` ``J``), for what it receives (``F`` ``P``), and for
-what it sends the host (``H`` ``J``). They follow connections: what answers is let through by the rule that let the
-question.
+A rule is up to three: for what the guest sends others, for what it receives, and for what it sends the host. They
+follow connections: what answers is let through by the rule that let the question.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virt_host.nwfilter.facts import Facts, Words
+from virt_host.nwfilter.steps import PacketChain
 from virtcore.model.nwfilter.filter import RuleAction, RuleDirection
 from virtcore.model.nwfilter.match import (
     AHIPv6Match,
@@ -65,7 +65,7 @@ _ANSWERS, _ANY = "ESTABLISHED", "NEW,ESTABLISHED"
 class _Chain:
     """One of the three chains, seen by a rule.
 
-    :ivar name: how its name begins.
+    :ivar kind: which of the three it is.
     :ivar inwards: the rule's addresses are exchanged in it.
     :ivar accept: what accepting is in it.
     :ivar states: the states that connections must have; None: they do not matter.
@@ -73,7 +73,7 @@ class _Chain:
     :ivar message_skipped: a rule about a certain message of ICMP is not for it.
     """
 
-    name: str
+    kind: PacketChain
     inwards: bool
     accept: str
     states: str | None
@@ -81,8 +81,8 @@ class _Chain:
     message_skipped: bool
 
 
-def packet_rules(rule: Rule, facts: Facts) -> Iterator[tuple[str, Words]]:
-    """The beginnings of chains' names, and what is to be done in them with which packets."""
+def packet_rules(rule: Rule, facts: Facts) -> Iterator[tuple[PacketChain, Words]]:
+    """Chains, and what is to be done in them with which packets."""
     stated = facts.literally("state")
     if rule.statematch is False:
         chains = _followed(rule, states=False)
@@ -93,7 +93,7 @@ def packet_rules(rule: Rule, facts: Facts) -> Iterator[tuple[str, Words]]:
     for chain in chains:
         words = _words(rule, facts, chain)
         if words is not None:
-            yield chain.name, words
+            yield chain.kind, words
 
 
 def _followed(rule: Rule, *, states: bool) -> list[_Chain]:
@@ -102,9 +102,9 @@ def _followed(rule: Rule, *, states: bool) -> list[_Chain]:
     inwards = rule.direction is not RuleDirection.OUT
     sent, received = (None, None) if not states else (_ANSWERS, _ANY) if inwards else (_ANY, _ANSWERS)
     return [
-        _Chain("FJ", inwards, "RETURN", sent, True, inwards),
-        _Chain("FP", not inwards, "ACCEPT", received, True, not inwards or both),
-        _Chain("HJ", inwards, "RETURN", sent, True, inwards),
+        _Chain(PacketChain.SENT, inwards, "RETURN", sent, True, inwards),
+        _Chain(PacketChain.RECEIVED, not inwards, "ACCEPT", received, True, not inwards or both),
+        _Chain(PacketChain.SENT_TO_HOST, inwards, "RETURN", sent, True, inwards),
     ]
 
 
@@ -114,11 +114,11 @@ def _stated(rule: Rule, states: str | None) -> list[_Chain]:
     inwards = rule.direction is not RuleDirection.OUT
     chains = []
     if both or not inwards:
-        chains.append(_Chain("FJ", inwards, "RETURN", states, False, inwards))
+        chains.append(_Chain(PacketChain.SENT, inwards, "RETURN", states, False, inwards))
     if inwards:
-        chains.append(_Chain("FP", not inwards, "ACCEPT", states, False, both))
+        chains.append(_Chain(PacketChain.RECEIVED, not inwards, "ACCEPT", states, False, both))
     if both or not inwards:
-        chains.append(_Chain("HJ", inwards, "RETURN", states, False, inwards))
+        chains.append(_Chain(PacketChain.SENT_TO_HOST, inwards, "RETURN", states, False, inwards))
     return chains
 
 

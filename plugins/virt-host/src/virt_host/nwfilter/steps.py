@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TypeAlias
 
 __all__ = [
-    "Layer",
     "PACKET_LAYERS",
+    "Layer",
+    "PacketChain",
     "Step",
     "base_chains",
     "frame_chain",
     "link_frames",
-    "link_packets",
     "new_frame_chain",
     "new_packet_chains",
     "packets_go_on",
@@ -84,7 +84,7 @@ def _letter(incoming: bool, temporary: bool) -> str:
     return _TEMPORARY[letter] if temporary else letter
 
 
-def frame_chain(interface: str, suffix: str | None, *, incoming: bool, temporary: bool = True) -> str:
+def frame_chain(interface: str, suffix: str | None, *, incoming: bool, temporary: bool) -> str:
     """Name of a chain.
 
     :param suffix: the filters' name for it; None: the root.
@@ -103,29 +103,31 @@ def _frames_attempt(*words: str, then: Then | None = None) -> Step:
 
 
 def new_frame_chain(
-    interface: str, suffix: str | None = None, *, incoming: bool, jump: tuple[str, ...] = ()
+    interface: str, suffix: str | None = None, *, incoming: bool, temporary: bool, jump: tuple[str, ...] = ()
 ) -> Iterator[Step]:
-    """Make a temporary chain.
+    """Make a chain.
 
     :param jump: which frames go to it from the root.
     """
-    chain = frame_chain(interface, suffix, incoming=incoming)
+    chain = frame_chain(interface, suffix, incoming=incoming, temporary=temporary)
     if suffix is None:
         yield _frames("-N", chain)
         return
     yield _frames_attempt("-F", chain)
     yield _frames_attempt("-X", chain)
     yield _frames("-N", chain)
-    yield _frames("-A", frame_chain(interface, None, incoming=incoming), *jump, "-j", chain)
+    root = frame_chain(interface, None, incoming=incoming, temporary=temporary)
+    yield _frames("-A", root, *jump, "-j", chain)
 
 
 def _hook(interface: str, incoming: bool) -> tuple[str, ...]:
     return ("PREROUTING", "-i", interface) if incoming else ("POSTROUTING", "-o", interface)
 
 
-def link_frames(interface: str, *, incoming: bool) -> Step:
-    """Let frames go through a temporary root."""
-    return _frames("-A", *_hook(interface, incoming), "-j", frame_chain(interface, None, incoming=incoming))
+def link_frames(interface: str, *, incoming: bool, temporary: bool) -> Step:
+    """Let frames go through a root."""
+    root = frame_chain(interface, None, incoming=incoming, temporary=temporary)
+    return _frames("-A", *_hook(interface, incoming), "-j", root)
 
 
 def remove_frames(interface: str, *, temporary: bool) -> Iterator[Step]:
@@ -159,15 +161,10 @@ def _remove_below(listing: str, letters: tuple[str, ...]) -> Iterator[Step]:
 
 def take_places_of_frames(interface: str) -> Iterator[Step]:
     """Give the temporary chains the names of the lasting ones, which are gone."""
-    for incoming in (True, False):
-        yield _frames_attempt("-L", frame_chain(interface, None, incoming=incoming), then=_rename_below)
-    yield from rename_roots(interface, (True, False))
-
-
-def rename_roots(interface: str, sides: tuple[bool, ...]) -> Iterator[Step]:
-    """Give temporary roots the names of the lasting ones."""
-    for incoming in sides:
-        root = frame_chain(interface, None, incoming=incoming)
+    roots = [frame_chain(interface, None, incoming=incoming, temporary=True) for incoming in (True, False)]
+    for root in roots:
+        yield _frames_attempt("-L", root, then=_rename_below)
+    for root, incoming in zip(roots, (True, False), strict=True):
         yield _frames_attempt("-E", root, frame_chain(interface, None, incoming=incoming, temporary=False))
 
 
@@ -183,9 +180,30 @@ def _rename_below(listing: str) -> Iterator[Step]:
 
 # ------------------------------------------------------------------------------------------------------------- packets
 
-#: The chains of an interface: beginning of the name without its last letter, whether for what the guest sends, and
-#: the chain of all interfaces it hangs from.
-_PACKET_CHAINS = (("F", False, "libvirt-out"), ("F", True, "libvirt-in"), ("H", True, "libvirt-host-in"))
+
+class PacketChain(Enum):
+    """A chain of an interface: beginning of its name but for the last letter, whether for what the guest sends, and
+    the chain of all interfaces that it hangs from."""
+
+    RECEIVED = ("F", False, "libvirt-out")
+    SENT = ("F", True, "libvirt-in")
+    SENT_TO_HOST = ("H", True, "libvirt-host-in")
+
+    @property
+    def incoming(self) -> bool:
+        """Whether it is for what the guest sends."""
+        return self.value[1]
+
+    @property
+    def base(self) -> str:
+        """The chain of all interfaces that it hangs from."""
+        return self.value[2]
+
+    def of(self, interface: str, *, temporary: bool) -> str:
+        """Name of an interface's."""
+        return f"{self.value[0]}{_letter(self.incoming, temporary)}-{interface}"
+
+
 _BASES = ("libvirt-in", "libvirt-out", "libvirt-in-post", "libvirt-host-in")
 _HOOKS = (
     ("FORWARD", "1", "libvirt-in"),
@@ -193,10 +211,6 @@ _HOOKS = (
     ("FORWARD", "3", "libvirt-in-post"),
     ("INPUT", "1", "libvirt-host-in"),
 )
-
-
-def _packet_chain(beginning: str, incoming: bool, interface: str, temporary: bool) -> str:
-    return f"{beginning}{_letter(incoming, temporary)}-{interface}"
 
 
 def _of_interface(interface: str, incoming: bool) -> tuple[str, ...]:
@@ -215,17 +229,13 @@ def base_chains(layer: Layer) -> Iterator[Step]:
         yield _step(layer, "-I", hook, place, "-j", chain)
 
 
-def new_packet_chains(layer: Layer, interface: str) -> Iterator[Step]:
-    """Make the temporary chains."""
-    for beginning, incoming, _ in _PACKET_CHAINS:
-        yield _step(layer, "-N", _packet_chain(beginning, incoming, interface, True))
-
-
-def link_packets(layer: Layer, interface: str) -> Iterator[Step]:
-    """Let packets go through the temporary chains."""
-    for beginning, incoming, base in _PACKET_CHAINS:
-        chain = _packet_chain(beginning, incoming, interface, True)
-        yield _step(layer, "-A", base, *_of_interface(interface, incoming), "-g", chain)
+def new_packet_chains(layer: Layer, interface: str, *, temporary: bool) -> Iterator[Step]:
+    """Make the chains of an interface, and let packets go through them."""
+    for kind in PacketChain:
+        yield _step(layer, "-N", kind.of(interface, temporary=temporary))
+    for kind in PacketChain:
+        jump = (*_of_interface(interface, kind.incoming), "-g", kind.of(interface, temporary=temporary))
+        yield _step(layer, "-A", kind.base, *jump)
 
 
 def packets_go_on(layer: Layer, interface: str) -> Iterator[Step]:
@@ -240,21 +250,20 @@ def remove_packets(layer: Layer, interface: str, *, temporary: bool, post: bool 
 
     :param post: with what :func:`packets_go_on` says.
     """
-    for beginning, incoming, base in _PACKET_CHAINS:
-        chain = _packet_chain(beginning, incoming, interface, temporary)
-        yield _attempt(layer, "-D", base, *_of_interface(interface, incoming), "-g", chain)
-        if not incoming:  # as libvirt once linked them
-            yield _attempt(layer, "-D", base, "-m", "physdev", "--physdev-out", interface, "-g", chain)
+    for kind in PacketChain:
+        chain = kind.of(interface, temporary=temporary)
+        yield _attempt(layer, "-D", kind.base, *_of_interface(interface, kind.incoming), "-g", chain)
+        if not kind.incoming:  # as libvirt once linked them
+            yield _attempt(layer, "-D", kind.base, "-m", "physdev", "--physdev-out", interface, "-g", chain)
     if post:
         yield _attempt(layer, "-D", "libvirt-in-post", *_of_interface(interface, True), "-j", "ACCEPT")
-    for beginning, incoming, _ in _PACKET_CHAINS:
-        chain = _packet_chain(beginning, incoming, interface, temporary)
+    for kind in PacketChain:
+        chain = kind.of(interface, temporary=temporary)
         yield _attempt(layer, "-F", chain)
         yield _attempt(layer, "-X", chain)
 
 
 def take_places_of_packets(layer: Layer, interface: str) -> Iterator[Step]:
     """Give the temporary chains the names of the lasting ones, which are gone."""
-    for beginning, incoming, _ in _PACKET_CHAINS:
-        names = (_packet_chain(beginning, incoming, interface, temporary) for temporary in (True, False))
-        yield _attempt(layer, "-E", *names)
+    for kind in PacketChain:
+        yield _attempt(layer, "-E", kind.of(interface, temporary=True), kind.of(interface, temporary=False))
