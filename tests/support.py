@@ -72,6 +72,23 @@ def listens(path: Path) -> bool:
     return True
 
 
+def serves(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody listens on a port."""
+    try:
+        socket.create_connection((host, port), 60).close()
+    except OSError:
+        return False
+    return True
+
+
+def has_clients(*paths: Path) -> bool:
+    """Whether somebody is connected to these sockets. A daemon sees a little later than its client that the client is
+    gone; what lasts as long as its clients do, as all that a test driver knows, is there until then."""
+    names = {str(path) for path in paths}
+    rows = (line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text().splitlines()[1:])
+    return any(len(row) == 8 and row[7] in names and row[5] != "01" for row in rows)  # 01: who listens
+
+
 _LASTING_PORTS = range(20_000, 30_000)
 """Ports that no kernel gives to who asks for any, as to a client that connects."""
 

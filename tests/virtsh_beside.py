@@ -6,10 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-__all__ = ["VIRSH", "both", "run"]
+from support import eventually, has_clients
+
+__all__ = ["VIRSH", "both", "forgotten", "run"]
 
 VIRSH = shutil.which("virsh")
 
@@ -25,7 +28,14 @@ _PASSING = (
 )
 
 
-def run(program: list[str], line: str, uri: str = "test:///default", patience: float = 90) -> tuple[str, int]:
+def forgotten(uri: str) -> None:
+    """Wait until a daemon's test driver has forgotten what a client did."""
+    _, daemon, path = uri.partition("?socket=")
+    if daemon:
+        eventually(lambda: not has_clients(Path(path)))
+
+
+def run(program: list[str], line: str, uri: str = "test:///default", patience: float = 120) -> tuple[str, int]:
     """What a program prints for a line, and its exit status."""
     ran = subprocess.run(
         [*program, "-c", uri, line],
@@ -47,9 +57,11 @@ def both(line: str, uri: str = "test:///default") -> tuple[tuple[str, int], tupl
     """What virsh and virtsh print for a line."""
     assert VIRSH is not None
     for patience in PATIENCE:
+        forgotten(uri)
         try:
             theirs = run([VIRSH], line, uri, patience)
         except subprocess.TimeoutExpired:
             continue
+        forgotten(uri)
         return theirs, run([sys.executable, "-m", "virt_shell"], line, uri)
     pytest.skip("virsh waits for ever: version 9.0 may miss the end of a job that is over at once")

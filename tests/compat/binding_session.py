@@ -53,8 +53,11 @@ def main(uri: str) -> dict:
         conn.lookupByName("bound")
     except libvirt.libvirtError as error:
         out["error"] = [error.get_error_code(), error.get_error_message(), error.get_error_level(), error.get_str1()]
-    conn.setKeepAlive(1, 3)
-    time.sleep(2.5)  # two keepalive rounds
+    conn.setKeepAlive(1, 60)
+    end = time.monotonic() + 60
+    while ["bound", libvirt.VIR_DOMAIN_EVENT_UNDEFINED, 0] not in seen and time.monotonic() < end:
+        time.sleep(0.05)
+    time.sleep(1.5)  # longer than until keepalive's first question
     out["still alive"] = conn.isAlive()
     out["events"] = [event for event in seen if event[0] == "bound"]
     conn.close()

@@ -214,8 +214,9 @@ if __name__ == "__main__":
     threading.Thread(target=run_events, daemon=True).start()
     walk = Walk(sys.argv[1], int(sys.argv[2]), sys.argv[4])
     walk.go(int(sys.argv[3]))
-    before = -1
-    while before != len(walk.events):  # until no more come
-        before = len(walk.events)
-        time.sleep(0.5)
+    last = "<domain type='test'><name>last</name><memory>1024</memory><os><type>hvm</type></os></domain>"
+    walk.connection.defineXML(last).undefine()
+    end = time.monotonic() + 60
+    while "event of last: 1 0" not in walk.events and time.monotonic() < end:  # all others came before it
+        time.sleep(0.05)
     print("\n".join(walk.events))

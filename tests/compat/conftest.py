@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,7 +18,7 @@ from typing import IO
 import pytest
 
 import virtcore
-from support import ROOT, SHARED
+from support import ROOT, SHARED, eventually, has_clients, listens
 
 #: libvirt's release that these tests were written beside; others may differ in what is compared.
 KNOWN = (9, 0)
@@ -44,7 +43,7 @@ def virsh() -> Virsh:
             [path, "-q", "-c", uri, *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             env=environment,
             check=False,
         )
@@ -55,19 +54,25 @@ def virsh() -> Virsh:
     return run
 
 
-def wait_for_socket(path: Path, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for_socket(path: Path, process: subprocess.Popen[bytes]) -> None:
     """Wait until somebody listens."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+
+    def is_there() -> bool:
         assert process.poll() is None, f"the daemon ended with {process.returncode}"
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return
-    raise AssertionError(f"nobody listens at {path}")
+        return listens(path)
+
+    eventually(is_there)
+
+
+_shared: list[Path] = []
+"""The sockets of daemons that tests share."""
+
+
+@pytest.fixture(autouse=True)
+def drivers_forget() -> Iterator[None]:
+    """The next test finds nothing that this one left in the test driver of a daemon: no client is there any more."""
+    yield
+    eventually(lambda: not has_clients(*_shared))
 
 
 @pytest.fixture(scope="session")
@@ -77,7 +82,8 @@ def virtcored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     log = (root / "stderr").open("wb")
     process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root)], stderr=log)
     try:
-        wait_for_socket(root / "run" / "libvirt-sock", process)
+        wait_for_socket(root / "run" / "libvirt-admin-sock", process)  # the last one to listen
+        _shared.extend(root / "run" / name for name in ("libvirt-sock", "libvirt-sock-ro"))
         yield root
     finally:
         process.send_signal(signal.SIGTERM)
@@ -110,6 +116,7 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     if started.returncode != 0:
         pytest.skip(f"the private libvirtd did not start: {started.stderr or started.stdout}")
+    _shared.append(folder / "sock" / "libvirt-sock")
     try:
         yield folder / "sock" / "libvirt-sock"
     finally:
@@ -128,7 +135,7 @@ def binding() -> Callable[..., str]:
     def run(script: Path, *arguments: str) -> str:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         done = subprocess.run(
-            [path, str(script), *arguments], capture_output=True, text=True, timeout=90, env=environment, check=False
+            [path, str(script), *arguments], capture_output=True, text=True, timeout=240, env=environment, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -184,7 +191,7 @@ def _heard(where: str, watches: list[tuple[list[str], list[str]]], act: Callable
             threads[-1].start()
         found: list[list[str]] = []
         wanted = [expected for _, expected in watches]
-        end, patience = time.monotonic() + 60, 1.0
+        end, patience = time.monotonic() + 120, 1.0
         while found != wanted:
             assert time.monotonic() < end, f"heard were {found}"
             act()

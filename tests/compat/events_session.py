@@ -1,7 +1,8 @@
 """Run with the system's Python: events, streams and what else an event loop drives, through the real libvirt binding.
 
 ``events_session.py LOOP DRIVER URI FOLDER``; prints what it saw as JSON. LOOP is ``default``, libvirt's own loop in a
-thread, ``asyncio``, ``libvirtaio``'s, or ``closing``: then it says that it is connected, and why it is no more.
+thread, ``asyncio``, ``libvirtaio``'s, or ``closing-SECONDS``: then it says that it is connected, and why it is no more;
+a daemon that is silent for about so long is gone.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ DEVICE = (
     "<device><parent>scsi_host1</parent><capability type='scsi_host'><capability type='fc_host'>"
     "<wwnn>2000000012340000</wwnn><wwpn>1000000012340000</wwpn></capability></capability></device>"
 )
+#: The last that is done: when its events have come, all others have.
+LAST = "<domain type='DRIVER'><name>last</name><memory>65536</memory><os><type>hvm</type></os></domain>"
 DISK = "<disk type='file'><source file='FOLDER/two'/><target dev='vdb' bus='virtio'/><alias name='ua-two'/></disk>"
 
 #: What comes or not as QEMU's own events race, and what is measured.
@@ -105,7 +108,6 @@ class Session:
         self.folder = folder
         self.connection = libvirt.open(uri)
         self.out: dict = {}
-        self.counted = 0
 
     def attempt(self, name: str, action: Callable[[], object]) -> object:
         """Do it and keep the answer, or what is said against it."""
@@ -120,14 +122,13 @@ class Session:
 
     def settle(self, unsettled: Callable[[], bool]) -> None:
         """Wait until something has come to its end, for as long as that may take."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while unsettled() and time.monotonic() < end:
             time.sleep(0.05)
 
     def more_events(self) -> bool:
-        """Whether some have come since this was asked the last time."""
-        before, self.counted = self.counted, len(self.watch.seen)
-        return self.counted > before
+        """Whether some are still to come."""
+        return ["domain", "LIFECYCLE", "last", "1", "0"] not in self.watch.seen
 
     def fill(self, text: str) -> str:
         return text.replace("FOLDER", self.folder)
@@ -139,17 +140,19 @@ class Session:
         self.pools()
         self.secrets()
         self.devices()
+        self.connection.defineXML(LAST.replace("DRIVER", self.driver)).undefine()
 
     def events(self) -> None:
         """What came; then keepalive begins, and whoever wants to know is told when the connection is gone."""
         self.watch.end()
         self.out["refused"] = sorted(self.watch.refused)
         self.out["events"] = sorted(
-            [event for event in self.watch.seen if event[1] not in FLEETING], key=lambda event: event[0]
+            [event for event in self.watch.seen if event[1] not in FLEETING and event[2] != "last"],
+            key=lambda event: event[0],
         )
         self.reasons: list[int] = []
         self.connection.registerCloseCallback(lambda connection, reason, opaque: self.reasons.append(reason), None)
-        self.attempt("keepalive", lambda: self.connection.setKeepAlive(1, 3))
+        self.attempt("keepalive", lambda: self.connection.setKeepAlive(1, 60))
 
     def end(self) -> None:
         self.out["alive"] = self.connection.isAlive()
@@ -317,7 +320,7 @@ class Session:
                     return
 
         stream.eventAddCallback(libvirt.VIR_STREAM_EVENT_READABLE, readable, None)
-        assert ended.wait(20), "the stream did not end"
+        assert ended.wait(60), "the stream did not end"
         stream.finish()
         return bytes(got)
 
@@ -349,9 +352,7 @@ def with_default_loop(session_of: Callable[[], Session]) -> dict:
     start_default_loop()
     session = session_of()
     session.work()
-    time.sleep(0.5)
-    while session.more_events():
-        time.sleep(0.5)
+    session.settle(session.more_events)
     session.events()
     time.sleep(2.3)
     session.end()
@@ -365,19 +366,19 @@ def with_asyncio(session_of: Callable[[], Session]) -> dict:
         implementation = libvirtaio.virEventRegisterAsyncIOImpl()
         session = session_of()
         session.work()
-        await asyncio.sleep(0.5)
-        while session.more_events():
-            await asyncio.sleep(0.5)
+        end = time.monotonic() + 60
+        while session.more_events() and time.monotonic() < end:
+            await asyncio.sleep(0.05)
         session.events()
         await asyncio.sleep(2.3)
         session.end()
-        await asyncio.wait_for(implementation.drain(), 20)
+        await asyncio.wait_for(implementation.drain(), 60)
         return session.out
 
     return asyncio.run(main())
 
 
-def closing(uri: str) -> None:
+def closing(uri: str, patience: int) -> None:
     start_default_loop()
     connection = libvirt.open(uri)
     gone = threading.Event()
@@ -388,20 +389,21 @@ def closing(uri: str) -> None:
         gone.set()
 
     connection.registerCloseCallback(told, None)
-    connection.setKeepAlive(1, 2)
+    connection.setKeepAlive(1, patience)
     print("connected", flush=True)
-    gone.wait(30)
+    gone.wait(120)
     print(constants("VIR_CONNECT_CLOSE_REASON_")[reasons[0]], connection.isAlive(), flush=True)
 
 
 if __name__ == "__main__":
     libvirt.registerErrorHandler(lambda context, error: None, None)
     kind, driver, uri, folder = sys.argv[1:]
+    kind, _, patience = kind.partition("-")
     for name, size in (("disk", 1 << 20), ("one", 4096), ("two", 4096)):
         with open(f"{folder}/{name}", "wb") as image:
             image.truncate(size)
     if kind == "closing":
-        closing(uri)
+        closing(uri, int(patience))
         raise SystemExit
     run = with_asyncio if kind == "asyncio" else with_default_loop
     print(json.dumps(run(lambda: Session(driver, uri, folder, kind == "asyncio"))))

@@ -31,6 +31,7 @@ print(domain.get_config(0).get_name(), domain.get_persistent())
 domain.stop(0)
 domain.delete(0)
 loop = GLib.MainLoop()
-GLib.timeout_add(500, loop.quit)
+GLib.timeout_add(20, lambda: "removed glib" not in seen or loop.quit())  # the last one
+GLib.timeout_add(60_000, loop.quit)
 loop.run()
 print(", ".join(dict.fromkeys(seen)))

@@ -141,15 +141,17 @@ def daemon(root: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-@pytest.mark.parametrize(("how", "reason"), [("SIGSTOP", "KEEPALIVE"), ("SIGKILL", "EOF"), ("SIGTERM", "EOF")])
+@pytest.mark.parametrize(
+    ("how", "patience", "reason"), [("SIGSTOP", 2, "KEEPALIVE"), ("SIGKILL", 60, "EOF"), ("SIGTERM", 60, "EOF")]
+)
 def test_a_connection_that_is_gone_is_told(
-    binding: Any, tmp_path_factory: pytest.TempPathFactory, how: str, reason: str
+    binding: Any, tmp_path_factory: pytest.TempPathFactory, how: str, patience: int, reason: str
 ) -> None:
     root = tmp_path_factory.mktemp("c")
     with daemon(root) as process:
         where = uri("test+unix:///default", root / "run" / "libvirt-sock")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        command = ["/usr/bin/python3", str(SCRIPT), "closing", "test", where, str(root)]
+        command = ["/usr/bin/python3", str(SCRIPT), f"closing-{patience}", "test", where, str(root)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as client:
             assert client.stdout is not None
             assert client.stdout.readline() == "connected\n"

@@ -14,7 +14,7 @@ import pytest
 
 import virtcore
 from compat.conftest import wait_for_socket
-from support import SHARED, free_port
+from support import SHARED, eventually, free_port, serves
 from virtcore.errors import RPC
 
 
@@ -56,6 +56,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, 
     process = subprocess.Popen(["sh", str(folder / "run.sh")], stderr=subprocess.DEVNULL)
     try:
         wait_for_socket(folder / "sock" / "libvirt-sock", process)
+        eventually(lambda: serves(port))  # it listens there a little later
         yield pki, port
     finally:
         process.send_signal(signal.SIGTERM)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 import virtcore
 from compat.conftest import uri
+from support import eventually
 from virtcore.errors import NoDomain, OperationDenied, SystemError
 from virtcore.operations.events import DomainLifecycleEvent, Event
 
@@ -38,9 +38,7 @@ def test_the_test_driver(which: str, request: pytest.FixtureRequest) -> None:
             assert sorted(row.domain.name for row in connection.domain_stats()) == ["ours", "test"]
             domain.destroy()
             domain.undefine()
-            end = time.monotonic() + 60
-            while len(seen) < 4 and time.monotonic() < end:
-                time.sleep(0.01)
+            eventually(lambda: len(seen) >= 4)
         finally:
             subscription.cancel()
         kinds = [(event.type.name, event.detail) for event in seen if isinstance(event, DomainLifecycleEvent)]

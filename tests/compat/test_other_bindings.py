@@ -32,7 +32,7 @@ def program(interpreter: str, probe: tuple[str, ...], script: str, package: str)
             [found, str(HERE / script), driver, where],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             env=environment,
             check=False,
         )
@@ -122,7 +122,7 @@ def test_libvirt_dbus(virtcored: Path, libvirtd: Path, tmp_path: Path) -> None:
         if shutil.which(name, path=f"/usr/sbin:{os.environ['PATH']}") is None:
             pytest.skip(f"{name} is not installed (Debian: {package})")
     guest = f"QEMU/domain/_{UUID.replace('-', '_')}"
-    lines = ["gdbus wait --session --timeout 20 org.libvirt"]
+    lines = ["gdbus wait --session --timeout 60 org.libvirt"]
     for target, method, *arguments in CALLS:
         path = guest if target == "GUEST" else target
         words = [f"'{DOCUMENT.replace(chr(39), chr(34))}'" if word == "DOCUMENT" else word for word in arguments]
@@ -136,7 +136,7 @@ def test_libvirt_dbus(virtcored: Path, libvirtd: Path, tmp_path: Path) -> None:
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", SERVE, "sh", str(folder), str(script)],
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=120,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
             check=False,
         )
@@ -216,7 +216,7 @@ def test_collectd_watches_guests(virtcored: Path, libvirtd: Path, tmp_path: Path
         watched(here, tmp_path / "ours") as ours,
     ):
         before: set[str] = set()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not before or not before == values(theirs) == values(ours):  # nor does more come
             assert time.monotonic() < end, values(theirs) ^ values(ours)
             before = values(theirs)

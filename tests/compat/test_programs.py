@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from compat.conftest import uri
-from support import free_port
+from support import eventually, free_port, serves
 
 GUEST = """
 <domain type='qemu'><name>served</name><uuid>99999999-0000-1111-2222-777777777777</uuid><memory unit='MiB'>64</memory>
@@ -68,16 +67,13 @@ def places(virtcored: Path, libvirtd: Path) -> dict[str, Path]:
 
 
 def metrics(exporter: str, where: str) -> str:
-    address = f"127.0.0.1:{free_port()}"
+    port = free_port()
+    address = f"127.0.0.1:{port}"
     process = subprocess.Popen([exporter, f"--web.listen-address={address}", f"--libvirt.uri={where}"])
     try:
-        for _ in range(600):
-            try:
-                with urllib.request.urlopen(f"http://{address}/metrics") as answer:  # our own
-                    return str(answer.read().decode())
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("the exporter does not listen")
+        eventually(lambda: serves(port))
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:  # our own
+            return str(answer.read().decode())
     finally:
         process.terminate()
         process.wait()
@@ -127,7 +123,7 @@ def test_nbdkit_reads_disks_of_guests(virsh: Virsh, places: dict[str, Path], tmp
         for disk in ("vdb", str(tmp_path / "ours" / "disk.raw")):
             copy = tmp_path / "copy"
             command = [nbdkit, "-U", "-", "libvirt", f"connect={where}", "domain=served", f"disk={disk}", "--run"]
-            subprocess.run([*command, f"qemu-img dd -f raw -O raw bs=1M if=$uri of={copy}"], check=True, timeout=60)
+            subprocess.run([*command, f"qemu-img dd -f raw -O raw bs=1M if=$uri of={copy}"], check=True, timeout=120)
             assert copy.read_bytes() == (tmp_path / "ours" / "disk.raw").read_bytes()
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import grp
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +16,8 @@ from typing import Any
 import pytest
 
 from certificates import Authority
-from support import free_port
+from compat.conftest import wait_for_socket
+from support import eventually, free_port
 
 
 class Served:
@@ -48,15 +47,7 @@ def served(root: Path, conf: str, *users: tuple[str, str]) -> Iterator[Served]:
     with (root / "stderr").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", str(root), "--listen"], stderr=log)
     try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            assert process.poll() is None, (root / "stderr").read_text()
-            with socket.socket(socket.AF_UNIX) as probe:
-                try:
-                    probe.connect(str(root / "run" / "libvirt-admin-sock"))
-                    break
-                except OSError:
-                    time.sleep(0.05)
+        wait_for_socket(root / "run" / "libvirt-admin-sock", process)
         yield Served(root, tcp, tls)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
@@ -145,9 +136,7 @@ def test_a_policy(virsh: Any, tmp_path: Path) -> None:
             assert "error: access denied" in refused.stderr, command
         policy.write_text('[[rule]]\ndeny = ["domain:getattr"]\n')
         os.kill(int((root / "run" / "virtcored.pid").read_text()), signal.SIGHUP)
-        end = time.monotonic() + 60
-        while "were read anew" not in daemon.log and time.monotonic() < end:
-            time.sleep(0.05)
+        eventually(lambda: "were read anew" in daemon.log)
         assert virsh(where, "list", "--name").stdout.strip() == "", "what may not be seen is not listed"
         assert virsh(where, "dominfo", "test", check=False).stderr.strip() == "error: failed to get domain 'test'"
 

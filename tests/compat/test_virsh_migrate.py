@@ -30,7 +30,7 @@ class Host:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log)
         self.socket = root / "run" / "libvirt-sock"
-        wait_for_socket(self.socket, self.process)
+        wait_for_socket(root / "run" / "libvirt-admin-sock", self.process)  # the last one to listen
         self.uri = f"qemu+unix:///system?socket={self.socket}"
         self.from_afar = f"qemu+tcp://127.0.0.1:{self.port}/system"
 

@@ -31,7 +31,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
 
     def run(name: str, *arguments: str, fails: bool = False) -> str:
         done = subprocess.run(
-            [name, *arguments], capture_output=True, text=True, timeout=120, env=environment, check=False
+            [name, *arguments], capture_output=True, text=True, timeout=240, env=environment, check=False
         )
         told = done.stdout + done.stderr
         assert (done.returncode != 0) is fails, f"{name} {' '.join(arguments)}: {told}"
@@ -98,7 +98,7 @@ def wait_for(path: Path) -> socket.socket:
     end = time.monotonic() + 60
     while True:
         channel = socket.socket(socket.AF_UNIX)
-        channel.settimeout(90)
+        channel.settimeout(120)
         try:
             channel.connect(str(path))
             return channel

@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support import free_port
+from virtsh_beside import forgotten
 
 __all__ = [
     "DRIVERS",
@@ -62,7 +63,7 @@ VERDICTS = {
 
 #: As virsh 9.0 misses the end of a job now and then, a session that it hangs in, or takes so many seconds for, is begun
 #: again.
-PATIENCE = (10, 10, 20, 40, 60)
+PATIENCE = (20, 20, 40, 60, 60)
 
 #: What a session printed at the first place that it was run at, by URI and title.
 SEEN: dict[tuple[str, str], list[str]] = {}
@@ -233,6 +234,7 @@ def answers(session: Session, place: Place) -> list[str]:
         fresh_folder(place)
         if attempt:
             clean(session, place)
+        forgotten(place.uri)
         try:
             return _answers(session, place, patience)
         except subprocess.TimeoutExpired as error:
