@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from support import comes, listens
+from support import comes, eventually, listens
 from virt_remote.keepalive import Keepalive
 from virt_remote.protocol import BODY, CALL, ERROR, OK, Frames, Message, decode_error, pack, unpack
 from virt_remote.server.access import AccessControl
@@ -467,10 +466,9 @@ def serve(tmp_path: Path) -> Any:
         process = subprocess.Popen(command, stderr=log)
         log.close()
         try:
-            end = time.monotonic() + 60
-            while not listens(root / "run" / "libvirt-admin-sock") and time.monotonic() < end:
-                assert process.poll() is None, (tmp_path / "stderr").read_text()
-                time.sleep(0.02)
+            admin = root / "run" / "libvirt-admin-sock"  # the last one to listen
+            eventually(lambda: process.poll() is not None or listens(admin))
+            assert process.poll() is None, (tmp_path / "stderr").read_text()
             yield root
             if not ended:
                 process.send_signal(signal.SIGTERM)

@@ -6,11 +6,9 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +17,7 @@ import pytest
 
 import virtcore
 from certificates import Authority
-from support import eventually, free_port
+from support import eventually, free_port, listens, serves
 from virt_remote.client.reach import program_link
 from virtcore.driver.base import Credential
 from virtcore.errors import RPC, AuthFailed, InvalidArg, SystemError, VirtError
@@ -67,14 +65,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, pki: Path) -> Iterator[Daem
             [sys.executable, "-m", "virt_remote", "--root", str(root), "--listen"], stderr=log, stdout=log
         )
     try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            assert process.poll() is None, (root / "log.txt").read_text()
-            try:
-                socket.create_connection(("localhost", found.tls), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        eventually(lambda: process.poll() is not None or listens(root / "run" / "libvirt-admin-sock"))  # as the last
+        assert process.poll() is None, (root / "log.txt").read_text()
         yield found
     finally:
         process.send_signal(signal.SIGTERM)
@@ -85,7 +77,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, pki: Path) -> Iterator[Daem
 
 
 def names(uri: str, **options: object) -> list[str]:
-    with virtcore.connect(uri, deadline=20, **options) as connection:  # type: ignore[arg-type]
+    with virtcore.connect(uri, deadline=100, **options) as connection:  # type: ignore[arg-type]
         assert connection.is_secure() is (not uri.startswith("test+ext"))
         return [domain.name for domain in connection.list_domains()]
 
@@ -202,14 +194,8 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     )
     process = subprocess.Popen([program, "-D", "-f", str(folder / "config")], stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            assert process.poll() is None
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        eventually(lambda: process.poll() is not None or serves(port))
+        assert process.poll() is None
         yield Sshd(folder, port, pwd.getpwuid(os.getuid()).pw_name)
     finally:
         process.kill()

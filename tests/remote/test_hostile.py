@@ -277,12 +277,10 @@ def test_who_does_not_authenticate_in_time_has_to_leave(serve: Any) -> None:
         slow[0].send(AUTH_LIST[:5])  # a byte now and then
         third = raw(path)
         third.send(AUTH_LIST)
-        third.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            third.recv(100)
-        third.settimeout(60)
-        assert third.recv(100)[20:24] == AUTH_LIST[20:24], "it is let in when the others had to leave"
-        assert all(ended(sock) for sock in slow)
+        assert third.recv(100)[20:24] == AUTH_LIST[20:24]
+        slow[0].setblocking(False)
+        assert ended(slow[0]), "it is let in when another had to leave"
+        assert ended(slow[1])
         for sock in (*slow, third):
             sock.close()
 
@@ -296,7 +294,7 @@ def test_as_many_clients_as_may_come(serve: Any) -> None:
             assert sock.recv(100)
         outside = raw(path)
         outside.send(AUTH_LIST)
-        outside.settimeout(0.5)
+        outside.settimeout(0.2)
         with pytest.raises(TimeoutError):
             outside.recv(100)
         inside[0].close()

@@ -36,6 +36,7 @@ class Daemon:
     """The daemon of descriptor_daemon.py."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.socket = root / "run" / "libvirt-sock"
         (root / "etc").mkdir(parents=True)
         self.port = free_port()
@@ -43,7 +44,7 @@ class Daemon:
             f'listen_tls = 0\nlisten_tcp = 1\nauth_tcp = "none"\nlisten_addr = "127.0.0.1"\ntcp_port = "{self.port}"\n'
         )
         self.process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "descriptor_daemon.py"), str(root)])
-        eventually(lambda: listens(self.socket))
+        eventually(lambda: listens(root / "run" / "libvirt-admin-sock"))  # the last one to listen
 
     @property
     def uri(self) -> str:
@@ -172,7 +173,7 @@ class Raw:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        sock.settimeout(10)
+        sock.settimeout(60)
         self.frames = Frames()
         self.call("AUTH_LIST")
         self.call("CONNECT_OPEN", "fds:///x", 0)
@@ -278,6 +279,7 @@ def test_a_change_that_has_begun_keeps_its_descriptors(daemon: Daemon, raw: Raw)
         os.close(writing)
         eventually(lambda: daemon.descriptors > before)
         raw.sock.close()
+        (daemon.root / "go").touch()
         assert heard.read() == b"file 0"
     assert daemon.settles_at(before - 1)
 

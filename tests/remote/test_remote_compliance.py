@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import virtcore
 from suite_target import TestHypervisor
+from support import eventually, listens
 from virtcore.testing.suite import *  # noqa: F403
 from virtcore.testing.suite import Target, pytest
 
@@ -38,12 +38,8 @@ def socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("daemon")
     daemon = subprocess.Popen([sys.executable, "-m", "virt_remote", "--root", root])
     try:
-        path = root / "run" / "libvirt-sock"
-        for _ in range(200):
-            if path.exists():
-                break
-            time.sleep(0.05)
-        yield path
+        eventually(lambda: listens(root / "run" / "libvirt-admin-sock"))  # the last one to listen
+        yield root / "run" / "libvirt-sock"
     finally:
         daemon.terminate()
         daemon.wait(60)
