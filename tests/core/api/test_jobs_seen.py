@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 
@@ -35,13 +36,13 @@ class BusyDriver(ToyDriver):
 
     async def domain_save(self, domain: DomainRef, file: str | None = None, *rest: object) -> None:
         async with self.locks[domain.uuid].asynchronous("domain_save", DomainJobOperation.SAVE) as job:
-            for done in range(1000):
-                job.report({"data_total": 1000, "data_remaining": 1000 - done})
+            for done in count():  # until it is aborted
+                job.report({"data_total": 1000, "data_remaining": max(1000 - done, 1)})
                 await asyncio.sleep(0.02)
 
     def domain_core_dump(self, domain: DomainRef, to: str, dumpformat: int = 0, flags: int = 0) -> None:
-        for done in range(1000):
-            params = JOB.typed({"data_total": 1000, "data_remaining": 1000 - done})
+        for done in count():
+            params = JOB.typed({"data_total": 1000, "data_remaining": max(1000 - done, 1)})
             report(JobStats(DomainJobType.BOUNDED, params))
             time.sleep(0.01)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from support import comes
 from virtcore.errors import SystemError
 from virtcore.runtime.launcher import Command, Launcher, attach, launcher
 from virtcore.runtime.process_times import start_time
@@ -22,7 +23,7 @@ def run(test):
 
     async def main():
         try:
-            return await asyncio.wait_for(test(launcher()), 20)
+            return await asyncio.wait_for(test(launcher()), 100)
         finally:
             launcher().close()
             await asyncio.sleep(0.02)  # its end is reaped by the loop
@@ -41,10 +42,7 @@ async def output_of(started: Launcher, *argv: str, **options) -> tuple[str, int 
     os.close(tell)
     text = await asyncio.get_running_loop().run_in_executor(None, drain, told)
     await process.wait()
-    for _ in range(100):
-        if process.status is not None:
-            break
-        await asyncio.sleep(0.01)
+    await comes(lambda: process.status is not None)
     return text.decode(errors="surrogateescape"), process.status
 
 
@@ -107,10 +105,7 @@ def test_signals_reach_only_the_process_and_the_end_is_seen():
         assert process.signal(signal.SIGKILL)
         await asyncio.gather(process.wait(), again.wait())
         assert not process.running
-        for _ in range(100):
-            if process.status is not None:
-                break
-            await asyncio.sleep(0.01)
+        await comes(lambda: process.status is not None)
         assert process.status == -signal.SIGKILL
         assert not process.signal(signal.SIGKILL)
         assert start_time(process.pid) is None
@@ -155,10 +150,7 @@ def test_a_lost_helper_is_replaced_and_its_programs_go_on():
     async def test(started):
         process = await started.start(Command(argv=["/bin/sleep", "60"]))
         os.kill(started._helper, signal.SIGKILL)
-        for _ in range(200):
-            if started._socket is None:
-                break
-            await asyncio.sleep(0.01)
+        await comes(lambda: started._socket is None)
         assert process.running
         assert (await output_of(started, "/bin/echo", "on"))[0] == "on\n"
         process.signal(signal.SIGKILL)
@@ -183,11 +175,7 @@ asyncio.run(main())
     async def test(_):
         process = attach(pid, started_at)
         assert process is not None
-        for _ in range(200):
-            if start_time(helper) is None:
-                break
-            await asyncio.sleep(0.01)
-        assert start_time(helper) is None, "the helper must end with its core"
+        await comes(lambda: start_time(helper) is None)  # the helper ends with its core
         process.signal(signal.SIGKILL)
         await process.wait()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support import comes
 from virtcore.driver import Place
 from virtcore.driver.toolkit import DiskWorker
 from virtcore.driver.toolkit.pool_backend import PoolBackend, VolumeObject
@@ -50,6 +51,7 @@ class Folder(PoolBackend):
         self.broken: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
+        self.waiting = False
 
     def _do(self, what: object) -> None:
         self.done.append(what)
@@ -82,10 +84,12 @@ class Folder(PoolBackend):
         volume.document.target = VolumeTarget(path=f"/p/{volume.name}")
 
     async def build_volume(self, pool: PoolObject, volume: VolumeObject, flags: int) -> None:
+        self.waiting = True
         await self.gate.wait()
         self._do("make")
 
     async def build_volume_from(self, pool: PoolObject, volume: VolumeObject, source: VolumeObject, flags: int) -> None:
+        self.waiting = True
         await self.gate.wait()
         self._do(("copy", source.name))
 
@@ -290,7 +294,7 @@ def test_clones_are_at_least_as_large_and_may_come_from_another_pool() -> None:
         folder = storage.folder
         folder.gate.clear()
         cloning = asyncio.create_task(storage.storage_pool_clone_volume(first, volume("c", ""), unit))
-        await asyncio.sleep(0.01)
+        await comes(lambda: folder.waiting)
         copy = storage.storage_pool_lookup_volume(first, "c")
         with pytest.raises(OperationInvalid, match="volume 'c' is still being allocated"):
             await storage.storage_vol_delete(copy)
@@ -323,7 +327,7 @@ def test_what_cannot_be_made_leaves_nothing(aborted: bool) -> None:
         folder.broken = {"make"}
         folder.gate.clear()
         making = asyncio.create_task(storage.storage_pool_create_volume(ref, volume()))
-        await asyncio.sleep(0.01)
+        await comes(lambda: folder.waiting)
         assert figures(storage, ref) == (1000, 150, 850)
         if aborted:
             making.cancel()
