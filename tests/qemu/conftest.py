@@ -14,6 +14,7 @@ import pytest
 
 import virtcore
 from virt_host.cgroup import CONTROLLERS, PIDS, ControlGroup, Mounts
+from virt_qemu.host import QemuState
 from virt_qemu.tuning.groups import group_name
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -81,6 +82,12 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with virtcore.connect(f"qemu:///embed?root={folder}") as connection:
             connection.version()
     return folder / "cache"
+
+
+@pytest.fixture(autouse=True)
+def guests_are_found_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening waits until all that runs is reached again, also where that takes longer than any user would wait."""
+    monkeypatch.setattr(QemuState, "reattach_wait", 60.0)
 
 
 @pytest.fixture

@@ -334,7 +334,8 @@ def guest(
     assert events.get(timeout=60) == DomainAgentLifecycleEvent(domain.ref, State.DISCONNECTED, Reason.DOMAIN_STARTED)
     with pytest.raises(errors.AgentUnresponsive, match="QEMU guest agent is not connected"):
         domain.hostname()
-    assert events.get(timeout=60) == DomainAgentLifecycleEvent(domain.ref, State.CONNECTED, Reason.CHANNEL)
+    assert events.get(timeout=150) == DomainAgentLifecycleEvent(domain.ref, State.CONNECTED, Reason.CHANNEL)
+    domain.set_agent_timeout(100)  # a guest under TCG on a loaded machine takes longer than libvirt's five seconds
     return domain
 
 
@@ -343,7 +344,7 @@ def test_the_real_agent(connection: virtcore.Connection, guest: virtcore.Domain,
     assert "state='connected'" in guest.xml()
     # The clock.
     guest.set_time(1_500_000_000)
-    assert 0 <= guest.time().seconds - 1_500_000_000 < 20
+    assert 0 <= guest.time().seconds - 1_500_000_000 < 250
     with pytest.raises(errors.InvalidArg, match="is too big for guest agent"):
         guest.set_time(1 << 60)
     # File systems.
@@ -410,7 +411,7 @@ def test_an_agent_is_found_again(
     connection: virtcore.Connection, guest: virtcore.Domain, root: Path, agent_boot: tuple[Path, Path]
 ) -> None:
     eventually(lambda: _asks(guest.hostname) == "inside")
-    guest.set_agent_timeout(7)
+    guest.set_agent_timeout(101)
     connection.close()
     with virtcore.connect(f"qemu:///embed?root={root}") as again:
         domain = again.lookup_domain("talks")

@@ -208,7 +208,7 @@ def test_a_real_client_of_a_real_display(connection: virtcore.Connection) -> Non
     domain = connection.define_domain(guest_image.idle_xml("shown", display))
     domain.create()
     port = int(domain.xml().partition("type='vnc' port='")[2].partition("'")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
         assert client.recv(12).startswith(b"RFB")
         ours = client.getsockname()
         first = told.get(timeout=60)
@@ -228,11 +228,11 @@ def test_a_real_balloon_and_a_real_clock(connection: virtcore.Connection, kernel
     connection.on_event(told.put, DomainBalloonChangeEvent, DomainRTCChangeEvent)
     domain = connection.define_domain(guest_image.guest_xml("gives", kernel, tmp_path / "initrd"))
     domain.create()
-    clock = told.get(timeout=60)
+    clock = told.get(timeout=150)
     assert isinstance(clock, DomainRTCChangeEvent)
     assert clock.offset < -300_000_000
     domain.set_memory(96 << 10)
-    eventually(lambda: "<currentMemory unit='KiB'>98304</currentMemory>" in domain.xml(), limit=30)
+    eventually(lambda: "<currentMemory unit='KiB'>98304</currentMemory>" in domain.xml())
     while told.get(timeout=60) != DomainBalloonChangeEvent(domain.ref, 96 << 10):
         pass  # it goes in steps
     assert domain.info().memory == 96 << 10

@@ -29,7 +29,7 @@ from virtcore.errors import InternalError, OperationFailed, OperationInvalid, Vi
 from virtcore.operations.events import DomainLifecycleEvent
 
 
-def read_until(stream, text: str, limit: float = 60.0) -> str:
+def read_until(stream, text: str, limit: float = 150.0) -> str:
     got = ""
     end = time.monotonic() + limit
     while text not in got:
@@ -94,7 +94,7 @@ def test_life_of_a_guest(connection, boot, tmp_path):
     stream.write(b"poweroff\n")
     eventually(lambda: not domain.is_active())
     assert domain.state() == (DomainState.SHUTOFF, DomainShutoffReason.SHUTDOWN)
-    while stream.read(deadline=5):
+    while stream.read(deadline=60):
         pass  # the rest of what it printed, then the end
     domain.undefine()
     assert connection.list_domains() == []
@@ -283,7 +283,7 @@ def test_what_ends_with_its_connection_ends_with_its_process(root, guests_of):
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     uri = f"qemu:///embed?root={root}"
-    ended = subprocess.run([sys.executable, "-c", work, uri, idle_xml("lost")], check=False, timeout=60)
+    ended = subprocess.run([sys.executable, "-c", work, uri, idle_xml("lost")], check=False, timeout=120)
     assert ended.returncode == -signal.SIGKILL
     eventually(lambda: not guests_of())
     with virtcore.connect(uri) as connection:

@@ -14,6 +14,8 @@ from waiting import eventually
 
 import virtcore
 from virt_qemu.guest import Guest
+from virt_qemu.host import QemuState
+from virt_qemu.hotplug import media
 from virtcore import Domain
 from virtcore.enums import (
     DomainCreateFlags,
@@ -56,7 +58,7 @@ class Told:
         self._stream = stream
         self._number = 0
 
-    def read_until(self, text: str, limit: float = 90.0) -> str:
+    def read_until(self, text: str, limit: float = 150.0) -> str:
         got, end = "", time.monotonic() + limit
         while text not in got:
             got += self._stream.read(deadline=max(end - time.monotonic(), 0.1)).decode(errors="replace")
@@ -79,6 +81,13 @@ def initrd(kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     path = tmp_path_factory.mktemp("hotplug") / "initrd"
     guest_image.write_initramfs(path, kernel, modules=MODULES)
     return kernel, path
+
+
+@pytest.fixture(autouse=True)
+def guests_have_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest under TCG on a loaded machine gives a device away, but not in the seconds that libvirt waits for."""
+    monkeypatch.setattr(QemuState, "unplug_limit", 60.0)
+    monkeypatch.setattr(media, "_EJECT_LIMIT", 60.0)
 
 
 Start = Callable[..., tuple[Domain, Told]]

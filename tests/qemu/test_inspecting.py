@@ -118,10 +118,10 @@ def test_displays_and_channels(guest: virtcore.Domain) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         guest.open_graphics(0, theirs.fileno())
-        ours.settimeout(10)
+        ours.settimeout(60)
         assert ours.recv(4) == b"RFB "
     with socket.socket(fileno=guest.open_graphics_fd(0)) as opened:
-        opened.settimeout(10)
+        opened.settimeout(60)
         assert opened.recv(4) == b"RFB "
     with pytest.raises(errors.InternalError, match="No graphics backend with index 7"):
         guest.open_graphics_fd(7)

@@ -212,7 +212,7 @@ def _killed_while(
             assert not ended.done(), ended.exception()
             for pid in guests_of():
                 os.kill(pid, signal.SIGKILL)
-            failure = ended.exception(30)
+            failure = ended.exception(100)
         finally:
             os.close(reader)
     assert isinstance(failure, VirtError)

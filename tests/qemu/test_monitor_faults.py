@@ -70,13 +70,14 @@ def nothing_left(root: Path, guests_of) -> None:
 
 @pytest.mark.parametrize("what", ["hang", "fail", "lie", "die", "close"])
 def test_each_step_of_a_start(connection, root, faulty, guests_of, monkeypatch, what):
-    monkeypatch.setattr(QemuState, "start_limit", 1.5)
     domain = connection.define_domain(faulty.xml())
     domain.create()
     commands = list(dict.fromkeys(faulty.said()))
     assert set(START) <= set(commands)
     domain.destroy()
     failed = []
+    if what == "hang":
+        monkeypatch.setattr(QemuState, "start_limit", 0.7)
     for command in commands:
         faulty.spoil(command, what=what)
         try:
@@ -95,6 +96,7 @@ def test_each_step_of_a_start(connection, root, faulty, guests_of, monkeypatch, 
     if what != "lie":
         assert {"query-chardev", "query-cpus-fast", "cont"} <= set(failed), failed
     faulty.spoil()
+    monkeypatch.undo()
     domain.create()
     assert domain.state().state is DomainState.RUNNING
     domain.destroy()
@@ -122,16 +124,15 @@ def test_a_running_guests_monitor(connection, root, faulty, guests_of, what, cal
 
 @pytest.mark.parametrize("what", ["hang", "fail", "lie", "close", "die"])
 def test_a_guest_that_is_found_again(root, faulty, guests_of, monkeypatch, what):
-    monkeypatch.setattr(QemuState, "start_limit", 1.0)
-    monkeypatch.setattr(QemuState, "reattach_wait", 0.5)
     uri = f"qemu:///embed?root={root}"
     with virtcore.connect(uri) as connection:
         connection.define_domain(faulty.xml()).create()
+    monkeypatch.setattr(QemuState, "reattach_wait", 0.5)
     for command in ("query-status", "query-cpus-fast"):
         faulty.spoil(command, what=what)
-        began = time.monotonic()
+        if what == "hang":
+            monkeypatch.setattr(QemuState, "start_limit", 1.0)
         with virtcore.connect(uri) as connection:
-            assert time.monotonic() - began < 25
             domain = connection.lookup_domain(name="spoilt")
             if what == "die":
                 eventually(lambda: not domain.is_active())  # noqa: B023
@@ -164,9 +165,8 @@ def test_killed_while_it_starts_or_ends(connection, root, faulty, guests_of):
     chance = random.Random(7)
     domain = connection.define_domain(faulty.xml().replace(str(faulty.program), "/usr/bin/qemu-system-x86_64"))
 
-    def kill(delay: float) -> None:
-        end = time.monotonic() + 3
-        while not (found := guests_of()) and time.monotonic() < end:
+    def kill(delay: float, over: threading.Event) -> None:
+        while not (found := guests_of()) and not over.is_set():
             time.sleep(0.002)
         time.sleep(delay)
         for pid in found:
@@ -176,7 +176,8 @@ def test_killed_while_it_starts_or_ends(connection, root, faulty, guests_of):
                 pass
 
     for number in range(12):
-        killer = threading.Thread(target=kill, args=(chance.uniform(0, 0.25),))
+        over = threading.Event()
+        killer = threading.Thread(target=kill, args=(chance.uniform(0, 0.25), over))
         killer.start()
         try:
             domain.create()
@@ -184,6 +185,7 @@ def test_killed_while_it_starts_or_ends(connection, root, faulty, guests_of):
                 domain.destroy()
         except VirtError:
             pass
+        over.set()
         killer.join()
         eventually(lambda: not domain.is_active())
         nothing_left(root, guests_of)

@@ -19,6 +19,7 @@ from waiting import eventually
 
 import virtcore
 from private_bus import private_bus
+from support import listens
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainCreateFlags, DomainPausedReason, DomainShutoffReason, DomainState
 from virtcore.errors import OperationFailed
@@ -75,7 +76,7 @@ def running_daemon(root: Path, **environment: str) -> Iterator[subprocess.Popen[
         [sys.executable, "-m", "virt_remote", "--root", str(root)], env={**os.environ, **environment}
     )
     try:
-        eventually(lambda: (root / "run" / "libvirt-sock").exists(), 30)
+        eventually(lambda: listens(root / "run" / "libvirt-admin-sock"))  # the last one to listen
         yield process
     finally:
         process.kill()

@@ -254,7 +254,7 @@ def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, gues
     guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY, Impact.LIVE)
     # Ctrl+Alt+Del has the firmware boot again: now it ends the guest.
     guest.qemu_monitor_command('{"execute":"system_reset"}')
-    eventually(lambda: not guest.is_active(), limit=20)
+    eventually(lambda: not guest.is_active())
 
 
 def test_bandwidth_of_what_has_no_device_on_the_host(connection: virtcore.Connection) -> None:

@@ -28,7 +28,7 @@ from virtcore.enums.domain import (
     DomainShutoffReason,
     DomainState,
 )
-from virtcore.errors import InternalError, VirtError, XMLError
+from virtcore.errors import InternalError, OperationAborted, VirtError, XMLError
 from virtcore.runtime.launcher import Process, attach
 
 if TYPE_CHECKING:
@@ -278,7 +278,21 @@ class GuestRecovery(GuestEvents):
         return self.spawn(self._connect_again(obj, guest))
 
     async def _connect_again(self, obj: DomainObject, guest: Guest) -> None:
-        """Reach the monitor of a guest that was found; goes on until it answers or has ended."""
+        """Reach the monitor of a guest that was found, and see to what was being done with it."""
+        try:
+            async with obj.job.modify("reconnect"):  # whoever wants something of the guest waits until it can be asked
+                reached = await self._reach_monitor(obj, guest)
+        except OperationAborted:  # it was ended instead
+            return
+        if not reached:
+            return
+        try:
+            await self.recover(obj, guest)
+        except VirtError as error:
+            log.error("what was being done with domain '%s' cannot be settled: %s", obj.name, error)
+
+    async def _reach_monitor(self, obj: DomainObject, guest: Guest) -> bool:
+        """Go on until the monitor answers or the guest has ended; returns whether it answers."""
         monitor = self.monitor_of(obj, guest)
         while guest.ending is None and guest.process is not None and guest.process.running:
             try:
@@ -298,11 +312,8 @@ class GuestRecovery(GuestEvents):
             guest.monitor = monitor
             guest.threads, guest.iothreads = threads_of(cpus), iothreads_of(iothreads)
             self._take_state(obj, guest, state)
-            try:
-                await self.recover(obj, guest)
-            except VirtError as error:
-                log.error("what was being done with domain '%s' cannot be settled: %s", obj.name, error)
-            return
+            return True
+        return False
 
     def _take_state(self, obj: DomainObject, guest: Guest, state: str) -> None:
         """Follow what happened while nobody listened.
