@@ -58,7 +58,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> set[tuple[str, str]]:
         (folder / f"test_{faulty.__name__}.py").write_text(MODULE.format(name=faulty.__name__, event_wait=0.3))
         chosen.append(f"test_{faulty.__name__}.py::{faulty.caught_by}")
     # One without a fault, of a kind that there is no driver for everywhere.
-    (folder / "test_Mover.py").write_text(MODULE.format(name="Mover", event_wait=30.0))
+    (folder / "test_Mover.py").write_text(MODULE.format(name="Mover", event_wait=60.0))
     chosen.append("test_Mover.py::TestMigration")
     command = [sys.executable, "-m", "pytest", "-c", os.devnull, "--rootdir=.", "-q", "-rfE", "--tb=no"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}

@@ -50,9 +50,9 @@ class Target:
     """
 
     #: Seconds an event may take to arrive.
-    event_wait: ClassVar[float] = 30.0
+    event_wait: ClassVar[float] = 60.0
     #: Seconds within which a cheap query must be answered while something else of the driver is stuck.
-    answer_wait: ClassVar[float] = 10.0
+    answer_wait: ClassVar[float] = 20.0
     #: What is defined survives closing the last connection (open the same URI again).
     persistent: ClassVar[bool] = True
     #: Operations that the driver claims and its own tests test: operation -> where.
