@@ -281,16 +281,13 @@ class Module:
             runtime.setdefault("virtcore.api.base", []).extend(self.helpers)
         for name in sorted(self.names - {self.name}):
             home = homes.get(name)
-            if home == "collections.abc":
+            if home == "virtcore._typing":
                 runtime.setdefault(home, []).append(name)
             elif home is not None and name not in runtime.get(home, ()):
                 typing_only.setdefault(home, []).append(name)
         lines = [f'"""{family.title} for {kind}. {MARK}"""', "", "from __future__ import annotations", ""]
-        if "collections.abc" in runtime:
-            lines += _import("collections.abc", runtime.pop("collections.abc"))
-            lines.append("")
         if typing_only:
-            runtime["virtcore._typing"] = ["TYPE_CHECKING"]
+            runtime.setdefault("virtcore._typing", []).append("TYPE_CHECKING")
         for module in sorted(runtime):
             lines += _import(module, runtime[module])
         lines.append("")

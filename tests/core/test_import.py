@@ -32,7 +32,10 @@ def test_import_loads_one_module() -> None:
         ("import virtcore; virtcore.connect", {"lxml", "attr", "asyncio", "pluggy", "stevedore", "virtcore.xml"}),
         (
             "import virt_remote.client.backend, virtcore.runtime.blocking, virtcore.api.connecting, virt_shell.shell",
-            {"typing", "re", "socket", "threading", "weakref", "asyncio", "logging"},
+            {
+                *("typing", "re", "socket", "threading", "weakref", "asyncio", "logging"),
+                *("collections", "enum", "functools", "importlib", "operator"),
+            },
         ),
         ("import virtcore; virtcore.Connection, virtcore.Stream, virtcore.Job", {"asyncio", "virtcore.api.aio"}),
         (
@@ -69,13 +72,13 @@ def test_namespaces_of_plugins_wait_for_the_first_document() -> None:
 LISTING = "import virtcore\nwith virtcore.connect('test:///default') as connection: connection.list_domains()"
 COMMAND = "from virt_shell import main\nassert main._main({words}) == 0"
 OWN = [
-    ("import virtcore; virtcore.connect", 28),
-    (LISTING, 82),
+    ("import virtcore; virtcore.connect", 29),
+    (LISTING, 83),
     (COMMAND.format(words=["--version"]), 8),
-    (COMMAND.format(words=["-q", "-c", "test:///default", "list", "--all"]), 95),
+    (COMMAND.format(words=["-q", "-c", "test:///default", "list", "--all"]), 96),
     ("import virt_remote.client.blocking", 42),
-    ("import virt_remote.server.daemon", 64),
-    ("import virt_remote.server.daemon, virt_qemu.opening", 111),
+    ("import virt_remote.server.daemon", 65),
+    ("import virt_remote.server.daemon, virt_qemu.opening", 112),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import enum
 import pickle
 import subprocess
@@ -88,9 +89,25 @@ def test_a_python_without_that_way_makes_them_as_ever() -> None:
         "import enum, re, pickle\n"
         "del enum._simple_enum\n"
         "from virtcore import _quick_enum\n"
-        "assert (_quick_enum.IntEnum, _quick_enum.IntFlag) == (enum.IntEnum, enum.IntFlag)\n"
+        "class One(_quick_enum.IntEnum):\n"
+        "    A = 1\n"
+        "assert type(One) is enum.EnumType and One.__mro__[1] is enum.IntEnum\n"
         "from virtcore.enums import ConnectListAllDomainsFlags as Flags, DomainState\n"
         "print(repr(DomainState(3)), repr(Flags(3)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == f"{DomainState(3)!r} {ConnectListAllDomainsFlags(3)!r}"
+
+
+class Words(_quick_enum.Enum):
+    """Some words."""
+
+    HERE = "here"
+    THERE = "there"
+
+
+def test_words_are_what_they_are_whatever_is_copied() -> None:
+    assert [(one.name, one.value) for one in Words] == [("HERE", "here"), ("THERE", "there")]
+    assert copy.deepcopy(Words.HERE) is pickle.loads(pickle.dumps(Words.HERE)) is Words.HERE
+    assert repr(Words.THERE) == "<Words.THERE: 'there'>"
+    assert len({*Words, Words.HERE}) == 2  # which differ

@@ -315,9 +315,9 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     for home, names in _HOMES.items():
         if name in names:
-            from importlib import import_module
+            from virtcore._lazy import imported
 
-            value: object = getattr(import_module(f"virtcore.{home}"), name)
+            value: object = getattr(imported(f"virtcore.{home}"), name)
             globals()[name] = value
             return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

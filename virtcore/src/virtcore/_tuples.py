@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple as NamedTuple
 else:
-    from collections import _tuplegetter, namedtuple
+    from _collections import _tuplegetter
     from types import FunctionType
 
     _new = tuple.__new__
@@ -32,6 +32,8 @@ else:
         lambda cls, a, b, c, d, e, f, g, h, i, j: _new(cls, (a, b, c, d, e, f, g, h, i, j)),
         lambda cls, a, b, c, d, e, f, g, h, i, j, k: _new(cls, (a, b, c, d, e, f, g, h, i, j, k)),
         lambda cls, a, b, c, d, e, f, g, h, i, j, k, m: _new(cls, (a, b, c, d, e, f, g, h, i, j, k, m)),
+        lambda cls, a, b, c, d, e, f, g, h, i, j, k, m, n: _new(cls, (a, b, c, d, e, f, g, h, i, j, k, m, n)),
+        lambda cls, a, b, c, d, e, f, g, h, i, j, k, m, n, o: _new(cls, (a, b, c, d, e, f, g, h, i, j, k, m, n, o)),
     )
 
     class _Named(tuple):
@@ -64,6 +66,8 @@ else:
 
     def _make(name, fields, defaults, body):
         if len(fields) >= len(_CONSTRUCTORS):
+            from collections import namedtuple
+
             made = namedtuple(name, fields, defaults=defaults.values(), module=body["__module__"])
             for key, value in body.items():
                 setattr(made, key, value)

@@ -1,13 +1,28 @@
 """The names of :mod:`typing` that declarations use, for modules that a command loads before it has done anything.
 
 Annotations are never evaluated here, and all that is left of such a name when a program runs is that it can be written.
-Loading the real module takes longer than a call to a daemon. To type checkers these names are the real ones.
+Loading the real module takes longer than a call to a daemon. Those of :mod:`collections.abc` are the real ones; only
+the package above them, which takes its time too, is left alone. To type checkers all of them are real.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncIterator as AsyncIterator,
+        Awaitable as Awaitable,
+        Callable as Callable,
+        Collection as Collection,
+        Container as Container,
+        Coroutine as Coroutine,
+        Generator as Generator,
+        Iterable as Iterable,
+        Iterator as Iterator,
+        Mapping as Mapping,
+        Sequence as Sequence,
+        Sized as Sized,
+    )
     from typing import (
         Any as Any,
         ClassVar as ClassVar,
@@ -23,6 +38,20 @@ if TYPE_CHECKING:
         overload as overload,
     )
 else:
+    from _collections_abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Container,
+        Coroutine,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+        Sized,
+    )
 
     class _Word:
         """Says nothing, whatever it is combined with."""
@@ -62,12 +91,24 @@ else:
 __all__ = [
     "TYPE_CHECKING",
     "Any",
+    "AsyncIterator",
+    "Awaitable",
+    "Callable",
     "ClassVar",
+    "Collection",
+    "Container",
+    "Coroutine",
     "Final",
+    "Generator",
     "Generic",
+    "Iterable",
+    "Iterator",
     "Literal",
+    "Mapping",
     "Protocol",
     "Self",
+    "Sequence",
+    "Sized",
     "TextIO",
     "TypeAlias",
     "TypeVar",

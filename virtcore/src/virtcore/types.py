@@ -5,12 +5,13 @@ References are plain values without any handle behind them: they can be kept, co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TypeVar
-from virtcore.enums.common import TypedParameterType
+from virtcore._typing import TYPE_CHECKING, Iterable, Iterator, TypeVar
+from virtcore.enums import common
 from virtcore.errors import InvalidArg
+
+if TYPE_CHECKING:
+    from virtcore.enums.common import TypedParameterType
 
 __all__ = [
     "CpuMap",
@@ -138,17 +139,11 @@ class NWFilterBindingRef(NamedTuple):
     filter_name: str
 
 
-_RANGES = {
-    TypedParameterType.INT: (-(2**31), 2**31 - 1),
-    TypedParameterType.UINT: (0, 2**32 - 1),
-    TypedParameterType.LLONG: (-(2**63), 2**63 - 1),
-    TypedParameterType.ULLONG: (0, 2**64 - 1),
-}
-_KINDS: dict[TypedParameterType, tuple[type, ...]] = {
-    TypedParameterType.DOUBLE: (int, float),
-    TypedParameterType.BOOLEAN: (bool,),
-    TypedParameterType.STRING: (str,),
-}
+# By the numbers of TypedParameterType: the class is made when somebody asks for a type.
+#: int, unsigned int, long long and unsigned long long -> the values that they hold.
+_RANGES = {1: (-(2**31), 2**31 - 1), 2: (0, 2**32 - 1), 3: (-(2**63), 2**63 - 1), 4: (0, 2**64 - 1)}
+#: double, boolean and string -> the Python types of their values.
+_KINDS: dict[int, tuple[type, ...]] = {5: (int, float), 6: (bool,), 7: (str,)}
 
 
 class TypedParameters:
@@ -161,10 +156,12 @@ class TypedParameters:
     :ivar wire: their bytes, kept by whoever encodes sealed ones.
     """
 
-    __slots__ = ("_rows", "sealed", "wire")
+    __slots__ = ("_numbered", "_rows", "sealed", "wire")
 
     def __init__(self, rows: Iterable[tuple[str, TypedParameterType, TypedValue]] = ()) -> None:
         self._rows: list[tuple[str, TypedParameterType, TypedValue]] = []
+        #: Types among the rows may be plain numbers still.
+        self._numbered = False
         self.sealed = False
         self.wire: bytes | None = None
         for name, kind, value in rows:
@@ -175,6 +172,14 @@ class TypedParameters:
         """Of rows whose values fit, as whoever makes thousands of them knows; the list becomes theirs."""
         made = cls()
         made._rows = rows
+        return made
+
+    @classmethod
+    def received(cls, rows: list[tuple[str, int, TypedValue]]) -> TypedParameters:
+        """Of rows as they come from a peer, whose values fit and whose types are numbers of types; the list becomes
+        theirs."""
+        made = cls()
+        made._rows, made._numbered = rows, True  # type: ignore[assignment]  # so says the mark
         return made
 
     def add(self, name: str, kind: TypedParameterType, value: TypedValue) -> None:
@@ -193,7 +198,7 @@ class TypedParameters:
 
     def extend(self, others: TypedParameters) -> None:
         """Append all of others."""
-        self._unsealed().extend(others._rows)
+        self._unsealed().extend(others.rows())
 
     def _unsealed(self) -> list[tuple[str, TypedParameterType, TypedValue]]:
         if self.sealed:
@@ -207,6 +212,9 @@ class TypedParameters:
 
     def rows(self) -> list[tuple[str, TypedParameterType, TypedValue]]:
         """Every (name, type, value) in order."""
+        if self._numbered:
+            types = common.TypedParameterType
+            self._rows, self._numbered = [(name, types(kind), value) for name, kind, value in self._rows], False
         return list(self._rows)
 
     def all(self, name: str) -> list[TypedValue]:
@@ -227,7 +235,7 @@ class TypedParameters:
         """
         for known, kind, _ in self._rows:
             if known == name:
-                return kind
+                return common.TypedParameterType(kind)
         raise KeyError(name)
 
     def __getitem__(self, name: str) -> TypedValue:

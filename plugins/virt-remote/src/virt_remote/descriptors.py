@@ -14,10 +14,9 @@ from __future__ import annotations
 import _socket
 import os
 import sys
-from collections.abc import Iterable, Sequence
 
 from virt_remote.protocol import FDS_MAX
-from virtcore._typing import Any, Final
+from virtcore._typing import Any, Final, Iterable, Sequence
 from virtcore.errors import SystemError
 
 __all__ = ["DescriptorSocket", "close_all", "copies"]

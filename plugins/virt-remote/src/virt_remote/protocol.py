@@ -11,11 +11,10 @@ each after its end, with the descriptor attached; whoever reads the socket colle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from struct import Struct
 
 from virtcore._tuples import NamedTuple
-from virtcore._typing import Any, Final, Generic, TypeVar
+from virtcore._typing import Any, Final, Generic, Sequence, TypeVar
 from virtcore.operations.procedures import Procedure
 from virtcore.operations.wire.codec import WireError, codec
 

@@ -8,11 +8,9 @@ A command is declared beside its handler; parsing, help and completion follow fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
 from virtcore._lazy import imported
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TYPE_CHECKING, TypeVar
+from virtcore._typing import TYPE_CHECKING, Callable, Mapping, Sequence, TypeVar
 
 if TYPE_CHECKING:
     from virt_shell.shell import Shell

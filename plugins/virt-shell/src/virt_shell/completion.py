@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import Arguments, CommandError, listed_commands
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Sequence
 
 if TYPE_CHECKING:
     from virt_shell.command import Completer

@@ -5,11 +5,9 @@ The three flags mean the same for networks and devices of the host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from virt_shell.command import Arguments, CommandError, data, flag
 from virt_shell.completion import active_domains, domains, inactive_domains, local_paths
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Callable, Sequence
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+
+from virtcore._typing import Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,10 +6,9 @@ A line may hold several commands separated by ``;`` or newlines, with single and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from enum import Enum
-
 from virt_shell.command import Arguments, CommandError, Option, find_command
+from virtcore._quick_enum import Enum
+from virtcore._typing import Iterable, Iterator
 
 __all__ = ["parse_arguments", "parse_line", "parse_partial"]
 

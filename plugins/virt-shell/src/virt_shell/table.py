@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from virtcore._typing import Sequence
 
 __all__ = ["Table"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import CommandError
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Sequence
 
 if TYPE_CHECKING:
     from virtcore.enums import TypedParameterType

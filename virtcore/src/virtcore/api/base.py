@@ -7,16 +7,16 @@ Nothing here loads asyncio: whether it is needed depends on the driver.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
 
-from virtcore._typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Collection, Generic, Mapping, Self, TypeVar, cast, overload
 from virtcore.api.events import E, EventIterator, EventSubscription, Referring, call_on_thread
 from virtcore.runtime.events import QUEUE_LIMIT, Dispatcher
 from virtcore.runtime.jobs import Job
 from virtcore.runtime.methods import DEFAULT, Deadline
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from virtcore.api.sync import Connection
     from virtcore.operations.events import Event, EventSubject, GapEvent
     from virtcore.runtime.blocking import BlockingSession

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from functools import partial
-from types import TracebackType
 
-from virtcore._typing import TYPE_CHECKING, Any
+from virtcore._functions import partial
+from virtcore._typing import TYPE_CHECKING, Any, Awaitable, Callable, Generator, Sequence
 from virtcore.api.sync.connection import Connection
 from virtcore.driver.loader import transport_class
 from virtcore.driver.opening import Target, locate, open_blocking, open_target, target_of, through_daemon
 from virtcore.runtime.methods import QUERY_DEADLINE, Method, Style, check_deadline
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from virtcore.api.aio import AsyncConnection
     from virtcore.driver.base import AuthCallback, Credential
     from virtcore.runtime.calls import Call

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
-from virtcore._typing import TYPE_CHECKING, Any, Generic, Protocol, Self, TypeVar, cast
+from virtcore._functions import partial
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Generic, Protocol, Self, TypeVar, cast
 from virtcore.errors import OperationInvalid, OperationTimeout
 from virtcore.operations.arguments import require
 from virtcore.runtime.events import Dispatcher, EventQueue, Kinds, report_failure

@@ -28,11 +28,10 @@ Everything it does not override answers "this function is not supported by the c
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from virtcore._lazy import imported
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TYPE_CHECKING, ClassVar, Self
+from virtcore._typing import TYPE_CHECKING, Awaitable, Callable, ClassVar, Mapping, Self, Sequence
 from virtcore.operations.declare import Operation, Result, inline
 from virtcore.operations.sets import AllOperations
 from virtcore.uri import ConnectionURI

@@ -15,11 +15,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
 
 from virtcore._lazy import imported
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Generic, Iterator, Protocol, Sequence, TypeVar
 from virtcore.errors import InternalError, InvalidArg, NoConnect
 from virtcore.uri import ConnectionURI
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
 
+from virtcore._functions import partial
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Callable, Sequence
 from virtcore.driver import loader
 from virtcore.errors import ConfigUnsupported, ConfSyntax, InvalidArg, NoConnect
 from virtcore.operations.arguments import require
@@ -196,8 +196,6 @@ def open_blocking(
     :raises OperationTimeout: it took longer than the deadline.
     :raises VirtError: the URI is not acceptable, or what the driver says.
     """
-    from functools import partial
-
     from virtcore.runtime.blocking import BlockingSession
 
     finish = partial(compose, uri=uri, readonly=readonly, deadline=deadline)

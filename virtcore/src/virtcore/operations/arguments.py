@@ -6,10 +6,8 @@ document can hold, UUIDs, and keys of which only one is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-
 import virtcore.types
-from virtcore._typing import TYPE_CHECKING, Final, TypeAlias, cast
+from virtcore._typing import TYPE_CHECKING, Callable, Collection, Final, Mapping, Sequence, TypeAlias, cast
 from virtcore.errors import InvalidArg, VirtError
 from virtcore.types import TypedParameters
 

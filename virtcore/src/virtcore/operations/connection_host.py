@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Mapping, Sequence
 from virtcore.operations.declare import Kind, OperationSet, Result, operation
 
 if TYPE_CHECKING:

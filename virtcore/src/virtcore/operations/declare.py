@@ -10,13 +10,12 @@ plain ``def`` (may block, runs in the connection's worker threads). Declared ret
 
 from __future__ import annotations
 
-import enum
-import functools
-from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
+from virtcore._functions import cache
 from virtcore._lazy import imported
-from virtcore._typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from virtcore._quick_enum import Enum
+from virtcore._typing import TYPE_CHECKING, Any, Awaitable, Callable, ClassVar, Mapping, TypeAlias, TypeVar
 from virtcore.errors import NoSupport
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.signatures import Parameter, parameters_of
@@ -45,7 +44,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 Result: TypeAlias = T | Awaitable[T]
 
 
-class Kind(enum.Enum):
+class Kind(Enum):
     """What a waiter may do to an operation."""
 
     #: Reads; truly cancelled when its waiter gives up; 30 s deadline by default.
@@ -277,7 +276,7 @@ def services() -> Mapping[str, type[OperationSet]]:
     return _ALL_SERVICES
 
 
-@functools.cache
+@cache
 def service_of_family(family: str) -> str | None:
     """The service that an object family belongs to; None for the hypervisor's own."""
     if family == "connection":

@@ -4,9 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Sequence
 from virtcore.operations.declare import Kind, OperationSet, Result, operation
 
 if TYPE_CHECKING:

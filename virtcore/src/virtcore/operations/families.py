@@ -5,11 +5,10 @@ The objects a user holds, the wire's references and the arguments of operations 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
 from virtcore._tuples import NamedTuple
-from virtcore._typing import Final
+from virtcore._typing import Final, Mapping
 
 __all__ = ["FAMILIES", "Family", "family_of_reference"]
 

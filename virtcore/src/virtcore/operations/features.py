@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from virtcore._quick_enum import IntEnum
+from virtcore._quick_enum import LateIntEnum as IntEnum, late
 
 __all__ = ["DriverFeature"]
 
@@ -38,3 +38,6 @@ class DriverFeature(IntEnum):
     REMOTE_CLOSE_CALLBACK = 15
     #: ``virNetworkUpdate`` has command and section in the order of its arguments.
     NETWORK_UPDATE_HAS_CORRECT_ORDER = 16
+
+
+late(globals())

@@ -18,9 +18,9 @@ Nothing is read before a program is asked for, and a record is parsed when it is
 
 from __future__ import annotations
 
-import functools
 import os
 
+from virtcore._functions import cache, cached_property, lru_cache
 from virtcore._tuples import NamedTuple
 from virtcore._typing import TYPE_CHECKING, cast
 
@@ -90,7 +90,7 @@ class Program:
         at = self._text.find("\n" + beginning) + 1
         return self._text[at : self._text.find("\n", at)] if at else ""
 
-    @functools.cached_property
+    @cached_property
     def _by_number(self) -> dict[int, str]:
         lines = self._text.splitlines()
         return {int(line.split(" ", 2)[1]): line for line in lines if line.startswith(("call ", "event "))}
@@ -123,7 +123,7 @@ class Program:
         return [_parse_procedure(self.name, line) for line in self._by_number.values()]
 
 
-@functools.cache
+@cache
 def program(name: str) -> Program:
     """The program of a name (one of :data:`PROGRAMS`, or ``rpc`` for the types of the protocol itself).
 
@@ -164,7 +164,7 @@ def type_record(owner: str, name: str) -> str:
     raise KeyError(f"{owner}.{name}")
 
 
-@functools.lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024)
 def _parse_procedure(owner: str, line: str) -> Procedure:
     kind, number, name, *words = line.split(" ")
     body: dict[str, str | None] = {"args": None, "ret": None, "msg": None}

@@ -3,11 +3,9 @@ loading that takes longer than a call to a daemon."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from enum import Enum
-
+from virtcore._quick_enum import Enum
 from virtcore._tuples import NamedTuple
-from virtcore._typing import Any
+from virtcore._typing import Any, Callable
 
 __all__ = ["EMPTY", "Parameter", "parameters_of"]
 

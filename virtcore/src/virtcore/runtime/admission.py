@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-from virtcore._typing import Any
+from virtcore._typing import Any, Iterable, Mapping, Sequence
 from virtcore.errors import InvalidArg, OperationInvalid
 from virtcore.operations.declare import Operation, all_operations, find_operation
 from virtcore.operations.spellings import canonical, needs_write

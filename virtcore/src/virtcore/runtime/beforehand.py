@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from _thread import RLock
-from collections.abc import Callable, Coroutine
 
-from virtcore._typing import TYPE_CHECKING, Any, TypeVar
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Coroutine, TypeVar
 from virtcore.operations.declare import Operation, is_inline
 from virtcore.runtime.blocking import NeedsLoop
 from virtcore.runtime.methods import Method, Style, guarded

@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import time
 from _thread import allocate_lock, get_ident
-from collections.abc import Awaitable, Callable
 
-from virtcore._typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from virtcore._typing import TYPE_CHECKING, Any, Awaitable, Callable, Protocol, TypeVar
 from virtcore.errors import InvalidConn, OperationDenied
 from virtcore.operations.declare import Kind, Operation
 from virtcore.operations.spellings import canonical_function

@@ -8,14 +8,13 @@ face are called on one thread per connection, in order.
 from __future__ import annotations
 
 from _thread import allocate_lock
-from collections import deque
-from collections.abc import Callable
 
-from virtcore._typing import TYPE_CHECKING, TypeAlias
+from virtcore._typing import TYPE_CHECKING, Callable, TypeAlias
 from virtcore.errors import InvalidArg
 
 if TYPE_CHECKING:  # forty classes of events, for one, which only those need who subscribe
     import threading
+    from collections import deque
 
     from virtcore.operations.events import Event, EventSubject
 
@@ -75,6 +74,8 @@ class EventQueue:
         self.wake = wake
         self.limit = limit
         self.closed = False
+        from collections import deque
+
         self._items: deque[Event] = deque()
         self._lock = allocate_lock()
         self._asleep = True
@@ -126,9 +127,9 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._lock = allocate_lock()
-        #: What the thread waits for; None until there is one.
+        #: What the thread waits for, and is to call; None until there is one.
         self._condition: threading.Condition | None = None
-        self._ready: deque[Callable[[], object]] = deque()
+        self._ready: deque[Callable[[], object]] | None = None
         self._ended = False
 
     def call(self, function: Callable[[], object]) -> None:
@@ -136,14 +137,16 @@ class Dispatcher:
         with self._lock:
             if self._ended:
                 return
-            self._ready.append(function)
-            if self._condition is not None:
+            if self._condition is not None and self._ready is not None:
+                self._ready.append(function)
                 self._condition.notify()
                 return
             import threading
+            from collections import deque
 
-            self._condition = threading.Condition(self._lock)
-            threading.Thread(target=self._run, args=(self._condition,), name="virtcore-events", daemon=True).start()
+            self._condition, self._ready = threading.Condition(self._lock), deque([function])
+            args = self._condition, self._ready
+            threading.Thread(target=self._run, args=args, name="virtcore-events", daemon=True).start()
 
     def end(self) -> None:
         """Let the thread end after what is queued."""
@@ -152,14 +155,14 @@ class Dispatcher:
             if self._condition is not None:
                 self._condition.notify()
 
-    def _run(self, condition: threading.Condition) -> None:
+    def _run(self, condition: threading.Condition, ready: deque[Callable[[], object]]) -> None:
         while True:
             with condition:
-                while not self._ready:
+                while not ready:
                     if self._ended:
                         return
                     condition.wait()
-                function = self._ready.popleft()
+                function = ready.popleft()
             function()
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextvars import ContextVar
+from _contextvars import ContextVar
 
-from virtcore._typing import TYPE_CHECKING, Any
+from virtcore._typing import TYPE_CHECKING, Any, Generator
 from virtcore.errors import OperationAborted, OperationInvalid, OperationTimeout
 
 if TYPE_CHECKING:

@@ -5,13 +5,12 @@ Nothing here loads asyncio: the sync face is built on it, and a client over a bl
 
 from __future__ import annotations
 
-import enum
 import os
 import time
-from collections.abc import Callable
 
+from virtcore._quick_enum import Enum
 from virtcore._tuples import NamedTuple
-from virtcore._typing import Any, Final, Literal
+from virtcore._typing import Any, Callable, Final, Literal
 from virtcore.errors import InternalError, InvalidArg
 from virtcore.operations.declare import Kind, Operation, all_operations, is_inline
 
@@ -36,7 +35,7 @@ debug_inline: bool = bool(os.environ.get("VIRTCORE_DEBUG_INLINE"))
 """Debug mode (environment ``VIRTCORE_DEBUG_INLINE``): an inline method that exceeds :data:`INLINE_LIMIT` fails."""
 
 
-class Default(enum.Enum):
+class Default(Enum):
     """What stands for "as the connection says"."""
 
     DEFAULT = "default"
@@ -51,7 +50,7 @@ DEFAULT: Final = Default.DEFAULT
 Deadline = float | None | Literal[Default.DEFAULT]
 
 
-class Style(enum.Enum):
+class Style(Enum):
     """How a driver wrote a method."""
 
     #: ``@inline def``: never waits, runs in the core loop; may give a coroutine for what takes long.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from virtcore._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
+    from collections import deque
 
 __all__ = ["Turns"]
 
@@ -34,6 +33,8 @@ class Turns:
 
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._waiting is None:
+            from collections import deque
+
             self._waiting = deque()
         self._waiting.append(turn)
         try:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from virt_remote.client.address import address_of
 from virt_remote.client.blocking import BlockingClient
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Expired
 from virt_remote.client.steps import Flow, Request, Steps, is_secure, supports_feature
-from virtcore._typing import TYPE_CHECKING, Any, Final, TypeVar
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Final, TypeVar
 from virtcore.errors import NoSupport, VirtError
 from virtcore.operations.declare import Operation
 from virtcore.operations.spellings import canonical_function

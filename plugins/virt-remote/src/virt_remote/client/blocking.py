@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from _thread import TIMEOUT_MAX, allocate_lock
-from collections.abc import Callable
 
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Expired, Link, Waker, Woken
@@ -28,7 +27,7 @@ from virt_remote.protocol import (
     ProtocolError,
 )
 from virtcore import errors
-from virtcore._typing import Any, Self, TypeVar
+from virtcore._typing import Any, Callable, Self, TypeVar
 from virtcore.errors import RPC, InternalError, VirtError
 from virtcore.operations.procedures import program
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 
 from virtcore import errors
-from virtcore._typing import TYPE_CHECKING, Final
+from virtcore._typing import TYPE_CHECKING, Callable, Final, Mapping, Sequence
 from virtcore.driver.opening import config_folder
 from virtcore.errors import AuthFailed, ConfSyntax, SystemError
 from virtcore.uri import ConnectionURI

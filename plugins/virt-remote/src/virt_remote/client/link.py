@@ -9,12 +9,11 @@ from __future__ import annotations
 import _socket
 import select
 import time
-from collections.abc import Callable, Sequence
 
 from virt_remote.descriptors import DescriptorSocket, copies
 from virt_remote.protocol import ProtocolError, without_files
 from virtcore import errors
-from virtcore._typing import Final, Protocol
+from virtcore._typing import Callable, Final, Protocol, Sequence
 from virtcore.errors import RPC, InternalError, OperationTimeout, SystemError
 
 __all__ = ["Expired", "Layer", "Link", "ReplyWithFiles", "Waker", "Woken", "await_start", "carry", "reason_of"]

@@ -6,14 +6,13 @@ import _socket
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
 
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker
 from virt_remote.client.link import Link, carry, reason_of
 from virt_remote.descriptors import DescriptorSocket
 from virtcore import errors
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Callable, Sequence
 from virtcore.errors import InvalidArg, SystemError
 
 if TYPE_CHECKING:

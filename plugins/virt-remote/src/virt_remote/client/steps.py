@@ -10,8 +10,6 @@ a thread with a blocking socket and a coroutine in the core loop carry out the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-
 from virt_remote.client.address import Address
 from virt_remote.client.credentials import Asker, credentials, look_up
 from virt_remote.client.link import Link, ReplyWithFiles
@@ -19,9 +17,8 @@ from virt_remote.descriptors import close_all
 from virt_remote.protocol import AUTH_NONE, AUTH_POLKIT, AUTH_SASL, BODY, READONLY, decode_error
 from virtcore import errors
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TYPE_CHECKING, Any, Final, TypeVar
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Final, Generator, Mapping, Sequence, TypeVar
 from virtcore.errors import RPC, AuthFailed, AuthUnavailable, NoSupport, VirtError
-from virtcore.operations.features import DriverFeature
 from virtcore.operations.procedures import Procedure, procedure
 from virtcore.operations.spellings import canonical_function, spellings_of
 from virtcore.operations.wire.codec import EncodingError, WireError, codec
@@ -232,6 +229,8 @@ class Steps:
         :raises ArgumentUnsupported: they cannot.
         """
         if self._passes_files is None:
+            from virtcore.operations.features import DriverFeature
+
             able = self._link is not None and self._link.expect_files()
             self._passes_files = able and (yield from supports_feature(DriverFeature.FD_PASSING))
         if not self._passes_files:
@@ -241,6 +240,8 @@ class Steps:
         self, network: NetworkRef, command: int, section: int, parent_index: int, xml: str, flags: int = 0
     ) -> Flow[None]:
         """Update a network. Daemons before libvirt 7.2 take command and section the other way round."""
+        from virtcore.operations.features import DriverFeature
+
         ordered = yield from supports_feature(DriverFeature.NETWORK_UPDATE_HAS_CORRECT_ORDER)
         first, second = (command, section) if ordered else (section, command)
         yield from self.operate("network_update", (network, first, second, parent_index, xml, flags), {})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virt_shell.command import Arguments, argv, command, flag
 from virt_shell.completion import domains
 from virt_shell.domains import ACTIVE, DOMAIN
 from virt_shell.shell import Shell
 from virt_shell.table import Table
 from virt_shell.text import control_state, state_name, state_reason, typed_value
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Sequence
 
 if TYPE_CHECKING:
     from virtcore.api.sync import Domain

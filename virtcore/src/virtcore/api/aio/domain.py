@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Mapping, Sequence
 from virtcore.api.async_base import DEFAULT, Deadline
 from virtcore.api.async_migration import AsyncDomainBase
 

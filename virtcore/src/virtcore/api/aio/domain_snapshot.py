@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Sequence
 from virtcore.api.async_base import DEFAULT, AsyncObjectBase, Deadline
 from virtcore.types import DomainSnapshotRef
 

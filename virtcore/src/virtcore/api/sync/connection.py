@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Mapping, Sequence
 from virtcore.api.base import DEFAULT, Deadline, SyncConnectionBase, reference, references
 
 if TYPE_CHECKING:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-
-from virtcore._typing import TypeVar
+from virtcore._typing import Callable, Iterable, Sequence, TypeVar
 from virtcore.errors import ErrorCode, VirtError
 from virtcore.operations.spellings import canonical_function
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-from virtcore._typing import TYPE_CHECKING
+from virtcore._typing import TYPE_CHECKING, Callable, Sequence
 from virtcore.driver.toolkit.checks import select
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.domain import ConnectListAllDomainsFlags as ListFlags, DomainShutoffReason, DomainState

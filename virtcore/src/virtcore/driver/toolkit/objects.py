@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 
-from virtcore._typing import ClassVar, Generic, TypeVar
+from virtcore._typing import ClassVar, Generic, Iterator, TypeVar
 from virtcore.errors import OperationFailed, OperationInvalid, VirtError
 from virtcore.runtime.turns import Turns
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
-from virtcore._typing import Protocol, TypeVar
+from virtcore._typing import Callable, Protocol, TypeVar
 from virtcore.runtime.turns import Turns
 
 __all__ = ["Shareable", "acquire", "release"]

@@ -6,10 +6,9 @@ look-up, the rules by which domains are defined, created, started and removed, j
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
 from functools import cached_property
 
-from virtcore._typing import TYPE_CHECKING, ClassVar
+from virtcore._typing import TYPE_CHECKING, Awaitable, Callable, ClassVar, Coroutine
 from virtcore.driver.toolkit.domains import DomainObject, DomainTable
 from virtcore.driver.toolkit.events import EventHub
 from virtcore.enums.domain import (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 
-from virtcore._typing import TYPE_CHECKING, ClassVar, Generic, Self, TypeVar
+from virtcore._typing import TYPE_CHECKING, Callable, ClassVar, Generic, Self, Sequence, TypeVar
 from virtcore.driver.base import Driver, OpenRequest, Subscription
 from virtcore.driver.toolkit import shared
 from virtcore.driver.toolkit.checks import canonical_uuid, check_flags

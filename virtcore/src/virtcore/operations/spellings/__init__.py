@@ -15,11 +15,9 @@ This package is cheap to import: no codecs, no enumerations, no procedures; a ta
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping, Sequence
-
+from virtcore._functions import cache
 from virtcore._lazy import imported
-from virtcore._typing import Final
+from virtcore._typing import Final, Mapping, Sequence
 from virtcore.operations._index import HOMES
 from virtcore.operations.functions import FUNCTIONS
 from virtcore.operations.spellings.declare import VIRTUAL_ARGUMENTS, Form, Row, Spelling
@@ -61,7 +59,7 @@ def _rows_of(table: str) -> Mapping[str, Sequence[Row]]:
     return rows
 
 
-@functools.cache
+@cache
 def spellings_of(operation: str) -> tuple[Spelling, ...]:
     """Every spelling of an operation, the canonical one first; none for an operation that libvirt does not know."""
     _, home = HOMES.get(operation, ("", None))
@@ -120,7 +118,7 @@ def all_spellings() -> list[Spelling]:
     return [spelling for table in TABLES for operation in _rows_of(table) for spelling in spellings_of(operation)]
 
 
-@functools.cache
+@cache
 def _functions() -> dict[str, Spelling]:
     return {spelling.function: spelling for spelling in all_spellings()}
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from virtcore._tuples import NamedTuple
-from virtcore._typing import Final, Literal
+from virtcore._typing import Final, Literal, Mapping
 
 __all__ = ["VIRTUAL_ARGUMENTS", "Form", "Row", "Spelling", "spell"]
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from virtcore._tuples import NamedTuple
-from virtcore._typing import TYPE_CHECKING, Generic, TypeVar
+from virtcore._typing import TYPE_CHECKING, Generic, Sequence, TypeVar
 from virtcore.types import CpuMap, DomainRef, TypedParameters
 
 if TYPE_CHECKING:

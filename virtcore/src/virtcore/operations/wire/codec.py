@@ -23,15 +23,13 @@ bytes can hold.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from struct import Struct, error as struct_error
 from types import FunctionType
 
 import virtcore.types
+from virtcore._functions import cache, cached_property, lru_cache, partial
 from virtcore._tuples import NamedTuple
-from virtcore._typing import Any
-from virtcore.enums.common import TypedParameterType
+from virtcore._typing import Any, Callable
 from virtcore.operations.families import FAMILIES
 from virtcore.operations.procedures import type_record
 from virtcore.types import Kept, TypedParameters
@@ -61,7 +59,7 @@ class Codec:
         self.fields = tuple(field.partition(":")[0] for field in record[2:]) if record[0] == "struct" else ()
         self._owner = owner
 
-    @functools.cached_property
+    @cached_property
     def decode(self) -> Callable[[bytes, int], tuple[Any, int]]:
         """Bytes and where to begin -> the value and the position after it."""
         maker = _Maker(self._owner)
@@ -82,7 +80,7 @@ class Codec:
         )
         return made
 
-    @functools.cached_property
+    @cached_property
     def encode(self) -> Callable[[Any], bytes]:
         """The value -> bytes."""
         maker = _Maker(self._owner)
@@ -129,6 +127,7 @@ def _references() -> dict[str, tuple[type, tuple[int, ...]]]:
 _REFERENCES = _references()
 
 _UUID_TYPES = ("remote_uuid", "virNetMessageUUID")
+_BOOLEAN = 6  # of TypedParameterType
 _PARAMETER_TYPES = ("remote_typed_param", "admin_typed_param")
 
 _U32 = Struct(">I")
@@ -163,7 +162,7 @@ def _encode_string(text: str, most: int) -> bytes:
 
 
 #: Names of parameters, of which there are few.
-_encode_name = functools.lru_cache(maxsize=4096)(_encode_string)
+_encode_name = lru_cache(maxsize=4096)(_encode_string)
 
 
 class _Cases(dict[int, Callable[[Any], bytes]]):
@@ -209,13 +208,13 @@ def _decode_uuid(data: bytes, at: int) -> tuple[str, int]:
     return _uuid_text(data[at:end]), end
 
 
-@functools.lru_cache(maxsize=8192)  # the same few objects are asked for again and again
+@lru_cache(maxsize=8192)  # the same few objects are asked for again and again
 def _uuid_text(raw: bytes) -> str:
     text = raw.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-@functools.lru_cache(maxsize=8192)
+@lru_cache(maxsize=8192)
 def _encode_uuid(text: str) -> bytes:
     raw = bytes.fromhex(text.replace("-", ""))
     if len(raw) != 16:
@@ -286,8 +285,8 @@ def _decode_flag(data: bytes, at: int) -> tuple[bool, int]:
     return data[at : at + 4] != _NO, at + 4
 
 
-def _parameter(name: str, kind: int, value: Any) -> tuple[str, TypedParameterType, Any]:
-    return name, TypedParameterType(kind), bool(value) if kind == TypedParameterType.BOOLEAN else value
+def _parameter(name: str, kind: int, value: Any) -> tuple[str, int, Any]:
+    return name, kind, bool(value) if kind == _BOOLEAN else value
 
 
 def _refuse_discriminant(kind: object) -> WireError:
@@ -338,8 +337,8 @@ class _Maker:
             "_refuse_discriminant": _refuse_discriminant,
             "_parameter": _parameter,
             "_Cases": _Cases,
-            "kept": functools.lru_cache(maxsize=8192),
-            "partial": functools.partial,
+            "kept": lru_cache(maxsize=8192),
+            "partial": partial,
             "Kept": Kept,
             "TypedParameters": TypedParameters,
         }
@@ -433,7 +432,7 @@ class _Maker:
         inner = self.node(base)
         name = f"list_{len(self._encode)}"
         parameters = base in _PARAMETER_TYPES
-        result = "TypedParameters(values)" if parameters else "values"
+        result = "TypedParameters.received(values)" if parameters else "values"
         self._decode += [
             f"def decode_{name}(d, p):",
             f"    count, p = _decode_count(d, p, {most}, {inner.smallest})",
@@ -567,7 +566,7 @@ class _Source(NamedTuple):
         return self.text
 
 
-@functools.cache
+@cache
 def codec(owner: str, name: str) -> Codec:
     """The codec of an XDR type that a program (``remote``, ``rpc``, ...) uses."""
     return Codec(owner, name)

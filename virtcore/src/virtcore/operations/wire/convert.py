@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import builtins
-import enum
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
 
 import virtcore.enums
 import virtcore.types
-from virtcore._typing import Any
+from virtcore._typing import Any, Callable, Iterable, Mapping, Sequence
 from virtcore.errors import RPC, InvalidArg
 from virtcore.operations import values
 from virtcore.operations.declare import Operation
@@ -84,10 +82,13 @@ def converter(annotation: object) -> Callable[[Any], Any] | None:
     kind = origin or annotation
     if not isinstance(kind, type):
         return None
-    if issubclass(kind, enum.Enum):
-        members = {member.value: member for member in kind}
-        if issubclass(kind, enum.IntFlag):
+    named = getattr(kind, "__members__", None)
+    if named is not None:  # an enumeration
+        from enum import IntFlag
+
+        if issubclass(kind, IntFlag):
             return kind
+        members = {member.value: member for member in named.values()}
         return lambda value: members.get(value, value)  # a newer peer may send values this version has no name for
     fields = getattr(kind, "_fields", None)
     if fields is None or family_of_reference(kind.__name__) is not None:

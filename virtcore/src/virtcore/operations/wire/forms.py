@@ -7,11 +7,10 @@ with which arguments, the call has to be made once more to get it whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
 
-from virtcore._typing import Any, Final
-from virtcore.enums.common import TypedParameterType
+from virtcore._typing import Any, Callable, Final, Iterable, Mapping, Sequence
+from virtcore.enums import common
 from virtcore.errors import InternalError
 from virtcore.operations.procedures import Procedure, type_record
 from virtcore.operations.spellings import Spelling
@@ -215,7 +214,7 @@ class _Parameters(_First):
         def reply(value: Any, wire: Tuple) -> Tuple:
             shown = value
             if typed and (flags is None or not wire[flags] & STRING_OKAY):
-                shown = TypedParameters(row for row in value.rows() if row[1] != TypedParameterType.STRING)
+                shown = TypedParameters(row for row in value.rows() if row[1] != common.TypedParameterType.STRING)
             asked = wire[count]
             if asked < 0:
                 raise InternalError("nparams must be non-negative")

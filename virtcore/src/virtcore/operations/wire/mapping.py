@@ -6,12 +6,9 @@ spelling is the operation name by name, nothing happens in between.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import itemgetter
-
 import virtcore.types
-from virtcore._typing import TYPE_CHECKING, Any
+from virtcore._functions import cache, itemgetter, partial
+from virtcore._typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence
 from virtcore.errors import InvalidArg
 from virtcore.operations.declare import Operation, find_operation
 from virtcore.operations.procedures import Procedure, procedure, type_record
@@ -177,10 +174,10 @@ def _source(parameter: Parameter, names: tuple[str, ...], spelling: Spelling) ->
         return lambda wire: reference._make([wire[at] for at in places])
     spread = _spread(names).get(parameter.name)
     if spread is not None:
-        return functools.partial(_from_typed, _group(names[spread[0]]), *spread, parameter.default)
+        return partial(_from_typed, _group(names[spread[0]]), *spread, parameter.default)
     if parameter.annotation == "TypedParameters" and parameter.name not in spelling.fixed:
         single = {at: name.partition(":")[2] for at, name in enumerate(names) if ":" in name}
-        return functools.partial(_as_typed, single, spelling.operation)
+        return partial(_as_typed, single, spelling.operation)
     constant = spelling.fixed.get(parameter.name, parameter.default)
     if constant is EMPTY:
         raise TypeError(f"{spelling.function} says nothing of {parameter.name}, which {spelling.operation} needs")
@@ -206,7 +203,7 @@ def _as_typed(single: Mapping[int, str], operation: str, wire: Tuple) -> TypedPa
     return PARAMETERS[operation].typed(given) if given else TypedParameters()
 
 
-@functools.cache
+@cache
 def server_call(spelling_procedure: str) -> ServerCall | None:
     """The serving end of a procedure (``remote.DOMAIN_CREATE``); None when no spelling stands for it."""
     spelling = by_procedure(spelling_procedure)
@@ -277,21 +274,21 @@ def _wire_builder(parameters: Mapping[str, Parameter], names: tuple[str, ...], f
         base = _base(name)
         if name.startswith("*"):
             fields = [(order.index(own), field) for own, (_, field) in _spread((name,)).items() if own in order]
-            sources.append(functools.partial(_typed, _group(name), fields))
+            sources.append(partial(_typed, _group(name), fields))
         elif base in parameters:
             if ":" in name:
                 raise LookupError(f"{form.spelling.function} has only a part of {base}")
             if form.spelling.files and name == "fd":
-                sources.append(functools.partial(_alone, order.index(base)))
+                sources.append(partial(_alone, order.index(base)))
                 continue
             field = name.partition(".")[2]
             convert = to_wire(declared(parameters[base].annotation)) if _converted(parameters[base]) else None
             empty = _empty_is_none(parameters[base])
-            sources.append(functools.partial(_given, order.index(base), field, empty, convert))
+            sources.append(partial(_given, order.index(base), field, empty, convert))
         elif name not in virtual:
             raise LookupError(f"{form.spelling.function} asks for {name}, which {form.spelling.operation} has not got")
         else:
-            sources.append(functools.partial(_constant, virtual[name]))
+            sources.append(partial(_constant, virtual[name]))
     if "count" in names and "flags" in names and form.result is TypedParameters:
         flags_at = names.index("flags")
         given = sources[flags_at]
@@ -322,7 +319,7 @@ def _typed(group: ParameterGroup, fields: list[tuple[int, str]], arguments: Tupl
     return group.typed({field: arguments[at] for at, field in fields if arguments[at] is not None})
 
 
-@functools.cache
+@cache
 def client_call(operation: str, function: str) -> ClientCall:
     """The asking end of an operation under one of its spellings.
 
@@ -393,13 +390,13 @@ class ClientOperation:
             raise InvalidArg(f"{self._known[0].spelling.function} cannot have these arguments together")
 
 
-@functools.cache
+@cache
 def crosses(operation: str) -> bool:
     """Whether the asking end can carry out an operation at all."""
     return any(spelling.procedure is not None for spelling in spellings_of(operation))
 
 
-@functools.cache
+@cache
 def client_operation(operation: str) -> ClientOperation:
     """The asking end of an operation.
 
