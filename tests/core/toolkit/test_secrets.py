@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import stat
 
-from virtcore.driver.toolkit.disk import DiskWorker
-from virtcore.driver.toolkit.secrets import Secrets
-from virtcore.model.secret import load_secret
+import pytest
 
-UUID = "11111111-2222-4333-8444-555555555555"
+from virtcore.driver.base import Place
+from virtcore.driver.composition import PlaceServices
+from virtcore.driver.toolkit.disk import DiskWorker
+from virtcore.driver.toolkit.secrets import Secrets, StatefulSecrets, secret_value
+from virtcore.enums import SecretUsageType
+from virtcore.errors import InternalError, InvalidSecret, NoSecret
+from virtcore.model.secret import format_secret, load_secret
+from virtcore.model.storage.secret import SecretReference
+
+UUID, OTHER = "11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-666666666666"
 
 
 def document(**attributes):
@@ -52,5 +59,79 @@ def test_ephemeral_ones_never_reach_the_disk(tmp_path):
             assert secrets.get(UUID).value == b"other"
         finally:
             await disk.close()
+
+    asyncio.run(run())
+
+
+def test_what_is_on_disk_is_found_unparsed_and_what_makes_no_sense_is_not(tmp_path, caplog):
+    async def run():
+        disk = DiskWorker("secrets")
+        try:
+            secrets = Secrets(tmp_path, disk)
+            await secrets.open()
+            await secrets.set_value(await secrets.define(document(private="yes")), b"value")
+            again = Secrets(tmp_path, disk)
+            await again.open()
+            found = again.get(UUID)
+            assert (found.private, found.ephemeral, found.ref.usage_id) == (True, False, "n")
+            assert callable(found._document)
+            assert "private='yes'" in format_secret(found.document)
+            assert again.find_usage(SecretUsageType.CEPH, "n") is found
+            (tmp_path / f"{UUID}.base64").write_bytes(b"no base64!")
+            third = Secrets(tmp_path, disk)
+            await third.open()
+            assert third.by_uuid == {}
+            assert f"invalid base64 in '{tmp_path}/{UUID}.base64'" in caplog.text
+            assert "no base64!" not in caplog.text
+        finally:
+            await disk.close()
+
+    asyncio.run(run())
+
+
+def test_a_secret_keeps_what_it_is_for(tmp_path):
+    def of(attributes="", usage="<usage type='ceph'><name>n</name></usage>", uuid=UUID):
+        return load_secret(f"<secret {attributes}><uuid>{uuid}</uuid>{usage}</secret>")
+
+    async def run():
+        secrets = Secrets()
+        await secrets.define(of("private='yes'"))
+        for wrong, message in (
+            (of(), "cannot change private flag on existing secret"),
+            (of(uuid=OTHER), f"a secret with UUID {UUID} already defined for use with n"),
+            (
+                of("private='yes'", "<usage type='volume'><volume>/v</volume></usage>"),
+                f"a secret with UUID {UUID} is already defined for use with n",
+            ),
+        ):
+            with pytest.raises(InternalError) as caught:
+                await secrets.define(wrong)
+            assert str(caught.value) == f"internal error: {message}"
+        await secrets.define(of("private='yes'", "<usage type='iscsi'><target>n</target></usage>"))
+        await secrets.define(of(usage="", uuid=OTHER))
+        with pytest.raises(InternalError, match=r"is already defined for use with \(null\)"):
+            await secrets.define(of(uuid=OTHER))
+        with pytest.raises(NoSecret):
+            secrets.by_usage(SecretUsageType.NONE, "")
+
+    asyncio.run(run())
+
+
+def test_drivers_are_told_what_is_private():
+    async def run():
+        secrets = StatefulSecrets(Place(False))
+        secrets.secrets = Secrets()
+        services = PlaceServices(Place(False))
+        services.open = lambda name: asyncio.sleep(0, secrets)
+        obj = await secrets.secrets.define(document(private="yes"))
+        with pytest.raises(NoSecret, match=f"secret '{UUID}' does not have a value"):
+            await secret_value(services, SecretReference(uuid=UUID))
+        await secrets.secrets.set_value(obj, b"told")
+        with pytest.raises(InvalidSecret, match="secret is private"):
+            secrets.secret_value(obj.ref)
+        assert await secret_value(services, SecretReference(uuid=UUID)) == b"told"
+        assert await secret_value(services, SecretReference(type="ceph", usage="n")) == b"told"
+        with pytest.raises(NoSecret, match="no secret with matching usage 'n'"):
+            await secret_value(services, SecretReference(type="iscsi", usage="n"))
 
     asyncio.run(run())

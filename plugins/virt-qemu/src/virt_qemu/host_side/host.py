@@ -395,9 +395,10 @@ class HostSide:
 
         :raises VirtError: there is none, or it has no value.
         """
-        ref = await self.services.call("secret", "connection_lookup_secret", uuid, None, None)
-        value: bytes = await self.services.call("secret", "secret_value", ref, 0)
-        return value
+        from virtcore.driver.toolkit.secrets import secret_value
+        from virtcore.model.storage.secret import SecretReference
+
+        return await secret_value(self.services, SecretReference(uuid=uuid))
 
     @property
     def reader(self) -> tuple[int, int]:

@@ -14,7 +14,8 @@ T = TypeVar("T")
 def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir", function: str | None = None) -> None:
     """Refuse flags that an operation does not know.
 
-    :param prefix: what libvirt's driver has before its functions' names in place of ``vir``.
+    :param prefix: what libvirt's driver has before its functions' names in place of ``vir``; a driver of secrets calls
+        what is done with one ``secretUndefine``.
     :param function: libvirt's function; by default the operation's newest.
     :raises InvalidArg: there are any.
     """
@@ -22,7 +23,8 @@ def check_flags(flags: int, supported: int, operation: str, prefix: str = "vir",
         return
     unknown = int(flags) & ~int(supported)
     if unknown:
-        function = prefix + (function or canonical_function(operation)).removeprefix("vir")
+        rest = (function or canonical_function(operation)).removeprefix("vir")
+        function = prefix + (rest[len(prefix) :] if rest.lower().startswith(prefix) else rest)
         # libvirt reports this one without "invalid argument".
         raise VirtError.from_message(ErrorCode.INVALID_ARG, f"unsupported flags (0x{unknown:x}) in function {function}")
 

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 
 from virtcore.driver.service import ServiceDriver
 from virtcore.driver.toolkit.disk import DiskWorker
-from virtcore.driver.toolkit.folders import StateFolders, make_folder
+from virtcore.driver.toolkit.folders import StateFolders
 from virtcore.errors import SystemError
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ log = logging.getLogger(__name__)
 class HostedService(ServiceDriver):
     """A service with folders of its own, called as the service is.
 
-    :ivar folders: where they are. Those of configuration, of what works (``status``) and of what lasts until the host
-        goes down (``run``) exist when it is open; whoever needs the others makes them.
+    :ivar folders: where they are. Those of configuration and of what lasts until the host goes down (``run``) exist
+        when it is open; whoever needs the others makes them.
     """
 
     def __init__(self, place: Place) -> None:
@@ -88,16 +88,15 @@ class HostedService(ServiceDriver):
         except BaseException:
             await self._give_back()
             raise
-        self.spawn(self._start_once())
+        if type(self).start_marked is not HostedService.start_marked:
+            self.spawn(self._start_once())
 
     def _take_folders(self) -> None:
         from virtcore.driver.toolkit.lock import StateLock
 
-        folders = self.folders
         try:
-            make_folder(folders.status)
             # Both: what works is told by one, what is defined by the other, and they may be chosen apart.
-            for folder in (folders.config, folders.run):
+            for folder in (self.folders.config, self.folders.run):
                 self._locks.append(StateLock.acquire(folder))
         except OSError as error:
             raise SystemError(f"cannot use state folder '{error.filename}': {error.strerror}") from error

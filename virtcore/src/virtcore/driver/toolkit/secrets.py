@@ -1,4 +1,5 @@
-"""Secrets that this process keeps: every operation of the service ``secret`` over a table of them.
+"""Secrets that this process keeps: every operation of the service ``secret`` over a table of them, and what drivers
+inside ask of whatever service has the secrets.
 
 A definition is a file like any other object's; a value is a file of its own that only its owner reads, and none at all
 where the secret is ephemeral.
@@ -7,9 +8,13 @@ where the secret is ephemeral.
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
+import logging
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from virtcore.driver.service import ServiceDriver
 from virtcore.driver.toolkit.checks import canonical_uuid, check_flags, select
@@ -20,7 +25,7 @@ from virtcore.enums.secret import (
     SecretEventLifecycleType,
     SecretUsageType,
 )
-from virtcore.errors import InternalError, InvalidArg, InvalidSecret, NoSecret, OperationDenied
+from virtcore.errors import InternalError, InvalidArg, InvalidSecret, NoSecret, SystemError, VirtError
 from virtcore.operations.declare import inline
 from virtcore.operations.events import SecretLifecycleEvent, SecretValueChangedEvent
 from virtcore.operations.secret import SecretService
@@ -30,38 +35,56 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from virtcore.driver.base import Subscription
+    from virtcore.driver.composition import PlaceServices
     from virtcore.driver.toolkit.disk import DiskWorker
     from virtcore.driver.toolkit.store import IndexEntry
     from virtcore.model.secret import Secret
+    from virtcore.model.storage.secret import SecretReference
     from virtcore.operations.events import Event
 
-__all__ = ["SecretObject", "Secrets", "StatefulSecrets"]
+__all__ = ["RevealingSecrets", "SecretObject", "Secrets", "StatefulSecrets", "secret_value"]
 
-_VALUES = "values"
+log = logging.getLogger(__name__)
+
+_SUFFIX = ".base64"
 
 
 class SecretObject:
     """One secret.
 
-    :ivar document: its definition, without the value.
+    :ivar ref: its reference.
+    :ivar private: its value is for drivers only.
+    :ivar ephemeral: it never reaches the disk.
     :ivar value: None while it has none.
     """
 
-    __slots__ = ("document", "value")
+    __slots__ = ("_document", "ephemeral", "private", "ref", "value")
 
-    def __init__(self, document: Secret) -> None:
-        self.document = document
+    def __init__(
+        self, ref: SecretRef, document: Secret | Callable[[], Secret], *, private: bool, ephemeral: bool
+    ) -> None:
+        self.ref = ref
+        self.private = private
+        self.ephemeral = ephemeral
         self.value: bytes | None = None
+        self._document = document
+
+    @classmethod
+    def of(cls, document: Secret) -> SecretObject:
+        """The secret of a complete definition."""
+        assert document.uuid is not None
+        ref = SecretRef(document.uuid, int(SecretUsageType[document.usage_type.name]), document.usage_id or "")
+        return cls(ref, document, private=bool(document.private), ephemeral=bool(document.ephemeral))
 
     @property
-    def ref(self) -> SecretRef:
-        """Its reference."""
-        document = self.document
-        assert document.uuid is not None
-        return SecretRef(document.uuid, int(SecretUsageType[document.usage_type.name]), document.usage_id or "")
+    def document(self) -> Secret:
+        """Its definition, without the value. It is read when somebody looks for the first time."""
+        if callable(self._document):
+            self._document = self._document()
+        return self._document
 
     def __repr__(self) -> str:
-        return f"<SecretObject {self.document.uuid}>"
+        return f"<SecretObject {self.ref.uuid}>"
 
 
 class Secrets:
@@ -85,26 +108,44 @@ class Secrets:
 
     @staticmethod
     def _describe(text: str) -> IndexEntry:
-        from virtcore.driver.toolkit.store import IndexEntry
         from virtcore.model.secret import load_secret
 
-        uuid = load_secret(text).uuid
-        assert uuid is not None
-        return IndexEntry(uuid, uuid, {})
+        return _entry(SecretObject.of(load_secret(text)))
 
     async def open(self) -> None:
-        """Learn the secrets on disk and their values."""
-        if self._store is None or self._folder is None or self._disk is None:
+        """Learn the secrets on disk, without parsing their definitions, and their values. One whose value cannot be
+        read is logged and not known."""
+        store, folder, disk = self._store, self._folder, self._disk
+        if store is None or folder is None or disk is None:
             return
-        from virtcore.driver.toolkit.folders import make_folder
-        from virtcore.model.secret import load_secret
+        entries = await store.open()
+        values = await disk.run(lambda: {entry.uuid: _read(folder / f"{entry.uuid}{_SUFFIX}") for entry in entries})
+        for entry in entries:
+            value = values[entry.uuid]
+            if isinstance(value, VirtError):
+                log.error("secret %s is not known: %s", entry.uuid, value)
+                continue
+            facts = entry.facts
+            usage_type, usage_id = facts["usage_type"], facts["usage_id"]
+            assert isinstance(usage_type, int)
+            assert isinstance(usage_id, str)
+            obj = SecretObject(
+                SecretRef(entry.uuid, usage_type, usage_id),
+                self._reader(entry.uuid),
+                private=bool(facts["private"]),
+                ephemeral=False,
+            )
+            obj.value = value
+            self.by_uuid[entry.uuid] = obj
 
-        values = self._folder / _VALUES
-        for entry in await self._store.open():
-            self.by_uuid[entry.uuid] = SecretObject(load_secret(self._store.read(entry.uuid)))
-        await self._disk.run(lambda: make_folder(values))
-        for uuid, obj in self.by_uuid.items():
-            obj.value = await self._disk.run(lambda uuid=uuid: _read(values / uuid))  # type: ignore[misc]
+    def _reader(self, uuid: str) -> Callable[[], Secret]:
+        def read() -> Secret:
+            from virtcore.model.secret import load_secret
+
+            assert self._store is not None
+            return load_secret(self._store.read(uuid))
+
+        return read
 
     # -- look-up
 
@@ -120,52 +161,62 @@ class Secrets:
 
     def find_usage(self, usage_type: int, usage_id: str) -> SecretObject | None:
         """The secret that is for something; None when there is none."""
-        for obj in self.by_uuid.values():
-            if (obj.ref.usage_type, obj.ref.usage_id) == (usage_type, usage_id):
-                return obj
+        if usage_type != SecretUsageType.NONE:
+            for obj in self.by_uuid.values():
+                if (obj.ref.usage_type, obj.ref.usage_id) == (usage_type, usage_id):
+                    return obj
         return None
+
+    def by_usage(self, usage_type: int, usage_id: str) -> SecretObject:
+        """The secret that is for something.
+
+        :raises NoSecret: there is none.
+        """
+        found = self.find_usage(usage_type, usage_id)
+        if found is None:
+            raise NoSecret(f"no secret with matching usage '{usage_id}'")
+        return found
 
     # -- changes
 
     async def define(self, document: Secret) -> SecretObject:
         """Define a secret, or change the definition of one; returns when that is durable.
 
-        :raises InternalError: its UUID or what it is for belongs to another secret.
-        :raises OperationDenied: a private secret is to be private no more.
+        :raises InternalError: its UUID or what it is for belongs to another secret, or a private one is to be so no
+            more.
         """
         from virtcore.model.secret import format_secret
 
-        new = SecretObject(document)
+        new = SecretObject.of(document)
+        uuid = new.ref.uuid
         async with self._changing:
-            known = self.by_uuid.get(new.ref.uuid)
+            known = self.by_uuid.get(uuid)
             if known is not None:
                 if known.ref.usage_id != new.ref.usage_id:
-                    raise InternalError(
-                        f"a secret with UUID {known.ref.uuid} is already defined for use with {known.ref.usage_id}"
-                    )
-                if known.document.private and not document.private:
-                    raise OperationDenied("cannot change private flag on existing secret")
-            elif new.ref.usage_type != SecretUsageType.NONE:
-                other = self.find_usage(new.ref.usage_type, new.ref.usage_id)
-                if other is not None:
-                    raise InternalError(
-                        f"a secret with UUID {other.ref.uuid} already defined for use with {other.ref.usage_id}"
-                    )
-            new.value = None if known is None else known.value
-            if self._store is not None and not document.ephemeral:
-                await self._store.write(new.ref.uuid, new.ref.uuid, format_secret(document))
-                if new.value is not None:
-                    await self._write_value(new.ref.uuid, new.value)
-            elif known is not None:  # it was kept on disk before
-                await self._remove(new.ref.uuid)
-            self.by_uuid[new.ref.uuid] = new
+                    used = known.ref.usage_id or "(null)"
+                    raise InternalError(f"a secret with UUID {uuid} is already defined for use with {used}")
+                if known.private and not new.private:
+                    raise InternalError("cannot change private flag on existing secret")
+                new.value = known.value
+            elif (other := self.find_usage(new.ref.usage_type, new.ref.usage_id)) is not None:
+                raise InternalError(
+                    f"a secret with UUID {other.ref.uuid} already defined for use with {other.ref.usage_id}"
+                )
+            if self._store is not None and not new.ephemeral:
+                if known is not None and known.ephemeral and new.value is not None:
+                    await self._write_value(uuid, new.value)
+                await self._store.write(uuid, uuid, format_secret(document), _entry(new).facts)
+            elif known is not None and not known.ephemeral:
+                await self._remove(uuid)
+            self.by_uuid[uuid] = new
         self.events.emit(SecretLifecycleEvent(new.ref, SecretEventLifecycleType.DEFINED))
         return new
 
     async def set_value(self, obj: SecretObject, value: bytes) -> None:
         """Give a secret its value; returns when that is durable."""
         async with self._changing:
-            if not obj.document.ephemeral:
+            obj = self.get(obj.ref.uuid)  # it may have been defined anew meanwhile
+            if not obj.ephemeral:
                 await self._write_value(obj.ref.uuid, value)
             obj.value = value
         self.events.emit(SecretValueChangedEvent(obj.ref))
@@ -173,8 +224,10 @@ class Secrets:
     async def undefine(self, obj: SecretObject) -> None:
         """Remove a secret and its value; returns when that is durable."""
         async with self._changing:
-            await self._remove(obj.ref.uuid)
-            self.by_uuid.pop(obj.ref.uuid, None)
+            obj = self.get(obj.ref.uuid)
+            if not obj.ephemeral:
+                await self._remove(obj.ref.uuid)
+            del self.by_uuid[obj.ref.uuid]
             obj.value = None
         self.events.emit(SecretLifecycleEvent(obj.ref, SecretEventLifecycleType.UNDEFINED))
 
@@ -183,38 +236,96 @@ class Secrets:
             return
         from virtcore.driver.toolkit.disk import write_file
 
-        folder = self._folder / _VALUES
-        complaint = f"cannot write data to file '{folder / uuid}'"
-        await self._disk.change(lambda: write_file(folder, uuid, value), folder, complaint)
+        folder, file = self._folder, f"{uuid}{_SUFFIX}"
+        work = partial(write_file, folder, file, base64.b64encode(value))
+        await self._disk.change(work, folder, f"cannot write data to file '{folder / file}'")
 
     async def _remove(self, uuid: str) -> None:
         if self._store is None or self._disk is None or self._folder is None:
             return
         from virtcore.driver.toolkit.disk import remove_file
 
-        folder = self._folder / _VALUES
+        folder, file = self._folder, f"{uuid}{_SUFFIX}"
         # The value first: what is left behind by a crash is a definition, not a password.
-        await self._disk.change(lambda: remove_file(folder, uuid), folder, f"cannot remove file '{folder / uuid}'")
+        await self._disk.change(partial(remove_file, folder, file), folder, f"cannot unlink '{folder / file}'")
         await self._store.remove(uuid)
 
 
-def _read(path: Path) -> bytes | None:
+def _entry(obj: SecretObject) -> IndexEntry:
+    """What is known of a secret without parsing its definition."""
+    from virtcore.driver.toolkit.store import Facts, IndexEntry
+
+    ref = obj.ref
+    facts: Facts = {"usage_type": ref.usage_type, "usage_id": ref.usage_id, "private": obj.private}
+    return IndexEntry(ref.uuid, ref.uuid, facts)
+
+
+def _read(path: Path) -> bytes | VirtError | None:
+    """A value on disk, or why it cannot be read."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(descriptor, "rb") as file:
+            return base64.b64decode(file.read(), validate=True)
     except FileNotFoundError:
         return None
-    with open(descriptor, "rb") as file:
-        return file.read()
+    except OSError as error:
+        return SystemError(f"cannot open '{path}': {error.strerror}")
+    except binascii.Error:
+        return InternalError(f"invalid base64 in '{path}'")
+
+
+# -- for drivers
+
+
+@runtime_checkable
+class RevealingSecrets(Protocol):
+    """A service of secrets that tells drivers in this process what it tells nobody else: values of private ones."""
+
+    def reveal(self, uuid: str | None, usage_type: int, usage_id: str) -> bytes:
+        """The value of a secret, by its UUID or, where that is None, by what it is for. Never waits.
+
+        :raises NoSecret: there is no such secret, or it has no value.
+        """
+
+
+_USAGES = {
+    "passphrase": SecretUsageType.VOLUME,
+    "volume": SecretUsageType.VOLUME,
+    "ceph": SecretUsageType.CEPH,
+    "iscsi": SecretUsageType.ISCSI,
+    "tls": SecretUsageType.TLS,
+    "vtpm": SecretUsageType.VTPM,
+}
+
+
+async def secret_value(services: PlaceServices, reference: SecretReference) -> bytes:
+    """The value of a secret that a guest, a pool or a volume names; those that are private as well.
+
+    :param services: those of the place; where its secrets are kept elsewhere, private ones stay so.
+    :raises NoConnect: there are no secrets.
+    :raises NoSecret: there is no such secret, or it has no value.
+    """
+    service = await services.open("secret")
+    usage = _USAGES.get(reference.type or "", SecretUsageType.NONE)
+    if isinstance(service, RevealingSecrets):
+        return service.reveal(reference.uuid, usage, reference.usage or "")
+    wanted = (reference.uuid, None, None) if reference.uuid is not None else (None, usage, reference.usage or "")
+    ref = await services.call("secret", "connection_lookup_secret", *wanted)
+    value: bytes = await services.call("secret", "secret_value", ref, 0)
+    return value
+
+
+# -- the operations
 
 
 _FILTERS = (
     (
         int(ListFlags.EPHEMERAL | ListFlags.NO_EPHEMERAL),
-        lambda obj: int(ListFlags.EPHEMERAL if obj.document.ephemeral else ListFlags.NO_EPHEMERAL),
+        lambda obj: int(ListFlags.EPHEMERAL if obj.ephemeral else ListFlags.NO_EPHEMERAL),
     ),
     (
         int(ListFlags.PRIVATE | ListFlags.NO_PRIVATE),
-        lambda obj: int(ListFlags.PRIVATE if obj.document.private else ListFlags.NO_PRIVATE),
+        lambda obj: int(ListFlags.PRIVATE if obj.private else ListFlags.NO_PRIVATE),
     ),
 )
 _ALL_FILTERS = sum(group for group, _ in _FILTERS)
@@ -246,10 +357,7 @@ class StatefulSecrets(ServiceDriver, SecretService):
             return self.secrets.get(canonical_uuid(uuid, "virSecretLookupByUUIDString")).ref
         assert usage_type is not None
         assert usage_id is not None
-        found = self.secrets.find_usage(int(usage_type), usage_id)
-        if found is None:
-            raise NoSecret(f"no secret with matching usage '{usage_id}'")
-        return found.ref
+        return self.secrets.by_usage(int(usage_type), usage_id).ref
 
     async def connection_define_secret(self, xml: str, flags: SecretDefineFlags | int = 0) -> SecretRef:
         from virtcore.model.secret import load_secret
@@ -268,11 +376,14 @@ class StatefulSecrets(ServiceDriver, SecretService):
     def secret_value(self, secret: SecretRef, flags: int = 0) -> bytes:
         self._check(flags, 0, "secret_value")
         obj = self.secrets.get(secret.uuid)
-        if obj.document.private:
+        if obj.private:
             raise InvalidSecret("secret is private")
-        if obj.value is None:
-            raise NoSecret(f"secret '{secret.uuid}' does not have a value")
-        return obj.value
+        return _value(obj)
+
+    def reveal(self, uuid: str | None, usage_type: int, usage_id: str) -> bytes:
+        """The value of a secret, for drivers (:class:`RevealingSecrets`)."""
+        found = self.secrets.get(uuid) if uuid is not None else self.secrets.by_usage(usage_type, usage_id)
+        return _value(found)
 
     async def secret_set_value(self, secret: SecretRef, value: bytes, flags: int = 0) -> None:
         self._check(flags, 0, "secret_set_value")
@@ -282,3 +393,9 @@ class StatefulSecrets(ServiceDriver, SecretService):
 
     async def secret_undefine(self, secret: SecretRef) -> None:
         await self.secrets.undefine(self.secrets.get(secret.uuid))
+
+
+def _value(obj: SecretObject) -> bytes:
+    if obj.value is None:
+        raise NoSecret(f"secret '{obj.ref.uuid}' does not have a value")
+    return obj.value
