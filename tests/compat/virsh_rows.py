@@ -76,7 +76,7 @@ _PASSING = (
     (r"(CPU time: +|time=)[\d.]+", r"\1#"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?", "#DATE#"),
     (r"(<creationTime>|(?:snapshot|checkpoint|backup) )\d{10}\b", r"\1#TIME#"),
-    (r"\b1[7-9]\d{8}\b", "#TIME#"),
+    (r"\b1[7-9]\d{8}\b(\.\d+)?", "#TIME#"),
     (r"(/dev/pts/)\d+", r"\1#"),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\b", "#UUID#"),
     (r"52:54:00(:[0-9a-f]{2}){3}", "#MAC#"),

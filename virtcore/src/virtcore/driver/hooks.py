@@ -25,6 +25,7 @@ from virtcore.errors import InternalError
 
 if TYPE_CHECKING:
     from virtcore.driver.native import NativeFormat
+    from virtcore.driver.toolkit.pool_backend import PoolBackend
     from virtcore.operations.events import Event
     from virtcore.types import DomainRef
 
@@ -58,6 +59,16 @@ class Specifications:
         """Something happened on a connection. Called in the core loop, so it must not block; what it raises is logged.
 
         :param uri: the connection's URI.
+        """
+
+    @_hookspec(firstresult=True)
+    def virtcore_pool_backend(self, kind: str, host: object) -> PoolBackend | None:
+        """What a kind of storage pool can do on a Linux host: a kind that virt-host has not got, or another way to have
+        one that it has. Asked once for each kind; the first answer counts.
+
+        :param kind: the kind of pool, as ``<pool type=...>`` has it.
+        :param host: the ``virt_host.storage.backend.StorageHost`` that the pools belong to.
+        :return: the backend; None: not from here.
         """
 
     @_hookspec

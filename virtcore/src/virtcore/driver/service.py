@@ -48,6 +48,8 @@ class ServiceDriver(OperationSet):
 
     #: Name as messages have it, e.g. ``network``.
     name: ClassVar[str]
+    #: Name of the :class:`~virtcore.errors.ErrorDomain` of its errors.
+    error_domain: ClassVar[str] = "NONE"
 
     def __init__(self, place: Place) -> None:
         self.place = place

@@ -110,7 +110,7 @@ class Services(Protocol):
     def names(self) -> frozenset[str]:
         """The services that are there."""
 
-    def class_of(self, name: str) -> type[Backend]:
+    def class_of(self, name: str) -> type[Any]:
         """The class of one."""
 
     def implements(self, operation: Operation) -> bool:
@@ -286,14 +286,14 @@ class Session:
         return self.driver.has(operation)
 
     def error_domain(self, name: str) -> str:
-        """The name of the error domain of what carries out an operation: the driver's, or NONE for a service of the
-        host.
+        """The name of the error domain of what carries out an operation: the driver's, or that of a service of
+        the host.
 
         :raises InvalidArg: there is no such operation.
         """
         service = operation_named(name).service
         if self._services is not None and service in self._services.names and service not in self.driver.own_services:
-            return "NONE"
+            return str(self._services.class_of(service).error_domain)
         return self.driver.error_domain
 
     def _admit(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Method:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
@@ -24,11 +25,13 @@ os.register_at_fork(after_in_child=_idle.clear)
 
 
 async def in_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Run a function in a thread that does nothing else meanwhile, and keeps no process from ending.
+    """Run a function in a thread that does nothing else meanwhile, and keeps no process from ending. It belongs to the
+    call that it is part of: what it reports (:func:`virtcore.runtime.jobs.report`) is that call's progress.
 
     :raises Exception: what the function raised.
     """
     loop = asyncio.get_running_loop()
+    context = copy_context()
     answer: asyncio.Future[T] = loop.create_future()
 
     def settle(result: T | None, error: BaseException | None) -> None:
@@ -42,7 +45,7 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **options: P.k
     def run() -> Callable[[], None]:
         result, error = None, None
         try:
-            result = function(*arguments, **options)
+            result = context.run(function, *arguments, **options)
         except BaseException as raised:  # noqa: BLE001  # raised where the work was asked for
             error = raised
 

@@ -49,9 +49,11 @@ class PoolObject(DefinedObject[StoragePool]):
 
     :ivar volumes: its volumes by name, while it is active.
     :ivar jobs: pieces of work on its volumes that take long and are under way; it does not stop meanwhile.
+    :ivar origin: the definition that it was started from. As long as that is its definition, what is found out of the
+        pool is shown of both, and stays known when it stops.
     """
 
-    __slots__ = ("jobs", "volumes")
+    __slots__ = ("jobs", "origin", "volumes")
 
     noun = "storage pool"
     taken_noun = "pool"
@@ -61,6 +63,12 @@ class PoolObject(DefinedObject[StoragePool]):
         super().__init__(name, uuid)
         self.volumes: dict[str, VolumeObject] = {}
         self.jobs = 0
+        self.origin: StoragePool | None = None
+
+    @property
+    def replaced(self) -> bool:
+        """It is active, and was started from another definition than it has."""
+        return self.active and self.definition is not None and self.definition is not self.origin
 
     @property
     def ref(self) -> StoragePoolRef:
@@ -168,6 +176,7 @@ class Pools(DefinedObjects[PoolObject, StoragePool]):
         return self.backend(obj.current.type)
 
     async def start(self, obj: PoolObject) -> None:
+        obj.origin = obj.definition
         backend = self.backend_of(obj)
         await backend.start(obj)
         try:
@@ -180,8 +189,14 @@ class Pools(DefinedObjects[PoolObject, StoragePool]):
         obj.require_idle()
         await self.backend_of(obj).stop(obj)
         obj.volumes = {}
+        known, found = obj.definition, obj.live
+        if known is not None and found is not None and not obj.replaced:
+            known.capacity, known.allocation, known.available = found.capacity, found.allocation, found.available
+            if known.target is not None and found.target is not None:
+                known.target.permissions = found.target.permissions
 
     async def recover(self, obj: PoolObject) -> bool:
+        obj.origin = obj.definition
         if not await self.backend_of(obj).check(obj):
             return False
         await self._look(obj)
@@ -412,8 +427,9 @@ class StatefulPools(ServiceDriver, StorageService):
     async def storage_pool_xml(self, pool: StoragePoolRef, flags: StorageXMLFlags | int = 0) -> str:
         self._check(flags, self.pool_xml_flags, "storage_pool_xml")
         obj = self.pool(pool)
-        inactive = bool(flags & StorageXMLFlags.INACTIVE)
-        return self.pools.format(obj.definition if inactive and obj.definition is not None else obj.current)
+        wanted = obj.definition if flags & StorageXMLFlags.INACTIVE and obj.replaced else obj.current
+        assert wanted is not None  # one that was replaced is there
+        return self.pools.format(wanted)
 
     @inline
     def storage_pool_info(self, pool: StoragePoolRef) -> StoragePoolInfo:

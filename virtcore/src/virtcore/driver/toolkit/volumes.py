@@ -61,9 +61,13 @@ class StatefulStorage(StatefulPools):
         self._streams: set[_VolumeStream] = set()
 
     async def close(self) -> None:
-        for stream in list(self._streams):  # nobody will end them any more
-            await stream.abort()
+        await self.end_streams()
         await super().close()
+
+    async def end_streams(self) -> None:
+        """End what nobody will end any more."""
+        for stream in list(self._streams):
+            await stream.abort()
 
     # -- finding
 
@@ -208,14 +212,17 @@ class StatefulStorage(StatefulPools):
             await backend.create_volume(obj, volume)
             volume.building = True
             obj.volumes[volume.name] = volume
-            self.pools.account(obj, volume.allocation)
+            self.pools.account(obj, 0)
             obj.jobs += 1
         try:
             await build(volume)
             await backend.refresh_volume(obj, volume)
+            self.pools.account(obj, volume.allocation)
         except BaseException as error:
             try:
-                await self._discard(obj, volume, StorageVolDeleteFlags(0))
+                await backend.delete_volume(obj, volume, StorageVolDeleteFlags(0))
+                del obj.volumes[volume.name]
+                self.pools.account(obj, 0)
             except VirtError as second:
                 error.add_note(f"what was made of the volume is still there: {second}")
             raise
@@ -223,11 +230,6 @@ class StatefulStorage(StatefulPools):
             volume.building = False
             obj.jobs -= 1
         return volume.ref(obj)
-
-    async def _discard(self, obj: PoolObject, volume: VolumeObject, flags: StorageVolDeleteFlags) -> None:
-        await self.pools.backend_of(obj).delete_volume(obj, volume, flags)
-        del obj.volumes[volume.name]
-        self.pools.account(obj, -volume.allocation)
 
     # -- one volume
 
@@ -260,7 +262,9 @@ class StatefulStorage(StatefulPools):
         self._check(flags, self.vol_delete_flags, "storage_vol_delete")
         async with self._held(volume) as (obj, found):
             found.require_free()
-            await self._discard(obj, found, StorageVolDeleteFlags(int(flags)))
+            await self.pools.backend_of(obj).delete_volume(obj, found, StorageVolDeleteFlags(int(flags)))
+            del obj.volumes[found.name]
+            self.pools.account(obj, -found.allocation)
 
     async def storage_vol_wipe(
         self, volume: StorageVolRef, algorithm: StorageVolWipeAlgorithm | int = 0, flags: int = 0

@@ -45,6 +45,8 @@ class ImageHeader:
     data_file: str | None = None
     compat: str | None = None
     features: tuple[str, ...] = ()
+    #: Bytes before the data of an image that is nothing but LUKS.
+    payload: int | None = None
 
 
 class _Layout(NamedTuple):
@@ -72,6 +74,10 @@ _LAYOUTS: dict[StorageFormat, _Layout] = {
     _F.QED: _Layout("<", b"QED", size_at=48),
     _F.VMDK: _Layout("<", b"KDMV", version_at=4, versions=(1, 2, 3), size_at=12, size_unit=512),
 }
+
+
+#: Where LUKS has the number of sectors before the data.
+_LUKS_PAYLOAD = 104
 
 
 class _Malformed(ValueError):
@@ -116,6 +122,8 @@ def read_header(data: bytes, format: StorageFormat | None = None) -> ImageHeader
     if header.format is StorageFormat.RAW:
         if data.startswith(b"LUKS\xba\xbe\0\x01"):
             header.encryption = EncryptionFormat.LUKS
+            if len(data) >= _LUKS_PAYLOAD + 4:
+                header.payload = _number(">I", data, _LUKS_PAYLOAD) * 512
         return header
     layout = _LAYOUTS.get(header.format)
     if layout is None:
