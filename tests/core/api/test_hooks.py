@@ -12,11 +12,19 @@ import virtcore
 from toydriver import ONLY, REBOOT, World
 from virtcore._namespaces import settle
 from virtcore.driver import NativeFormat, hookimpl, hooks, loader
+from virtcore.driver.toolkit.pool_backend import PoolBackend
 from virtcore.errors import HookScriptFailed, InternalError, VirtError
+from virtcore.model.storage import StoragePoolType
 from virtcore.operations.events import Event
 from virtcore.types import DomainRef
 
-TESTED = {"virtcore_register_namespaces", "virtcore_event", "virtcore_native_formats", "virtcore_domain_transition"}
+TESTED = {
+    "virtcore_register_namespaces",
+    "virtcore_event",
+    "virtcore_native_formats",
+    "virtcore_domain_transition",
+    "virtcore_pool_backend",
+}
 
 
 class Recorder:
@@ -40,6 +48,10 @@ class Recorder:
     def virtcore_event(self, uri: str, event: Event) -> None:
         self.calls.append((uri, event))
         raise ZeroDivisionError
+
+    @hookimpl
+    def virtcore_pool_backend(self, kind: str) -> PoolBackend | None:
+        return PoolBackend(StoragePoolType.SHEEPDOG) if kind == "sheepdog" else None
 
     @hookimpl
     def virtcore_domain_transition(self, domain: DomainRef, operation: str) -> None:
@@ -75,6 +87,12 @@ def test_plugins_see_events_and_failures_are_logged(
         assert events.get(60) == REBOOT
     assert recorder.calls == [("namespaces",), ("toy:///x", REBOOT)]
     assert "callback failed" in caplog.text
+
+
+def test_plugins_bring_kinds_of_pools(recorder: Recorder) -> None:
+    ask = hooks.manager().hook.virtcore_pool_backend
+    assert ask(kind="sheepdog", host=object()).kind is StoragePoolType.SHEEPDOG
+    assert ask(kind="rbd", host=object()) is None
 
 
 def test_a_domain_transition_can_be_refused(recorder: Recorder) -> None:
