@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.description.capabilities import changing_facts, host_capabilities as describe_host
+from virt_host.description.host_uuid import host_uuid
 from virt_host.description.memory import HostMemory
 from virt_host.description.tree import HostTree
 from virtcore.errors import InvalidArg
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from virtcore.model.cpu.element import HostCPU
     from virtcore.runtime.launcher import Identity
 
-__all__ = ["HostDescription", "guest_capabilities", "host_uuid", "parse_arch"]
+__all__ = ["HostDescription", "guest_capabilities", "parse_arch"]
 
 
 def parse_arch(name: str | None) -> Arch:
@@ -50,24 +49,6 @@ def parse_arch(name: str | None) -> Arch:
         return Arch(name)
     except ValueError:
         raise InvalidArg(f"unknown architecture: {name}") from None
-
-
-def host_uuid(folder: Path) -> str:
-    """Names this host: what is kept in a file (an administrator may have written it), the machine's SMBIOS UUID, or one
-    that is made and kept.
-
-    :param folder: where the file is.
-    """
-    file = folder / "host-uuid"
-    kept = HostTree.text(file)
-    if not kept:
-        # The hardware's can be read by root only.
-        with suppress(OSError, ValueError):
-            return str(uuid.UUID(Path("/sys/devices/virtual/dmi/id/product_uuid").read_text().strip()))
-        kept = str(uuid.uuid4())
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(kept)
-    return kept
 
 
 def _machines(capabilities: EmulatorCapabilities) -> list[GuestMachine]:

@@ -7,9 +7,9 @@ import socket
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from virt_host.description.host_uuid import host_uuid
 from virt_qemu.events import GuestEvents
 from virt_qemu.guest import Guest
-from virt_qemu.host_capabilities import host_uuid
 from virt_qemu.migration.address import Ports
 from virt_qemu.migration_cookie import CookieFeature, MigrationCookie, format_cookie, load_cookie
 from virtcore.driver.toolkit import DomainObject

@@ -147,7 +147,7 @@ class TestDevices(MdevDevices):
 
     # -- mediated devices: beside the table there are only the instances that their parents have
 
-    async def start_mdev(self, device: NodeDevice) -> None:
+    async def start_mdev(self, device: NodeDevice, *, defined: bool = False) -> None:
         parent, kind = self._kind(device)
         if kind.available_instances < 1:
             raise MdevRefused(f"no more instances of type '{kind.id}'")

@@ -72,9 +72,10 @@ class MdevDevices(NodeDevices):
         super().__init__()
         self.lock = asyncio.Lock()
 
-    async def start_mdev(self, device: NodeDevice) -> None:
+    async def start_mdev(self, device: NodeDevice, *, defined: bool = False) -> None:
         """Hook: make a mediated device.
 
+        :param defined: as its definition says.
         :raises MdevRefused: the host did not.
         """
         raise MdevRefused("there are no mediated devices here")
@@ -173,9 +174,13 @@ class MakingNodeDevices(StatefulNodeDevices):
             if known is not None and known.active:
                 raise InternalError(f"Unable to start mediated device: '{known.name}' is there already")
             await _asked(devices.start_mdev(device), "Unable to start mediated device")
-            return self._come(known or NodeDeviceObject(device, persistent=False), device).ref
+            return self._come(device).ref
 
-    def _come(self, obj: NodeDeviceObject, device: NodeDevice) -> NodeDeviceObject:
+    def _come(self, device: NodeDevice) -> NodeDeviceObject:
+        """A device that was made is there; the host may have told of it already."""
+        obj = self.devices.find(device.name or "") or NodeDeviceObject(device, active=False, persistent=False)
+        if obj.active:
+            return obj
         obj.device = device
         obj.active = True
         self.devices.add(obj)
@@ -194,6 +199,8 @@ class MakingNodeDevices(StatefulNodeDevices):
             if not obj.active:
                 raise OperationInvalid(f"Device '{obj.name}' is not active")
             await _asked(devices.stop_mdev(obj.device), f"Unable to destroy '{obj.name}'")
+            if devices.find(obj.name) is not obj or not obj.active:
+                return  # the host has told already
             if obj.definition is None:
                 devices.remove(obj)
             else:
@@ -212,8 +219,8 @@ class MakingNodeDevices(StatefulNodeDevices):
                 raise OperationInvalid("Device is already active")
             assert obj.definition is not None  # or it would not be known
             live = deepcopy(obj.definition)
-            await _asked(devices.start_mdev(live), "Unable to create mediated device")
-            self._come(obj, live)
+            await _asked(devices.start_mdev(live, defined=True), "Unable to create mediated device")
+            self._come(live)
 
     # -- definitions
 
