@@ -25,7 +25,7 @@ class FolderWatch:
         self._folder = folder
         libc = ctypes.CDLL(None, use_errno=True)
         self._add: Callable[[int, bytes, int], int] = libc.inotify_add_watch
-        self._descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         self._watch()

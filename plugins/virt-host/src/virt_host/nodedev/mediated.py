@@ -151,14 +151,10 @@ class MediatedDevices(MdevDevices):
             self.undefined(obj)
         for device, autostart in listed:
             device.driver = "vfio_mdev"
-            obj = self.find(device.name or "")
-            if obj is None:
-                obj = NodeDeviceObject(device, active=False)
-                obj.definition = device
-                self.adopt(obj)
-                self.tell(obj, Kind.DEFINED)
-            elif obj.definition is None:
+            obj = self.find(device.name or "") or NodeDeviceObject(device, active=False)
+            if obj.definition is None:
                 obj.definition, obj.persistent = device, True
+                self.adopt(obj)
                 self.tell(obj, Kind.DEFINED)
             elif obj.definition != device:
                 obj.definition = device

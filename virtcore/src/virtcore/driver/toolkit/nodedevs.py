@@ -19,7 +19,7 @@ from virtcore.enums.nodedev import (
 )
 from virtcore.errors import InternalError, NoNodeDevice, OperationInvalid
 from virtcore.model.nodedev import CapabilityType, FCHostCapability, SCSIHostCapability, VportOpsCapability
-from virtcore.operations.declare import inline
+from virtcore.operations.declare import Result, inline
 from virtcore.operations.events import NodeDeviceLifecycleEvent, NodeDeviceUpdateEvent
 from virtcore.operations.nodedev import NodeDeviceService
 from virtcore.types import NodeDeviceRef
@@ -253,7 +253,7 @@ class StatefulNodeDevices(ServiceDriver, NodeDeviceService):
         return None if parent is None else parent.name
 
     @inline
-    def node_device_capabilities(self, device: NodeDeviceRef) -> list[str]:
+    def node_device_capabilities(self, device: NodeDeviceRef) -> Result[list[str]]:
         return [str(kind) for kind in self.device(device).device.kinds()]
 
     @inline

@@ -32,12 +32,13 @@ _SUBCHANNEL_DRIVERS = ("io_subchannel", "vfio_ccw")
 _LAYERS = {"0": CCWGroupType.QETH_LAYER3, "1": CCWGroupType.QETH_LAYER2}
 
 
-def _address(text: str) -> dict[str, int]:
+def _address(text: str) -> tuple[int, int, int]:
+    """Channel subsystem, subchannel set and number of a device."""
     found = _ADDRESS.fullmatch(text)
     if found is None:
         raise NotShown
     cssid, ssid, devno = (int(part, 16) for part in found.groups())
-    return {"cssid": cssid, "ssid": ssid, "devno": devno}
+    return cssid, ssid, devno
 
 
 def _state(device: KernelDevice) -> CCWState:
@@ -48,7 +49,8 @@ def _state(device: KernelDevice) -> CCWState:
 
 
 def ccw(device: KernelDevice, host: Host) -> Described:
-    capability = CCWCapability(state=_state(device), **_address(device.name))
+    cssid, ssid, devno = _address(device.name)
+    capability = CCWCapability(state=_state(device), cssid=cssid, ssid=ssid, devno=devno)
     group = device.files.link(f"{device.path}/group_device")
     if group is not None:
         capability.capabilities = [CCWGroupMemberCapability(group_device=node_name(f"ccwgroup_{group}"))]
@@ -59,9 +61,11 @@ def css(device: KernelDevice, host: Host) -> Described:
     if device.property("DRIVER") not in _SUBCHANNEL_DRIVERS:
         raise NotShown
     behind = device.attribute("dev_busid")
-    capability = CSSCapability(**_address(device.name))
+    cssid, ssid, devno = _address(device.name)
+    capability = CSSCapability(cssid=cssid, ssid=ssid, devno=devno)
     if behind is not None and _ADDRESS.fullmatch(behind):  # "none" without a device
-        capability.channel_dev_addr = ChannelDeviceAddress(**_address(behind))
+        cssid, ssid, devno = _address(behind)
+        capability.channel_dev_addr = ChannelDeviceAddress(cssid=cssid, ssid=ssid, devno=devno)
     types = mdev_types(device)
     capability.capabilities = [] if types is None else [types]
     return Described(name_of(device), capability)
@@ -80,7 +84,8 @@ def ccwgroup(device: KernelDevice, host: Host) -> Described:
         card_type=device.attribute("card_type"),
         chpid=device.attribute("chpid"),
     )
-    capability = CCWGroupCapability(state=_state(device), **_address(device.name))
+    cssid, ssid, devno = _address(device.name)
+    capability = CCWGroupCapability(state=_state(device), cssid=cssid, ssid=ssid, devno=devno)
     capability.members, capability.capabilities = members, [card]
     return Described(name_of(device), capability)
 
