@@ -214,13 +214,23 @@ def _name(number: int, what: str) -> str:
     return f"block.{number}.{what}"
 
 
-def look_at(disks: Sequence[IdleDisk]) -> Sequence[object]:
-    """What the host's files are now: equal as long as their sizes and content are the same."""
-    return [None if disk.path is None else _look_at(disk.path) for disk in disks]
+def look_at(disks: Sequence[IdleDisk], before: Sequence[object] | None = None) -> Sequence[object]:
+    """What the host's files are now: equal as long as their sizes and content are the same.
+
+    :param before: what they were when somebody looked last.
+    """
+    if before is None:
+        before = (None,) * len(disks)
+    return [
+        None if disk.path is None else _look_at(disk.path, there) for disk, there in zip(disks, before, strict=True)
+    ]
 
 
-def _look_at(path: str) -> object:
+def _look_at(path: str, before: object) -> object:
     try:
+        # What was not there is most likely not there now, and errors take three times as long as answers.
+        if before is None and not os.access(path, os.F_OK):
+            return None
         found = os.stat(path)
     except (OSError, ValueError):
         return None

@@ -78,7 +78,7 @@ class StatisticsOperations(StatefulDriver[QemuState]):
         key = ("idle stats", groups)
         kept = cast("_IdleRow | None", obj.kept.get(key))
         disks = kept.disks if kept is not None else self._idle_disks(obj)
-        seen = blocks.look_at(disks)
+        seen = blocks.look_at(disks, kept.seen if kept is not None else None)
         if kept is None or kept.seen != seen:
             rows = self._known(obj, groups, self.info_of(obj, 0))
             blocks.add_idle_blocks(disks, seen, rows)

@@ -23,7 +23,7 @@ from virtcore.enums.domain import (
     DomainXMLFlags,
 )
 from virtcore.enums.domain_more import ConnectGetAllDomainStatsFlags as StatsFlags, DomainStatsTypes
-from virtcore.errors import ArgumentUnsupported, ErrorDomain, InvalidArg, NoDomainMetadata, VirtError
+from virtcore.errors import ArgumentUnsupported, ErrorDomain, InvalidArg, NoDomain, NoDomainMetadata, VirtError
 from virtcore.operations.declare import Result, inline
 from virtcore.operations.values import DomainInfo, DomainStats, RecentStats, StateInfo
 from virtcore.types import DomainRef, TypedParameters
@@ -206,8 +206,21 @@ class StatefulDriver(Driver, Generic[S]):
     # -- making and ending them
 
     async def connection_define_domain(self, xml: str, flags: DomainDefineFlags | int = 0) -> DomainRef:
+        import asyncio
+
         self.check_flags(flags, DomainDefineFlags.VALIDATE, "connection_define_domain")
-        return await self.state.define(xml, int(flags))
+        ref = await self.state.define(xml, int(flags))
+        asyncio.get_running_loop().call_soon(self._foresee, ref)  # when the answer is on its way
+        return ref
+
+    def _foresee(self, domain: DomainRef) -> None:
+        """Make what is asked of many domains at once, while there is time."""
+        try:
+            obj = self.domain(domain)
+        except NoDomain:  # it is gone again
+            return
+        if not obj.active:
+            self._inactive_row(obj, self.stats_groups)
 
     async def connection_create_domain(self, xml: str, flags: DomainCreateFlags | int = 0) -> DomainRef:
         self.check_flags(flags, self.create_flags, "connection_create_domain")

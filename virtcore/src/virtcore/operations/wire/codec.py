@@ -337,7 +337,8 @@ class _Maker:
             "_refuse_discriminant": _refuse_discriminant,
             "_parameter": _parameter,
             "_Cases": _Cases,
-            "kept": lru_cache(maxsize=8192),
+            "kept": partial(_kept, owner),
+            "lru_cache": lru_cache,
             "partial": partial,
             "Kept": Kept,
             "TypedParameters": TypedParameters,
@@ -442,22 +443,10 @@ class _Maker:
             "        values.append(value)",
             f"    return {result}, p",
         ]
-        each = f"[{inner.encode.format('value')} for value in values]"
         if parameters:
-            each = self._each_parameter(base)
-        items = f"_encode_count(values, {most}) + b''.join({each})"
-        if parameters:
-            self._encode += [
-                f"def encode_{name}(v):",
-                f"    if v.wire is not None and len(v) <= {most}:",
-                "        return v.wire",
-                "    values = v.rows()",
-                f"    made = {items}",
-                "    if v.sealed:",
-                "        v.wire = made",
-                "    return made",
-            ]
+            self._write_parameters(name, base, most)
         else:
+            items = f"_encode_count(values, {most}) + b''.join([{inner.encode.format('value')} for value in values])"
             kind = f"{self.owner}.{base}<{most}>"
             self._encode += [
                 f"def encode_{name}(values):",
@@ -470,11 +459,26 @@ class _Maker:
             ]
         return _Node(f"decode_{name}(d, p)", f"encode_{name}({{}})", 4)
 
-    def _each_parameter(self, base: str) -> str:
-        """The expression for the bytes of each of many parameters, of which there may be thousands."""
+    def _write_parameters(self, name: str, base: str, most: int) -> None:
+        """Encodes many parameters, of which there may be thousands. Those that are kept are of objects that have most
+        of them in common with others."""
         _, _, field, value = type_record(self.owner, base).split(" ")
-        name = self.node(field.partition(":")[2]).encode.format("name").replace("_encode_string", "_encode_name")
-        return f"[{name} + cases_{value.partition(':')[2]}[kind](value) for name, kind, value in values]"
+        named = self.node(field.partition(":")[2]).encode.format("name").replace("_encode_string", "_encode_name")
+        each = f"{named} + cases_{value.partition(':')[2]}[kind](value)"
+        self._encode += [
+            "@lru_cache(maxsize=4096)",
+            f"def common_{name}(row):",
+            "    name, kind, value = row",
+            f"    return {each}",
+            f"def encode_{name}(v):",
+            f"    if v.wire is not None and len(v) <= {most}:",
+            "        return v.wire",
+            "    values = v.rows()",
+            "    if not v.sealed:",
+            f"        return _encode_count(values, {most}) + b''.join([{each} for name, kind, value in values])",
+            f"    v.wire = made = _encode_count(values, {most}) + b''.join(map(common_{name}, values))",
+            "    return made",
+        ]
 
     def _write_union(self, name: str, cases: list[str]) -> int:
         decode = [f"def decode_{name}(d, p):", "    kind = S_i.unpack_from(d, p)[0]", "    p += 4"]
@@ -552,8 +556,17 @@ class _Maker:
             f"    return {' + '.join(pieces)}",
         ]
         if made != name:  # the same few objects, or many of them in every list
-            self._encode.append(f"encode_{name} = kept(encode_{made})")
+            self._encode.append(f"encode_{name} = kept({name!r}, encode_{made})")
         return sum(node.smallest for node in nodes)
+
+
+_KEPT: dict[tuple[str, str], Callable[[Any], bytes]] = {}
+
+
+def _kept(owner: str, name: str, encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """What encodes references of a type and keeps their bytes: one for all codecs, so that a list has those of the
+    objects that were answered one by one."""
+    return _KEPT.setdefault((owner, name), lru_cache(maxsize=8192)(encode))
 
 
 class _Source(NamedTuple):
