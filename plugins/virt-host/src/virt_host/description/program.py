@@ -6,14 +6,14 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtcore.errors import InternalError
 
 if TYPE_CHECKING:
     from virtcore.runtime.launcher import Identity
 
-__all__ = ["Finished", "finish_program", "run_program"]
+__all__ = ["Finished", "finish_program", "must_finish", "run_program"]
 
 _LIMIT = 10.0
 """Seconds a program has to answer."""
@@ -75,6 +75,20 @@ async def finish_program(
     finally:
         os.close(output)
         os.close(errors)
+
+
+async def must_finish(argv: list[str], **options: Any) -> str:
+    """Run a program that is to succeed; returns what it writes.
+
+    :param options: as for :func:`finish_program`.
+    :raises InternalError: it fails.
+    :raises SystemError: it cannot be started.
+    """
+    output, errors, status = await finish_program(argv, **options)
+    if status:
+        how = f"exit status {status}" if status > 0 else f"signal {-status}"
+        raise InternalError(f"Child process ({' '.join(argv)}) unexpected {how}: {errors.strip()}")
+    return output
 
 
 async def run_program(argv: list[str]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 
-from virtcore.errors import SystemError
+from virtcore.errors import InternalError, SystemError
 
 __all__ = [
     "MOST_NAME",
@@ -25,6 +25,7 @@ __all__ = [
     "set_mac",
     "set_mtu",
     "set_up",
+    "virtual_functions",
 ]
 
 MOST_NAME = 15
@@ -115,6 +116,22 @@ def bridge_of(name: str) -> str | None:
         return os.path.basename(os.readlink(f"{_SYSFS}/{name}/master"))
     except OSError:
         return None
+
+
+def virtual_functions(card: str, sysfs: str = _SYSFS) -> list[tuple[str, str | None]]:
+    """The virtual functions of a network card: PCI address, and name of the network device; None: it has none now.
+
+    :raises InternalError: there is no such card.
+    """
+    folder = f"{sysfs}/{card}/device"
+    if not _safe(card) or not os.path.isdir(folder):
+        raise InternalError(f"Could not get Virtual functions on {card}")
+    found = []
+    for entry in sorted(_entries(folder), key=lambda entry: (len(entry), entry)):
+        if entry.startswith("virtfn"):
+            names = sorted(_entries(f"{folder}/{entry}/net"))
+            found.append((os.path.basename(os.readlink(f"{folder}/{entry}")), names[0] if names else None))
+    return found
 
 
 def set_mac(name: str, address: str) -> None:

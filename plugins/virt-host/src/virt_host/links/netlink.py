@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
+import socket
 
 from pyroute2 import IPRoute  # type: ignore[import-untyped]
 from pyroute2.netlink.exceptions import NetlinkError  # type: ignore[import-untyped]
 
 from virt_host.links.devices import index_of
-from virtcore.errors import OperationInvalid, SystemError
+from virtcore.errors import InternalError, OperationInvalid, SystemError
 
-__all__ = ["create_macvtap", "delete", "function_settings", "neighbours", "set_function"]
+__all__ = [
+    "add_address",
+    "add_route",
+    "advertised_devices",
+    "create_bridge",
+    "create_macvtap",
+    "delete",
+    "function_settings",
+    "neighbours",
+    "set_bridge",
+    "set_function",
+    "set_port",
+]
+
+#: ``RTPROT_RA``.
+_ROUTER_ADVERTISEMENT = 9
 
 
 def create_macvtap(name: str, lower: str, mode: str, mac: str) -> int:
@@ -30,6 +47,95 @@ def create_macvtap(name: str, lower: str, mode: str, mac: str) -> int:
             raise FileExistsError(errno.EEXIST, "File exists", name) from None
         raise SystemError(f"error creating macvtap interface {name}@{lower} ({mac}): {_reason(error)}") from None
     return index_of(name)
+
+
+def create_bridge(name: str, mac: str | None) -> None:
+    """Make a bridge.
+
+    :param mac: its MAC address; None: any.
+    :raises SystemError: the kernel refuses.
+    """
+    address = {} if mac is None else {"address": mac}
+    try:
+        with IPRoute() as netlink:
+            netlink.link("add", ifname=name, kind="bridge", **address)
+    except NetlinkError as error:
+        raise SystemError(f"error creating bridge interface {name}: {_reason(error)}") from None
+
+
+def set_bridge(name: str, setting: str, value: int) -> None:
+    """Change a setting of a bridge.
+
+    :param setting: as the kernel calls it: ``forward_delay`` (in hundredths of a second), ``stp_state``,
+        ``vlan_filtering``.
+    :raises SystemError: the kernel refuses.
+    """
+    try:
+        with IPRoute() as netlink:
+            netlink.link("set", index=index_of(name), kind="bridge", **{f"br_{setting}": value})
+    except NetlinkError as error:
+        raise SystemError(f"Unable to set bridge {name} {setting}: {_reason(error)}") from None
+
+
+def set_port(name: str, *, learning: bool, flood: bool) -> None:
+    """Say how a port of a bridge gets its frames.
+
+    :param learning: the bridge learns from what comes in.
+    :param flood: it sends what is for nobody it knows.
+    :raises SystemError: the kernel refuses.
+    """
+    try:
+        with IPRoute() as netlink:
+            netlink.brport("set", index=index_of(name), learning=int(learning), unicast_flood=int(flood))
+    except NetlinkError as error:
+        raise SystemError(f"Unable to set bridge port {name} learning: {_reason(error)}") from None
+
+
+def add_address(name: str, address: str, prefix: int) -> None:
+    """Give a device an IP address.
+
+    :raises SystemError: the kernel refuses.
+    """
+    network = ipaddress.ip_interface((address, prefix)).network
+    broadcast = {"broadcast": str(network.broadcast_address)} if network.version == 4 else {}
+    try:
+        with IPRoute() as netlink:
+            netlink.addr("add", index=index_of(name), address=address, prefixlen=prefix, **broadcast)
+    except NetlinkError:
+        raise SystemError(f"Error adding IP address to {name}") from None
+
+
+def add_route(name: str, destination: str, gateway: str, metric: int) -> None:
+    """Send what is for a network through a device.
+
+    :param destination: address and prefix of the network.
+    :raises SystemError: the kernel refuses.
+    """
+    try:
+        with IPRoute() as netlink:
+            netlink.route("add", dst=destination, gateway=gateway, oif=index_of(name), priority=metric, proto="boot")
+    except NetlinkError:
+        raise SystemError(f"Error adding route to {name}") from None
+
+
+def advertised_devices() -> list[str]:
+    """Devices with IPv6 routes that routers have told of (:rfc:`4861`): the kernel forgets them when it begins to
+    forward, unless the device is told otherwise.
+
+    :raises InternalError: the kernel does not tell.
+    """
+    found: list[str] = []
+    try:
+        with IPRoute() as netlink:
+            for route in netlink.get_routes(family=socket.AF_INET6):
+                if route["proto"] != _ROUTER_ADVERTISEMENT:
+                    continue
+                several = route.get_attr("RTA_MULTIPATH")
+                numbers = [hop["oif"] for hop in several] if several else [route.get_attr("RTA_OIF")]
+                found += [socket.if_indextoname(number) for number in numbers if number]
+    except (NetlinkError, OSError):
+        raise InternalError("Failed to loop over IPv6 routes") from None
+    return list(dict.fromkeys(found))
 
 
 def delete(name: str) -> None:

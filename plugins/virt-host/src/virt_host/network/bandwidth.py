@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from virtcore.model.network import Bandwidth, BandwidthRate
 
-__all__ = ["ovs_commands", "tc_commands"]
+__all__ = ["class_commands", "class_rate", "class_removal", "ovs_commands", "tc_commands"]
 
 Commands = list[list[str]]
 
@@ -62,7 +62,7 @@ def _shaping(tc: str, interface: str, rate: BandwidthRate, hierarchical: bool) -
     average = f"{rate.average}kbps"
     ceiling = ["ceil", f"{rate.peak}kbps"] if rate.peak else []
     burst = ["burst", f"{rate.burst}kb"] if rate.burst else []
-    quantum = ["quantum", str((rate.average or 0) * 1024 // 8 // _MTU or 1)]
+    quantum = _quantum(rate.average or 0)
     add_class = [tc, "class", "add", "dev", interface, "parent"]
     commands: Commands = [
         [tc, "qdisc", "show", "dev", interface, "handle", "1:"],
@@ -83,6 +83,65 @@ def _shaping(tc: str, interface: str, rate: BandwidthRate, hierarchical: bool) -
             *("handle", "1", "fw", "flowid", "1"),
         ],
     ]
+
+
+def _quantum(rate: int) -> list[str]:
+    return ["quantum", str(rate * 1024 // 8 // _MTU or 1)]
+
+
+# ---------------------------------------------------------------------------------------------------- guaranteed rates
+
+
+def class_commands(bridge: str, network: Bandwidth, mac: str, floor: int, number: int, *, tc: str = "tc") -> Commands:
+    """The commands that guarantee a rate to what goes to a MAC address, in a bridge that is limited hierarchically.
+
+    :param network: limits of the bridge, with inbound ones.
+    :param floor: KiB a second.
+    :param number: of the traffic class, above 2: those are the bridge's own.
+    """
+    name, parts = f"1:{number:x}", mac.lower().split(":")
+    return [
+        [
+            *(tc, "class", "add", "dev", bridge, "parent", "1:1", "classid", name, "htb", "rate", f"{floor}kbps"),
+            *("ceil", f"{_most(network)}kbps", *_quantum(floor)),
+        ],
+        [tc, "qdisc", "add", "dev", bridge, "parent", name, "handle", f"{number:x}:", "sfq", "perturb", "10"],
+        [
+            *(tc, "filter", "add", "dev", bridge, "protocol", "ip", "prio", "2", "handle", f"800::{number}", "u32"),
+            *("match", "u16", "0x0800", "0xffff", "at", "-2"),
+            *("match", "u32", f"0x{''.join(parts[2:])}", "0xffffffff", "at", "-12"),
+            *("match", "u16", f"0x{''.join(parts[:2])}", "0xffff", "at", "-14", "flowid", name),
+        ],
+    ]
+
+
+def class_removal(bridge: str, number: int, *, tc: str = "tc") -> Commands:
+    """The commands that take a guaranteed rate back; each may fail."""
+    return [
+        [tc, "qdisc", "del", "dev", bridge, "handle", f"{number:x}:"],
+        [tc, "filter", "del", "dev", bridge, "prio", "2", "handle", f"800::{number}", "u32"],
+        [tc, "class", "del", "dev", bridge, "classid", f"1:{number:x}"],
+    ]
+
+
+def class_rate(bridge: str, network: Bandwidth, number: int, rate: int, *, tc: str = "tc") -> Commands:
+    """The command that changes the rate of a class.
+
+    :param rate: KiB a second.
+    """
+    name = f"1:{number:x}"
+    return [
+        [
+            *(tc, "class", "change", "dev", bridge, "classid", name, "htb", "rate", f"{rate}kbps"),
+            *("ceil", f"{_most(network)}kbps", *_quantum(rate)),
+        ]
+    ]
+
+
+def _most(network: Bandwidth) -> int:
+    """KiB a second that a bridge takes at most."""
+    inbound = network.inbound
+    return (inbound.peak or inbound.average or 0) if inbound is not None else 0
 
 
 def _policing(tc: str, interface: str, rate: BandwidthRate) -> Commands:

@@ -126,7 +126,7 @@ class DefinedObjects(Generic[T, D]):
             self._store = DefinitionStore(folder, disk, self._describe)
             self._marks = Marks(folder / "autostart", disk)
             if status is not None:
-                self._status = DefinitionStore(status, disk, self._describe, lasting=False)
+                self._status = DefinitionStore(status, disk, self._describe_status, lasting=False)
 
     # -- hooks
 
@@ -162,13 +162,14 @@ class DefinedObjects(Generic[T, D]):
         """Hook: whether what a process before this one started, as ``obj.live`` says, still works."""
         return False
 
-    def load_live(self, text: str) -> D:
-        """Hook: read what :meth:`format_live` made."""
-        return self.load(text)
+    def load_status(self, obj: T, text: str) -> None:
+        """Hook: take over what :meth:`format_status` made of an active object: ``obj.live``, and what goes with it."""
+        obj.live = self.load(text)
 
-    def format_live(self, document: D) -> str:
-        """Hook: the text of an active object's document: whole, secrets included."""
-        return self.format(document)
+    def format_status(self, obj: T) -> str:
+        """Hook: what is kept of an active object for the process after this one: whole, secrets included."""
+        assert obj.live is not None
+        return self.format(obj.live)
 
     def tell(self, obj: T, transition: Transition) -> None:
         """Hook: emit the event."""
@@ -200,7 +201,7 @@ class DefinedObjects(Generic[T, D]):
         """
         with self.table.holding(entry.name, entry.uuid) as obj:
             try:
-                obj.live = self.load_live(status.read(entry.uuid))
+                self.load_status(obj, status.read(entry.uuid))
                 active = await self.recover(obj)
             except VirtError as error:
                 logging.getLogger("virtcore").warning("%s '%s' is not active any more: %s", obj.noun, obj.name, error)
@@ -228,6 +229,14 @@ class DefinedObjects(Generic[T, D]):
         from virtcore.driver.toolkit.store import IndexEntry
 
         name, uuid = self.identity(self.load(text))
+        return IndexEntry(uuid, name, {})
+
+    def _describe_status(self, text: str) -> IndexEntry:
+        from virtcore.driver.toolkit.store import IndexEntry
+
+        unknown = self.kind("", "")
+        self.load_status(unknown, text)
+        name, uuid = self.identity(unknown.current)
         return IndexEntry(uuid, name, {})
 
     # -- definitions
@@ -353,7 +362,7 @@ class DefinedObjects(Generic[T, D]):
     async def save_status(self, obj: T) -> None:
         """Make durable what an active object is; to be called when ``obj.live`` has changed."""
         if self._status is not None and obj.live is not None:
-            await self._status.write(obj.uuid, obj.name, self.format_live(obj.live))
+            await self._status.write(obj.uuid, obj.name, self.format_status(obj))
 
     async def _forget_status(self, obj: T) -> None:
         if self._status is not None:
