@@ -18,14 +18,14 @@ from virtcore.model.network import ForwardMode
 if TYPE_CHECKING:
     from virtcore.model.network import NAT, Network, NetworkIP
 
-__all__ = ["iptables_commands", "nft_commands"]
+__all__ = ["TRANSLATED_PORTS", "iptables_commands", "nft_commands"]
 
 Command = list[str]
 
 #: Where packets go that concern nobody outside, by IP version: broadcasts and local multicasts.
 _LOCAL = {4: ("255.255.255.255/32", "224.0.0.0/24"), 6: ("ff02::/16",)}
 #: Ports that guests appear with unless the network names others.
-_PORTS = (1024, 65535)
+TRANSLATED_PORTS = (1024, 65535)
 
 
 def iptables_commands(network: Network) -> list[Command]:
@@ -158,7 +158,7 @@ def _translating(ip: NetworkIP, nat: NAT | None, backend: _Backend) -> Iterator[
     addresses = None
     if nat is not None and nat.address is not None and version == 4:
         addresses = f"{nat.address.start}-{nat.address.end}"
-    first, last = _PORTS
+    first, last = TRANSLATED_PORTS
     if nat is not None and nat.port is not None and (nat.port.start or nat.port.end):
         first, last = nat.port.start, nat.port.end
     if first >= last:

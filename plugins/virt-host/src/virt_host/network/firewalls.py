@@ -154,14 +154,24 @@ class NFTablesFirewall(Firewall):
         finally:
             os.close(batch)
 
+    async def _fill_in_checksums(self, commands: Commands) -> Commands:
+        """Let answers of DHCP have checksums, which old clients want; a kernel that cannot is left as it is."""
+        if not commands:
+            return []
+        device = commands[0][commands[0].index("dev") + 1]
+        removal = [["tc", "qdisc", "del", "dev", device, "root"]]
+        try:
+            await run_tc(commands)
+        except VirtError as error:
+            log.warning("DHCP on %s has no checksums: %s", device, error)
+            await self.remove(removal)
+            return []
+        return removal
+
     async def apply(self, network: Network) -> Commands:
         commands = nft_commands(network)
-        shaping = [argv for argv in commands if argv[0] == "tc"]
-        removal: Commands = []
+        removal = await self._fill_in_checksums([argv for argv in commands if argv[0] == "tc"])
         try:
-            if shaping:
-                removal.append(["tc", "qdisc", "del", "dev", _device(shaping[0]), "root"])
-                await run_tc(shaping)
             rules = [_line(argv[argv.index("insert") :]) for argv in commands if argv[0] == "nft"]
             told = await self._batch(rules)
         except BaseException:
@@ -170,10 +180,6 @@ class NFTablesFirewall(Firewall):
         for family, table, chain, handle in self._HANDLE.findall(told):
             removal.insert(0, ["nft", "delete", "rule", family, table, chain, "handle", handle])
         return removal
-
-
-def _device(argv: list[str]) -> str:
-    return argv[argv.index("dev") + 1]
 
 
 _DEVICES = ("iif", "oif", "iifname", "oifname")

@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from virt_host.links import devices as links
+from virt_host.network.firewall import TRANSLATED_PORTS
 from virt_host.network.firewalls import need_firewall
 from virt_host.network.traffic import limit_device
 from virtcore.errors import ConfigUnsupported, InternalError, VirtError
 from virtcore.model.domain.interface import MacvtapMode
 from virtcore.model.network import (
+    NAT,
     BridgePlug,
     DirectPlug,
     ForwardAddress,
@@ -22,6 +24,7 @@ from virtcore.model.network import (
     ForwardMode,
     HostdevPlug,
     MACTableManager,
+    NATPort,
     NetworkPlug,
     VirtualPortType,
 )
@@ -149,6 +152,7 @@ class RoutedMode(NetworkMode):
                 f"zone {document.bridge.zone} requested for network {document.name} but firewalld is not active"
             )
         if document.mode is not ForwardMode.OPEN:
+            _settle_ports(document)
             network.removal = await need_firewall(self.firewall).add(document)
 
     async def _remove_rules(self, network: HostNetwork) -> None:
@@ -206,6 +210,16 @@ class RoutedMode(NetworkMode):
         document = _live(network)
         assert document.bridge is not None
         port.plug = NetworkPlug(bridge=_bridge_name(document), mac_table_manager=document.bridge.mac_table_manager)
+
+
+def _settle_ports(document: Network) -> None:
+    """A network that translates says from its start on which ports its guests appear with."""
+    forward = document.forward
+    if document.mode is not ForwardMode.NAT or forward is None:
+        return
+    forward.nat = forward.nat or NAT()
+    if forward.nat.port is None or not (forward.nat.port.start or forward.nat.port.end):
+        forward.nat.port = NATPort(start=TRANSLATED_PORTS[0], end=TRANSLATED_PORTS[1])
 
 
 def _make_bridge(document: Network) -> None:

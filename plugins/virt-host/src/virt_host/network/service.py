@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtcore.driver.toolkit.hosted import HostedService
-
 from virt_host.hook_scripts import HookScripts
 from virt_host.network import settings
 from virt_host.network.daemons import Dnsmasq
 from virt_host.network.firewalls import choose_firewall
 from virt_host.network.leases import canonical_mac, read_leases
 from virt_host.network.table import HostNetworkTable
+from virtcore.driver.toolkit.hosted import HostedService
 from virtcore.driver.toolkit.networks import NetworkObject, StatefulNetworks
 from virtcore.enums.network import NetworkUpdateFlags
 from virtcore.errors import OperationInvalid
@@ -129,13 +128,15 @@ def _values(bandwidth: Bandwidth | None) -> dict[str, int]:
     return found
 
 
-def _bandwidth(parameters: TypedParameters) -> Bandwidth | None:
+def _bandwidth(parameters: TypedParameters) -> Bandwidth:
     """The limits that parameters say: a direction without an average, or a guarantee, has none."""
     from virtcore.model.network import Bandwidth, BandwidthRate
 
-    directions = {}
+    bandwidth = Bandwidth()
     for direction, names in (("inbound", _INBOUND), ("outbound", _OUTBOUND)):
-        values = {name: parameters.get(f"{direction}.{name}") or None for name in names}
-        if values["average"] or values.get("floor"):
-            directions[direction] = BandwidthRate(**values)
-    return Bandwidth(**directions)
+        rate = BandwidthRate()
+        for name in names:
+            setattr(rate, name, parameters.get(f"{direction}.{name}") or None)
+        if rate.average or rate.floor:
+            setattr(bandwidth, direction, rate)
+    return bandwidth
