@@ -27,7 +27,10 @@ __all__ = ["Programs", "helpers_of"]
 
 log = logging.getLogger(__name__)
 
-_READY = 10.0
+_ACCEPTS = 0x10000
+"""The kernel's flag of sockets that are listened on (``/proc/net/unix``)."""
+
+_READY = 30.0
 """Seconds a program has until it listens."""
 _GRACE = 5.0
 """Seconds a program has to end when asked, before it is killed."""
@@ -133,7 +136,7 @@ class Programs:
     ) -> None:
         try:
             async with asyncio.timeout(_READY):
-                while not os.path.exists(socket):
+                while not _listens(socket):
                     if not process.running:
                         written = _written(log, begin)
                         if died is not None:
@@ -144,8 +147,8 @@ class Programs:
             raise OperationFailed(f"{program} does not listen on {socket}: {_written(log, begin)}") from None
 
     def last_words(self, owner: Owner, name: str) -> str:
-        """The last line of a program's log."""
-        return next(reversed(_written(self.log_path(owner, name), 0).splitlines()), "")
+        """The last line of a program's log that says something."""
+        return next(filter(str.strip, reversed(_written(self.log_path(owner, name), 0).splitlines())), "")
 
     async def stop(self, owner: Owner, name: str) -> None:
         """End a program and wait for its end; without one nothing happens."""
@@ -212,6 +215,25 @@ def _claim(path: Path) -> Process | None:
     finally:
         os.close(descriptor)
     return attach(int(words[0]), int(words[1])) if len(words) == 2 else None
+
+
+def _listens(path: str) -> bool:
+    """Whether a program listens on a socket. It is there a moment before that: who comes then is turned away. It is not
+    tried, since some programs serve only the first who comes.
+    """
+    if not os.path.exists(path):
+        return False
+    flags = [words[3] for words in map(str.split, _kernels_sockets()) if words[-1] == path]
+    # One that the kernel knows by another name, or in another namespace, is taken as it is.
+    return not flags or any(int(each, 16) & _ACCEPTS for each in flags)
+
+
+def _kernels_sockets() -> list[str]:
+    try:
+        with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().splitlines()[1:]
+    except OSError:
+        return []
 
 
 def _written(log: Path, begin: int) -> str:
