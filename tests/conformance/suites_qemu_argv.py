@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from suites_qemu_domain import capabilities_of, firmware_of, rules_of
+from virt_host.description.cpuinfo import node_cpus
+from virt_host.description.tree import HostTree
 from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command import Builder, HostSettings, build, incoming_uri
+from virt_qemu.command.disks import prepare_disks
+from virt_qemu.host_side.nbdkit import served_images, use_nbdkit
+from virt_qemu.parts import parts_of
 from virt_qemu.prepare import DisplayDefaults, decide
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import HostCPU, HostCPUFeature
+from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.document import load_domain
+from virtcore.model.domain.domain import Domain
 from virtcore.model.domain.rules import ParseFlag
 from virtcore.model.storage.source import NetProtocol
 from virtcore.xml import CpuSet
@@ -24,8 +31,9 @@ _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/bin", "HOME": "/home/test", "USER": "te
 class _Host:
     """The host of the corpus: descriptor numbers and devices of ``common/qemu-host.json``."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, lent: dict[str, Any] | None = None) -> None:
         self._secret = secret.encode()
+        self._lent = lent or {}
 
     def listen(self, path: str) -> int:
         return 1729
@@ -59,7 +67,8 @@ class _Host:
         return 1732
 
     def lent(self, group: str) -> list[int]:
-        raise NotImplementedError
+        fds: list[int] = self._lent[group]["fds"]
+        return fds
 
     def slirp(self, interface: Any) -> int:
         raise NotImplementedError
@@ -116,7 +125,7 @@ def _settings(case: Any) -> HostSettings:
             )
             for protocol in (NetProtocol.NBD, NetProtocol.VXHS)
         },
-        nodes=CpuSet.parse(facts["auto_nodeset"]),
+        cells=node_cpus(HostTree(system=Path(case.resolve("common/sysfs/linux-basic/system")))),
         vnc_tls_secret=driver.get("vncTLSx509secretUUID"),
         chardev_tls_secret=driver.get("chardevTLSx509secretUUID"),
         passt_folder=driver["passtStateDir"],
@@ -135,6 +144,17 @@ def host_cpu_of(case: Any) -> HostCPU | None:
     cpu = HostCPU(arch=arch, model=described["model"], vendor=described.get("vendor"))
     cpu.features = [HostCPUFeature(name=each) for each in described.get("features", ())]
     return cpu
+
+
+def _serve_by_nbdkit(case: Any, domain: Domain, folder: Path) -> None:
+    """What the host's nbdkit can serve is reached through it, where the settings want that."""
+    if not (case.params.get("driver_config") or {}).get("storageUseNbdkit"):
+        return
+    plugins = [name.removeprefix("plugin-") for name in case.params["nbdkit_caps"] if name.startswith("plugin-")]
+    prepare_disks(domain, _settings(case).image_tls)
+    for disk in parts_of(domain, Disk):
+        for image in served_images(disk, plugins):
+            use_nbdkit(image, folder)
 
 
 def qemu_argv(case: Any) -> list[str]:
@@ -163,10 +183,11 @@ def qemu_argv(case: Any) -> list[str]:
         spice_tls_port=lambda address: 5902,
         firmware=firmware_of(case),
     )
+    _serve_by_nbdkit(case, domain, Path(folder))
     builder = Builder(
         domain=domain,
         capabilities=capabilities,
-        resources=_Host(_facts(case)["secret_value"]),
+        resources=_Host(_facts(case)["secret_value"], case.params.get("fd_groups")),
         key=bytes(range(32)),
         random=lambda count: bytes(range(count)),
         state_folder=folder,

@@ -16,6 +16,7 @@ from virt_qemu.guest import Guest
 from virt_qemu.hotplug import vcpu_definitions
 from virt_qemu.hotplug.attach import plug
 from virt_qemu.hotplug.detach import unplug
+from virt_qemu.hotplug.disks import number_disk
 from virt_qemu.hotplug.session import Session
 from virt_qemu.hotplug.update import exchange
 from virt_qemu.hotplug.vcpus import ask, check_states, set_count, set_state
@@ -128,8 +129,10 @@ class _MadeUp:
         return None
 
     async def prepare(self, guest: Guest, domain: Any, device: Any, opened: Any) -> None:
-        if isinstance(device, Disk) and device.source is not None and device.backing_store is None:
-            device.backing_store = BackingStore()
+        if isinstance(device, Disk):
+            if device.source is not None and device.backing_store is None:
+                device.backing_store = BackingStore()
+            number_disk(guest, domain, device, self.settings.image_tls)
 
     async def release(self, guest: Guest, domain: Any, device: Any) -> None:
         pass

@@ -105,7 +105,7 @@ COOKIE = "<cookies><cookie name='ticket'>hunter2</cookie></cookies>"
 def served(root: Path) -> list[str]:
     """Command lines of the nbdkits that serve images of a root's guests."""
     found = []
-    for path in root.glob("run/qemu/domain-*/*-nbdkit.pid"):
+    for path in root.glob("run/qemu/domain-*/nbdkit-*.pid"):
         pid = path.read_text().split()[0]
         found.append(Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found

@@ -363,7 +363,8 @@ def test_a_network_in_a_process_of_its_own(root, boot, tmp_path):
                  (("10.2.3.0", "ipv4"), ("fec0::", "ipv6")))  # fmt: skip
     with virtcore.connect(f"qemu:///embed?root={root}") as connection:
         domain = start(connection, boot, interface("user", four))
-        assert (root / "log" / "qemu" / "net-net0-slirp.log").read_text() == "--fd=3 --net=10.2.3.0/24\n"
+        told = root / "log" / "qemu" / "net-net0-slirp.log"
+        eventually(lambda: told.read_text() == "--fd=3 --net=10.2.3.0/24\n")
         [log] = (root / "log" / "qemu").glob("net.log")
         assert re.search(r'-netdev \'{"type":"socket","fd":"\d+","id":"hostnet0"}\'', log.read_text())
         [status] = (root / "run" / "qemu" / "status").glob("*.xml")
@@ -373,7 +374,7 @@ def test_a_network_in_a_process_of_its_own(root, boot, tmp_path):
         [pid_file] = (root / "run" / "qemu").glob("domain-*/net0-slirp.pid")
         pid = int(pid_file.read_text().split()[0])
         domain.destroy()
-        assert not os.path.exists(f"/proc/{pid}")
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"))
         # What it cannot do QEMU does itself.
         domain = start(connection, boot, interface("user", six))
         assert '"type":"user","ipv6-prefix":"fec0::"' in log.read_text()

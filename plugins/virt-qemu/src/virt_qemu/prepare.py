@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virt_qemu.block.chain import complete_chain, format_of
 from virt_qemu.block.image import BACKED_FORMATS
 from virt_qemu.block.tls import settle_image_tls
-from virt_qemu.command.disks import disk_path, is_empty
+from virt_qemu.command.disks import disk_path, is_empty, prepare_disks
 from virt_qemu.cpu_start import decide_cpu
 from virt_qemu.lent import NO_GROUPS, Groups, group_of
 from virt_qemu.rules.addresses import assign_addresses
@@ -136,6 +136,7 @@ def prepare_domain(
     )
     for disk in domain.devices.disks:
         check_disk(disk, groups, reader)
+    prepare_disks(domain, image_tls or {})  # what serves images is called after their nodes
     prepare_variables(domain, reset=reset_nvram)
 
 

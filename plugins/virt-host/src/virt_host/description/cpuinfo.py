@@ -23,6 +23,7 @@ __all__ = [
     "cpu_place",
     "cpu_signature",
     "cpu_times",
+    "node_cpus",
     "node_info",
     "online_cpus",
     "present_cpus",
@@ -67,6 +68,13 @@ def present_cpus(tree: HostTree) -> CpuSet:
     """CPUs that are there."""
     found = tree.numbers(tree.cpus / "present")
     return CpuSet(tree.numbered(tree.cpus, "cpu")) if found is None else found
+
+
+def node_cpus(tree: HostTree) -> dict[int, CpuSet]:
+    """The NUMA nodes, each with its CPUs; none where the kernel knows of none."""
+    online = tree.numbers(tree.nodes / "online")
+    nodes = sorted(online) if online is not None else tree.numbered(tree.nodes, "node")
+    return {node: tree.numbers(tree.nodes / f"node{node}" / "cpulist") or CpuSet() for node in nodes}
 
 
 def online_cpus(tree: HostTree) -> CpuSet:

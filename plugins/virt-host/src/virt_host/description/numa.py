@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virt_host.description.cpuinfo import CPUPlace, cpu_place, node_info, online_cpus
+from virt_host.description.cpuinfo import CPUPlace, cpu_place, node_cpus, node_info, online_cpus
 from virtcore.errors import InternalError
 from virtcore.model.capabilities import CellCPU, CellCPUs, CellPages, HostCell, HostCells, HostTopology
 from virtcore.model.cpu.numa import (
@@ -36,11 +36,10 @@ def host_topology(tree: HostTree, arch: Arch, memory: MemoryView) -> HostTopolog
 
     :raises InternalError: the kernel's files make no sense.
     """
-    online = tree.numbers(tree.nodes / "online")
-    nodes = sorted(online) if online is not None else tree.numbered(tree.nodes, "node")
-    if not nodes:
+    known = node_cpus(tree)
+    if not known:
         return HostTopology(cells=HostCells(cells=[_only_cell(tree, arch, memory)]))
-    cells = [_cell(tree, node, memory) for node in nodes]
+    cells = [_cell(tree, node, cpus, memory) for node, cpus in known.items()]
     return HostTopology(cells=HostCells(cells=cells), interconnects=_interconnects(tree))
 
 
@@ -55,8 +54,7 @@ def _cpu(place: CPUPlace) -> CellCPU:
     )
 
 
-def _cell(tree: HostTree, node: int, memory: MemoryView) -> HostCell:
-    cpus = tree.numbers(tree.nodes / f"node{node}" / "cpulist") or CpuSet()
+def _cell(tree: HostTree, node: int, cpus: CpuSet, memory: MemoryView) -> HostCell:
     return HostCell(
         id=node,
         memory=memory.memory(node),

@@ -66,8 +66,8 @@ def is_empty(source: Source | None) -> bool:
 
 def prepare_disks(domain: Domain, tls: Mapping[NetProtocol, ImageTLS]) -> tuple[dict[int, int], int]:
     """Settle what a start settles: the cache of shared disks, and the number of every image, by which its nodes are
-    named (disks first, the last one begins). Returns the numbers of SCSI devices of the host, by ``id()``, and the last
-    number.
+    named (disks first, the last one begins); the same ones when it is done again. Returns the numbers of SCSI devices
+    of the host, by ``id()``, and the last number.
 
     :param tls: how the host reaches servers of images.
     """

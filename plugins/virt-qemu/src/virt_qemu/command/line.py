@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from virtcore.model.domain.interface import Interface
     from virtcore.model.storage.secret import Auth
     from virtcore.model.storage.source import NetProtocol
+    from virtcore.xml import CpuSet
 
 __all__ = ["Builder", "HostSettings", "Props", "Resources", "escape", "on_off", "switch", "unsupported"]
 
@@ -98,7 +99,7 @@ class HostSettings:
     :ivar hugepage_place: the folder on them where guests' are.
     :ivar auto_nodeset: nodes where the host advises to put the guest.
     :ivar passt_folder: where passt's sockets are.
-    :ivar nodes: the host's NUMA nodes; None where it is not known which there are.
+    :ivar cells: the host's NUMA nodes, each with its CPUs; None where it is not known which there are.
     :ivar gluster_debug: how much clients of Gluster log, 0 to 9.
     :ivar vnc_tls: folder of certificates for VNC; None without TLS. Likewise for SPICE and character devices.
     :ivar vnc_tls_secret: UUID of the secret that opens VNC's key. Likewise for character devices.
@@ -125,7 +126,7 @@ class HostSettings:
     spice_sasl: str | None = None
     spice_password: bool = False
     passt_folder: str = "/var/run/libvirt/qemu/passt"
-    nodes: frozenset[int] | None = None
+    cells: Mapping[int, CpuSet] | None = None
     chardev_tls: str | None = None
     vnc_tls_secret: str | None = None
     chardev_tls_secret: str | None = None

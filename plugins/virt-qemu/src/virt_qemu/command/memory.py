@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from virt_qemu.command.address import device_address, virtio
 from virt_qemu.command.line import Builder, on_off
@@ -12,6 +12,7 @@ from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.arch import Arch
 from virtcore.model.domain.memory import AllocationMode, MemoryAccess, MemorySource, NUMAMode, NUMAPlacement
 from virtcore.model.domain.memory_device import DIMM, NVDIMM, SGXEPC, NVDIMMTarget, VirtioMEM, VirtioPMEM
+from virtcore.xml import CpuSet
 
 if TYPE_CHECKING:
     from virtcore.model.cpu.numa import NUMACell
@@ -243,7 +244,7 @@ def _binding(builder: Builder, part: _Part) -> tuple[list[int], NUMAMode] | None
 
 
 def _check_nodes(builder: Builder, nodes: Iterable[int]) -> None:
-    known = builder.host.nodes
+    known = builder.host.cells
     for node in sorted(nodes):
         if known is not None and node not in known:
             raise ConfigUnsupported(f"NUMA node {node} is unavailable")
@@ -311,9 +312,19 @@ def _object(builder: Builder, part: _Part) -> dict[str, object]:
     bound = _binding(builder, part)
     if bound is not None and not isinstance(module, VirtioPMEM):
         props |= {"host-nodes": bound[0], "policy": _POLICIES[bound[1]]}
-        if prealloc and has("thread-context"):
+        if prealloc and has("thread-context") and _touching_nodes(builder, bound[0]):
             props["prealloc-context"] = f"tc-{part.id}"
     return props
+
+
+def _touching_nodes(builder: Builder, nodes: list[int]) -> list[int]:
+    """Those of the host's nodes whose CPUs touch memory first: where the emulator's threads may run."""
+    tune = builder.domain.cputune
+    pinned = tune.emulatorpin.cpuset if tune is not None and tune.emulatorpin is not None else None
+    cpus = pinned or (builder.domain.vcpu.cpuset if builder.domain.vcpu is not None else None)
+    if not cpus or builder.host.cells is None:
+        return nodes
+    return [node for node in nodes if builder.host.cells.get(node, CpuSet()) & cpus]
 
 
 def _add_object(builder: Builder, part: _Part) -> None:
@@ -324,7 +335,8 @@ def add_backend(builder: Builder, props: dict[str, object]) -> None:
     """Add an object of memory, before it the threads that touch it first."""
     context = props.get("prealloc-context")
     if context is not None:
-        builder.object({"qom-type": "thread-context", "id": context, "node-affinity": props["host-nodes"]})
+        nodes = _touching_nodes(builder, cast("list[int]", props["host-nodes"]))
+        builder.object({"qom-type": "thread-context", "id": context, "node-affinity": nodes})
     builder.object(props)
 
 

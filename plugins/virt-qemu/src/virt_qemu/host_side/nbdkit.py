@@ -6,13 +6,15 @@ import asyncio
 import os
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
 from virt_host.tools import find_tool
 from virt_qemu.block.chain import images_of
+from virt_qemu.block.image import disk_image
 from virt_qemu.block.storage import CURL, cookie_text, source_uri
 from virt_qemu.host_secrets import secret_values
 from virt_qemu.private_data import SourcePrivate
@@ -22,12 +24,12 @@ from virtcore.model.storage.source import DEFAULT_PORTS, NetProtocol, NetworkSou
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
-    from virt_qemu.block.chain import Link
+    from virt_qemu.block.image import Image
     from virt_qemu.host_side.host import HostSide
     from virt_qemu.host_side.owner import Owner
     from virtcore.model.domain.disk import Disk
 
-__all__ = ["nbdkit_command", "serve_images", "stop_serving", "stop_serving_all"]
+__all__ = ["nbdkit_command", "serve_images", "served_images", "stop_serving", "stop_serving_all", "use_nbdkit"]
 
 _PLUGINS = {**dict.fromkeys(CURL, "curl"), NetProtocol.SSH: "ssh"}
 _READAHEAD = "readahead"
@@ -37,15 +39,40 @@ _LIMIT = 30.0
 """Seconds nbdkit has to reach the server of an image."""
 
 
-def _sources(disk: Disk) -> Iterator[tuple[str, NetworkSource, bool]]:
-    """Images of a disk on servers: what the program of each is called, and whether it is only read."""
-    for number, link in enumerate(images_of(disk)):
-        if isinstance(link.source, NetworkSource):
-            yield f"{disk.alias}-{number}-nbdkit", link.source, _is_read_only(disk, link, number)
+def served_images(disk: Disk, plugins: Collection[str]) -> Iterator[Image]:
+    """Images of a disk that are reached through nbdkit.
+
+    :param plugins: those it has.
+    """
+    for image in disk_image(disk).chain() if disk.source is not None else ():
+        if _plugin(image) in plugins:
+            yield image
 
 
-def _is_read_only(disk: Disk, link: Link, number: int) -> bool:
-    return number > 0 or bool(disk.readonly) or disk.device is DiskDevice.CDROM
+def _plugin(image: Image) -> str | None:
+    """What of nbdkit knows the protocol of an image's server."""
+    return _PLUGINS.get(image.source.protocol) if isinstance(image.source, NetworkSource) else None
+
+
+def use_nbdkit(image: Image, folder: Path) -> SourcePrivate:
+    """Have QEMU ask nbdkit for an image.
+
+    :param folder: where nbdkit listens.
+    """
+    source = image.source
+    if not isinstance(source.private_data, SourcePrivate):
+        source.private_data = SourcePrivate()
+    source.private_data.nbdkit_socket = str(_socket(image, folder))
+    return source.private_data
+
+
+def _name(image: Image) -> str:
+    """Of the program that serves an image."""
+    return f"nbdkit-{image.nodes.storage}"
+
+
+def _socket(image: Image, folder: Path) -> Path:
+    return folder / f"{_name(image)}.socket"
 
 
 async def serve_images(side: HostSide, owner: Owner, disk: Disk) -> None:
@@ -58,19 +85,21 @@ async def serve_images(side: HostSide, owner: Owner, disk: Disk) -> None:
     program = find_tool("nbdkit")
     if program is None:
         return  # QEMU reaches them itself
-    for name, source, read_only in _sources(disk):
-        plugin = _PLUGINS.get(source.protocol)
-        if plugin is not None and await _has(program, [plugin, "--version"]):
-            await _serve(side, owner, program, name, source, read_only)
+    needed = {_plugin(image) for image in served_images(disk, _PLUGINS.values())}
+    plugins = {name for name in needed if name is not None and await _has(program, [name, "--version"])}
+    for image in served_images(disk, plugins):
+        await _serve(side, owner, program, image, image.readonly or disk.device is DiskDevice.CDROM)
 
 
 async def _has(program: str, words: list[str]) -> bool:
     return (await finish_program([program, *words])).status == 0
 
 
-async def _serve(side: HostSide, owner: Owner, program: str, name: str, source: NetworkSource, read_only: bool) -> None:
+async def _serve(side: HostSide, owner: Owner, program: str, image: Image, read_only: bool) -> None:
+    source = image.source
+    assert isinstance(source, NetworkSource)
     folder = side.guests_folder(owner, "nbdkit")
-    path = str(folder / name.removesuffix("-nbdkit"))  # short: the kernel allows no long ones
+    name, path = _name(image), str(_socket(image, folder))
     side.remove_file(path)
     ahead = bool(source.readahead) and await _has(program, ["--version", f"--filter={_READAHEAD}", "null"])
     secrets = await _secrets(side, source)
@@ -95,17 +124,14 @@ async def _serve(side: HostSide, owner: Owner, program: str, name: str, source: 
     try:
         await in_thread(_try, path)
     except (OSError, EOFError):
-        # What kept it from the image is in what it wrote.
-        written = side.programs.last_words(owner, name)
+        # What kept it from the image is in what it wrote; all of it is there when it has ended.
         await side.programs.stop(owner, name)
-        raise failure(written) from None
+        raise failure(side.programs.last_words(owner, name)) from None
     except asyncio.CancelledError:
         await side.programs.stop(owner, name)
         raise
-    if not isinstance(source.private_data, SourcePrivate):
-        source.private_data = SourcePrivate()
-    source.private_data.nbdkit_socket = path
-    source.private_data.nbdkit_pid_file = str(owner.folder / f"{name}.pid")
+    known = use_nbdkit(image, folder)
+    known.nbdkit_pid_file = str(owner.folder / f"{name}.pid")
 
 
 async def _secrets(side: HostSide, source: NetworkSource) -> Mapping[str, bytes]:
@@ -201,18 +227,16 @@ def _receive(client: socket.socket, count: int) -> bytes:
 
 async def stop_serving(side: HostSide, owner: Owner, disk: Disk) -> None:
     """End what serves the images of a disk."""
-    for name, source, _ in _sources(disk):
-        known = source.private_data
-        if isinstance(known, SourcePrivate) and known.nbdkit_socket is not None:
-            # What it was called when it was started: the image may have another place now.
-            running = os.path.basename(known.nbdkit_pid_file or name).removesuffix(".pid")
-            await side.programs.stop(owner, running)
+    for link in images_of(disk):
+        known = link.source.private_data if link.source is not None else None
+        if isinstance(known, SourcePrivate) and known.nbdkit_socket is not None and known.nbdkit_pid_file is not None:
+            await side.programs.stop(owner, os.path.basename(known.nbdkit_pid_file).removesuffix(".pid"))
             side.remove_file(known.nbdkit_socket)
             known.nbdkit_socket = known.nbdkit_pid_file = None
 
 
 async def stop_serving_all(side: HostSide, owner: Owner) -> None:
     """End what serves images of a guest that has ended: those that were merged away, too."""
-    for path in owner.folder.glob("*-nbdkit.pid"):
+    for path in owner.folder.glob("nbdkit-*.pid"):
         await side.programs.stop(owner, path.stem)
     shutil.rmtree(side.folders.run / "nbdkit" / owner.short_name, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.block.image import MANAGED_HELPER
@@ -23,11 +24,14 @@ from virtcore.model.domain.rules.device_group_validate import validate_duplicate
 from virtcore.model.storage.source import ReservationsSource
 
 if TYPE_CHECKING:
+    from virt_qemu.block.tls import ImageTLS
+    from virt_qemu.guest import Guest
     from virt_qemu.hotplug.builder import PlanBuilder
     from virt_qemu.hotplug.session import Session
     from virt_qemu.monitor import JSON
     from virtcore.model.domain import Domain
     from virtcore.model.domain.disk import Disk
+    from virtcore.model.storage.source import NetProtocol
 
 __all__ = [
     "add_missing_controllers",
@@ -73,7 +77,6 @@ async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
     settle_reservations(session, disk)
 
     def add(builder: PlanBuilder, device: Any, boot: dict[int, int]) -> None:
-        number_disk(session, device)  # only now it is known which images there are
         add_whole_disk(session.domain, builder, device, boot)
 
     # On other buses even a disk may be one that can be taken out.
@@ -112,11 +115,15 @@ def settle_reservations(session: Session, disk: Disk) -> None:
         disk.source.reservations.source = ReservationsSource(type="unix", path=path, mode="client")
 
 
-def number_disk(session: Session, disk: Disk) -> None:
-    """Number the images in a disk: none of the numbers was used before."""
-    guest = session.guest
-    known = [number for other in session.devices.disks for number in image_numbers(other)]
-    guest.node_index = number_images(disk, max([guest.node_index, *known]), session.host.settings.image_tls)
+def number_disk(guest: Guest, domain: Domain, disk: Disk, tls: Mapping[NetProtocol, ImageTLS]) -> None:
+    """Number the images in a disk that joins, once it is known which there are: none of the numbers was used before.
+
+    :param tls: how the host reaches servers of images.
+    """
+    assert domain.devices is not None
+    others = (other for other in domain.devices.disks if other is not disk)
+    known = [number for other in others for number in image_numbers(other)]
+    guest.node_index = number_images(disk, max([guest.node_index, *known]), tls)
 
 
 # -- SCSI

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from virt_qemu.block.tls import settle_image_tls
 from virt_qemu.host_side import displays, interface_changes, interfaces
 from virt_qemu.host_side.owner import owner_of
+from virt_qemu.hotplug.disks import number_disk
 from virt_qemu.isolation.devices import allow_devices, deny_devices, paths_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
@@ -56,6 +57,7 @@ class RunningHost:
         if isinstance(device, Disk):
             settle_image_tls(device, self.settings.image_tls)
             await in_thread(check_disk, device, opened.groups, self._state.host_side.reader)
+            number_disk(guest, domain, device, self.settings.image_tls)
         elif isinstance(device, Channel):
             settle_channel(device, guest.folder)
         opened.owner = self._state.host_side.socket_owner(owner_of(self._obj, guest.folder))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.command.disks import add_drive, is_empty
 from virt_qemu.command.images import is_lent, lent_nodes
-from virt_qemu.hotplug.disks import number_disk, refresh_trays
+from virt_qemu.hotplug.disks import refresh_trays
 from virt_qemu.hotplug.join import count_fdsets, used_fdsets
 from virt_qemu.hotplug.leave import remove_fdsets, steps_behind
 from virt_qemu.hotplug.plan import Plan, undo
@@ -111,10 +111,9 @@ def _take(drive: Disk, medium: Disk | None) -> None:
 def _plan(session: Session, medium: Disk, opened: OpenedResources) -> tuple[Plan, str | None]:
     """What adds a medium, and the node that the drive gets; None for no medium."""
     if is_empty(medium.source):
-        # It is numbered, too; no node is named by that.
-        medium.type, medium.source = StorageType.FILE, FileSource(index=session.guest.next_node())
+        # It has a number, too; no node is named by that.
+        medium.type, medium.source = StorageType.FILE, FileSource(index=session.guest.node_index)
         return Plan(), None
-    number_disk(session, medium)
     builder = session.builder(session.domain, opened)
     node = add_drive(builder, medium)
     used_fdsets(session, builder)

@@ -57,7 +57,7 @@ class GuestHost(Protocol):
         """The password of displays (``vnc``, ``spice``) that have none of their own; None: they need none."""
 
     async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
-        """Make what a device needs of the host, as a start does for all devices.
+        """Make what a device needs of the host, as a start does for all devices. Images of a disk get their numbers.
 
         :param domain: the guest with the device.
         :param opened: gets what QEMU is to be handed.

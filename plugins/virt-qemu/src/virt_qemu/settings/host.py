@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from virt_host.description.cpuinfo import node_cpus
+from virt_host.description.tree import HostTree
 from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command.line import HostSettings
 from virtcore.errors import SystemError
@@ -120,4 +122,5 @@ def host_settings(settings: QemuSettings, folders: StateFolders, privileged: boo
         process_name=settings.set_process_name,
         dump_guest_core=settings.dump_guest_core,
         deprecation=settings.deprecation_behavior,
+        cells=node_cpus(HostTree()),
     )
