@@ -399,4 +399,4 @@ class StatefulNetworks(ServiceDriver, NetworkService):
         async with obj.lock:
             found = self._port(port.network, port.uuid)
             await self.networks.unplug(obj, found)
-            del obj.ports[port.uuid]
+            obj.ports.pop(port.uuid, None)
