@@ -12,7 +12,7 @@ from virtcore.driver.composition import PlaceServices
 from virtcore.driver.toolkit.disk import DiskWorker
 from virtcore.driver.toolkit.secrets import Secrets, StatefulSecrets, secret_value
 from virtcore.enums import SecretUsageType
-from virtcore.errors import InternalError, InvalidSecret, NoSecret
+from virtcore.errors import InternalError, InvalidArg, InvalidSecret, NoSecret
 from virtcore.model.secret import format_secret, load_secret
 from virtcore.model.storage.secret import SecretReference
 
@@ -131,6 +131,13 @@ def test_drivers_are_told_what_is_private():
             secrets.secret_value(obj.ref)
         assert await secret_value(services, SecretReference(uuid=UUID)) == b"told"
         assert await secret_value(services, SecretReference(type="ceph", usage="n")) == b"told"
+        with pytest.raises(InvalidArg) as caught:
+            await secret_value(services, SecretReference(type="passphrase", uuid=UUID))
+        assert f"secret with uuid {UUID} is of type 'ceph' not expected 'volume' type" in str(caught.value)
+        await secrets.secrets.set_value(
+            await secrets.secrets.define(load_secret(f"<secret><uuid>{OTHER}</uuid></secret>")), b"any"
+        )
+        assert await secret_value(services, SecretReference(type="passphrase", uuid=OTHER)) == b"any"
         with pytest.raises(NoSecret, match="no secret with matching usage 'n'"):
             await secret_value(services, SecretReference(type="iscsi", usage="n"))
 

@@ -505,7 +505,9 @@ class QemuState(
         """The secrets that open the keys of the host's certificates."""
         host = self.host_settings
         return [
-            SecretReference(uuid=uuid) for uuid in (host.vnc_tls_secret, host.chardev_tls_secret) if uuid is not None
+            SecretReference(type="tls", uuid=uuid)
+            for uuid in (host.vnc_tls_secret, host.chardev_tls_secret)
+            if uuid is not None
         ]
 
     async def _tell_hooks(self, obj: DomainObject, operation: str, step: str, *, quietly: bool = False) -> None:

@@ -9,50 +9,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from virtcore.driver.toolkit.folders import make_folder
+from virtcore.driver.toolkit.secrets import secret_value
 from virtcore.enums.secret import SecretUsageType
-from virtcore.errors import ErrorDomain, InternalError, InvalidArg, NoSecret, XMLError
+from virtcore.errors import ErrorDomain, NoSecret, XMLError
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_host.storage.backend import StorageHost
     from virtcore.driver.composition import PlaceServices
-    from virtcore.driver.toolkit.secrets import StatefulSecrets
-    from virtcore.model.storage.secret import SecretReference
     from virtcore.model.storage.volume import Volume
 
-__all__ = ["passphrase_file", "secret_of_volume", "secret_value"]
-
-
-async def _secrets(services: PlaceServices) -> StatefulSecrets:
-    from virtcore.driver.toolkit.secrets import StatefulSecrets
-
-    service = await services.open("secret")
-    if not isinstance(service, StatefulSecrets):
-        raise InternalError("the host's secrets cannot be read")
-    return service
-
-
-async def secret_value(services: PlaceServices, reference: SecretReference, usage: SecretUsageType) -> bytes:
-    """The value of a secret, whoever may read it.
-
-    :param usage: what it is to be for.
-    :raises NoSecret: there is none, or it has no value.
-    :raises InvalidArg: it is for something else.
-    """
-    secrets = (await _secrets(services)).secrets
-    if reference.uuid is not None:
-        obj = secrets.get(reference.uuid)
-    else:
-        found = secrets.find_usage(usage, reference.usage or "")
-        if found is None:
-            raise NoSecret(f"no secret with matching usage '{reference.usage}'")
-        obj = found
-    kind = obj.document.usage_type
-    if kind.name != usage.name:
-        raise InvalidArg(f"secret type {kind} not expected, expected {usage.name.lower()}")
-    if obj.value is None:
-        raise NoSecret(f"secret '{obj.ref.uuid}' does not have a value")
-    return obj.value
+__all__ = ["passphrase_file", "secret_of_volume"]
 
 
 async def secret_of_volume(services: PlaceServices, path: str) -> str | None:
@@ -61,8 +28,12 @@ async def secret_of_volume(services: PlaceServices, path: str) -> str | None:
 
     if "secret" not in loader.service_names():
         return None
-    found = (await _secrets(services)).secrets.find_usage(SecretUsageType.VOLUME, path)
-    return None if found is None else found.ref.uuid
+    try:
+        found = await services.call("secret", "connection_lookup_secret", None, SecretUsageType.VOLUME, path)
+    except NoSecret:
+        return None
+    uuid: str = found.uuid
+    return uuid
 
 
 @asynccontextmanager

@@ -207,7 +207,7 @@ async def add_credentials(state: BackupState, guest: Guest, attaching: Attaching
     secret = key_secret(state.settings, "backup")
     alias = None
     if secret is not None:
-        wanted = SecretReference(uuid=secret)
+        wanted = SecretReference(type="tls", uuid=secret)
         value = (await state.secrets_for(wanted))(wanted)
         alias = f"{TLS_ALIAS}-secret0"
         await attaching.add_object(secret_object(guest.master_key(), alias, value))

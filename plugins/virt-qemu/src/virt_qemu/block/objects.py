@@ -62,5 +62,5 @@ def _certificates(
         raise ConfigUnsupported(f"TLS transport is not supported for disk protocol '{source.protocol}'")
     found = []
     if image.tls_secret is not None and known.secret is not None:
-        found.append(sealed(image.tls_secret, lookup(SecretReference(uuid=known.secret))))
+        found.append(sealed(image.tls_secret, lookup(SecretReference(type="tls", uuid=known.secret))))
     return [*found, tls_credentials(image.tls, known.folder, password=image.tls_secret)]

@@ -58,7 +58,7 @@ def key_secrets(element: object, host: Mapping[NetProtocol, ImageTLS]) -> Iterat
     for source in network_sources(element):
         known = host.get(source.protocol) if source.tls and source.protocol is not None else None
         if known is not None and known.secret is not None:
-            yield SecretReference(uuid=known.secret)
+            yield SecretReference(type="tls", uuid=known.secret)
 
 
 def name_credentials(source: Source, number: int, host: Mapping[NetProtocol, ImageTLS]) -> None:

@@ -231,7 +231,7 @@ class Builder:
 
         :param secret: id, and UUID of the secret that opens the certificates' key, if it is locked.
         """
-        locked = self.secret(secret[0], SecretReference(uuid=secret[1])) if secret[1] is not None else None
+        locked = self.secret(secret[0], SecretReference(type="tls", uuid=secret[1])) if secret[1] is not None else None
         self.object(tls_credentials(name, folder, server=server, verify=verify, password=locked))
 
     def auth_secret(self, name: str, auth: Auth) -> str:

@@ -390,16 +390,6 @@ class HostSide:
 
     # -- for the modules of the kinds
 
-    async def secret(self, uuid: str) -> bytes:
-        """The value of a secret that the host keeps.
-
-        :raises VirtError: there is none, or it has no value.
-        """
-        from virtcore.driver.toolkit.secrets import secret_value
-        from virtcore.model.storage.secret import SecretReference
-
-        return await secret_value(self.services, SecretReference(uuid=uuid))
-
     @property
     def reader(self) -> tuple[int, int]:
         """User and group who read the images of guests."""

@@ -11,6 +11,7 @@ from virt_host.tools import tool
 from virt_qemu.resources import bind_socket
 from virtcore.errors import ConfigUnsupported, InternalError, SystemError
 from virtcore.model.domain.tpm import EmulatorTPM, TPMSourceType, TPMVersion
+from virtcore.model.storage.secret import SecretReference
 
 if TYPE_CHECKING:
     from virt_qemu.host_side.host import HostSide
@@ -121,7 +122,9 @@ def _remove(state: _State) -> None:
 
 
 async def _passphrase(side: HostSide, uuid: str) -> bytes:
-    value = await side.secret(uuid)
+    from virtcore.driver.toolkit.secrets import secret_value
+
+    value = await secret_value(side.services, SecretReference(type="vtpm", uuid=uuid))
     if not value:
         raise InternalError("TPM passphrase is empty")
     return value

@@ -299,7 +299,7 @@ class MigrationSide:
         settings = self.state.settings
         secret = key_secret(settings, "migrate")
         if secret is not None:
-            wanted = SecretReference(uuid=secret)
+            wanted = SecretReference(type="tls", uuid=secret)
             value = (await self.state.secrets_for(wanted))(wanted)
             await self.control.add_object(secret_object(self.guest.master_key(), _KEY_SECRET, value))
         await self.control.add_object(

@@ -25,7 +25,7 @@ from virtcore.enums.secret import (
     SecretEventLifecycleType,
     SecretUsageType,
 )
-from virtcore.errors import InternalError, InvalidArg, InvalidSecret, NoSecret, SystemError, VirtError
+from virtcore.errors import ErrorDomain, InternalError, InvalidArg, InvalidSecret, NoSecret, SystemError, VirtError
 from virtcore.operations.declare import inline
 from virtcore.operations.events import SecretLifecycleEvent, SecretValueChangedEvent
 from virtcore.operations.secret import SecretService
@@ -281,10 +281,10 @@ def _read(path: Path) -> bytes | VirtError | None:
 class RevealingSecrets(Protocol):
     """A service of secrets that tells drivers in this process what it tells nobody else: values of private ones."""
 
-    def reveal(self, uuid: str | None, usage_type: int, usage_id: str) -> bytes:
-        """The value of a secret, by its UUID or, where that is None, by what it is for. Never waits.
+    def reveal(self, secret: SecretRef) -> bytes:
+        """The value of a secret. Never waits.
 
-        :raises NoSecret: there is no such secret, or it has no value.
+        :raises NoSecret: there is no such secret (any more), or it has no value.
         """
 
 
@@ -298,19 +298,30 @@ _USAGES = {
 }
 
 
-async def secret_value(services: PlaceServices, reference: SecretReference) -> bytes:
+async def secret_value(
+    services: PlaceServices, reference: SecretReference, usage: SecretUsageType | None = None
+) -> bytes:
     """The value of a secret that a guest, a pool or a volume names; those that are private as well.
 
     :param services: those of the place; where its secrets are kept elsewhere, private ones stay so.
+    :param usage: what the secret is to be for; by default what the reference says.
     :raises NoConnect: there are no secrets.
     :raises NoSecret: there is no such secret, or it has no value.
+    :raises InvalidArg: it is for something else.
     """
-    service = await services.open("secret")
-    usage = _USAGES.get(reference.type or "", SecretUsageType.NONE)
-    if isinstance(service, RevealingSecrets):
-        return service.reveal(reference.uuid, usage, reference.usage or "")
+    if usage is None:
+        usage = _USAGES.get(reference.type or "", SecretUsageType.NONE)
     wanted = (reference.uuid, None, None) if reference.uuid is not None else (None, usage, reference.usage or "")
-    ref = await services.call("secret", "connection_lookup_secret", *wanted)
+    ref: SecretRef = await services.call("secret", "connection_lookup_secret", *wanted)
+    if SecretUsageType.NONE not in (usage, ref.usage_type) and ref.usage_type != usage:
+        found = SecretUsageType(ref.usage_type).name.lower()
+        raise InvalidArg(
+            f"secret with uuid {ref.uuid} is of type '{found}' not expected '{usage.name.lower()}' type",
+            domain=ErrorDomain.SECRET,
+        )
+    service = await services.open("secret")
+    if isinstance(service, RevealingSecrets):
+        return service.reveal(ref)
     value: bytes = await services.call("secret", "secret_value", ref, 0)
     return value
 
@@ -380,10 +391,9 @@ class StatefulSecrets(ServiceDriver, SecretService):
             raise InvalidSecret("secret is private")
         return _value(obj)
 
-    def reveal(self, uuid: str | None, usage_type: int, usage_id: str) -> bytes:
+    def reveal(self, secret: SecretRef) -> bytes:
         """The value of a secret, for drivers (:class:`RevealingSecrets`)."""
-        found = self.secrets.get(uuid) if uuid is not None else self.secrets.by_usage(usage_type, usage_id)
-        return _value(found)
+        return _value(self.secrets.get(secret.uuid))
 
     async def secret_set_value(self, secret: SecretRef, value: bytes, flags: int = 0) -> None:
         self._check(flags, 0, "secret_set_value")
