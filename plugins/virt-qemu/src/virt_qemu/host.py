@@ -48,6 +48,7 @@ from virt_qemu.stats.blocks import describe_disks
 from virt_qemu.taint import taint_at_start
 from virt_qemu.tuning.balloon import set_stats_period
 from virt_qemu.tuning.state import TuningState
+from virt_qemu.volumes import find_volumes
 from virtcore.driver.toolkit import DomainObject
 from virtcore.driver.toolkit.folders import own_root
 from virtcore.enums.domain import (
@@ -428,6 +429,7 @@ class QemuState(
             guest.capabilities = _corrected(known, domain, self.settings.capability_filters)
             guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
+            await find_volumes(self.host_side.services, domain.devices.disks)
             prepare_domain(
                 domain,
                 guest.folder,

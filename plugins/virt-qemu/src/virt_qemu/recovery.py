@@ -18,6 +18,7 @@ from virt_qemu.live_status import MONITOR, new_status, refresh, state_of
 from virt_qemu.log import GuestLog
 from virt_qemu.resources import connect_socket
 from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
+from virt_qemu.volumes import find_volumes
 from virtcore.driver.toolkit import DomainObject, IndexEntry
 from virtcore.driver.toolkit.uptime import boot_id
 from virtcore.enums.domain import (
@@ -181,6 +182,10 @@ class GuestRecovery(GuestEvents):
         else:
             status = new_status(self.load(text, status_flags()), folder, None)
         assert status.domain.devices is not None
+        try:
+            await find_volumes(self.host_side.services, status.domain.devices.disks)
+        except VirtError as error:
+            log.warning("volumes of domain '%s' are not known: %s", status.domain.name, error)
         emulator = status.domain.devices.emulator
         try:
             capabilities = None if emulator is None else await self.capabilities.get(emulator)

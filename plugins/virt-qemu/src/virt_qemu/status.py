@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from virt_qemu.block_jobs import BlockJobs, ImageDescription
 from virt_qemu.migration_parameters import MigrationParameter
 from virt_qemu.private_data import NodeName, QemuSecret, SourcePrivate, register
+from virt_qemu.volumes import read_volumes
 from virtcore.model.backup import Backup
 from virtcore.model.cpu.element import GuestCPU
 from virtcore.model.domain.disk import Disk
@@ -199,6 +200,8 @@ def load_status(
     register()
     status = load(source, DomainStatus, mode=reading_mode(context.flags), name="(domain_status)")
     rules.complete(status.domain, context)
+    if status.domain.devices is not None:
+        read_volumes(status.domain.devices.disks)
     _complete(status, folders)
     return status
 

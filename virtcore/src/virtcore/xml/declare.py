@@ -42,6 +42,7 @@ class Declaration:
         "root",
         "since",
         "skipped",
+        "stands_for",
         "tag",
         "undocumented",
         "unknown",
@@ -62,6 +63,7 @@ class Declaration:
         undocumented: tuple[str, ...],
         after_parse: Callable[[Any], None] | None,
         skipped: Callable[[Any, int], bool] | None,
+        stands_for: type | None,
         since: str | None,
         doc: str,
     ) -> None:
@@ -77,6 +79,7 @@ class Declaration:
         self.undocumented = undocumented
         self.after_parse = after_parse
         self.skipped = skipped
+        self.stands_for = stands_for
         self.since = since
         self.doc = doc
         self.ready = False
@@ -127,6 +130,7 @@ def element(
     undocumented: tuple[str, ...] = (),
     after_parse: Callable[[Any], None] | None = None,
     skipped: Callable[[Any, int], bool] | None = None,
+    stands_for: type | None = None,
     since: str | None = None,
     doc: str = "",
 ) -> Callable[[type[T]], type[T]]:
@@ -157,7 +161,21 @@ def element(
 
     def decorate(cls: type[T]) -> type[T]:
         noted = Declaration(
-            cls, name, empty, root, tag, ns, last, unknown, unknown_code, undocumented, after_parse, skipped, since, doc
+            cls,
+            name,
+            empty,
+            root,
+            tag,
+            ns,
+            last,
+            unknown,
+            unknown_code,
+            undocumented,
+            after_parse,
+            skipped,
+            stands_for,
+            since,
+            doc,
         )
         cls.__virt_xml__ = noted  # type: ignore[attr-defined]
 
@@ -201,8 +219,12 @@ def collect(cls: type) -> list[Field]:
     else:
         result = before + own + behind
     names = {f.key: f for f in own}
-    # A field declared again in the subclass stands where the subclass says.
-    return [f for f in result if names.get(f.key, f) is f]
+    # A field declared again in the subclass stands where the subclass says; of several bases, the first counts.
+    kept: dict[str, Field] = {}
+    for field in result:
+        if names.get(field.key, field) is field:
+            kept.setdefault(field.key, field)
+    return list(kept.values())
 
 
 _OWN: dict[type, list[Field]] = {}

@@ -155,10 +155,12 @@ class _ByType(dict[type, Any]):
         self.anything = anything
 
     def __missing__(self, kind: type) -> Any:
-        if not self.anything and kind not in self.slot.types:
+        noted = kind.__dict__.get("__virt_xml__")
+        printed = noted.stands_for or kind if noted is not None else kind
+        if not self.anything and printed not in self.slot.types:
             allowed = ", ".join(cls.__qualname__ for cls in self.slot.types)
             raise TypeError(f"{self.slot}: {kind.__qualname__} is not one of {allowed}")
-        made = self[kind] = self.make(kind)
+        made = self[kind] = self.make(printed)
         return made
 
 

@@ -171,7 +171,7 @@ def disk_image(
         # Only images that are written to need it.
         detect_zeroes=driver.detect_zeroes if driver is not None else None,
         cache_size=driver.metadata_cache_max_size or None if driver is not None else None,
-        auth=disk.source.auth or disk.auth,
+        auth=_auth(disk.source) or disk.auth,
         encryption=disk.source.encryption or disk.encryption,
         below=below,
         ends=ends,
@@ -197,12 +197,17 @@ def _below(backing: BackingStore | None, whole: Image) -> tuple[Image | None, bo
         format=backing.format.type,
         readonly=True,
         cache_size=backing.format.metadata_cache_max_size or None,
-        auth=backing.source.auth,
+        auth=_auth(backing.source),
         encryption=backing.source.encryption,
         below=below,
         ends=ends,
     )
     return _with_data_file(_named(image, backing.index or backing.source.index), whole), False
+
+
+def _auth(source: Source) -> Auth | None:
+    """How a server knows whoever uses an image: as the document says, or as it knows the pool that the image is in."""
+    return source.auth or getattr(source, "pool_auth", None)
 
 
 def _with_data_file(image: Image, whole: Image) -> Image:

@@ -18,6 +18,7 @@ from virt_qemu.blockjobs.state import find_job
 from virt_qemu.blockjobs.transitions import mirrored
 from virt_qemu.command.disks import number_images
 from virt_qemu.guest import guest_of
+from virt_qemu.volumes import find_volumes
 from virtcore.enums.domain_more import DomainBlockCopyFlags as Flags
 from virtcore.errors import ConfigUnsupported, InvalidArg, OperationInvalid, SystemError
 from virtcore.model.domain.disk import BackingFormat, BackingStore, BlockJob as MirrorJob, DiskMirror
@@ -60,6 +61,7 @@ async def begin_copy(
     disk = state.disk_for_job(obj, name)
     if obj.persistent and not flags & Flags.TRANSIENT_JOB:
         raise OperationInvalid("domain is not transient")
+    await find_volumes(state.host_side.services, (destination,))
     chain = Chain.of(guest, disk)
     if len(chain.links) == 1:
         flags &= ~Flags.SHALLOW  # one layer is all there is

@@ -12,6 +12,7 @@ from virt_qemu.host_side.hostdevs import prepare_nvme, release_nvme
 from virt_qemu.host_side.nbdkit import serve_images, stop_serving
 from virtcore.errors import ConfigUnsupported, InternalError, OperationUnsupported
 from virtcore.model.domain.disk import BackingFormat, BackingStore, DiskDriver
+from virtcore.model.storage.location import source_type
 from virtcore.model.storage.source import FileSource, StorageFormat, StorageType
 
 if TYPE_CHECKING:
@@ -104,11 +105,11 @@ async def _put_overlay(owner: Owner, disk: Disk) -> None:
     if finished.status:
         raise InternalError(f"cannot make '{overlay}': {finished.errors.strip()}")
     disk.backing_store = BackingStore(
-        type=StorageType.FILE,
+        type=source_type(source),
         format=BackingFormat(type=format_),
         source=source,
         backing_store=disk.backing_store if disk.backing_store is not None else BackingStore(),
     )
-    disk.source = FileSource(file=overlay)
+    disk.type, disk.source = StorageType.FILE, FileSource(file=overlay)
     disk.driver = disk.driver if disk.driver is not None else DiskDriver()
     disk.driver.type = StorageFormat.QCOW2

@@ -11,6 +11,7 @@ from virt_qemu.hotplug.disks import number_disk
 from virt_qemu.isolation.devices import allow_devices, deny_devices, paths_of
 from virt_qemu.prepare import check_disk, settle_channel
 from virt_qemu.resources import HostResources
+from virt_qemu.volumes import find_volumes
 from virtcore.enums.domain import DomainState
 from virtcore.model.domain.chardev import Channel
 from virtcore.model.domain.disk import Disk
@@ -55,6 +56,7 @@ class RunningHost:
     async def prepare(self, guest: Guest, domain: Domain, device: Any, opened: OpenedResources) -> None:
         assert isinstance(opened, HostResources)  # see open()
         if isinstance(device, Disk):
+            await find_volumes(self._state.host_side.services, (device,))
             settle_image_tls(device, self.settings.image_tls)
             await in_thread(check_disk, device, opened.groups, self._state.host_side.reader)
             number_disk(guest, domain, device, self.settings.image_tls)

@@ -14,6 +14,7 @@ from virtcore.driver.toolkit.configuration.devices import LoadedDevice, check_bo
 from virtcore.errors import ConfigUnsupported, InternalError, OperationDenied, OperationUnsupported
 from virtcore.model.domain.disk import Disk, DiskDevice
 from virtcore.model.domain.memory_device import VirtioMEM
+from virtcore.model.storage.source import VolumeSource
 
 if TYPE_CHECKING:
     from virt_qemu.hotplug.session import Session
@@ -84,6 +85,8 @@ def _location(source: Source | None) -> object:
 
     if source is None or is_empty(source):
         return None
+    if isinstance(source, VolumeSource):  # whatever that was found to be
+        return VolumeSource, source.pool, source.volume, source.mode
     plain = copy.copy(source)
     for name in ("index", "private_data", "startup_policy", "data_store", "reservations", "encryption", "auth"):
         if hasattr(plain, name):
