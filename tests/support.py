@@ -19,7 +19,7 @@ SHARED = Path(os.environ.get("VIRTCORE_SHARED") or ROOT.parent / "shared").resol
 """Facts, corpus and measuring kit beside the repository; may be absent (see the fixture ``shared``)."""
 
 
-def eventually(check: Callable[[], object], limit: float = 60.0) -> None:
+def eventually(check: Callable[[], object], limit: float = 150.0) -> None:
     """Wait until something holds, as soon as it does; a machine that is busy with other things has its time."""
     end = time.monotonic() + limit
     while not check():
@@ -27,7 +27,7 @@ def eventually(check: Callable[[], object], limit: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-async def comes(check: Callable[[], object], limit: float = 60.0) -> None:
+async def comes(check: Callable[[], object], limit: float = 150.0) -> None:
     """As :func:`eventually`, in a coroutine whose loop does other things meanwhile."""
     end = time.monotonic() + limit
     while not check():

@@ -464,7 +464,7 @@ def run(program: list[str], uri: str, script: str, folder: Path) -> tuple[str, i
         stderr=subprocess.STDOUT,
         env={"LANG": "C", "PATH": "/usr/bin:/bin", "HOME": "/dev/null", "EDITOR": "true"},
         cwd=folder,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     printed = os.fsdecode(ran.stdout).replace(str(folder), "FOLDER")
@@ -504,7 +504,7 @@ vol-delete copy store
 pool-destroy store"""
     for name, program in (("theirs", [VIRSH]), ("ours", [sys.executable, "-m", "virt_shell"])):
         uri = f"qemu+unix:///system?socket={libvirtd}"
-        subprocess.run([*program, "-c", uri, script.replace("@NAME@", name)], check=True, timeout=60)
+        subprocess.run([*program, "-c", uri, script.replace("@NAME@", name)], check=True, timeout=150)
         assert (tmp_path / name).read_bytes() == (tmp_path / "sparse").read_bytes()
         assert (tmp_path / f"{name}-part").read_bytes() == b"x" * 5000 + bytes(1000)
     assert (tmp_path / "ours").stat().st_blocks == (tmp_path / "theirs").stat().st_blocks

@@ -37,7 +37,7 @@ GUEST = """\
 </domain>
 """
 
-BOOT = 90.0
+BOOT = 150.0
 """Seconds a guest may take to boot on a busy machine without KVM."""
 
 

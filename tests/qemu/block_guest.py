@@ -19,7 +19,7 @@ KIB, MIB = 1 << 10, 1 << 20
 
 def run(*argv: object) -> str:
     """Run a program; what it prints."""
-    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([str(word) for word in argv], capture_output=True, text=True, check=False, timeout=150)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -42,7 +42,7 @@ def make_luks_image(path: Path, format: str, password: str, size: str = "1M") ->
     secret = f"secret,id=k,data={password}"
     argv = ["qemu-img", "create", "-q", "--object", secret, "-f", format, "-o", options, str(path), size]
     for _ in range(20):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=150)
         if "Unable to get accurate CPU usage" not in done.stderr:
             break
     assert done.returncode == 0, done.stderr
@@ -101,7 +101,7 @@ def execute(domain: Any, command: str, arguments: dict[str, Any] | None = None) 
     """Run a QMP command behind the driver's back."""
     monitor = guest_of(state().domains.by_uuid(domain.uuid)).channel()
     real = getattr(type(monitor).execute, "__wrapped__", type(monitor).execute)
-    return asyncio.run_coroutine_threadsafe(real(monitor, command, arguments), core_loop().loop).result(60)
+    return asyncio.run_coroutine_threadsafe(real(monitor, command, arguments), core_loop().loop).result(150)
 
 
 def guest_writes(domain: Any, pattern: int, offset: int, length: int, disk: str = "virtio-disk0") -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import virtcore
 from virt_host.cgroup import CONTROLLERS, PIDS, ControlGroup, Mounts
+from virt_qemu.agent import channel
 from virt_qemu.host import QemuState
 from virt_qemu.tuning.groups import group_name
 
@@ -85,9 +86,11 @@ def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def guests_are_found_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Opening waits until all that runs is reached again, also where that takes longer than any user would wait."""
+def guests_have_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guests under TCG on a loaded machine are waited for longer than users would: opening waits until all that runs is
+    reached again, and agents may take their time."""
     monkeypatch.setattr(QemuState, "reattach_wait", 60.0)
+    monkeypatch.setattr(channel, "_USUAL", 100)
 
 
 @pytest.fixture

@@ -50,9 +50,9 @@ class Counting:
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
     def counts(self) -> list[int]:
-        return [int(found) for found in re.findall(r"^count (\d+)$", self.text(), re.M)]
+        return [int(found) for found in re.findall(r"^count (\d+)\n", self.text(), re.M)]
 
     def wait(self, check: Callable[[], object] | None = None) -> None:
         """Wait until it has counted further, or something holds."""
         before = len(self.counts())
-        eventually(check or (lambda: len(self.counts()) > before + 1), 60)
+        eventually(check or (lambda: len(self.counts()) > before + 1), 150)

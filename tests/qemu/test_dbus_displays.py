@@ -132,7 +132,7 @@ def test_peer_to_peer(opened, root):
     assert not (root / "run" / "qemu" / "dbus").exists()
     descriptor = domain.open_graphics_fd(0)
     with socket.socket(fileno=descriptor) as peer:
-        peer.settimeout(60)
+        peer.settimeout(150)
         peer.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
         assert peer.recv(100).startswith(b"OK ")
     domain.destroy()

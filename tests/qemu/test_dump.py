@@ -75,7 +75,7 @@ def test_formats_and_what_becomes_of_the_guest(counting: Counting, tmp_path: Pat
     counts = counting.counts()
     assert counts == sorted(counts)
     domain.core_dump(str(dump), flags=Dump.RESET)
-    eventually(lambda: counting.counts() != sorted(counting.counts()), 60)  # it begins again
+    eventually(lambda: counting.counts() != sorted(counting.counts()))  # it begins again
     domain.suspend()
     domain.core_dump(str(dump), flags=Dump.MEMORY_ONLY)
     assert domain.state().state is DomainState.PAUSED
@@ -149,7 +149,7 @@ def test_into_a_pipe(connection: virtcore.Connection, tmp_path: Path) -> None:
                 # No end is seen before something has come.
                 eventually(partial(_has_come, reader))
                 assert reader.read().startswith(head)
-                dumped.result(60)
+                dumped.result(150)
             # It goes on at once, though nothing had to be brought to a disk.
             assert domain.state().state is DomainState.RUNNING
     domain.destroy()

@@ -87,7 +87,7 @@ def test_destroy_ends_a_start_that_hangs(connection, boot, fake_emulator, guests
     starting.start()
     eventually(guests_of)
     domain.destroy()
-    starting.join(60)
+    starting.join(150)
     assert len(errors) == 1
     assert not domain.is_active()
     eventually(lambda: guests_of() == [])

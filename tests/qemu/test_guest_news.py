@@ -208,15 +208,15 @@ def test_a_real_client_of_a_real_display(connection: virtcore.Connection) -> Non
     domain = connection.define_domain(guest_image.idle_xml("shown", display))
     domain.create()
     port = int(domain.xml().partition("type='vnc' port='")[2].partition("'")[0])
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=150) as client:
         assert client.recv(12).startswith(b"RFB")
         ours = client.getsockname()
-        first = told.get(timeout=60)
+        first = told.get(timeout=150)
         assert isinstance(first, DomainGraphicsEvent)
         assert first.phase is Phase.CONNECT
         assert first.local == GraphicsAddress(Family.IPV4, "127.0.0.1", str(port))
         assert first.remote == GraphicsAddress(Family.IPV4, "127.0.0.1", str(ours[1]))
-    last = told.get(timeout=60)
+    last = told.get(timeout=150)
     assert isinstance(last, DomainGraphicsEvent)
     assert last.phase is Phase.DISCONNECT
 
@@ -233,6 +233,6 @@ def test_a_real_balloon_and_a_real_clock(connection: virtcore.Connection, kernel
     assert clock.offset < -300_000_000
     domain.set_memory(96 << 10)
     eventually(lambda: "<currentMemory unit='KiB'>98304</currentMemory>" in domain.xml())
-    while told.get(timeout=60) != DomainBalloonChangeEvent(domain.ref, 96 << 10):
+    while told.get(timeout=150) != DomainBalloonChangeEvent(domain.ref, 96 << 10):
         pass  # it goes in steps
     assert domain.info().memory == 96 << 10

@@ -141,10 +141,10 @@ def test_what_joins_is_seen_by_the_guest_and_goes_again(connection, run_guest, t
     domain.attach_device(scsi, Modify.LIVE)
     domain.attach_device(NIC, Modify.LIVE)
     domain.attach_device(RNG, Modify.LIVE)
-    eventually(lambda: told.sees("ls /sys/block", "vda"), 60)
+    eventually(lambda: told.sees("ls /sys/block", "vda"))
     assert "32768" in told.run("cat /sys/block/vda/size")
-    eventually(lambda: told.sees("ls /sys/block", "sda"), 60)
-    eventually(lambda: told.sees("cat /sys/class/net/*/address", MAC), 60)
+    eventually(lambda: told.sees("ls /sys/block", "sda"))
+    eventually(lambda: told.sees("cat /sys/class/net/*/address", MAC))
     live = domain.xml()
     # The SCSI disk came with a controller, of the model of the one that was there.
     assert "<controller type='scsi' index='1' model='virtio-scsi'>" in live
@@ -169,7 +169,7 @@ def test_disks_that_share_a_controller_with_the_host_s_scsi_names(run_guest, tmp
     guest_image.write_qcow2(image, 16)
     domain, told = run_guest("<controller type='scsi' index='0' model='virtio-scsi'/>")
     domain.attach_device(disk_xml(image, "sdc", "scsi", "<serial>S1</serial>"), Modify.LIVE)
-    eventually(lambda: told.sees("ls /sys/block", "sda"), 60)
+    eventually(lambda: told.sees("ls /sys/block", "sda"))
     assert "QEMU HARDDISK" in told.run("cat /sys/block/sda/device/model")
     with pytest.raises(OperationFailed, match="device cannot be detached: device is busy"):
         domain.detach_device("<controller type='scsi' index='0'/>", Modify.LIVE)
@@ -181,14 +181,14 @@ def test_virtual_cpus(run_guest) -> None:
     domain, told = run_guest()
     domain.set_vcpus(3, Vcpus.LIVE)
     assert domain.vcpus_count(Vcpus.LIVE) == 3
-    eventually(lambda: told.sees("cat /sys/devices/system/cpu/present", "0-2"), 60)
+    eventually(lambda: told.sees("cat /sys/devices/system/cpu/present", "0-2"))
     assert len(domain.vcpus()) == 3
     domain.set_vcpu("3", True, Modify.LIVE)
     assert "<vcpu id='3' enabled='yes' hotpluggable='yes' order='4'/>" in domain.xml()
     with pytest.raises(InvalidArg, match="vcpu '3' is already in requested state"):
         domain.set_vcpu("3", True, Modify.LIVE)
     domain.set_vcpu("2", False, Modify.LIVE)
-    eventually(lambda: told.sees("cat /sys/devices/system/cpu/present", "0-1,3"), 60)
+    eventually(lambda: told.sees("cat /sys/devices/system/cpu/present", "0-1,3"))
     assert "<vcpu id='2' enabled='no' hotpluggable='yes'/>" in domain.xml()
     assert sorted(cpu.number for cpu in domain.vcpus()) == [0, 1, 3]
     assert "<vcpu placement='static' current='1'>4</vcpu>" in domain.xml(DomainXMLFlags.INACTIVE)
@@ -235,7 +235,7 @@ def test_memory(run_guest) -> None:
     assert "<memory unit='KiB'>393216</memory>" in live
     assert re.search(r"<address type='dimm' slot='0' base='0x[0-9a-f]+'/>", live)
     assert "<memory unit='KiB'>393216</memory>" in domain.xml(DomainXMLFlags.INACTIVE)
-    eventually(lambda: told.sees("ls -d /sys/bus/acpi/devices/PNP0C80* | wc -l", "1"), 60)
+    eventually(lambda: told.sees("ls -d /sys/bus/acpi/devices/PNP0C80* | wc -l", "1"))
     with pytest.raises(ConfigUnsupported, match="would exceed domain's maxMemory config size '524288'"):
         domain.attach_device(module.replace("128", "512"), Modify.LIVE)
     assert domain.xml() == live
@@ -267,7 +267,7 @@ def test_media(connection, run_guest, tmp_path) -> None:
 def test_link_and_what_cannot_change(run_guest) -> None:
     domain, told = run_guest()
     domain.attach_device(NIC, Modify.LIVE)
-    eventually(lambda: told.sees("cat /sys/class/net/*/address", MAC), 60)
+    eventually(lambda: told.sees("cat /sys/class/net/*/address", MAC))
     told.run("for each in /sys/class/net/e*; do ifconfig ${each##*/} up; done")
     domain.update_device(NIC.replace("</interface>", "<link state='down'/></interface>"), Modify.LIVE)
     eventually(lambda: told.sees("cat /sys/class/net/e*/carrier", "0"))
@@ -365,7 +365,7 @@ def execute(path: Path, command: str, arguments: dict[str, object]) -> None:
         folder = os.open(path.parent, os.O_PATH)
         channel.connect(f"/proc/self/fd/{folder}/{path.name}")
         os.close(folder)
-        channel.settimeout(60)
+        channel.settimeout(150)
         stream = channel.makefile("rw")
         stream.readline()
         for each in ({"execute": "qmp_capabilities"}, {"execute": command, "arguments": arguments}):

@@ -106,22 +106,22 @@ def test_what_qemu_says_is_for_those_who_ask(connection: virtcore.Connection, gu
     connection.on_event(told.put, QemuMonitorEvent)
     connection.on_event(others.put)
     guest.reset()
-    event = told.get(timeout=60)
+    event = told.get(timeout=150)
     assert isinstance(event, QemuMonitorEvent)
     assert event.event == "RESET"
     assert json.loads(event.details or "")["guest"] is False
     assert event.seconds > 1_600_000_000
-    assert isinstance(others.get(timeout=60), DomainRebootEvent)
+    assert isinstance(others.get(timeout=150), DomainRebootEvent)
 
 
 def test_displays_and_channels(guest: virtcore.Domain) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         guest.open_graphics(0, theirs.fileno())
-        ours.settimeout(60)
+        ours.settimeout(150)
         assert ours.recv(4) == b"RFB "
     with socket.socket(fileno=guest.open_graphics_fd(0)) as opened:
-        opened.settimeout(60)
+        opened.settimeout(150)
         assert opened.recv(4) == b"RFB "
     with pytest.raises(errors.InternalError, match="No graphics backend with index 7"):
         guest.open_graphics_fd(7)
@@ -163,5 +163,5 @@ def test_a_key_reaches_the_guest(connection: virtcore.Connection, boot: tuple[Pa
     told: queue.Queue[Event] = queue.Queue()
     connection.on_event(told.put, DomainRebootEvent)
     domain.send_key(KeycodeSet.LINUX, 100, [56, 99, 48])
-    assert told.get(timeout=60).domain == domain.ref  # type: ignore[union-attr]
+    assert told.get(timeout=150).domain == domain.ref  # type: ignore[union-attr]
     console.abort()

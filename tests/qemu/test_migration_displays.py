@@ -73,7 +73,7 @@ class _SpiceClient:
     _HEADER = struct.Struct("<QHII")
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=150)
         self._sent = 0
         # The main channel, without an identity; of the common abilities none, of the channel's semi-seamless migration.
         message = struct.pack("<IBBIII", 0, 1, 0, 0, 1, 18) + struct.pack("<I", 1)
@@ -143,7 +143,7 @@ def test_clients_of_spice_are_told(connection: virtcore.Connection, peer: virtco
         thread = threading.Thread(target=listen)
         thread.start()
         moved = domain.migrate(peer, flags=Flags.LIVE | Flags.UNSAFE)
-        thread.join(60)
+        thread.join(150)
     finally:
         client.close()
     [message] = heard

@@ -271,7 +271,7 @@ def test_it_can_be_aborted(connection, peer, boot):
     with pytest.raises(OperationInvalid, match="cannot abort incoming migration; use virDomainDestroy instead"):
         peer.lookup_domain(name="mover").abort_job()
     domain.abort_job()
-    moving.join(60)
+    moving.join(150)
     [failure] = failures
     assert isinstance(failure, OperationAborted)
     assert domain.state().state is DomainState.RUNNING

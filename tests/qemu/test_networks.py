@@ -36,6 +36,8 @@ from virtcore.types import NetworkPortRef, NetworkRef
 
 PAUSED = DomainCreateFlags.START_PAUSED
 MAC = "52:54:00:12:34:56"
+OWN = f"own{os.getpid()}"[:15]
+"""A name for a device that nobody else on this machine has."""
 
 administrator = pytest.mark.skipif(
     os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="needs root and /dev/net/tun"
@@ -93,14 +95,14 @@ def test_a_port_of_a_bridge(connection, boot, bridge):
 
 @administrator
 def test_queues_and_a_name_of_ones_own(connection, boot, root):
-    device = interface("ethernet", "<target dev='tapown'/><mtu size='1300'/>").replace(
+    device = interface("ethernet", f"<target dev='{OWN}'/><mtu size='1300'/>").replace(
         "<model type='virtio'/>", "<model type='virtio'/><driver queues='2'/>"
     )
     domain = start(connection, boot, device)
-    assert target(domain) == "tapown"
-    assert links.mtu_of("tapown") == 1300
+    assert target(domain) == OWN
+    assert links.mtu_of(OWN) == 1300
     assert re.search(r'"type":"tap","fds":"\d+:\d+"', (root / "log" / "qemu" / "net.log").read_text())
-    with pytest.raises(OperationInvalid, match="The tapown interface already exists"):
+    with pytest.raises(OperationInvalid, match=f"The {OWN} interface already exists"):
         connection.create_domain(guest_xml("other", *boot, devices=device), PAUSED)
     domain.destroy()
 
@@ -147,16 +149,16 @@ def test_macvtap(connection, boot, lower, mode):
 
 @administrator
 def test_a_macvtap_of_somebody_else_stays(connection, boot, lower):
-    run("ip", "link", "add", "link", lower, "name", "vcown", "type", "macvtap", "mode", "bridge")
-    device = interface("direct", f"<source dev='{lower}' mode='bridge'/><target dev='vcown'/>")
+    run("ip", "link", "add", "link", lower, "name", OWN, "type", "macvtap", "mode", "bridge")
+    device = interface("direct", f"<source dev='{lower}' mode='bridge'/><target dev='{OWN}'/>")
     with pytest.raises(SystemError, match="File exists"):
         start(connection, boot, device)
-    assert links.is_macvtap("vcown")
-    run("ip", "link", "del", "vcown")
+    assert links.is_macvtap(OWN)
+    run("ip", "link", "del", OWN)
     domain = start(connection, boot, device)
-    assert target(domain) == "vcown"
+    assert target(domain) == OWN
     domain.destroy()
-    assert not links.exists("vcown")
+    assert not links.exists(OWN)
 
 
 def made_of(lower: str, bridge: str) -> set[str]:

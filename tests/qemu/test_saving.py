@@ -381,7 +381,7 @@ def _stuck_save(counting: Remembering, folder: Path) -> Iterator[tuple[int, list
     try:
         eventually(lambda: counting.domain.job_stats().params.get("memory_total"))
         yield reader, failures
-        thread.join(60)
+        thread.join(150)
         assert not thread.is_alive()
     finally:
         os.close(reader)

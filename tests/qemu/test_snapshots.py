@@ -275,7 +275,7 @@ class Writing(Counting):
         start = len(self.text())
 
         def counted() -> list[int]:
-            return [int(found) for found in re.findall(r"^count (\d+)$", self.text()[start:], re.M)]
+            return [int(found) for found in re.findall(r"^count (\d+)\n", self.text()[start:], re.M)]
 
         go()
         self.wait(lambda: len(counted()) > 2 and any(number in moment for number in counted()))
@@ -488,7 +488,7 @@ def test_a_guest_that_writes_nothing_meanwhile(
         except VirtError:
             return False
 
-    eventually(answers, 90)
+    eventually(answers)
     domain.create_snapshot(snapshot_xml("quiet"), Create.DISK_ONLY | Create.QUIESCE)
     assert f"<source file='{tmp_path}/mounted.quiet' index='2'/>" in domain.xml()
     assert domain.fs_freeze() == 1  # it was let go on

@@ -142,7 +142,7 @@ def test_what_limits_cpu_time(connection: virtcore.Connection, guest: virtcore.D
     assert {name: found[name] for name in values} == values
     assert groups.below("vcpu1").cpu_quota() == (50_000, 25_000)
     assert groups.below("emulator").cpu_quota() == (100_000, 30_000)
-    event = told.get(timeout=60)
+    event = told.get(timeout=150)
     assert isinstance(event, DomainTunableEvent)
     assert [name for name, _, _ in event.params.rows()] == [
         "cputune.cpu_shares", "cputune.vcpu_period", "cputune.vcpu_quota", "cputune.emulator_quota",
@@ -185,14 +185,14 @@ def test_pins_hold_in_groups_too(connection: virtcore.Connection, guest: virtcor
     told: queue.Queue[Event] = queue.Queue()
     connection.on_event(told.put, DomainTunableEvent)
     guest.pin_vcpu(1, CpuMap([first]), Impact.LIVE)
-    event = told.get(timeout=60)
+    event = told.get(timeout=150)
     assert isinstance(event, DomainTunableEvent)
     assert event.params["cputune.vcpupin1"] == str(first)
     if "cpuset" in groups.mounts.first:
         folder = groups.mounts.folders(groups.below("vcpu1").path)["cpuset"]
         assert (folder / "cpuset.cpus").read_text().strip() == str(first)
     guest.pin_emulator(CpuMap([first]), Impact.LIVE)
-    assert told.get(timeout=60).params["cputune.emulatorpin"] == str(first)  # type: ignore[union-attr]
+    assert told.get(timeout=150).params["cputune.emulatorpin"] == str(first)  # type: ignore[union-attr]
 
 
 def test_groups_go_with_guests_that_end_alone(
@@ -250,7 +250,7 @@ def test_what_a_reboot_does_can_be_changed(connection: virtcore.Connection, gues
     assert "<on_reboot>restart</on_reboot>" in guest.xml(2)
     guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.RESTART, Impact.LIVE)
     guest.reset()
-    assert told.get(timeout=60).domain == guest.ref  # type: ignore[union-attr]
+    assert told.get(timeout=150).domain == guest.ref  # type: ignore[union-attr]
     guest.set_lifecycle_action(DomainLifecycle.REBOOT, DomainLifecycleAction.DESTROY, Impact.LIVE)
     # Ctrl+Alt+Del has the firmware boot again: now it ends the guest.
     guest.qemu_monitor_command('{"execute":"system_reset"}')

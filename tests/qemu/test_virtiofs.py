@@ -52,7 +52,7 @@ def test_the_guest_sees_the_files(connection, boot, root, tmp_path, tmp_path_fac
     domain = connection.create_domain(shared_guest("shares", (boot[0], initrd), devices))
     log = Path(f"{serial}.log")
     pid = virtiofsd_of(root)
-    eventually(lambda: MARKER in log.read_text(errors="replace"), 90)
+    eventually(lambda: MARKER in log.read_text(errors="replace"))
     with domain.open_console() as stream:
         stream.write(b"run /bin/busybox mount -t virtiofs tag /mnt && /bin/busybox cat /mnt/hello\n")
         eventually(lambda: log.read_text(errors="replace").count("from the host") >= 1)
