@@ -102,11 +102,10 @@ class PCIConfig:
         """Whether it speaks PCI Express; one whose capabilities do not say so is taken for it by the number of its
         registers."""
         try:
-            if self.has_capabilities:
-                return self.capability(EXPRESS) is not None
+            found = self.capability(EXPRESS) is not None
         except EOFError:
-            pass
-        return self.size != _CONVENTIONAL
+            found = False
+        return found or self.size != _CONVENTIONAL
 
     @property
     def link(self) -> int | None:

@@ -8,6 +8,7 @@ from virtcore.errors import OperationInvalid, SystemError
 
 __all__ = ["CREATE", "DELETE", "find_adapter", "manage_vport"]
 
+_BUS = "/sys/bus/scsi/devices"
 CREATE, DELETE = "vport_create", "vport_delete"
 
 
@@ -38,5 +39,5 @@ def find_adapter(files: HostFiles, wwnn: str, wwpn: str) -> str | None:
     for name in files.entries(FC_HOSTS):
         said = [files.text(f"{FC_HOSTS}/{name}/{file}") for file in ("node_name", "port_name")]
         if [None if text is None else text.strip().removeprefix("0x") for text in said] == [wwnn, wwpn]:
-            return f"{SCSI_HOSTS}/{name}"
+            return f"{_BUS}/{name}"
     return None

@@ -24,10 +24,12 @@ from virtcore.errors import (
 )
 from virtcore.model.nodedev import (
     APMatrixCapability,
+    CapabilityType,
     CSSCapability,
     MdevCapability,
     NodeDevice,
     NodeDeviceContext,
+    PartialCapability,
     PCICapability,
     SCSIHostCapability,
     load_node_device,
@@ -56,6 +58,8 @@ def address_of(device: NodeDevice) -> str | None:
             return f"{capability.cssid:x}.{capability.ssid:x}.{capability.devno:04x}"
         if isinstance(capability, APMatrixCapability):
             return "matrix"
+        if isinstance(capability, PartialCapability) and capability.type is CapabilityType.MDEV_TYPES:
+            return None if device.path is None else device.path.rpartition("/")[2]
     return None
 
 

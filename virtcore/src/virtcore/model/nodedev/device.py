@@ -12,7 +12,7 @@ from virtcore.xml.fields import BAD_TAG, NO_TAG
 
 if TYPE_CHECKING:
     from virtcore.model.interface.link import InterfaceLink
-    from virtcore.model.nodedev.mdev import MdevCapability
+    from virtcore.model.nodedev.mdev import MdevCapability, MdevTypesCapability
     from virtcore.model.nodedev.pci import PCICapability
     from virtcore.model.nodedev.s390 import (
         APCardCapability,
@@ -254,6 +254,9 @@ class PartialCapability:
     """What is known as a capability but only a part of another one; refused on loading."""
 
     type: CapabilityType = attribute(required=True, doc="what it is")
+    capabilities: list[MdevTypesCapability] = children(
+        "capability", tag="@type", read=Mode.LIVE, doc="of what is nothing but the parent of mediated devices"
+    )
 
 
 Capability: TypeAlias = (

@@ -21,6 +21,7 @@ __all__ = ["Described", "Host", "NotShown", "describer", "name_of"]
 
 _NO_NAME = re.compile(rb"[^0-9A-Za-z]")
 _HERE = "virt_host.nodedev.kinds"
+_MDEV_PARENTS = "/sys/class/mdev_bus"
 
 #: Devices by their type within their subsystem; those of other types are not shown.
 _TYPES = {
@@ -34,6 +35,9 @@ _TYPES = {
     "drm_minor": "graphics:node",
     "ap_card": "s390:ap_card",
     "ap_queue": "s390:ap_queue",
+    "qeth_generic": "s390:ccwgroup",
+    "qeth_layer2": "s390:ccwgroup",
+    "qeth_layer3": "s390:ccwgroup",
 }
 #: Devices without such a type, by subsystem.
 _SUBSYSTEMS = {
@@ -43,7 +47,6 @@ _SUBSYSTEMS = {
     "css": "s390:css",
     "vdpa": "vdpa:vdpa",
     "matrix": "s390:ap_matrix",
-    "ccwgroup": "s390:ccwgroup",
 }
 
 
@@ -102,6 +105,8 @@ def describer(device: KernelDevice) -> Describer | None:
             where = "net:card"
         if where is None and device.property("PCI_CLASS") is not None:
             where = "pci:function"
+    if where is None and device.files.exists(f"{_MDEV_PARENTS}/{device.name}"):
+        where = "mdev:parent"
     if where is None:
         return None
     module, _, function = where.partition(":")

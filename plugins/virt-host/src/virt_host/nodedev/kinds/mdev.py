@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 
 from virt_host.nodedev.kernel_device import KernelDevice
-from virt_host.nodedev.kinds import Described, Host, NotShown, node_name
-from virtcore.model.nodedev import MdevCapability, MdevType, MdevTypesCapability
+from virt_host.nodedev.kinds import Described, Host, NotShown, name_of, node_name
+from virtcore.model.nodedev import CapabilityType, MdevCapability, MdevType, MdevTypesCapability, PartialCapability
 
-__all__ = ["mdev_types", "mediated"]
+__all__ = ["mdev_types", "mediated", "parent"]
 
 
 def mdev_types(device: KernelDevice) -> MdevTypesCapability | None:
@@ -23,6 +23,13 @@ def _type(device: KernelDevice, folder: str, name: str) -> MdevType:
     if api is None or instances is None:
         raise NotShown
     return MdevType(id=name, name=device.attribute(f"{folder}/name"), device_api=api, available_instances=instances)
+
+
+def parent(device: KernelDevice, host: Host) -> Described:
+    types = mdev_types(device)
+    if types is None:
+        raise NotShown
+    return Described(name_of(device), PartialCapability(type=CapabilityType.MDEV_TYPES, capabilities=[types]))
 
 
 def mediated(device: KernelDevice, host: Host) -> Described:

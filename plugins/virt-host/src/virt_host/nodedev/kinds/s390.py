@@ -28,8 +28,6 @@ _ADDRESS = re.compile(r"([0-9a-f]+)\.([0-9a-f]+)\.([0-9a-f]+)", re.IGNORECASE)
 _STATES = {0: CCWState.OFFLINE, 1: CCWState.ONLINE}
 #: Drivers of subchannels of which something can be made; others serve the channel subsystem itself.
 _SUBCHANNEL_DRIVERS = ("io_subchannel", "vfio_ccw")
-#: What a card says of the layer it works on.
-_LAYERS = {"0": CCWGroupType.QETH_LAYER3, "1": CCWGroupType.QETH_LAYER2}
 
 
 def _address(text: str) -> tuple[int, int, int]:
@@ -72,15 +70,13 @@ def css(device: KernelDevice, host: Host) -> Described:
 
 
 def ccwgroup(device: KernelDevice, host: Host) -> Described:
-    if device.driver != "qeth":
-        raise NotShown
     members = [
         CCWDeviceReference(ref=name, name=node_name(f"ccw_{member}"))
         for name in sorted(device.files.entries(device.path))
         if re.fullmatch(r"cdev\d+", name) and (member := device.files.link(f"{device.path}/{name}")) is not None
     ]
     card = QethCapability(
-        type=_LAYERS.get(device.attribute("layer2") or "", CCWGroupType.QETH_GENERIC),
+        type=CCWGroupType(device.type or ""),
         card_type=device.attribute("card_type"),
         chpid=device.attribute("chpid"),
     )

@@ -11,6 +11,7 @@ __all__ = ["vdpa"]
 
 def vdpa(device: KernelDevice, host: Host) -> Described:
     node = next((name for name in device.files.entries(device.path) if name.startswith("vhost-vdpa")), None)
-    if node is None or not device.files.exists(f"/dev/{node}"):
+    path = None if node is None else f"/dev/{node}"
+    if path is not None and not device.files.exists(path):
         raise NotShown
-    return Described(name_of(device), VDPACapability(chardev=f"/dev/{node}"))
+    return Described(name_of(device), VDPACapability(chardev=path))

@@ -62,12 +62,16 @@ def _text(value: bytes) -> str | None:
     return value.decode("ascii").strip()
 
 
+def _is_index(char: str) -> bool:
+    return "0" <= char <= "9" or "A" <= char <= "Z"
+
+
 def _vendor_index(keyword: str) -> bool:
-    return keyword[0] == "V" and keyword[1].isalnum()
+    return keyword[0] == "V" and _is_index(keyword[1])
 
 
 def _system_index(keyword: str) -> bool:
-    return keyword[0] == "Y" and keyword[1].isalnum() and keyword[1] != "A"
+    return keyword[0] == "Y" and _is_index(keyword[1]) and keyword[1] != "A"
 
 
 def _read_only(data: bytes, content: bytes, start: int) -> ReadOnlyFields:
@@ -84,7 +88,7 @@ def _read_only(data: bytes, content: bytes, start: int) -> ReadOnlyFields:
         if field.keyword in _READ_ONLY_FIELDS:
             setattr(fields, _READ_ONLY_FIELDS[field.keyword], text)
         elif _vendor_index(field.keyword):
-            fields.vendor_fields.append(VendorField(index=field.keyword[1], value=text))
+            fields.vendor_fields.append(VendorField(index=field.keyword[1], value=text or None))
     if not checked:
         raise ValueError("there is no checksum")
     return fields
@@ -101,9 +105,9 @@ def _read_write(content: bytes, start: int) -> ReadWriteFields:
         if field.keyword == "YA":
             fields.asset_tag = text
         elif _vendor_index(field.keyword):
-            fields.vendor_fields.append(VendorField(index=field.keyword[1], value=text))
+            fields.vendor_fields.append(VendorField(index=field.keyword[1], value=text or None))
         elif _system_index(field.keyword):
-            fields.system_fields.append(SystemField(index=field.keyword[1], value=text))
+            fields.system_fields.append(SystemField(index=field.keyword[1], value=text or None))
     return fields
 
 
@@ -126,4 +130,6 @@ def read_vpd(data: bytes) -> VPDCapability | None:
         return None
     if name is None or read_only is None:
         return None
-    return VPDCapability(name=name, fields=[read_only, *([] if read_write is None else [read_write])])
+    kept: list[ReadOnlyFields | ReadWriteFields] = [read_only] if read_only != ReadOnlyFields() else []
+    kept += [read_write] if read_write not in (None, ReadWriteFields()) else []
+    return VPDCapability(name=name, fields=kept)
