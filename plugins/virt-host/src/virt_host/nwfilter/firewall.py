@@ -80,8 +80,9 @@ class Firewall:
     async def remove(self, interface: str) -> None:
         """Let all traffic through. What is not there is no failure."""
         async with self._changing:
-            if not await self._at_once(interface, ()):
-                await _run(rulesets.remove_rules(interface), ignore=True)
+            steps = list(rulesets.remove_rules(interface))
+            if not await self._at_once(interface, steps):
+                await _run(steps, ignore=True)
 
     async def _replace(self, interface: str, ruleset: _Ruleset) -> None:
         lasting = list(ruleset(temporary=False))  # what cannot be said is found out before anything changes
@@ -104,7 +105,7 @@ class Firewall:
         if not can_be_batched(steps):
             return False
         layers = [layer for layer in Layer if find_tool(layer) is not None]
-        if any(step.layer not in layers for step in steps):
+        if any(step.layer not in layers and not step.may_fail for step in steps):
             return False
         if not all(find_tool(_RESTORING[layer][0]) and find_tool(f"{layer}-save") for layer in layers):
             return False

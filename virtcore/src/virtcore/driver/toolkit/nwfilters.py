@@ -4,13 +4,16 @@ bindings. What a binding does to a port's traffic is the driver's."""
 from __future__ import annotations
 
 import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from virtcore.driver.service import ServiceDriver
 from virtcore.driver.toolkit.checks import canonical_uuid, check_flags
 from virtcore.driver.toolkit.objects import ManagedObject, ObjectTable
 from virtcore.enums.nwfilter import NWFilterBindingCreateFlags, NWFilterDefineFlags
-from virtcore.errors import NoNWFilter, NoNWFilterBinding, OperationFailed, OperationInvalid
+from virtcore.errors import InternalError, NoNWFilter, NoNWFilterBinding, OperationFailed, OperationInvalid, VirtError
 from virtcore.operations.declare import inline
 from virtcore.operations.nwfilter import NWFilterService
 from virtcore.types import NWFilterBindingRef, NWFilterRef
@@ -24,11 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FilterObject", "Filters", "StatefulFilters"]
 
+log = logging.getLogger(__name__)
+
 
 class FilterObject(ManagedObject):
     """One filter."""
 
-    __slots__ = ("document",)
+    __slots__ = ("_document", "_read")
 
     noun = "nwfilter"
     taken_noun = "filter"
@@ -37,7 +42,8 @@ class FilterObject(ManagedObject):
 
     def __init__(self, name: str, uuid: str) -> None:
         super().__init__(name, uuid)
-        self.document: Filter | None = None
+        self._document: Filter | None = None
+        self._read: Callable[[str], str] | None = None
 
     @property
     def ref(self) -> NWFilterRef:
@@ -46,9 +52,33 @@ class FilterObject(ManagedObject):
 
     @property
     def filter(self) -> Filter:
-        """Its definition."""
-        assert self.document is not None  # every published one has it
-        return self.document
+        """Its definition, read when it is first asked for."""
+        if self._document is None:
+            from virtcore.model.nwfilter.document import load_nwfilter
+
+            assert self._read is not None  # every published one has one of the two
+            self._document = load_nwfilter(self._read(self.uuid))
+        return self._document
+
+    @filter.setter
+    def filter(self, document: Filter) -> None:
+        self._document = document
+
+    def kept_by(self, read: Callable[[str], str]) -> None:
+        """Its definition is on disk.
+
+        :param read: gives the text, by the UUID.
+        """
+        self._read = read
+
+    @property
+    def defined(self) -> bool:
+        """Whether it has a definition yet."""
+        return self._document is not None or self._read is not None
+
+    def undo(self, document: Filter | None) -> None:
+        """Let it have the definition it had before; None: none."""
+        self._document = document
 
     def uses(self) -> list[str]:
         """Names of the filters it refers to."""
@@ -62,17 +92,22 @@ class Filters:
 
     :param folder: where definitions are kept; None keeps them in memory only.
     :param disk: does the disk work; needed with a folder.
+    :param status: where bindings are kept while their ports are there.
+    :ivar changing: held while a filter or a binding changes.
     """
 
-    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None) -> None:
+    def __init__(self, folder: Path | None = None, disk: DiskWorker | None = None, status: Path | None = None) -> None:
         self.table: ObjectTable[FilterObject] = ObjectTable(FilterObject)
         self.bindings: dict[str, FilterBinding] = {}
-        self._changing = asyncio.Lock()
-        self._store = None
-        if folder is not None and disk is not None:
+        self.changing = asyncio.Lock()
+        self._store = self._status = None
+        if disk is not None:
             from virtcore.driver.toolkit.store import DefinitionStore
 
-            self._store = DefinitionStore(folder, disk, self._describe)
+            if folder is not None:
+                self._store = DefinitionStore(folder, disk, self._describe)
+            if status is not None:
+                self._status = DefinitionStore(status, disk, self._describe_binding, lasting=False)
 
     @staticmethod
     def _describe(text: str) -> IndexEntry:
@@ -83,29 +118,50 @@ class Filters:
         assert document.uuid is not None
         return IndexEntry(document.uuid, document.name, {})
 
+    @staticmethod
+    def _describe_binding(text: str) -> IndexEntry:
+        from virtcore.driver.toolkit.store import IndexEntry
+        from virtcore.model.nwfilter.document import load_nwfilter_binding
+
+        name = load_nwfilter_binding(text).portdev
+        return IndexEntry(_binding_uuid(name), name, {})
+
     # -- hooks
 
     async def bind(self, binding: FilterBinding) -> None:
-        """Hook: filter a port's traffic."""
+        """Hook: filter a port's traffic. Raising leaves it unfiltered."""
 
     async def unbind(self, binding: FilterBinding) -> None:
         """Hook: filter it no more."""
 
-    async def rebind(self, binding: FilterBinding) -> None:
-        """Hook: a filter that a binding uses has changed. Raising undoes the change."""
+    async def rebind(self, bindings: Sequence[FilterBinding]) -> None:
+        """Hook: a filter that these use has changed. Raising undoes the change, which calls it again."""
 
     # -- life
 
     async def open(self) -> None:
-        """Learn the definitions on disk."""
-        if self._store is None:
-            return
-        from virtcore.model.nwfilter.document import load_nwfilter
+        """Learn the definitions and bindings on disk."""
+        if self._store is not None:
+            for entry in await self._store.open():
+                obj = self.table.claim(entry.name, entry.uuid)
+                obj.kept_by(self._store.read)
+                self.table.publish(obj)
+        if self._status is not None:
+            from virtcore.model.nwfilter.document import load_nwfilter_binding
 
-        for entry in await self._store.open():
-            obj = self.table.claim(entry.name, entry.uuid)
-            obj.document = load_nwfilter(self._store.read(entry.uuid))
-            self.table.publish(obj)
+            for entry in await self._status.open():
+                binding = load_nwfilter_binding(self._status.read(entry.uuid))
+                self.bindings[binding.portdev] = binding
+
+    def definition(self, name: str) -> Filter:
+        """The definition of a filter that is used.
+
+        :raises InternalError: there is none.
+        """
+        found = self.table.find(name)
+        if found is None:
+            raise InternalError(f"referenced filter '{name}' is missing")
+        return found.filter
 
     async def define(self, text: str, *, validate: bool = False) -> FilterObject:
         """Define a filter, or change the definition of one; returns when it is durable.
@@ -115,21 +171,33 @@ class Filters:
         from virtcore.model.nwfilter.document import format_nwfilter, load_nwfilter
 
         document = load_nwfilter(text, validate=validate)
-        async with self._changing:
+        async with self.changing:
             assert document.uuid is not None
             with self.table.holding(document.name, document.uuid) as obj:
-                before, obj.document = obj.document, document
+                before = obj.filter if obj.defined else None
+                formatted = format_nwfilter(document)
+                changed: list[FilterBinding] = []
+                obj.filter = document
                 try:
                     self._check_loop(obj)
-                    for binding in self._affected(obj):
-                        await self.rebind(binding)
+                    if before is not None and format_nwfilter(before) != formatted:
+                        changed = self._affected(obj)
+                        await self.rebind(changed)
                     if self._store is not None:
-                        await self._store.write(obj.uuid, obj.name, format_nwfilter(document))
+                        await self._store.write(obj.uuid, obj.name, formatted)
                 except BaseException:
-                    obj.document = before
+                    obj.undo(before)
+                    await self._back(changed)
                     raise
                 self.table.publish(obj)
                 return obj
+
+    async def _back(self, bindings: Sequence[FilterBinding]) -> None:
+        """Let a filter that did not change after all be in effect again."""
+        try:
+            await self.rebind(bindings)
+        except VirtError as error:
+            log.error("the filters of %s are not as they were: %s", ", ".join(each.portdev for each in bindings), error)
 
     def _check_loop(self, obj: FilterObject) -> None:
         seen: set[str] = set()
@@ -145,6 +213,8 @@ class Filters:
 
     def _affected(self, obj: FilterObject) -> list[FilterBinding]:
         """The bindings that use a filter, themselves or through another."""
+        if not self.bindings:
+            return []
         users = {obj.name}
         grown = True
         while grown:
@@ -158,7 +228,7 @@ class Filters:
 
         :raises OperationInvalid: it is used.
         """
-        async with self._changing:
+        async with self.changing:
             if self._affected(obj):
                 raise OperationInvalid("nwfilter is in use")
             if self._store is not None:
@@ -170,17 +240,41 @@ class Filters:
 
         :raises OperationFailed: it is filtered already.
         """
-        async with self._changing:
+        async with self.changing:
             if binding.portdev in self.bindings:
                 raise OperationFailed(f"binding '{binding.portdev}' already exists")
             await self.bind(binding)
+            try:
+                await self._save(binding)
+            except BaseException:
+                await self.unbind(binding)
+                raise
             self.bindings[binding.portdev] = binding
 
+    async def _save(self, binding: FilterBinding) -> None:
+        if self._status is not None:
+            from virtcore.model.nwfilter.document import format_nwfilter_binding
+
+            name = binding.portdev
+            await self._status.write(_binding_uuid(name), name, format_nwfilter_binding(binding))
+
     async def delete_binding(self, binding: FilterBinding) -> None:
-        """Filter a port's traffic no more."""
-        async with self._changing:
+        """Filter a port's traffic no more. One that has gone already is no failure."""
+        async with self.changing:
+            if self.bindings.get(binding.portdev) is not binding:
+                return
             await self.unbind(binding)
-            self.bindings.pop(binding.portdev, None)
+            if self._status is not None:
+                await self._status.remove(_binding_uuid(binding.portdev))
+            del self.bindings[binding.portdev]
+
+
+def _binding_uuid(name: str) -> str:
+    """By what a binding is filed: it has no UUID of its own, and a port's name is not for a path."""
+    return str(uuid.uuid5(_BINDINGS, name))
+
+
+_BINDINGS = uuid.UUID("6c0d9b1e-9d0c-4f0e-8a52-0f6f2d3f4b71")
 
 
 class StatefulFilters(ServiceDriver, NWFilterService):
