@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from compat.conftest import uri
-from compat.virsh_rows import SEEN, Place, Session, answers, difference, read_table, same, spellings
+from compat.virsh_rows import SEEN, Place, Session, answers, difference, in_one_moment, read_table, same, spellings
 from virtcore.operations.declare import all_operations
 
 #: The whole walk takes minutes; every change runs the table of virsh's commands itself.
@@ -84,13 +84,15 @@ def test_it_prints_what_virsh_prints(virsh: Any, libvirtd: Path, tmp_path: Path,
     where, told = uri("qemu+unix:///system", libvirtd), tmp_path / "operations"
     recording = (sys.executable, str(RECORDER), str(told))
     # Where the table was verified before, virsh has done its part.
-    theirs = SEEN.get((where, session.title)) or answers(session, Place(where, tmp_path / "1", spellings(where)))
-    ours = answers(session, Place(where, tmp_path / "1", spellings(where), program=recording))
-    wrong = [
-        f"{row.line}\n{difference(one, other)}"
-        for row, one, other in zip(session.rows, theirs, ours, strict=True)
-        if not same(row, one, other) and not explained(row.line, DIFFERENT)
-    ]
+    virsh_here = Place(where, tmp_path / "1", spellings(where))
+    virtsh_here = Place(where, tmp_path / "1", spellings(where), program=recording)
+    theirs = SEEN.get((where, session.title)) or answers(session, virsh_here)
+    ours = answers(session, virtsh_here)
+    wrong = []
+    for row, *printed in zip(session.rows, theirs, ours, strict=True):
+        one, other = in_one_moment(row, (printed[0], printed[1]), (virsh_here, virtsh_here))
+        if not same(row, one, other) and not explained(row.line, DIFFERENT):
+            wrong.append(f"{row.line}\n{difference(one, other)}")
     called.update(told.read_text().split())
     ran.add(session.title)
     assert not wrong, "\n".join(wrong)

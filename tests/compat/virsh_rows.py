@@ -13,6 +13,8 @@ behind; lines after a command that are indented say how the answers of the two d
     the other way round
 ``less: numbers | lines | values``
     numbers are not compared; or the order of lines; or whatever stands after the first word of a line
+``less: moment``
+    what it tells of comes and goes by itself (devices of the host): both are asked again while they differ
 
 Without a verdict both did it and printed the same. ``FOLDER`` in a line is a folder of the daemon's own with a copy of
 ``virsh_table/files``, in which ``FOLDER`` is put in as well.
@@ -43,6 +45,7 @@ __all__ = [
     "Session",
     "answers",
     "commands_of",
+    "in_one_moment",
     "judge",
     "read_table",
     "run_beside",
@@ -220,7 +223,25 @@ def run_beside(session: Session, theirs: Place, ours: Place) -> Iterator[tuple[R
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda place: answers(session, place), (theirs, ours))
     SEEN[theirs.uri, session.title] = one
-    yield from zip(session.rows, one, other, strict=True)
+    for row, first, second in zip(session.rows, one, other, strict=True):
+        yield row, *in_one_moment(row, (first, second), (theirs, ours))
+
+
+#: How often two are asked of what comes and goes.
+MOMENTS = 8
+
+
+def in_one_moment(row: Row, printed: tuple[str, str], places: tuple[Place, Place]) -> tuple[str, str]:
+    """Two answers to a row; of what comes and goes those of a moment in which it was the same for both, if there was
+    one."""
+    if "moment" in row.less:
+        for _ in range(MOMENTS):
+            if same(row, *printed):
+                break
+            with ThreadPoolExecutor(2) as pool:
+                one, other = pool.map(lambda place: _answers(Session("", [row]), place, PATIENCE[-1])[0], places)
+            printed = one, other
+    return printed
 
 
 def same(row: Row, one: str, other: str) -> bool:

@@ -70,6 +70,8 @@ def test_flags_are_refused_as_the_driver_of_libvirt_does(uri):
         ):
             with pytest.raises(InvalidArg, match=rf"unsupported flags \(0x\d+\) in function {function}$"):
                 call()
+        with pytest.raises(InvalidArg, match="^value in virSecretSetValue must not be NULL$"):
+            secret.set_value(b"")
 
 
 def test_a_daemon_stays_for_what_it_alone_remembers(tmp_path):

@@ -399,6 +399,10 @@ class StatefulSecrets(ServiceDriver, SecretService):
         self._check(flags, 0, "secret_set_value")
         if not isinstance(value, bytes | bytearray | memoryview):
             raise InvalidArg(f"a secret's value is bytes, not {type(value).__name__}")
+        if not value:  # to libvirt's daemon none at all is none
+            from virtcore.driver.toolkit.arguments import invalid_argument
+
+            raise invalid_argument("value in virSecretSetValue must not be NULL")
         await self.secrets.set_value(self.secrets.get(secret.uuid), bytes(value))
 
     async def secret_undefine(self, secret: SecretRef) -> None:
