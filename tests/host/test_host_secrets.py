@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 import virtcore
-from toyservice import HostedDriver
 from virt_host.secret.service import HostSecrets
-from virtcore.driver.loader import registered
 from virtcore.enums import ConnectListAllSecretsFlags, SecretUsageType
 from virtcore.errors import InvalidArg, InvalidSecret, NoSecret
 from virtcore.operations.events import SecretLifecycleEvent, SecretValueChangedEvent
@@ -23,8 +21,7 @@ VALUE = b"let me in"
 
 @pytest.fixture
 def uri(tmp_path):
-    with registered("hosted", HostedDriver):
-        yield f"hosted:///?root={tmp_path}"
+    return f"secret:///embed?root={tmp_path}"
 
 
 def test_they_survive_and_nobody_else_reads_them(uri, tmp_path, caplog):
@@ -70,7 +67,7 @@ def test_flags_are_refused_as_the_driver_of_libvirt_does(uri):
         ):
             with pytest.raises(InvalidArg, match=rf"unsupported flags \(0x\d+\) in function {function}$"):
                 call()
-        with pytest.raises(InvalidArg, match="^value in virSecretSetValue must not be NULL$"):
+        with pytest.raises(InvalidArg, match=r"^value in virSecretSetValue must not be NULL$"):
             secret.set_value(b"")
 
 

@@ -98,7 +98,7 @@ class TestSecrets:
         private.set_value(b"x")
         with pytest.raises(InvalidSecret, match="secret is private"):
             private.value()
-        with pytest.raises(OperationDenied, match="cannot change private flag on existing secret"):
+        with pytest.raises(InternalError, match="cannot change private flag on existing secret"):
             self.define(connection, private="no")
         with pytest.raises(InternalError, match=f"a secret with UUID {UUID} already defined for use with pool"):
             self.define(connection, OTHER)
