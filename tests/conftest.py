@@ -24,7 +24,7 @@ settings.register_profile(
 )
 settings.register_profile("deep", settings.get_profile("virtcore"), derandomize=False, max_examples=5000)
 
-LEFT_OVER_GRACE = 5.0
+LEFT_OVER_GRACE = 60.0
 """Seconds that processes started by tests have to end after the last test."""
 
 
