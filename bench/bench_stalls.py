@@ -142,7 +142,6 @@ def drive(path: str, phase: Path, domains: int, seconds: float) -> None:
             for procedure, body in calls:
                 client.call(procedure, body)
 
-    # What is loaded or compiled when it is first used is another matter.
     phase.write_text("first calls")
     big = guest(1, 300)
     for _ in range(3):

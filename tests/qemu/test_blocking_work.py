@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
-from virtcore.runtime.threads import in_thread
+from virtcore.runtime.threads import in_thread, loaded
 
 
 def test_threads_are_taken_over_and_never_shared() -> None:
@@ -41,3 +43,19 @@ def test_what_it_raises_is_raised_and_the_thread_goes_on() -> None:
         assert raised.value.args[0] == await in_thread(threading.get_ident)
 
     asyncio.run(test())
+
+
+def test_modules_are_loaded_beside_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "loaded_beside.py").write_text("import threading\nby = threading.get_ident()\n")
+
+    async def test() -> None:
+        await loaded("loaded_beside")
+        assert sys.modules["loaded_beside"].by != threading.get_ident()
+        with pytest.raises(ModuleNotFoundError):
+            await loaded("loaded_beside", "loaded_nowhere")
+
+    try:
+        asyncio.run(test())
+    finally:
+        sys.modules.pop("loaded_beside", None)

@@ -183,7 +183,7 @@ def test_lists_are_shared_until_something_changes(using: Callable[[Body], None])
     using(body)
 
 
-def test_large_documents_are_read_and_printed_beside_the_loop(
+def test_the_first_document_and_large_ones_are_read_and_printed_beside_the_loop(
     using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: dict[str, set[str]] = {}
@@ -202,7 +202,12 @@ def test_large_documents_are_read_and_printed_beside_the_loop(
 
     async def body(driver: ToyDriver) -> None:
         own = threading.current_thread().name
-        await driver.connection_define_domain(xml("vm", A, devices="<input type='mouse' bus='usb'/>"))
+        small = xml("vm", A, devices="<input type='mouse' bus='usb'/>")
+        await driver.connection_define_domain(small)
+        assert len(threads) == 2
+        assert own not in threads["load"] | threads["_written"], "what they need is loaded meanwhile"
+        threads.clear()
+        await driver.connection_define_domain(small)
         assert threads == {"load": {own}, "_written": {own}}
         threads.clear()
         many = "".join(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from virtcore._tuples import NamedTuple
 from virtcore.errors import InternalError, OperationFailed, OperationTimeout
+from virtcore.runtime.threads import loaded
 
 if TYPE_CHECKING:
     from virt_qemu.qmp import Connection, Message
@@ -114,6 +115,7 @@ class Monitor:
         :raises MonitorClosed: QEMU ended or is not there.
         :raises MonitorTimeout: QEMU did not greet within ``limit`` seconds.
         """
+        await loaded("virt_qemu.qmp")
         from qemu.qmp import ConnectError
 
         from virt_qemu.qmp import Connection

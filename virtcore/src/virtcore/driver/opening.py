@@ -149,6 +149,9 @@ async def open_target(
 async def compose(driver: Driver, uri: ConnectionURI, *, readonly: bool, deadline: float | None) -> Session:
     """The session of an open driver, with the services beside it; in the core loop."""
     from virtcore.runtime.loop import core_loop
+    from virtcore.runtime.threads import loaded
+
+    await loaded("virtcore.runtime.session")
     from virtcore.runtime.session import Session
 
     session = Session(
@@ -161,6 +164,7 @@ async def compose(driver: Driver, uri: ConnectionURI, *, readonly: bool, deadlin
     )
     if loader.installed(loader.PLUGINS):
         try:
+            await loaded("virtcore.driver.hooks")
             _forward_events(session, uri.redacted)
         except BaseException:  # a plugin that cannot be loaded
             await session.close()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable
 from contextvars import copy_context
+from importlib import import_module
 from queue import SimpleQueue
 from typing import ParamSpec, TypeVar
 
-__all__ = ["in_thread"]
+__all__ = ["in_thread", "loaded"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,6 +24,16 @@ _MOST_IDLE = 4
 #: What threads that have nothing to do take their work from: starting one takes longer than most work.
 _idle: list[SimpleQueue[_Work]] = []
 os.register_at_fork(after_in_child=_idle.clear)
+
+
+async def loaded(*modules: str) -> None:
+    """Load modules in a thread, unless they are there already: those who do not need them go on meanwhile.
+
+    :raises ImportError: one cannot be loaded.
+    """
+    missing = [name for name in modules if name not in sys.modules]
+    if missing:
+        await in_thread(lambda: [import_module(name) for name in missing])
 
 
 async def in_thread(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

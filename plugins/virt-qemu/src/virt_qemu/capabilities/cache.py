@@ -80,7 +80,7 @@ async def _ask(binary: str) -> EmulatorCapabilities:
     """Probe a binary, with KVM and without where guests can have either."""
     main, plain = await probe(binary, kvm=await in_thread(kvm_usable))
     microcode = await in_thread(lambda: microcode_version(HostTree())) if plain is not None else 0
-    return derive(binary, main, plain, microcode=microcode)
+    return await in_thread(derive, binary, main, plain, microcode=microcode)
 
 
 class CapabilitiesCache:

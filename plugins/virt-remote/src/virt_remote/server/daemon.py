@@ -174,6 +174,9 @@ class Daemon:
 
         :raises VirtError: nothing serves it here.
         """
+        from virtcore.runtime.threads import loaded
+
+        await loaded("virtcore.driver.opening")
         from virtcore.driver.opening import open_session
 
         text = name or next(_probed(), "")
@@ -189,20 +192,24 @@ class Daemon:
 
         Networks and pools that start with the host come before the guests that use them.
         """
+        from virtcore.runtime.threads import in_thread, loaded
+
+        await loaded("virtcore.driver.opening")
         from virtcore.driver.loader import each_driver_class
         from virtcore.driver.opening import open_session
 
         if self._services is not None:
             for name, error in (await self._services.begin()).items():
                 log.warning("the service '%s' cannot be opened: %s", name, error)
-        for driver in each_driver_class():
+        drivers = each_driver_class()
+        while (driver := await in_thread(next, drivers, None)) is not None:  # loading it would keep clients waiting
             uri = driver.probe()
             if uri is not None:
                 try:
                     self._held.append(await open_session(uri, deadline=None, aliases=False))
                 except VirtError as error:
                     log.warning("%s cannot be opened: %s", uri, error)
-            await asyncio.sleep(REST)  # loading the next would keep clients waiting
+            await asyncio.sleep(REST)  # they come first
         settle()
         self.set_timeout(self.timeout)
 

@@ -15,7 +15,7 @@ _known = 0
 
 def settle() -> None:
     """Set aside what is there: it stays, and need not be looked through again and again. What drivers load later is set
-    aside when the collector would go through all of it."""
+    aside when the collector would first go through it: all at once, where it was kept from working meanwhile."""
     global _known
     _known = len(sys.modules)
     gc.freeze()
@@ -26,6 +26,6 @@ def settle() -> None:
 
 def _before(phase: str, info: dict[str, int]) -> None:
     global _known
-    if phase == "start" and info["generation"] == 2 and len(sys.modules) >= _known + _MANY:
+    if phase == "start" and len(sys.modules) >= _known + _MANY:
         _known = len(sys.modules)
         gc.freeze()

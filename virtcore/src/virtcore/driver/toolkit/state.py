@@ -68,6 +68,9 @@ class DriverState:
 
     def __init__(self, folders: StateFolders | None = None) -> None:
         self.folders = folders
+        #: It has read and written a definition: what that takes is loaded and compiled. The first time the core loop
+        #: would stall.
+        self._practised = False
         self.domains = DomainTable()
         self.events = EventHub()
         self._locks: list[StateLock] = []
@@ -267,7 +270,7 @@ class DriverState:
             flags |= ParseFlag.ABI_UPDATE
         if validate:
             flags |= ParseFlag.VALIDATE_SCHEMA
-        if isinstance(xml, str | bytes) and len(xml) > _LARGE:  # what is no text is told off by the reader
+        if isinstance(xml, str | bytes) and (len(xml) > _LARGE or not self._practised):  # the reader tells off others
             return await self.disk.run(lambda: self.load(xml, flags))
         return self.load(xml, flags)
 
@@ -413,8 +416,9 @@ class DriverState:
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
         """Make a domain's new definition durable, then take it over. Hold ``obj.config_lock``."""
-        if _devices(domain) > _MANY:
+        if _devices(domain) > _MANY or not self._practised:
             text, facts = await self.disk.run(lambda: self._written(domain))
+            self._practised = True
         else:
             text, facts = self._written(domain)
         if self._definitions is not None:
