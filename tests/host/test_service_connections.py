@@ -11,6 +11,7 @@ from toyservice import DEFAULT, ToyNetworks
 from virtcore.driver import loader
 from virtcore.driver.loader import registered_service
 from virtcore.errors import InternalError, InvalidArg, NoConnect, NoSupport
+from virtcore.operations.events import DomainLifecycleEvent, SecretLifecycleEvent
 
 SERVICES = ("interface", "network", "nodedev", "nwfilter", "secret", "storage")
 
@@ -35,6 +36,15 @@ def test_it_has_its_service_and_no_other(networks, tmp_path):
             connection.list_secrets()
         (instance,) = networks.instances
         assert instance.place.root == str(tmp_path)
+
+
+def test_its_events_are_the_only_ones(tmp_path):
+    with virtcore.connect(f"secret:///embed?root={tmp_path}") as connection:
+        with connection.events() as events:
+            connection.define_secret("<secret ephemeral='yes'/>")
+            assert isinstance(events.get(60), SecretLifecycleEvent)
+        with pytest.raises(NoSupport):
+            connection.events(DomainLifecycleEvent)
 
 
 def test_it_is_what_connections_of_the_hypervisors_have(tmp_path):

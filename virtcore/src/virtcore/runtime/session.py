@@ -435,7 +435,11 @@ class Session:
         self._subscribers.append(subscriber)
         try:
             if None in sources and None not in self._registrations:
-                self._registrations[None] = self.driver.subscribe(self._deliver)
+                try:
+                    self._registrations[None] = self.driver.subscribe(self._deliver)
+                except NoSupport:
+                    if kinds or len(sources) == 1:  # else there are those of services
+                        raise
             if _MONITOR in sources and _MONITOR not in self._registrations:
                 self._registrations[_MONITOR] = self.driver.subscribe_monitor(self._deliver)
             self._register(kept=not kinds)
