@@ -26,6 +26,8 @@ BIN = ROOT / ".venv" / "bin"
 #: A failed test gets a second chance; the summary names it ("RERUN"). One that needed it is a mistake to be looked for,
 #: but it must not hide what the rest of a run says.
 SECOND_CHANCE = ("--reruns=1", "--reruns-delay=3")
+#: Folders of tests that wait much of their time.
+WAITING = ("tests/compat", "tests/host", "tests/qemu")
 #: The extensions of the documentation are checked against Sphinx.
 TYPES = ("--group", "docs")
 
@@ -69,8 +71,8 @@ def check_types(session: nox.Session, into: IO[str] | None = None) -> None:
     run(session, "mypy", *relaxed, "tests", "docs", "bench", into=into, env=path)
 
 
-def check_tests(session: nox.Session, *arguments: str) -> None:
-    run(session, "pytest", *arguments)
+def check_tests(session: nox.Session, *arguments: str, into: IO[str] | None = None) -> None:
+    run(session, "pytest", *arguments, into=into)
 
 
 def complete_suites() -> list[str]:
@@ -96,7 +98,8 @@ def check_conformance(session: nox.Session, *arguments: str, into: IO[str] | Non
 def test(session: nox.Session) -> None:
     """Everything a change must pass: lint, types, tests, conformance; all of them run, whichever fails.
 
-    Tests wait much of their time, for guests and daemons: types and conformance are checked meanwhile.
+    Some tests wait much of their time, for guests and daemons: types, conformance and all other tests are looked at
+    meanwhile.
     """
     workspace(session, *TYPES)
     failed: list[str] = []
@@ -110,14 +113,16 @@ def test(session: nox.Session) -> None:
     def others(into: IO[str]) -> None:
         attempt("types", lambda: check_types(session, into))
         attempt("conformance", lambda: check_conformance(session, into=into))
+        rest = [f"--ignore={folder}" for folder in WAITING]
+        attempt("tests beside", lambda: check_tests(session, *SECOND_CHANCE, *rest, into=into))
 
     attempt("lint", lambda: check_lint(session))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as printed, ThreadPoolExecutor(1) as meanwhile:
         checked = meanwhile.submit(others, printed)
-        attempt("tests", lambda: check_tests(session, *SECOND_CHANCE))
+        attempt("tests", lambda: check_tests(session, *SECOND_CHANCE, *WAITING))
         checked.result()
         printed.seek(0)
-        session.log("types and conformance:\n%s", printed.read())
+        session.log("types, conformance and the other tests:\n%s", printed.read())
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 
