@@ -302,9 +302,9 @@ class GuestRecovery(GuestEvents):
         while guest.ending is None and guest.process is not None and guest.process.running:
             try:
                 await monitor.connect(connect_socket(str(guest.folder / MONITOR)), self.start_limit)
-                status = await monitor.execute("query-status", limit=self.start_limit)
-                cpus = await monitor.execute("query-cpus-fast", limit=self.start_limit)
-                iothreads = await monitor.execute("query-iothreads", limit=self.start_limit)
+                questions = ("query-status", "query-cpus-fast", "query-iothreads")
+                asked = [monitor.ask(question, limit=self.start_limit) for question in questions]
+                status, cpus, iothreads = [await answer for answer in asked]
                 state = status.get("status") if isinstance(status, dict) else None
                 if not isinstance(state, str):
                     raise InternalError("QEMU does not say what its guest does")

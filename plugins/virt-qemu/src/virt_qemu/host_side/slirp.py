@@ -34,8 +34,10 @@ async def start_slirp(side: HostSide, owner: Owner, interface: Interface, resour
 
     :raises VirtError: it does not run.
     """
+    if interface.type is not InterfaceType.USER or interface.backend is not None:
+        return
     program = find_tool(side.settings.slirp_helper)
-    if interface.type is not InterfaceType.USER or interface.backend is not None or program is None:
+    if program is None:
         return
     features = await features_of(program)
     wanted = {_FAMILIES[ipaddress.ip_address(str(each.address)).version][0] for each in interface.ips}
