@@ -65,7 +65,9 @@ class ToyNetworks(ServiceDriver, NetworkService):
 
 
 class HostedDriver(ToyDriver):
-    """Serves ``hosted:///...``, on this host."""
+    """Serves ``hosted:///...``, on this host, with the toy's networks and nothing that is installed."""
+
+    wanted_services = frozenset({"network"})
 
     @classmethod
     async def open(cls, request: OpenRequest) -> HostedDriver:

@@ -13,11 +13,10 @@ from textwrap import dedent
 import pytest
 
 import virtcore
-from toyservice import HostedDriver
 from virt_host.interface.service import HostInterfaces
 from virt_host.interface.tree import NetworkDevice, NetworkTree
 from virtcore.driver.base import Place
-from virtcore.driver.loader import registered, registered_service
+from virtcore.driver.loader import registered_service
 from virtcore.enums import ConnectListAllInterfacesFlags as ListFlags
 from virtcore.errors import (
     InternalError,
@@ -90,11 +89,7 @@ def connection(tree):
             super().__init__(place)
             self.tree = tree.tree
 
-    with (
-        registered("hosted", HostedDriver),
-        registered_service("interface", Faked),
-        virtcore.connect("hosted:///") as opened,
-    ):
+    with registered_service("interface", Faked), virtcore.connect("interface:///embed?root=/nowhere") as opened:
         yield opened
 
 

@@ -205,6 +205,7 @@ def test_a_service_that_cannot_be_loaded(world: World, tmp_path: Path, monkeypat
     (info / "entry_points.txt").write_text(f"[virtcore.services]\n{rows}")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: virt-broken\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(HostedDriver, "wanted_services", None)
     loader.rescan()
     try:
         with toy_networks(), virtcore.connect("hosted:///") as connection:
