@@ -1,4 +1,4 @@
-"""What virtcore asks of every driver's networks, asked of this host's, in a network of their own."""
+"""What virtcore asks of every driver's networks and filters, asked of this host's, in a network of their own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from namespaces import NetworkBox, missing, network_box
-from virtcore.testing.suite import Target, TestNetworks, connection, says_what_it_tests, uri
+from virtcore.testing.suite import Target, TestFilters, TestNetworks, connection, says_what_it_tests, uri
 
-__all__ = ["TestNetworks", "connection", "says_what_it_tests", "target", "uri"]
+__all__ = ["TestFilters", "TestNetworks", "connection", "says_what_it_tests", "target", "uri"]
 
 
 @pytest.fixture(scope="module")

@@ -291,6 +291,8 @@ class GuestRecovery(GuestEvents):
             return
         if not reached:
             return
+        if obj.live is not None:
+            await self.host_side.prepare_again(owner_of(obj, guest.folder), obj.live)
         try:
             await self.recover(obj, guest)
         except VirtError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from virt_host.passthrough import DeviceTree
 from virt_qemu.block.chain import images_of
 from virt_qemu.command.disks import disk_path
-from virt_qemu.host_side import disks, displays, filesystems, hostdevs, interfaces, nbdkit, tpms, videos
+from virt_qemu.host_side import disks, displays, filesystems, filters, hostdevs, interfaces, nbdkit, tpms, videos
 from virt_qemu.host_side.launch_security import LAUNCH_FILES, write_launch_files
 from virt_qemu.host_side.locks import LockSpace, resource_of, resources_of
 from virt_qemu.host_side.memory import advised_nodes, memory_folders, prepare_memory, release_memory, wants_advice
@@ -237,6 +237,14 @@ class HostSide:
         write_launch_files(owner.folder, domain)
         for device in devices_of(domain):
             await self.prepare_device(owner, device, resources)
+
+    async def prepare_again(self, owner: Owner, domain: Domain) -> None:
+        """See to it that a guest that was found again has what the host may have lost meanwhile. Never raises."""
+        for interface in domain.devices.interfaces if domain.devices is not None else ():
+            try:
+                await filters.filter_again(self, owner, interface)
+            except VirtError as error:
+                log.error("domain '%s': the traffic of an interface is not filtered: %s", owner.name, error)
 
     def has_bus(self, owner: Owner) -> bool:
         """Whether a guest's own bus of D-Bus runs."""

@@ -13,6 +13,7 @@ from virt_host.links import devices as links, taps
 from virt_host.tools import tool
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type, is_virtio_net
+from virt_qemu.host_side.filters import check_filter, filter_traffic, unfilter_traffic
 from virt_qemu.host_side.functions import give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
 from virt_qemu.host_side.passt import start_passt, stop_passt
@@ -69,8 +70,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
     """
     await join_network(side, owner, interface)
     kind = actual_type(interface)
-    if interface.filterref is not None:
-        raise unsupported("a network filter")
+    check_filter(side, interface)
     queues = _queues(interface)
     if kind is InterfaceType.ETHERNET:
         fds = await _ethernet(interface, queues, side.privileged)
@@ -91,6 +91,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         return
     resources.provide_taps(interface, fds)
     resources.provide_vhosts(interface, _vhosts(interface, queues))
+    await filter_traffic(side, owner, interface)
     if side.settings.mac_filter:
         await let_through(interface)
     if _bandwidth(interface) is not None:
@@ -107,6 +108,7 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
     if _uses_passt(interface):
         await stop_passt(side, owner, interface)
     await stop_slirp(side, owner, interface)
+    await unfilter_traffic(side, interface)
     if side.settings.mac_filter:
         await shut_out(interface)
     if name is not None:

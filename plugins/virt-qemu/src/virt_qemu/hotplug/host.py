@@ -102,4 +102,5 @@ class RunningHost:
     async def change_interface(
         self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]
     ) -> None:
-        await interface_changes.change(old, new, changes)
+        owner = owner_of(self._obj, guest.folder)
+        await interface_changes.change(self._state.host_side, owner, old, new, changes)
