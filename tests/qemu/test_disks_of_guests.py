@@ -10,15 +10,16 @@ from pathlib import Path
 
 import guest_image
 import pytest
-from guest_image import MARKER, guest_xml, write_qcow2
+from guest_image import MARKER, guest_xml, idle_xml, write_qcow2
 from waiting import eventually
 
 import virtcore
 from virt_host.tools import find_tool
 from virt_qemu.disks.throttling import joining_limits
-from virtcore.enums import DomainCreateFlags
+from virtcore.enums import ConnectDomainEventDiskChangeReason as Reason, DomainCreateFlags
 from virtcore.errors import OperationUnsupported, VirtError
 from virtcore.model.domain import Domain
+from virtcore.operations.events import DomainDiskChangeEvent
 from virtcore.xml import parse
 
 PAUSED = DomainCreateFlags.START_PAUSED
@@ -114,3 +115,38 @@ def test_the_helper_for_reservations_runs_with_the_guest(boot, tmp_path, probed)
     finally:
         shutil.rmtree(root)
         subprocess.run(["losetup", "-d", loop], check=True)
+
+
+def test_images_that_a_guest_can_do_without(connection, tmp_path):
+    """``startupPolicy``: what is missing is left out, and told; the definition keeps it."""
+
+    def missing(policy: str, target: str, device: str) -> str:
+        rest = "<readonly/>" if device == "cdrom" else ""
+        return f"""<disk type='file' device='{device}'><source file='{tmp_path}/{target}' startupPolicy='{policy}'/>
+          <target dev='{target}' bus='sata'/>{rest}</disk>"""
+
+    told = []
+    there = tmp_path / "there"
+    write_qcow2(there, 1)
+    devices = [disk(there), missing("optional", "sda", "disk"), missing("optional", "sdb", "cdrom")]
+    domain = connection.define_domain(idle_xml("less", *devices))
+    connection.on_event(told.append, DomainDiskChangeEvent)
+    domain.create(PAUSED)
+    eventually(lambda: len(told) == 2)
+    assert [(event.old_source_path, event.new_source_path, event.alias, event.reason) for event in told] == [
+        (f"{tmp_path}/sdb", None, "sata0-0-1", Reason.CHANGE_MISSING_ON_START),
+        (f"{tmp_path}/sda", None, "sata0-0-0", Reason.DROP_MISSING_ON_START),
+    ]
+    live = parse(domain.xml(), Domain)
+    assert [(each.target.dev, each.source is None) for each in live.devices.disks] == [("vda", False), ("sdb", True)]
+    domain.destroy()
+    assert len(parse(domain.xml(), Domain).devices.disks) == 3
+    (tmp_path / "sda").touch()
+    domain.create(PAUSED)
+    assert len(parse(domain.xml(), Domain).devices.disks) == 3
+    domain.destroy()
+    for policy in ("mandatory", "requisite"):
+        other = connection.define_domain(idle_xml("more", missing(policy, "sdc", "cdrom")))
+        with pytest.raises(VirtError, match=f"Cannot access storage file '{tmp_path}/sdc'"):
+            other.create()
+        other.undefine()

@@ -44,6 +44,7 @@ from virt_qemu.recovery import iothreads_of, threads_of
 from virt_qemu.resources import HostResources
 from virt_qemu.saving.stream import tell_passes
 from virt_qemu.snapshots.deleting import DeletingSnapshots
+from virt_qemu.startup_policy import Missing
 from virt_qemu.stats.blocks import describe_disks
 from virt_qemu.taint import taint_at_start
 from virt_qemu.tuning.balloon import set_stats_period
@@ -75,6 +76,7 @@ from virtcore.model.domain.chardev import (
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.graphics import RDPGraphics
 from virtcore.model.storage.secret import SecretReference
+from virtcore.operations.events import DomainDiskChangeEvent
 from virtcore.runtime.launcher import launcher
 from virtcore.runtime.threads import in_thread
 
@@ -429,11 +431,21 @@ class QemuState(
             guest.capabilities = _corrected(known, domain, self.settings.capability_filters)
             guest.status.capabilities = told_capabilities(guest.capabilities)
             prepare_folder(guest.folder)
-            await find_volumes(self.host_side.services, domain.devices.disks)
+            missing = Missing(
+                domain,
+                cold=how.load is None and how.incoming is None,
+                tell=lambda path, alias, reason: self.events.emit(
+                    DomainDiskChangeEvent(obj.ref, path, None, alias, reason)
+                ),
+            )
+            for disk in reversed(list(domain.devices.disks)):
+                with missing.allowed(disk):
+                    await find_volumes(self.host_side.services, (disk,))
             prepare_domain(
                 domain,
                 guest.folder,
                 guest.capabilities,
+                missing,
                 displays=self.displays,
                 image_tls=self.image_tls,
                 groups=self.lent_to(obj),

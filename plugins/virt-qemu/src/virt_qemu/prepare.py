@@ -21,7 +21,6 @@ from virt_qemu.variables import prepare_variables
 from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed, SystemError
 from virtcore.model.domain.address import VirtioSerialAddress
 from virtcore.model.domain.chardev import SocketMode, UnixChardev, UnixSource
-from virtcore.model.domain.disk import DiskDevice
 from virtcore.model.domain.graphics import (
     AddressListen,
     NetworkListen,
@@ -30,7 +29,6 @@ from virtcore.model.domain.graphics import (
     SpiceGraphics,
     VNCGraphics,
 )
-from virtcore.model.storage.source import StartupPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +36,7 @@ if TYPE_CHECKING:
     from virt_qemu.block.tls import ImageTLS
     from virt_qemu.capabilities.model import EmulatorCapabilities
     from virt_qemu.firmware import FirmwareCatalog
+    from virt_qemu.startup_policy import Missing
     from virtcore.model.cpu.element import HostCPU
     from virtcore.model.domain import Domain
     from virtcore.model.domain.chardev import Channel
@@ -103,6 +102,7 @@ def prepare_domain(
     domain: Domain,
     folder: Path,
     capabilities: EmulatorCapabilities,
+    missing: Missing,
     *,
     displays: DisplayDefaults | None = None,
     image_tls: Mapping[NetProtocol, ImageTLS] | None = None,
@@ -114,6 +114,7 @@ def prepare_domain(
     """Turn a definition into what will run: what a start decides, on images that are there.
 
     :param capabilities: of the emulator that will run it.
+    :param missing: which images it can do without.
     :param displays: what displays listen on where it does not say.
     :param image_tls: how servers of images are reached.
     :param groups: descriptors that it has been lent.
@@ -134,8 +135,9 @@ def prepare_domain(
         image_tls=image_tls,
         firmware=firmware,
     )
-    for disk in domain.devices.disks:
-        check_disk(disk, groups, reader)
+    for disk in reversed(list(domain.devices.disks)):  # the last one begins, as libvirt tells of them
+        with missing.allowed(disk):
+            check_disk(disk, groups, reader)
     prepare_disks(domain, image_tls or {})  # what serves images is called after their nodes
     prepare_variables(domain, reset=reset_nvram)
 
@@ -246,13 +248,6 @@ def check_disk(disk: Disk, groups: Groups = NO_GROUPS, reader: tuple[int, int] |
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        policy = disk.source.startup_policy if disk.source is not None else None
-        if disk.device in (DiskDevice.CDROM, DiskDevice.FLOPPY) and policy in (
-            StartupPolicy.OPTIONAL,
-            StartupPolicy.REQUISITE,
-        ):
-            disk.source = None
-            return
         if format_of(disk) in BACKED_FORMATS:
             complete_chain(disk, groups, reader)  # which says what there is to say
         raise SystemError(f"Cannot access storage file '{path}': {error.strerror}") from None
