@@ -161,7 +161,30 @@ def test_a_pci_device_that_stays_with_the_host(side, tree, monkeypatch):
     with pytest.raises(InternalError, match=f"Failed to bind PCI device '{CARD}' to vfio-pci"):
         prepare(side, guest(side, 1), pci())
     assert tree.pci_driver(CARD) == "e1000e", "it is the host's again"
-    assert not list((side.folders.run / "hostdevs").iterdir())
+    assert side.hostdevs.holder("pci", CARD) is None
+
+
+def test_a_pci_device_that_was_taken_by_hand_stays_taken(side, tree):
+    side.hostdevs.detach(tree, CARD, "vfio-pci")
+    for managed in ("yes", "no"):
+        card = pci(managed)
+        prepare(side, guest(side, 1), card)
+        with pytest.raises(OperationInvalid, match=f"PCI device {CARD} is in use by driver QEMU, domain guest1"):
+            side.hostdevs.reattach(tree, CARD)
+        release(side, guest(side, 1), card)
+        assert tree.pci_driver(CARD) == "vfio-pci"
+    side.hostdevs.reattach(tree, CARD)
+    assert tree.pci_driver(CARD) == "e1000e"
+
+
+def test_what_an_older_version_noted_is_known(side, tmp_path):
+    former = tmp_path / "root" / "run" / "qemu" / "hostdevs"
+    former.mkdir()
+    (former / f"pci-{CARD}").write_text(json.dumps(["uuid", "old"]))
+    side.hostdevs.adopt(former)
+    with pytest.raises(OperationInvalid, match=f"PCI device {CARD} is in use by driver QEMU, domain old"):
+        prepare(side, guest(side, 1), pci())
+    assert not former.exists()
 
 
 def switch(tree: DeviceTree, *, control: int | None, kind: int = 6) -> None:

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from virt_host.pci_config import EXPRESS, EXTENDED_ACS, PCIConfig
 from virtcore.errors import InternalError, OperationFailed, SystemError
 from virtcore.model.domain.hostdev import PCIOriginalState
 
-__all__ = ["DeviceTree", "USBAddress"]
+__all__ = ["VFIO", "DeviceTree", "USBAddress"]
 
 VFIO = "vfio-pci"
 _PCI_ADDRESS = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-#: Capabilities of PCI devices: PCI Express with the kind of its port, access control services with what they redirect
-#: (requests, completions, what goes upstream).
-_EXPRESS, _DOWNSTREAM = 0x10, 6
-_ACS, _REDIRECTS = 0x0D, 0x04 | 0x08 | 0x10
+#: Kind of a port that looks downstream; what of access control services (ACS) redirects requests, completions, and what
+#: goes upstream.
+_DOWNSTREAM, _REDIRECTS = 6, 0x04 | 0x08 | 0x10
 
 
 class USBAddress(NamedTuple):
@@ -45,45 +45,14 @@ def _text(path: Path) -> str | None:
 def _lacks_acs(bridge: Path) -> bool:
     """Whether a bridge sends what goes from one device below it to another straight there."""
     try:
-        config = (bridge / "config").read_bytes()
-        express = _capability(config, _EXPRESS)
-        if express is None or _number(config, express + 2, 2) >> 4 & 0xF != _DOWNSTREAM:
+        config = PCIConfig.read(bridge / "config")
+        express = config.capability(EXPRESS)
+        if express is None or config.number(express + 2, 2) >> 4 & 0xF != _DOWNSTREAM:
             return False
-        services = _extended_capability(config, _ACS)
-        return services is None or _number(config, services + 6, 2) & _REDIRECTS != _REDIRECTS
+        services = config.extended_capability(EXTENDED_ACS)
+        return services is None or config.number(services + 6, 2) & _REDIRECTS != _REDIRECTS
     except (OSError, EOFError):
         return True
-
-
-def _number(config: bytes, offset: int, size: int) -> int:
-    if len(config) < offset + size:
-        raise EOFError
-    return int.from_bytes(config[offset : offset + size], "little")
-
-
-def _capability(config: bytes, wanted: int) -> int | None:
-    """Where one of a device's capabilities is among its registers."""
-    if not _number(config, 0x06, 2) & 0x10:
-        return None
-    position, seen = _number(config, 0x34, 1) & ~3, set[int]()
-    while position >= 0x40 and position not in seen:
-        if _number(config, position, 1) == wanted:
-            return position
-        seen.add(position)
-        position = _number(config, position + 1, 1) & ~3
-    return None
-
-
-def _extended_capability(config: bytes, wanted: int) -> int | None:
-    """The same of those that only PCI Express has."""
-    position, seen = 0x100, set[int]()
-    while position >= 0x100 and position not in seen:
-        header = _number(config, position, 4)
-        if header & 0xFFFF == wanted:
-            return position
-        seen.add(position)
-        position = header >> 20 & ~3
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,52 +99,106 @@ class DeviceTree:
         above = self._pci(address).resolve().parents
         return any(_lacks_acs(bridge) for bridge in above if _PCI_ADDRESS.fullmatch(bridge.name))
 
+    def pci_devices(self) -> list[str]:
+        """Addresses of every device."""
+        try:
+            return sorted(os.listdir(self.bus / "pci" / "devices"))
+        except OSError:
+            return []
+
+    def exists(self, address: str) -> bool:
+        """Whether there is a device."""
+        return self._pci(address).is_dir()
+
+    def config(self, address: str) -> Path:
+        """The file of a device's registers."""
+        return self._pci(address) / "config"
+
+    def pci_class(self, address: str) -> int | None:
+        """Class and subclass of a device."""
+        text = _text(self._pci(address) / "class")
+        return None if text is None else int(text, 16) >> 8
+
+    def is_virtual(self, address: str) -> bool:
+        """Whether a device is a virtual function of another."""
+        return (self._pci(address) / "physfn").exists()
+
+    def is_for_guests(self, address: str) -> bool:
+        """Whether a driver has a device that lends it to guests: VFIO's own, or a vendor's variant of it."""
+        return self.pci_driver(address) == VFIO or (self._pci(address) / "vfio-dev").is_dir()
+
+    def alias(self, address: str) -> str | None:
+        """By what the kernel finds modules for a device."""
+        return _text(self._pci(address) / "modalias")
+
+    def driver_of_module(self, module: str) -> str | None:
+        """The driver of PCI devices that a module has; None where it has none, or is not loaded."""
+        try:
+            names = os.listdir(self.bus.parent / "module" / module / "drivers")
+        except OSError:
+            return None
+        return next((name.removeprefix("pci:") for name in sorted(names) if name.startswith("pci:")), None)
+
+    def has_driver(self, driver: str) -> bool:
+        """Whether the kernel has a driver of PCI devices."""
+        return (self.bus / "pci" / "drivers" / driver).is_dir()
+
     def detach(self, address: str, driver: str = VFIO) -> list[PCIOriginalState]:
         """Take a device from its driver and give it to the one for guests; returns what is to be undone.
 
         :raises VirtError: it is not there, or stays with its driver.
         """
-        device = self._pci(address)
-        if not device.is_dir():
-            raise OperationFailed(f"Device {address} not found: could not access {device}/config")
+        if not self.exists(address):
+            raise OperationFailed(f"Device {address} not found: could not access {self.config(address)}")
         if self.pci_driver(address) == driver:
             return []
-        if not (self.bus / "pci" / "drivers" / driver).is_dir():
+        if not self.has_driver(driver):
             raise InternalError(f"Failed to load PCI driver module {driver}")
         states = [PCIOriginalState.REPROBE]
-        self._write(device / "driver_override", driver)
         try:
-            if self.pci_driver(address) is not None:
-                self._write(device / "driver" / "unbind", address)
+            if self._bind(address, driver):
                 states.insert(0, PCIOriginalState.UNBIND)
-            self._write(self.bus / "pci" / "drivers_probe", address)
             if self.pci_driver(address) != driver:
                 raise InternalError(f"Failed to bind PCI device '{address}' to {driver}")
         except BaseException:
-            self.reattach(address, driver)
+            if self.pci_driver(address) in (None, driver):
+                self._bind(address, "\n")
             raise
         return states
 
-    def reattach(self, address: str, driver: str = VFIO) -> None:
+    def reattach(self, address: str) -> None:
         """Give a device back to the host's own driver; one that has it already stays.
 
         :raises SystemError: the kernel refuses.
         """
-        device = self._pci(address)
-        if not device.is_dir():
-            return
-        self._write(device / "driver_override", "\n")
-        if self.pci_driver(address) == driver:
-            self._write(device / "driver" / "unbind", address)
-        if self.pci_driver(address) is None:
-            self._write(self.bus / "pci" / "drivers_probe", address)
+        if self._pci(address).is_dir() and (self.pci_driver(address) is None or self.is_for_guests(address)):
+            self._bind(address, "\n")
+
+    def _bind(self, address: str, driver: str) -> bool:
+        """Have a driver take a device; returns whether another had it.
+
+        :param driver: its name; a new line for whichever of the host's knows the device.
+        """
+        device, former = self._pci(address), self.pci_driver(address)
+        self._tell(
+            device / "driver_override",
+            driver,
+            f"Failed to add driver '{driver}' to driver_override interface of PCI device '{address}'",
+        )
+        if former is not None:
+            self._tell(device / "driver" / "unbind", address, f"Failed to unbind PCI device '{address}' from {former}")
+        self._tell(self.bus / "pci" / "drivers_probe", address, f"Failed to trigger a probe for PCI device '{address}'")
+        return former is not None
+
+    def _tell(self, path: Path, text: str, complaint: str) -> None:
+        try:
+            self._write(path, text)
+        except OSError as error:
+            raise SystemError(f"{complaint}: {error.strerror}") from None
 
     def _write(self, path: Path, text: str) -> None:
-        try:
-            with open(path, "w", encoding="ascii") as file:
-                file.write(text)
-        except OSError as error:
-            raise SystemError(f"Unable to write to '{path}': {error.strerror}") from None
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
 
     def virtual_function(self, address: str) -> tuple[str, int] | None:
         """The network card that a function of SR-IOV is part of, and the function's number; None of another device.

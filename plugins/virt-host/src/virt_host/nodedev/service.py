@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 from functools import partial
+from pathlib import Path
 
 from virt_host.description.host_uuid import host_uuid
 from virt_host.description.program import finish_program
+from virt_host.hostdev_manager import HostdevManager
 from virt_host.nodedev.devices import HostNodeDeviceTable, UeventSource
 from virt_host.nodedev.features import interface_features
 from virt_host.nodedev.kernel_device import HostFiles
@@ -16,15 +18,17 @@ from virt_host.nodedev.mdevctl import Command
 from virt_host.nodedev.mediated import Mdevctl, Said
 from virt_host.nodedev.uevents import UeventSocket
 from virt_host.nodedev.vports import CREATE, DELETE, find_adapter, manage_vport
+from virt_host.passthrough import DeviceTree
 from virt_host.tools import find_tool
+from virt_host.vfio import driver_for_guests
 from virtcore.driver.base import Place
 from virtcore.driver.toolkit.checks import check_flags
 from virtcore.driver.toolkit.folders import StateFolders
-from virtcore.driver.toolkit.mdevs import MakingNodeDevices
+from virtcore.driver.toolkit.mdevs import MakingNodeDevices, address_of
 from virtcore.driver.toolkit.nodedevs import NodeDeviceObject
 from virtcore.enums.nodedev import NodeDeviceXMLFlags
-from virtcore.errors import InternalError, NoNodeDevice
-from virtcore.model.nodedev import NodeDevice, SCSIHostCapability
+from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, NoNodeDevice
+from virtcore.model.nodedev import NodeDevice, PCICapability, SCSIHostCapability
 from virtcore.operations.spellings import canonical_function
 from virtcore.types import NodeDeviceRef
 
@@ -54,6 +58,7 @@ class HostNodeDevices(MakingNodeDevices):
             uuid=partial(host_uuid, folders.config),
         )
         self.devices = HostNodeDeviceTable(host, self.mdevctl())
+        self.manager = HostdevManager(folders.run.parent / "hostdevmgr")
 
     # -- what tests have otherwise
 
@@ -93,6 +98,46 @@ class HostNodeDevices(MakingNodeDevices):
         # The names of libvirt's functions begin with a part of what they are about.
         function = canonical_function(operation).replace("virNodeDevice", "virDevice")
         check_flags(flags, supported, operation, self.nodedev_prefix, function)
+
+    # -- for guests
+
+    def tree(self) -> DeviceTree:
+        """The kernel's files about devices that leave the host."""
+        return DeviceTree(Path(self.devices.files.real("/sys/bus")))
+
+    def _address(self, ref: NodeDeviceRef) -> str:
+        """Address of a PCI device.
+
+        :raises InvalidArg: it is none.
+        """
+        obj = self.device(ref)
+        if obj.device.capability(PCICapability) is None:
+            raise InvalidArg(f"device {obj.name} is not a PCI device")
+        address = address_of(obj.device)
+        assert address is not None  # a PCI device has one
+        return address
+
+    async def node_device_detach(self, device: NodeDeviceRef, driver: str | None = None, flags: int = 0) -> None:
+        self._check(flags, 0, "node_device_detach")
+        if driver == "kvm":
+            raise ArgumentUnsupported("'legacy KVM' device assignment is no longer supported on this system")
+        files = self.devices.files
+        if not files.exists("/dev/vfio/vfio") or not files.entries("/sys/kernel/iommu_groups"):
+            raise ArgumentUnsupported("VFIO device assignment is currently not supported on this system")
+        address, tree = self._address(device), self.tree()
+        wanted = None if driver == "vfio" else driver
+        if wanted is None and tree.is_for_guests(address):
+            wanted = tree.pci_driver(address)
+        found = await driver_for_guests(tree, address, wanted)
+        await self.devices.in_thread(partial(self.manager.detach, tree, address, found))
+
+    async def node_device_reattach(self, device: NodeDeviceRef) -> None:
+        address = self._address(device)
+        await self.devices.in_thread(partial(self.manager.reattach, self.tree(), address))
+
+    async def node_device_reset(self, device: NodeDeviceRef) -> None:
+        address = self._address(device)
+        await self.devices.in_thread(partial(self.manager.reset, self.tree(), address))
 
     # -- virtual fibre channel adapters
 

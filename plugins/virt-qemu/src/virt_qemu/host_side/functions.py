@@ -6,7 +6,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from virt_qemu.host_side.hostdevs import give_pci, take_pci
+from virt_qemu.host_side.hostdevs import give_pci, guest_driver, take_pci
 from virtcore.errors import ConfigUnsupported, InternalError, VirtError
 from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.interface import HostdevInterfaceSource, InterfacePCIAddress
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from virt_qemu.host_side.owner import Owner
     from virtcore.model.domain.interface import Interface
 
-__all__ = ["function_address", "give_function", "take_function"]
+__all__ = ["function_address", "function_driver", "give_function", "take_function"]
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +36,17 @@ def _note(owner: Owner, address: str) -> Path:
     return owner.folder / f"function-{address}"
 
 
-def take_function(side: HostSide, owner: Owner, interface: Interface) -> None:
+async def function_driver(side: HostSide, interface: Interface) -> str | None:
+    """The driver that an interface's function is to be given to (see :func:`guest_driver`)."""
+    address = function_address(interface)
+    managed = interface.actual.managed if interface.actual is not None else interface.managed
+    return None if address is None else await guest_driver(side, address, bool(managed))
+
+
+def take_function(side: HostSide, owner: Owner, interface: Interface, driver: str | None) -> None:
     """Give a function to a guest, with the guest's MAC address and VLAN. Blocks.
+
+    :param driver: of the host that lends it to guests; None: one has it already.
 
     :raises VirtError: it is none of SR-IOV, in use, or stays with the host.
     """
@@ -52,8 +61,7 @@ def take_function(side: HostSide, owner: Owner, interface: Interface) -> None:
     vlan = interface.actual.vlan if interface.actual is not None and interface.actual.vlan else interface.vlan
     if vlan is not None and (vlan.trunk or len(vlan.tags) != 1):
         raise ConfigUnsupported("vlan trunking is not supported by SR-IOV network devices")
-    managed = interface.actual.managed if interface.actual is not None else interface.managed
-    take_pci(side, owner, address, bool(managed))
+    take_pci(side, owner, address, driver)
     before = netlink.function_settings(*place)
     _note(owner, address).write_text(json.dumps([*place, *before]))
     netlink.set_function(*place, interface.mac.address, vlan.tags[0].id if vlan is not None else 0)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from virt_host.hostdev_manager import HostdevManager
 from virt_host.passthrough import DeviceTree
 from virt_qemu.block.chain import images_of
 from virt_qemu.command.disks import disk_path
@@ -90,6 +91,8 @@ class HostSide:
         self.host = host
         self.privileged = place.privileged
         self.devices = DeviceTree()
+        self.hostdevs = HostdevManager(folders.run.parent / "hostdevmgr")
+        self.hostdevs.adopt(folders.run / "hostdevs")
         self.programs = Programs(folders.log)
         self.services = PlaceServices(place)
         self.locks = LockSpace(folders.run / "locks")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virt_host.passthrough import USBAddress
+from virt_host.hostdev_manager import Holder
+from virt_host.passthrough import VFIO, USBAddress
+from virt_host.vfio import driver_for_guests
 from virt_qemu.block.chain import images_of
-from virtcore.errors import InternalError, OperationFailed, OperationInvalid, SystemError, VirtError
+from virtcore.errors import InternalError, OperationFailed, OperationInvalid, VirtError
 from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.hostdev import (
@@ -34,7 +33,16 @@ if TYPE_CHECKING:
     from virt_qemu.resources import HostResources
     from virtcore.model.domain.hostdev import USBHostdevSource
 
-__all__ = ["give_pci", "hostdev_nodes", "prepare", "prepare_nvme", "release", "release_nvme", "take_pci"]
+__all__ = [
+    "give_pci",
+    "guest_driver",
+    "hostdev_nodes",
+    "prepare",
+    "prepare_nvme",
+    "release",
+    "release_nvme",
+    "take_pci",
+]
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +55,9 @@ async def prepare(side: HostSide, owner: Owner, device: Hostdev, resources: Host
     if isinstance(device, PCIHostdev):
         assert device.source is not None
         assert device.source.address is not None
-        address = spell(device.source.address)
-        states = await in_thread(take_pci, side, owner, address, bool(device.managed))
-        device.source.original_states = states
+        address, model = spell(device.source.address), None if device.driver is None else device.driver.model
+        driver = await guest_driver(side, address, bool(device.managed), model)
+        device.source.original_states = await in_thread(take_pci, side, owner, address, driver)
     elif isinstance(device, USBHostdev):
         assert device.source is not None
         _find_usb(side, owner, device.source)
@@ -93,7 +101,9 @@ async def prepare_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
     """
     for source in _nvme(disk):
         assert source.address is not None
-        await in_thread(take_pci, side, owner, spell(source.address), source.managed is not False)
+        address = spell(source.address)
+        driver = await guest_driver(side, address, source.managed is not False)
+        await in_thread(take_pci, side, owner, address, driver)
 
 
 async def release_nvme(side: HostSide, owner: Owner, disk: Disk) -> None:
@@ -142,9 +152,22 @@ def hostdev_nodes(side: HostSide, device: object) -> Iterator[str]:
 # ----------------------------------------------------------------------------------------------------------------- PCI
 
 
-def take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[PCIOriginalState]:
+async def guest_driver(side: HostSide, address: str, managed: bool, model: str | None = None) -> str | None:
+    """The driver that a PCI device is to be given to; None where it is left with the one it has.
+
+    :param managed: it is to be taken from the host.
+    :param model: name of the driver, where the guest's definition says it.
+    :raises InternalError: it cannot be loaded.
+    """
+    if not managed or side.devices.is_for_guests(address) or not side.devices.exists(address):
+        return VFIO if managed else None
+    return await driver_for_guests(side.devices, address, model)
+
+
+def take_pci(side: HostSide, owner: Owner, address: str, driver: str | None) -> list[PCIOriginalState]:
     """Take a PCI device for a guest; returns what is to be undone. Blocks.
 
+    :param driver: what it is given to, unless one for guests has it; None: nobody else.
     :raises VirtError: it is not there, in use, or stays with the host.
     """
     if not side.settings.relaxed_acs_check and side.devices.goes_around_iommu(address):
@@ -152,29 +175,38 @@ def take_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> list[
             f"PCI device {address} is not assignable",
             advice="it is behind a switch lacking ACS, so it may reach others there; qemu.conf: relaxed_acs_check",
         )
-    _claim(side, owner, "pci", address, f"PCI device {address}")
-    try:
-        states = side.devices.detach(address) if managed else []
-        for member in side.devices.group_members(address):
-            holder = _holder(side, "pci", member)
-            driver = side.devices.pci_driver(member)
-            if holder is not None and holder[0] != owner.uuid:
-                raise OperationInvalid(f"PCI device {member} is in use by driver QEMU, domain {holder[1]}")
-            if member == address and driver != "vfio-pci":
+    with side.hostdevs.turn():
+        _claim(side, owner, "pci", address, f"PCI device {address}")
+        try:
+            for member in side.devices.group_members(address):
+                holder = side.hostdevs.holder("pci", member)
+                if holder is not None and holder.uuid != owner.uuid:
+                    raise OperationInvalid(
+                        f"PCI device {member} is in use by driver {holder.driver}, domain {holder.domain}"
+                    )
+            states: list[PCIOriginalState] = []
+            if driver is not None and not side.devices.is_for_guests(address):
+                states = side.devices.detach(address, driver)
+            if not side.devices.is_for_guests(address):
                 raise OperationInvalid(f"Unmanaged PCI device {address} must be manually detached from the host")
-    except BaseException:
-        give_pci(side, owner, address, managed)
-        raise
-    return states
+        except BaseException:
+            _give_pci(side, owner, address, driver is not None)
+            raise
+        return states
 
 
 def give_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> None:
-    """Give a PCI device back that a guest has. Blocks."""
-    holder = _holder(side, "pci", address)
-    if holder is None or holder[0] != owner.uuid:
+    """Give a PCI device back that a guest has; one that was taken from the host by hand stays so. Blocks."""
+    with side.hostdevs.turn():
+        _give_pci(side, owner, address, managed)
+
+
+def _give_pci(side: HostSide, owner: Owner, address: str, managed: bool) -> None:
+    holder = side.hostdevs.holder("pci", address)
+    if holder is None or holder.uuid != owner.uuid:
         return
     try:
-        if managed:
+        if managed and not side.hostdevs.is_detached(address):
             side.devices.reattach(address)
     finally:
         _disclaim(side, owner, "pci", address)
@@ -226,42 +258,13 @@ def _look_for(side: HostSide, source: USBHostdevSource) -> USBAddress:
 # ------------------------------------------------------------------------------------------------- one guest at a time
 
 
-def _path(side: HostSide, kind: str, name: str) -> Path:
-    return side.folders.run / "hostdevs" / f"{kind}-{name}"
-
-
-def _holder(side: HostSide, kind: str, name: str) -> tuple[str, str] | None:
-    """UUID and name of the guest that has a device."""
-    try:
-        uuid, domain = json.loads(_path(side, kind, name).read_text())
-    except (OSError, ValueError):
-        return None
-    return uuid, domain
-
-
 def _claim(side: HostSide, owner: Owner, kind: str, name: str, what: str) -> None:
     """Note that a guest has a device.
 
     :raises OperationInvalid: another has it.
     """
-    path = _path(side, kind, name)
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        holder = _holder(side, kind, name)
-        if holder is not None and holder[0] == owner.uuid:
-            return
-        raise OperationInvalid(
-            f"{what} is in use by driver QEMU, domain {holder[1] if holder is not None else 'unknown'}"
-        ) from None
-    except OSError as error:
-        raise SystemError(f"cannot write {path}: {error.strerror}") from None
-    os.write(descriptor, json.dumps([owner.uuid, owner.name]).encode())
-    os.close(descriptor)
+    side.hostdevs.claim(kind, name, Holder(owner.uuid, owner.name), what)
 
 
 def _disclaim(side: HostSide, owner: Owner, kind: str, name: str) -> None:
-    holder = _holder(side, kind, name)
-    if holder is not None and holder[0] == owner.uuid:
-        _path(side, kind, name).unlink(missing_ok=True)
+    side.hostdevs.disclaim(kind, name, owner.uuid)

@@ -14,7 +14,7 @@ from virt_host.tools import tool
 from virt_qemu.command.line import unsupported
 from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.filters import check_filter, filter_traffic, unfilter_traffic
-from virt_qemu.host_side.functions import give_function, take_function
+from virt_qemu.host_side.functions import function_driver, give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.slirp import start_slirp, stop_slirp
@@ -79,7 +79,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
     elif kind is InterfaceType.DIRECT:
         fds = await in_thread(_direct, owner, interface, queues)
     elif kind is InterfaceType.HOSTDEV:
-        await in_thread(take_function, side, owner, interface)
+        await in_thread(take_function, side, owner, interface, await function_driver(side, interface))
         return
     elif kind is InterfaceType.VDPA:
         return  # opened with the command line
