@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,6 +20,8 @@ log = logging.getLogger("virtcored.import")
 
 
 class _Kind(NamedTuple):
+    #: The service that has it; None for guests.
+    service: str | None
     #: Folder below libvirt's, what an object is called, and how it is defined.
     folder: str
     noun: str
@@ -28,12 +31,18 @@ class _Kind(NamedTuple):
 
 
 _KINDS: Final = (
-    _Kind("nwfilter", "network filter", "connection_define_nwfilter", "connection_lookup_nwfilter", None),
-    _Kind("secrets", "secret", "connection_define_secret", "connection_lookup_secret", None),
+    _Kind("nwfilter", "nwfilter", "network filter", "connection_define_nwfilter", "connection_lookup_nwfilter", None),
+    _Kind("secret", "secrets", "secret", "connection_define_secret", "connection_lookup_secret", None),
     _Kind(
-        "qemu/networks", "network", "connection_define_network", "connection_lookup_network", "network_set_autostart"
+        "network",
+        "qemu/networks",
+        "network",
+        "connection_define_network",
+        "connection_lookup_network",
+        "network_set_autostart",
     ),
     _Kind(
+        "storage",
         "storage",
         "storage pool",
         "connection_define_storage_pool",
@@ -59,34 +68,45 @@ async def import_libvirt(
     """Define in virtcore what is defined in libvirt, where it is not there yet.
 
     :param open_session: opens a URI.
-    :param uris: the hypervisors; guests are in the folder that is called as their scheme.
+    :param uris: the hypervisors, whose connections have the services of the host, too; guests are in the folder that is
+        called as their scheme.
     :param folder: libvirt's; the one of this user's libvirtd by default.
     """
     base = folder or Path(config_folder())
     found: list[Imported] = []
-    services_done = False
+    for kind in _KINDS:
+        # Of the hypervisors one may have its own, as the test driver does.
+        uri = uris[0] if uris else f"{kind.service}:///{'system' if _privileged() else 'session'}"
+        found += await _take_all(open_session, uri, kind, base)
     for uri in uris:
         scheme = uri.partition(":")[0]
-        driver = {"xen": "libxl"}.get(scheme, scheme)
-        session = await open_session(uri)
-        try:
-            kinds = [*([] if services_done else _KINDS), _domains(driver)]
-            services_done = True
-            for kind in kinds:
-                for path in _definitions(base / kind.folder):
-                    found.append(await _take(session, kind, path))
-        finally:
-            await session.close()
+        found += await _take_all(open_session, uri, _domains({"xen": "libxl"}.get(scheme, scheme)), base)
     return found
 
 
+def _privileged() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+async def _take_all(open_session: Callable[[str], Any], uri: str, kind: _Kind, base: Path) -> list[Imported]:
+    paths = _definitions(base / kind.folder)
+    if not paths:
+        return []
+    session = await open_session(uri)
+    try:
+        return [await _take(session, kind, path) for path in paths]
+    finally:
+        await session.close()
+
+
 def _domains(driver: str) -> _Kind:
-    return _Kind(driver, "domain", "connection_define_domain", "connection_lookup_domain", "domain_set_autostart")
+    return _Kind(None, driver, "domain", "connection_define_domain", "connection_lookup_domain", "domain_set_autostart")
 
 
-def _definitions(folder: Path) -> Iterator[Path]:
-    if folder.is_dir():
-        yield from sorted(path for path in folder.iterdir() if path.suffix == ".xml" and path.is_file())
+def _definitions(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix == ".xml" and path.is_file())
 
 
 async def _take(session: Session, kind: _Kind, path: Path) -> Imported:
