@@ -242,13 +242,50 @@ def test_frames_that_wait_for_one_interrupt(connection, boot, bridge):
 
 
 @administrator
-def test_what_a_plain_bridge_has_not_got(connection, boot, bridge):
-    for rest, message in (
-        ("<vlan><tag id='42'/></vlan>", "an interface of type 'bridge' is requesting a vlan tag, but that is not"),
-        ("<virtualport type='openvswitch'/>", "a virtual port of type 'openvswitch'"),
-    ):
-        with pytest.raises(ConfigUnsupported, match=message):
-            start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>{rest}"))
+def test_kinds_of_ports_that_no_bridge_has(connection, boot, bridge):
+    port = "<virtualport type='802.1Qbh'><parameters profileid='p'/></virtualport>"
+    with pytest.raises(ConfigUnsupported, match=r"a virtual port of type '802\.1Qbh'"):
+        start(connection, boot, interface("bridge", f"<source bridge='{bridge}'/>{port}"))
+
+
+@administrator
+def test_a_port_of_open_vswitch(connection, boot, bridge, tmp_path, monkeypatch):
+    fake = tmp_path / "ovs-vsctl"
+    fake.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/told\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    rest = (
+        f"<source bridge='{bridge}'/><virtualport type='openvswitch'><parameters profileid='gold'/></virtualport>"
+        "<vlan trunk='yes'><tag id='42' nativeMode='untagged'/><tag id='47'/></vlan>"
+    )
+    domain = start(connection, boot, interface("bridge", rest))
+    name = target(domain)
+    [identifier] = re.findall("interfaceid='(.*?)'", domain.xml())
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[0].split(" -- ") == [
+        "--timeout=5",
+        f"--if-exists del-port {name}",
+        f"add-port {bridge} {name} vlan_mode=native-untagged tag=42 trunk=42,47",
+        f'set Interface {name} external-ids:attached-mac="{MAC}"',
+        f'set Interface {name} external-ids:iface-id="{identifier}"',
+        f'set Interface {name} external-ids:vm-id="{domain.uuid}"',
+        f'set Interface {name} external-ids:port-profile="gold"',
+        f"set Interface {name} external-ids:iface-status=active",
+    ]
+    other = rest.replace("<tag id='47'/>", "<tag id='48'/>")
+    domain.update_device(interface("bridge", other.replace("'gold'", f"'gold' interfaceid='{identifier}'")))
+    assert (
+        (tmp_path / "told")
+        .read_text()
+        .splitlines()[-1]
+        .endswith(f"set Port {name} vlan_mode=native-untagged tag=42 trunk=42,48")
+    )
+    assert "<tag id='48'/>" in domain.xml()
+    domain.destroy()
+    assert (tmp_path / "told").read_text().splitlines()[-1] == f"--timeout=5 -- --if-exists del-port {name}"
+    fake.write_text("#!/bin/sh\necho no such bridge >&2; exit 1\n")
+    with pytest.raises(InternalError, match=rf"Unable to add port \S+ to OVS bridge {bridge}: no such bridge"):
+        start(connection, boot, interface("bridge", rest))
 
 
 def coalesced(name: str) -> int:

@@ -87,7 +87,7 @@ async def must_finish(argv: list[str], **options: Any) -> str:
     output, errors, status = await finish_program(argv, **options)
     if status:
         how = f"exit status {status}" if status > 0 else f"signal {-status}"
-        raise InternalError(f"Child process ({' '.join(argv)}) unexpected {how}: {errors.strip()}")
+        raise InternalError(f"Child process ({' '.join(argv)}) unexpected {how}{': ' if errors else ''}{errors}")
     return output
 
 

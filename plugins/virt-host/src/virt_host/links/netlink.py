@@ -21,14 +21,18 @@ __all__ = [
     "create_macvtap",
     "delete",
     "function_settings",
+    "know_mac",
     "neighbours",
     "set_bridge",
     "set_function",
     "set_port",
+    "set_vlans",
 ]
 
 #: ``RTPROT_RA``.
 _ROUTER_ADVERTISEMENT = 9
+#: ``BRIDGE_VLAN_INFO_...``, ``NTF_MASTER``, ``NUD_REACHABLE``.
+_PVID, _UNTAGGED, _MASTER, _REACHABLE = 0x02, 0x04, 0x04, 0x02
 
 
 def create_macvtap(name: str, lower: str, mode: str, mac: str) -> int:
@@ -89,6 +93,36 @@ def set_port(name: str, *, learning: bool, flood: bool) -> None:
             netlink.brport("set", index=index_of(name), learning=int(learning), unicast_flood=int(flood))
     except NetlinkError as error:
         raise SystemError(f"Unable to set bridge port {name} learning: {_reason(error)}") from None
+
+
+def set_vlans(name: str, own: int | None, tagged: list[int]) -> None:
+    """Say which VLANs a port of a bridge has.
+
+    :param own: the one of frames without a tag.
+    :raises SystemError: the kernel refuses.
+    """
+    try:
+        with IPRoute() as netlink:
+            index = index_of(name)
+            netlink.vlan_filter("del", index=index, vlan_info={"vid": 1})  # every new port has that
+            if own is not None:
+                netlink.vlan_filter("add", index=index, vlan_info={"vid": own, "flags": _PVID | _UNTAGGED})
+            for number in tagged:
+                netlink.vlan_filter("add", index=index, vlan_info={"vid": number})
+    except NetlinkError as error:
+        raise SystemError(f"error adding vlan filter to interface {name}: {_reason(error)}") from None
+
+
+def know_mac(name: str, mac: str) -> None:
+    """Tell a bridge that a MAC address is behind a port, for as long as the port is there.
+
+    :raises SystemError: the kernel refuses.
+    """
+    try:
+        with IPRoute() as netlink:
+            netlink.fdb("add", ifindex=index_of(name), lladdr=mac, flags=_MASTER, state=_REACHABLE)
+    except NetlinkError as error:
+        raise SystemError(f"error adding fdb entry for {name}: {_reason(error)}") from None
 
 
 def add_address(name: str, address: str, prefix: int) -> None:

@@ -119,11 +119,9 @@ def _is_openvswitch(port: VirtualPort | None) -> bool:
 
 
 def _check_vlans(network: Network) -> None:
-    """Port groups, and where VLANs may be: with functions of network cards and on switches of Open vSwitch."""
+    """Port groups, and where VLANs may be: with functions of network cards and on bridges of the host."""
     mode, groups = network.mode, network.portgroups
-    allowed = mode in (ForwardMode.HOSTDEV, ForwardMode.PASSTHROUGH) or (
-        mode is ForwardMode.BRIDGE and _is_openvswitch(network.virtualport)
-    )
+    allowed = mode in (ForwardMode.HOSTDEV, ForwardMode.PASSTHROUGH, ForwardMode.BRIDGE)
     used = network.vlan is not None and bool(network.vlan.tags)
     misplaced = False
     default = None

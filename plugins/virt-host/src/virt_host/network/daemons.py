@@ -154,7 +154,9 @@ class Dnsmasq:
         _, errors, status = await finish_program(argv, environment=environment, limit=60)
         if status:
             shown = " ".join([*(f"{name}={value}" for name, value in environment.items()), *argv])
-            raise InternalError(f"Child process ({shown}) unexpected exit status {status}: {errors}".rstrip("\n"))
+            raise InternalError(
+                f"Child process ({shown}) unexpected exit status {status}{': ' if errors else ''}{errors}"
+            )
 
     def pid(self, name: str) -> int | None:
         """The process that serves a network; None: none does."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virt_host.description.program import finish_program
-from virt_host.network.bandwidth import class_commands, class_rate, class_removal, tc_commands
+from virt_host.description.program import finish_program, must_finish
+from virt_host.network.bandwidth import class_commands, class_rate, class_removal, ovs_commands, tc_commands
 from virt_host.tools import tool
 from virtcore.errors import InternalError
 
 if TYPE_CHECKING:
     from virtcore.model.network import Bandwidth
 
-__all__ = ["add_class", "limit_device", "remove_class", "run_tc", "set_class_rate"]
+__all__ = ["add_class", "limit_device", "limit_switch_port", "remove_class", "run_tc", "set_class_rate"]
 
 
 async def limit_device(name: str, bandwidth: Bandwidth | None, *, swapped: bool, hierarchical: bool = False) -> None:
@@ -21,6 +21,26 @@ async def limit_device(name: str, bandwidth: Bandwidth | None, *, swapped: bool,
     :raises InternalError: it cannot be limited.
     """
     await run_tc(tc_commands(name, bandwidth, swapped=swapped, hierarchical=hierarchical))
+
+
+async def limit_switch_port(name: str, bandwidth: Bandwidth, *, vm_uuid: str, swapped: bool) -> None:
+    """Limit what goes through a port of Open vSwitch; see :func:`ovs_commands`. What limited it before is removed.
+
+    :raises InternalError: it cannot be limited.
+    """
+    ovs, left = tool("ovs-vsctl"), {}
+    for argv in ovs_commands(name, bandwidth, vm_uuid=vm_uuid, swapped=swapped, ovs_vsctl=ovs):
+        output = await must_finish(argv)
+        if "find" in argv:
+            left[argv[argv.index("find") + 1]] = output.split()
+        if "--no-heading" not in argv:
+            continue
+        if "qos" in left:
+            for identifier in left.pop("qos"):
+                await must_finish([ovs, "--timeout=5", "set", "port", name, "qos=[]"])
+                await must_finish([ovs, "--timeout=5", "destroy", "qos", identifier])
+            for identifier in left.pop("queue", ()):
+                await must_finish([ovs, "--timeout=5", "destroy", "queue", identifier])
 
 
 async def run_tc(commands: list[list[str]]) -> None:
@@ -36,7 +56,9 @@ async def run_tc(commands: list[list[str]]) -> None:
         if "show" in argv:
             there = bool(output.strip())
         elif status and "del" not in argv:
-            raise InternalError(f"Child process ({' '.join(argv)}) unexpected exit status {status}: {errors.strip()}")
+            raise InternalError(
+                f"Child process ({' '.join(argv)}) unexpected exit status {status}{': ' if errors else ''}{errors}"
+            )
 
 
 async def add_class(bridge: str, network: Bandwidth, mac: str, floor: int, number: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import uuid
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
@@ -16,13 +15,12 @@ from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.filters import check_filter, filter_traffic, unfilter_traffic
 from virt_qemu.host_side.functions import function_driver, give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
+from virt_qemu.host_side.networks import join_network, leave_network
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.slirp import start_slirp, stop_slirp
 from virtcore.errors import (
     ConfigUnsupported,
     InternalError,
-    NoNetwork,
-    NoNetworkPort,
     OperationFailed,
     OperationInvalid,
     SystemError,
@@ -30,19 +28,16 @@ from virtcore.errors import (
 )
 from virtcore.model.domain.interface import (
     ActualBridgeSource,
-    ActualInterface,
     ActualNetworkSource,
     BridgeInterfaceSource,
     DirectInterfaceSource,
-    HostdevInterfaceSource,
     InterfaceBackendType,
     InterfaceDriverName,
-    InterfacePCIAddress,
     InterfaceTarget,
     InterfaceType,
     MacvtapMode,
-    NetworkInterfaceSource,
 )
+from virtcore.model.network.port import MACTableManager, VirtualPortType
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
@@ -52,15 +47,26 @@ if TYPE_CHECKING:
     from virt_qemu.host_side.owner import Owner
     from virt_qemu.resources import HostResources
     from virtcore.model.domain.interface import Interface
-    from virtcore.model.network.networkport import NetworkPort
-    from virtcore.model.network.port import Bandwidth
+    from virtcore.model.network.port import VLAN, Bandwidth, VirtualPort
 
-__all__ = ["bridge_of", "join_network", "leave_network", "limit", "prepare", "release", "wants_isolation"]
+__all__ = [
+    "bridge_of",
+    "limit",
+    "plug_in",
+    "prepare",
+    "release",
+    "set_bridge_vlans",
+    "virtualport_of",
+    "vlan_of",
+    "wants_isolation",
+]
 
 log = logging.getLogger(__name__)
 
 _VHOST_NET = "/dev/vhost-net"
 _SCRIPTED = (InterfaceType.ETHERNET,)
+_BRIDGED = (InterfaceType.BRIDGE, InterfaceType.NETWORK)
+_SWITCHES = (VirtualPortType.OPENVSWITCH, VirtualPortType.MIDONET)
 
 
 async def prepare(side: HostSide, owner: Owner, interface: Interface, resources: HostResources) -> None:
@@ -74,7 +80,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
     queues = _queues(interface)
     if kind is InterfaceType.ETHERNET:
         fds = await _ethernet(interface, queues, side.privileged)
-    elif kind in (InterfaceType.BRIDGE, InterfaceType.NETWORK):
+    elif kind in _BRIDGED:
         fds = await _bridge(side, owner, interface, queues)
     elif kind is InterfaceType.DIRECT:
         fds = await in_thread(_direct, owner, interface, queues)
@@ -95,7 +101,7 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
     if side.settings.mac_filter:
         await let_through(interface)
     if _bandwidth(interface) is not None:
-        await limit(interface)
+        await limit(owner.uuid, interface)
     if interface.coalesce and interface.target is not None and interface.target.dev is not None:
         links.set_coalesce(interface.target.dev, interface.coalesce)
 
@@ -117,6 +123,11 @@ async def release(side: HostSide, owner: Owner, interface: Interface) -> None:
                 await in_thread(_delete_macvtap, owner, name)
             if interface.downscript is not None and kind in _SCRIPTED:
                 await _run_script(interface.downscript, name)
+            port = virtualport_of(interface)
+            if kind in _BRIDGED and port is not None and port.type in _SWITCHES:
+                from virt_host.links import switches
+
+                await switches.unplug(name, port)
         except VirtError as error:
             log.warning("cannot remove network device '%s': %s", name, error)
     await leave_network(side, interface)
@@ -214,7 +225,7 @@ def wants_isolation(interface: Interface) -> bool:
 async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: int) -> list[int]:
     """A tap in a bridge."""
     bridge = bridge_of(interface)
-    _refuse_port(interface)
+    _check_port(interface)
     if not side.privileged:
         return [await _ask_helper(side.settings.bridge_helper, bridge, interface)]
     if not links.exists(bridge):
@@ -227,9 +238,7 @@ async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: in
         mtu = interface.mtu or links.mtu_of(bridge)
         if mtu:
             links.set_mtu(name, mtu)
-        links.add_to_bridge(name, bridge)
-        if wants_isolation(interface):
-            links.set_isolated(name, True)
+        await plug_in(owner.uuid, interface, bridge)
         links.set_up(name, True)
     except BaseException:
         _close(fds)
@@ -244,20 +253,79 @@ def _bridge_helper(name: str) -> str:
         raise OperationFailed(f"'{name}' is not a suitable bridge helper") from None
 
 
-def _refuse_port(interface: Interface) -> None:
-    """Refuse what a port of a plain bridge has not got.
+def _check_port(interface: Interface) -> None:
+    """Refuse VLANs where there are none, and kinds of ports that no bridge has.
 
-    :raises ConfigUnsupported: the interface wants it.
+    :raises ConfigUnsupported: the interface wants that.
     """
-    actual = interface.actual
-    if (actual.vlan if actual is not None and actual.vlan is not None else interface.vlan) is not None:
-        raise ConfigUnsupported(
-            f"an interface of type '{actual_type(interface)}' is requesting a vlan tag, but that is not supported for "
-            f"this type of connection"
-        )
-    port = actual.virtualport if actual is not None and actual.virtualport is not None else interface.virtualport
-    if port is not None:
+    if vlan_of(interface) is not None and actual_type(interface) is not InterfaceType.BRIDGE:
+        raise ConfigUnsupported(f"interface {_mac(interface)} - vlan tag not supported for this connection type")
+    port = virtualport_of(interface)
+    if port is not None and port.type not in _SWITCHES:
         raise unsupported(f"a virtual port of type '{port.type}'")
+
+
+def vlan_of(interface: Interface) -> VLAN | None:
+    """The VLANs that an interface has."""
+    actual = interface.actual
+    return actual.vlan if actual is not None and actual.vlan is not None else interface.vlan
+
+
+def virtualport_of(interface: Interface) -> VirtualPort | None:
+    """The port of a switch that an interface is plugged into."""
+    actual = interface.actual
+    found = actual.virtualport if actual is not None and actual.virtualport is not None else interface.virtualport
+    return found if found is not None and found.type is not None else None
+
+
+async def plug_in(vm_uuid: str, interface: Interface, bridge: str) -> None:
+    """Make the device of an interface a port of a bridge, or of a switch that stands for one.
+
+    :raises VirtError: it cannot be one.
+    """
+    assert interface.target is not None
+    assert interface.target.dev is not None
+    name, port, vlan = interface.target.dev, virtualport_of(interface), vlan_of(interface)
+    if port is not None:
+        from virt_host.links import switches
+
+        await switches.plug_in(name, bridge, port, mac=_mac(interface), vm_uuid=vm_uuid, vlan=vlan)
+        return
+    links.add_to_bridge(name, bridge)
+    if wants_isolation(interface):
+        links.set_isolated(name, True)
+    if vlan is not None:
+        await in_thread(set_bridge_vlans, name, vlan)
+    if _manages_macs(interface):
+        await in_thread(_learn_nothing, name, _mac(interface))
+
+
+def set_bridge_vlans(name: str, vlan: VLAN) -> None:
+    """Say which VLANs a port of a bridge has. Blocks.
+
+    :raises SystemError: the kernel refuses.
+    """
+    from virt_host.links.netlink import set_vlans
+
+    numbers = [tag.id for tag in vlan.tags]
+    if not vlan.trunk:
+        set_vlans(name, numbers[0], [])
+        return
+    native = next((tag.id for tag in vlan.tags if tag.native_mode is not None), None)
+    set_vlans(name, native, [number for number in numbers if number != native])
+
+
+def _manages_macs(interface: Interface) -> bool:
+    source = interface.actual.source if interface.actual is not None else None
+    return isinstance(source, ActualNetworkSource) and source.mac_table_manager is MACTableManager.LIBVIRT
+
+
+def _learn_nothing(name: str, mac: str) -> None:
+    """Let a bridge know the guest's MAC address, and none that the guest only says is its own."""
+    from virt_host.links.netlink import know_mac, set_port
+
+    set_port(name, learning=False, flood=False)
+    know_mac(name, mac)
 
 
 async def _ask_helper(program: str, bridge: str, interface: Interface) -> int:
@@ -340,126 +408,21 @@ def _bandwidth(interface: Interface) -> Bandwidth | None:
     return interface.bandwidth
 
 
-async def limit(interface: Interface) -> None:
+async def limit(vm_uuid: str, interface: Interface) -> None:
     """Limit throughput as wanted, and not at all where nothing is.
 
     :raises InternalError: it cannot be limited.
     """
-    from virt_host.network.bandwidth import tc_commands
+    from virt_host.network.traffic import limit_device, limit_switch_port
     from virtcore.model.network.port import Bandwidth
 
     assert interface.target is not None
     assert interface.target.dev is not None
+    name, limits, kind = interface.target.dev, _bandwidth(interface) or Bandwidth(), actual_type(interface)
+    port = virtualport_of(interface)
     # What the guest receives is what the host's end of a tap sends; a macvtap is the guest's own.
-    swapped = actual_type(interface) is not InterfaceType.DIRECT
-    await apply_limits(tc_commands(interface.target.dev, _bandwidth(interface) or Bandwidth(), swapped=swapped))
-
-
-async def apply_limits(commands: list[list[str]]) -> None:
-    """Run commands of ``tc``: those that remove what was there may fail.
-
-    :raises InternalError: another one does.
-    """
-    there = False
-    for argv in commands:
-        if "add" in argv and "root" in argv and there:
-            continue
-        output, errors, status = await finish_program([tool(argv[0]), *argv[1:]])
-        if "show" in argv:
-            there = bool(output.strip())
-        elif status and "del" not in argv:
-            raise InternalError(f"Child process ({' '.join(argv)}) unexpected exit status {status}: {errors.strip()}")
-
-
-# ------------------------------------------------------------------------------------------ virtual networks
-
-
-async def join_network(side: HostSide, owner: Owner, interface: Interface) -> None:
-    """Get an interface in a network a port of that, and with it what the interface really is.
-
-    :raises VirtError: it gets none.
-    """
-    if interface.type is not InterfaceType.NETWORK:
-        return
-    from virtcore.model.network.networkport import (
-        NetworkPort,
-        NoPlug,
-        format_network_port,
-        load_network_port,
-    )
-
-    source = interface.source
-    assert isinstance(source, NetworkInterfaceSource)
-    network = await side.services.call("network", "connection_lookup_network", source.network, None)
-    port = NetworkPort(
-        uuid=str(uuid.uuid4()),
-        owner_name=owner.name,
-        owner_uuid=owner.uuid,
-        group=source.portgroup,
-        mac=_mac(interface),
-        virtualport=interface.virtualport,
-        bandwidth=interface.bandwidth,
-        vlan=interface.vlan,
-        port=interface.port,
-        trust_guest_rx_filters=interface.trust_guest_rx_filters,
-        plug=NoPlug(),
-    )
-    made = await side.services.call("network", "network_create_port", network, format_network_port(port), 0)
-    text = await side.services.call("network", "network_port_xml", made, 0)
-    found = load_network_port(text)
-    source.portid = found.uuid
-    interface.actual = _actual(found)
-    if isinstance(interface.actual.source, ActualNetworkSource):
-        source.bridge = interface.actual.source.bridge
-
-
-def _actual(port: NetworkPort) -> ActualInterface:
-    """What a port says the interface is."""
-    from virtcore.model.network.networkport import BridgePlug, DirectPlug, HostdevPlug, NetworkPlug
-
-    plug = port.plug
-    actual: ActualInterface
-    if isinstance(plug, NetworkPlug):
-        network = ActualNetworkSource(bridge=plug.bridge, mac_table_manager=plug.mac_table_manager)
-        actual = ActualInterface(type=InterfaceType.NETWORK, source=network)
-    elif isinstance(plug, BridgePlug):
-        bridge = ActualBridgeSource(bridge=plug.bridge, mac_table_manager=plug.mac_table_manager)
-        actual = ActualInterface(type=InterfaceType.BRIDGE, source=bridge)
-    elif isinstance(plug, DirectPlug):
-        actual = ActualInterface(type=InterfaceType.DIRECT, source=DirectInterfaceSource(dev=plug.dev, mode=plug.mode))
-    elif isinstance(plug, HostdevPlug):
-        address = plug.address
-        function = HostdevInterfaceSource(
-            address=InterfacePCIAddress(
-                domain=address.domain, bus=address.bus, slot=address.slot, function=address.function
-            )
-        )
-        actual = ActualInterface(type=InterfaceType.HOSTDEV, source=function)
-        actual.managed = plug.managed
-        actual.driver = plug.driver
+    swapped = kind is not InterfaceType.DIRECT
+    if port is not None and port.type is VirtualPortType.OPENVSWITCH and kind in _BRIDGED:
+        await limit_switch_port(name, limits, vm_uuid=vm_uuid, swapped=swapped)
     else:
-        raise InternalError("unexpected network port without a plug")
-    actual.virtualport, actual.bandwidth = port.virtualport, port.bandwidth
-    actual.vlan, actual.port = port.vlan, port.port
-    actual.trust_guest_rx_filters = port.trust_guest_rx_filters
-    actual.class_id = port.bandwidth.class_id if port.bandwidth is not None else None
-    return actual
-
-
-async def leave_network(side: HostSide, interface: Interface) -> None:
-    """Give the port of an interface in a network back. Never raises."""
-    source = interface.source
-    if interface.type is not InterfaceType.NETWORK or not isinstance(source, NetworkInterfaceSource):
-        return
-    if source.portid is None:
-        return
-    try:
-        network = await side.services.call("network", "connection_lookup_network", source.network, None)
-        port = await side.services.call("network", "network_lookup_port", network, source.portid)
-        await side.services.call("network", "network_port_delete", port, 0)
-    except (NoNetwork, NoNetworkPort):
-        pass  # it has gone with its network
-    except VirtError as error:
-        log.warning("cannot give back the port of network '%s': %s", source.network, error)
-    source.portid = None
-    interface.actual = None
+        await limit_device(name, limits, swapped=swapped)

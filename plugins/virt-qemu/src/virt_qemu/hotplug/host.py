@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.block.tls import settle_image_tls
-from virt_qemu.host_side import displays, interface_changes, interfaces
+from virt_qemu.host_side import displays, interface_changes, networks
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.disks import number_disk
 from virt_qemu.isolation.devices import allow_devices, deny_devices, paths_of
@@ -94,10 +94,10 @@ class RunningHost:
             await self._state.limit_threads(guest, domain)
 
     async def join_network(self, guest: Guest, domain: Domain, interface: Interface) -> None:
-        await interfaces.join_network(self._state.host_side, owner_of(self._obj, guest.folder), interface)
+        await networks.join_network(self._state.host_side, owner_of(self._obj, guest.folder), interface)
 
     async def leave_network(self, interface: Interface) -> None:
-        await interfaces.leave_network(self._state.host_side, interface)
+        await networks.leave_network(self._state.host_side, interface)
 
     async def change_interface(
         self, guest: Guest, domain: Domain, old: Interface, new: Interface, changes: frozenset[str]

@@ -16,7 +16,9 @@ async def apply_bandwidth(change: GuestChange) -> None:
     :raises VirtError: one cannot be limited; all are as they were.
     """
     from virt_qemu.host_side import interface_changes
+    from virt_qemu.host_side.owner import owner_of
 
+    side, owner = change.state.host_side, owner_of(change.obj, change.guest.folder)
     assert change.old.devices is not None
     assert change.new.devices is not None
     pairs = zip(change.old.devices.interfaces, change.new.devices.interfaces, strict=True)
@@ -25,9 +27,9 @@ async def apply_bandwidth(change: GuestChange) -> None:
     done = []
     try:
         for old, new in changed:
-            await interface_changes.change(old, new, bandwidth)
+            await interface_changes.change(side, owner, old, new, bandwidth)
             done.append((old, new))
     except BaseException:
         for old, new in reversed(done):
-            await interface_changes.change(new, old, bandwidth)
+            await interface_changes.change(side, owner, new, old, bandwidth)
         raise

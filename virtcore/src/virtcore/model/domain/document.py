@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["domain_mode", "format_domain", "load_domain", "reading_mode"]
 
+#: Interfaces in virtual networks are shown as those, not as what they are connected to now.
+_OWN_NAMES = Mode.INACTIVE | Mode.ACTUAL_NET | Mode.MIGRATABLE
+
 
 @lru_cache
 def reading_mode(flags: ParseFlag) -> Mode:
@@ -66,4 +69,9 @@ def format_domain(domain: Domain, mode: Mode = Mode.SECURE) -> str:
     """
     from virtcore.xml import format
 
-    return format(domain, domain_mode(domain, mode))
+    mode = domain_mode(domain, mode)
+    if not mode & _OWN_NAMES and domain.devices is not None and any(one.actual for one in domain.devices.interfaces):
+        from virtcore.model.domain.interface.shown import with_connections
+
+        domain = with_connections(domain)
+    return format(domain, mode)

@@ -187,11 +187,23 @@ class NetworkInterfaceSource:
     )
 
 
+@element(None)
+class _InNetwork:
+    """What a running guest has of a virtual network: shown with what that gave it, and never read."""
+
+    network: str | None = attribute(when=Mode.LIVE, read=Mode.STATUS, doc="name of the network")
+    portgroup: str | None = attribute(when=Mode.LIVE, read=Mode.STATUS, doc="group of settings within the network")
+    portid: str | None = attribute(codec=UUID, when=Mode.LIVE, read=Mode.STATUS, doc="UUID of the port in use")
+
+
 @element("source", tag=InterfaceType.BRIDGE)
-class BridgeInterfaceSource:
+class BridgeInterfaceSource(_InNetwork):
     """A bridge of the host."""
 
     bridge: str = attribute(required=True, pattern=r"[a-zA-Z0-9_\.\-\\:/ ]*", doc="name of the bridge")
+    mac_table_manager: MACTableManager | None = attribute(
+        "macTableManager", when=Mode.LIVE, read=Mode.STATUS, doc="who fills the bridge's MAC table"
+    )
 
 
 @element("source", tag=InterfaceType.ETHERNET)
@@ -247,7 +259,7 @@ class InternalInterfaceSource:
 
 
 @element("source", tag=InterfaceType.DIRECT)
-class DirectInterfaceSource:
+class DirectInterfaceSource(_InNetwork):
     """A macvtap device on a host interface."""
 
     dev: str = attribute(required=True, pattern=DEVICE_NAME, doc="name of the host interface")
