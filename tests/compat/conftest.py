@@ -107,6 +107,9 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("a private libvirtd needs root for its mount namespace")
     folder = tmp_path_factory.mktemp("l")
+    filters = Path("/usr/share/libvirt/nwfilter")  # as Debian's package puts them into libvirt's own folder
+    if filters.is_dir():
+        shutil.copytree(filters, folder / "etc" / "nwfilter")
     command = [sys.executable, str(script)]
     # Guests read what tests put into their own folders; files they share with another daemon's guests (the kernel)
     # keep their owner and get no attributes that would outlive a killed daemon.

@@ -88,6 +88,9 @@ class HostFilters(Filters):
         self._addresses.pop(binding.portdev, None)
         await self.firewall.remove(binding.portdev)
 
+    def has_port(self, binding: FilterBinding) -> bool:
+        return _index(binding.portdev) is not None
+
     async def rebind(self, bindings: Sequence[FilterBinding]) -> None:
         for binding in bindings:
             await self._instantiate(binding)

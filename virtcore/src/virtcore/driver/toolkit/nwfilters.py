@@ -134,6 +134,10 @@ class Filters:
     async def unbind(self, binding: FilterBinding) -> None:
         """Hook: filter it no more."""
 
+    def has_port(self, binding: FilterBinding) -> bool:
+        """Hook: whether a port is there; one that is not uses no filter."""
+        return True
+
     async def rebind(self, bindings: Sequence[FilterBinding]) -> None:
         """Hook: a filter that these use has changed. Raising undoes the change, which calls it again."""
 
@@ -212,7 +216,7 @@ class Filters:
                 left += found.uses()
 
     def _affected(self, obj: FilterObject) -> list[FilterBinding]:
-        """The bindings that use a filter, themselves or through another."""
+        """The bindings of ports that are there which use a filter, themselves or through another."""
         if not self.bindings:
             return []
         users = {obj.name}
@@ -221,7 +225,11 @@ class Filters:
             more = {one.name for one in self.table if users.intersection(one.uses())} - users
             users |= more
             grown = bool(more)
-        return [binding for binding in self.bindings.values() if binding.filterref.filter in users]
+        return [
+            binding
+            for binding in self.bindings.values()
+            if binding.filterref.filter in users and self.has_port(binding)
+        ]
 
     async def undefine(self, obj: FilterObject) -> None:
         """Remove a filter; returns when that is durable.
