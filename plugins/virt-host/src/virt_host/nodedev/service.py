@@ -44,7 +44,8 @@ class HostNodeDevices(MakingNodeDevices):
 
     name = "nodedev"
     nodedev_prefix = "node"
-    virt_type = None
+    #: libvirt takes the vendor of the connection's hypervisor; here one service serves them all.
+    virt_type = "QEMU"
     devices: HostNodeDeviceTable
 
     def __init__(self, place: Place) -> None:
