@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from suites_qemu_domain import capabilities_of, firmware_of, rules_of
@@ -13,16 +15,25 @@ from virt_host.description.tree import HostTree
 from virt_qemu.block.tls import ImageTLS
 from virt_qemu.command import Builder, HostSettings, build, incoming_uri
 from virt_qemu.command.disks import prepare_disks
+from virt_qemu.host_side.display_networks import find_display_addresses
+from virt_qemu.host_side.interfaces import join_network
 from virt_qemu.host_side.nbdkit import served_images, use_nbdkit
+from virt_qemu.host_side.owner import Owner
 from virt_qemu.parts import parts_of
 from virt_qemu.prepare import DisplayDefaults, decide
+from virt_qemu.startup_policy import Missing
+from virt_qemu.volumes import find_volumes
+from virtcore.enums.storage import StorageVolType
+from virtcore.errors import NoStorageVol
 from virtcore.model.arch import Arch
 from virtcore.model.cpu import HostCPU, HostCPUFeature
 from virtcore.model.domain.disk import Disk
 from virtcore.model.domain.document import load_domain
 from virtcore.model.domain.domain import Domain
+from virtcore.model.domain.interface import Interface
 from virtcore.model.domain.rules import ParseFlag
 from virtcore.model.storage.source import NetProtocol
+from virtcore.operations.values.storage import StorageVolInfo
 from virtcore.xml import CpuSet
 
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/bin", "HOME": "/home/test", "USER": "test", "LOGNAME": "test"}
@@ -146,6 +157,65 @@ def host_cpu_of(case: Any) -> HostCPU | None:
     return cpu
 
 
+class _Services:
+    """The networks and pools of the corpus, as a guest's driver asks for them."""
+
+    def __init__(self, case: Any) -> None:
+        self._folder = Path(case.resolve("common/qemu-fixtures"))
+        self._pools = _facts(case)["storage_pools"]
+
+    async def call(self, service: str, operation: str, *arguments: Any) -> Any:
+        return getattr(self, operation)(*arguments)
+
+    def connection_lookup_network(self, name: str, uuid: str | None) -> tuple[str, str]:
+        network, _, port = name.partition(";")
+        return network, port
+
+    def network_xml(self, network: tuple[str, str]) -> str:
+        return (self._folder / "networks" / f"{network[0]}.xml").read_text()
+
+    def network_create_port(self, network: tuple[str, str], xml: str, flags: int) -> str:
+        return network[1]
+
+    def network_port_xml(self, port: str, flags: int) -> str:
+        return (self._folder / "network-ports" / f"{port}.xml").read_text()
+
+    def connection_lookup_storage_pool(self, name: str) -> str:
+        return name
+
+    def storage_pool_is_active(self, pool: str) -> bool:
+        return pool != self._pools["inactive_pool"]
+
+    def storage_pool_xml(self, pool: str) -> str:
+        return (self._folder / "storage-pools" / f"{pool}.xml").read_text()
+
+    def storage_pool_lookup_volume(self, pool: str, name: str) -> tuple[StorageVolType, str]:
+        if name == self._pools["nonexistent_volume"]:
+            raise NoStorageVol(f"no storage vol with matching name '{name}'")
+        kind, _, _ = name.rpartition("+")
+        return StorageVolType[(kind or "block").upper()], name.rpartition("+")[2]
+
+    def storage_vol_info(self, volume: tuple[StorageVolType, str]) -> StorageVolInfo:
+        return StorageVolInfo(type=volume[0], capacity=0, allocation=0)
+
+    def storage_vol_path(self, volume: tuple[StorageVolType, str]) -> str:
+        path: str = self._pools["volume_path"]
+        return path.replace("TYPE", volume[0].name.lower()).replace("NAME", volume[1])
+
+
+async def _ask_services(case: Any, domain: Domain) -> None:
+    """Find out what the host's services say of volumes, networks and the addresses of these."""
+    services: Any = _Services(case)
+    missing = Missing(domain, cold=True, tell=lambda *_: None)
+    for disk in list(parts_of(domain, Disk)):
+        with missing.allowed(disk):
+            await find_volumes(services, (disk,))
+    await find_display_addresses(services, domain)
+    owner = Owner(domain.name, domain.uuid or "", domain.name, Path("/"), domain)
+    for interface in parts_of(domain, Interface):
+        await join_network(SimpleNamespace(services=services), owner, interface)  # type: ignore[arg-type]
+
+
 def _serve_by_nbdkit(case: Any, domain: Domain, folder: Path) -> None:
     """What the host's nbdkit can serve is reached through it, where the settings want that."""
     if not (case.params.get("driver_config") or {}).get("storageUseNbdkit"):
@@ -168,6 +238,7 @@ def qemu_argv(case: Any) -> list[str]:
     folder = f"/var/lib/libvirt/qemu/domain--1-{domain.name[:20]}"
     config = case.params.get("driver_config") or {}
     settings = _settings(case)
+    asyncio.run(_ask_services(case, domain))
     decide(
         domain,
         Path(folder),

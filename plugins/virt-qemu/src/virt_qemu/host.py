@@ -26,6 +26,7 @@ from virt_qemu.disks.events import DiskEvents
 from virt_qemu.disks.throttling import throttle_disks
 from virt_qemu.display_passwords import set_passwords
 from virt_qemu.guest import Boot, Guest, guest_of, state_folder
+from virt_qemu.host_side.display_networks import find_display_addresses
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.hotplug.state import HotplugState
 from virt_qemu.hotplug.vcpus import ask, plug_at_boot, take_states, threads_of as plugged_threads
@@ -441,6 +442,7 @@ class QemuState(
             for disk in reversed(list(domain.devices.disks)):
                 with missing.allowed(disk):
                     await find_volumes(self.host_side.services, (disk,))
+            await find_display_addresses(self.host_side.services, domain)
             prepare_domain(
                 domain,
                 guest.folder,

@@ -310,7 +310,7 @@ def _place(
     if first is None:
         first = AddressListen()
         graphics.listens.append(first)
-    if isinstance(first, AddressListen):
+    if isinstance(first, AddressListen | NetworkListen):
         if first.address is None:
             first.address = address
         if automatic:
@@ -320,7 +320,7 @@ def _place(
 def _place_websocket(graphics: VNCGraphics, displays: DisplayDefaults) -> None:
     """Give a display the port for browsers, if it asks for any."""
     first = graphics.listens[0] if graphics.listens else None
-    if graphics.websocket == -1 and isinstance(first, AddressListen):
+    if graphics.websocket == -1 and isinstance(first, AddressListen | NetworkListen):
         graphics.websocket = free_port(first.address or "127.0.0.1", displays.websockets, displays.taken, "webSocket")
         graphics.websocket_generated = True
 

@@ -16,6 +16,7 @@ from virtcore.errors import InternalError, OperationInvalid, SystemError
 __all__ = [
     "add_address",
     "add_route",
+    "address_of",
     "advertised_devices",
     "create_bridge",
     "create_macvtap",
@@ -137,6 +138,26 @@ def add_address(name: str, address: str, prefix: int) -> None:
             netlink.addr("add", index=index_of(name), address=address, prefixlen=prefix, **broadcast)
     except NetlinkError:
         raise SystemError(f"Error adding IP address to {name}") from None
+
+
+def address_of(name: str) -> str:
+    """An address of a device: of IPv4 where it has one.
+
+    :raises SystemError: it has none, or the kernel does not tell.
+    """
+    try:
+        with IPRoute() as netlink:
+            rows = [
+                (row["family"], row.get_attr("IFA_LOCAL") or row.get_attr("IFA_ADDRESS"))
+                for row in netlink.get_addr(index=index_of(name))
+            ]
+    except NetlinkError as error:
+        raise SystemError(f"Unable to get IPv4 address for interface {name}: {_reason(error)}") from None
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for each, address in rows:
+            if each == family:
+                return str(address)
+    raise SystemError(f"no IP address on device '{name}'")
 
 
 def add_route(name: str, destination: str, gateway: str, metric: int) -> None:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.private_data import KEY_SECRET, SourcePrivate
 from virtcore.errors import InternalError
-from virtcore.model.domain.disk import DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard
+from virtcore.model.domain.disk import Disk, DiskCache, DiskDetectZeroes, DiskDevice, DiskDiscard
+from virtcore.model.storage.found_volume import NetworkVolume
 from virtcore.model.storage.secret import EncryptionEngine, EncryptionFormat
 from virtcore.model.storage.source import NetworkSource, StorageFormat
 
 if TYPE_CHECKING:
-    from virtcore.model.domain.disk import BackingStore, Disk, DiskIO
+    from virtcore.model.domain.disk import BackingStore, DiskIO
     from virtcore.model.storage.backing import Backing
     from virtcore.model.storage.secret import Auth, Encryption
     from virtcore.model.storage.source import Slice, Source
@@ -171,7 +172,7 @@ def disk_image(
         # Only images that are written to need it.
         detect_zeroes=driver.detect_zeroes if driver is not None else None,
         cache_size=driver.metadata_cache_max_size or None if driver is not None else None,
-        auth=_auth(disk.source) or disk.auth,
+        auth=_auth(disk),
         encryption=disk.source.encryption or disk.encryption,
         below=below,
         ends=ends,
@@ -197,7 +198,7 @@ def _below(backing: BackingStore | None, whole: Image) -> tuple[Image | None, bo
         format=backing.format.type,
         readonly=True,
         cache_size=backing.format.metadata_cache_max_size or None,
-        auth=_auth(backing.source),
+        auth=_auth(backing),
         encryption=backing.source.encryption,
         below=below,
         ends=ends,
@@ -205,9 +206,13 @@ def _below(backing: BackingStore | None, whole: Image) -> tuple[Image | None, bo
     return _with_data_file(_named(image, backing.index or backing.source.index), whole), False
 
 
-def _auth(source: Source) -> Auth | None:
-    """How a server knows whoever uses an image: as the document says, or as it knows the pool that the image is in."""
-    return source.auth or getattr(source, "pool_auth", None)
+def _auth(link: Disk | BackingStore) -> Auth | None:
+    """How the server of an image knows the guest. The server of a pool knows the pool, whatever a disk says."""
+    source = link.source
+    if isinstance(source, NetworkVolume):
+        return source.pool_auth
+    own = source.auth if source is not None else None
+    return own or (link.auth if isinstance(link, Disk) else None)
 
 
 def _with_data_file(image: Image, whole: Image) -> Image:
