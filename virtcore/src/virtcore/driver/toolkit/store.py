@@ -74,6 +74,8 @@ class DefinitionStore:
         self._worker = worker
         self._describe = describe
         self._lasting = lasting
+        #: What was prepared and is no object's file yet.
+        self._prepared: set[str] = set()
 
     async def open(self) -> list[IndexEntry]:
         """Create or clean up the folder and return what it holds, ordered by name.
@@ -101,6 +103,7 @@ class DefinitionStore:
         data = _encode(name, text, facts or {})
         done = self._worker.begin(partial(write_beside, self._path, _ahead(file), data, sync=self._lasting))
         done.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may ask
+        self._prepared.add(file)
         return Prepared(file, done)
 
     async def put(self, prepared: Prepared) -> None:
@@ -115,18 +118,23 @@ class DefinitionStore:
             await prepared.done
             if self._synced is None and self._worker.idle:
                 replace()  # a moment's work, and nothing that was begun before is still to come
+                self._prepared.discard(file)
                 return
         except OSError as error:
             raise SystemError(f"{complaint}: {error.strerror}") from error
         await self._worker.change(replace, self._synced, complaint)
+        self._prepared.discard(file)
 
     async def remove(self, uuid: str) -> None:
         """Remove an object's definition, if there is one; returns when that is durable."""
         file = _file(uuid)
         complaint = f"cannot remove config {self._path}/{file}"
+        prepared = file in self._prepared
+        self._prepared.discard(file)
 
         def work() -> None:
-            remove_file(self._path, _ahead(file))
+            if prepared:
+                remove_file(self._path, _ahead(file))
             remove_file(self._path, file)
 
         await self._worker.change(work, self._synced, complaint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virt_qemu.rules.machine import Machine
 from virt_qemu.rules.validate.shared import knows_iothread, require, validate_mapping
@@ -68,7 +70,7 @@ def validate_controller(device: Controller, domain: Domain, capabilities: Emulat
     :raises VirtError: with libvirt's message.
     """
     if isinstance(device, PCIController) and device.driver is None:  # of which a guest has a dozen
-        _PCICheck(device, domain).run(capabilities)
+        _check_pci(_PCIShape.of(device, domain), capabilities.flags)
         return
     if isinstance(device, SCSIController):
         _scsi_model(device.model, capabilities)
@@ -83,7 +85,7 @@ def validate_controller(device: Controller, domain: Domain, capabilities: Emulat
     elif isinstance(device, SCSIController):
         _scsi(device, domain, capabilities)
     elif isinstance(device, PCIController):
-        _PCICheck(device, domain).run(capabilities)
+        _check_pci(_PCIShape.of(device, domain), capabilities.flags)
     elif isinstance(device, SATAController) and not (Machine.of(domain).q35 and not device.index):
         require(capabilities, "ich9-ahci", "SATA is not supported with this QEMU binary")
 
@@ -131,25 +133,57 @@ def _iothreads(device: SCSIController, domain: Domain, capabilities: EmulatorCap
         raise ConfigUnsupported(f"controller iothread '{driver.iothread}' not defined in iothreadid")
 
 
+#: What is looked at of what the guest sees of a PCI controller.
+_TARGET_FIELDS = ("index", "bus_nr", "node", "chassis_nr", "chassis", "port", "hotplug")
+_TARGET_VALUES = attrgetter(*_TARGET_FIELDS)
+
+
+class _PCIShape(NamedTuple):
+    """What decides whether a PCI controller can be: most guests have the same dozen."""
+
+    machine: Machine
+    model: PCIControllerModel
+    name: PCIControllerModelName | None
+    number: int
+    pcihole64: int | None
+    target: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, device: PCIController, domain: Domain) -> _PCIShape:
+        assert device.model is not None
+        target = device.target
+        values = () if target is None else _TARGET_VALUES(target)
+        return cls(Machine.of(domain), device.model, device.model_name, device.index or 0, device.pcihole64, values)
+
+
+@lru_cache(maxsize=4096)
+def _check_pci(shape: _PCIShape, flags: frozenset[str]) -> None:
+    """Refuse a PCI controller that the emulator with these capabilities has not, or has otherwise."""
+    _PCICheck(shape, flags).run()
+
+
 class _PCICheck:
     """A PCI controller: its options are those of the device it is, no more and no less."""
 
-    def __init__(self, device: PCIController, domain: Domain) -> None:
-        assert device.model is not None
-        self.device, self.model, self.name = device, device.model, device.model_name
-        self.machine = Machine.of(domain)
+    def __init__(self, shape: _PCIShape, flags: frozenset[str]) -> None:
+        self.machine, self.model, self.name, self.index, self.pcihole64, values = shape
+        self.flags = flags
         self.host_bridge = self.name is PCIControllerModelName.SPAPR_PCI_HOST_BRIDGE
-        self.target = device.target if device.target is not None else PCIControllerTarget()
+        self.target = PCIControllerTarget(**dict(zip(_TARGET_FIELDS, values, strict=False)))
 
     def _which(self) -> str:
         name = "none" if self.name is None else self.name
-        return f"for PCI controller with index '{self.device.index or 0}', model '{self.model}' and modelName '{name}'"
+        return f"for PCI controller with index '{self.index}', model '{self.model}' and modelName '{name}'"
 
     def _invalid(self, option: str) -> ConfigUnsupported:
         return ConfigUnsupported(f"Option '{option}' is not valid {self._which()}")
 
     def _missing(self, option: str) -> InternalError:
         return InternalError(f"Required option '{option}' is not set {self._which()}")
+
+    def _require(self, flag: str, message: str) -> None:
+        if flag not in self.flags:
+            raise ConfigUnsupported(message)
 
     def _only(self, option: str, value: object, *, has: bool, needs: bool = False) -> None:
         """An option that some have, and some must have."""
@@ -158,7 +192,7 @@ class _PCICheck:
         if value is not None and not has:
             raise self._invalid(option)
 
-    def run(self, capabilities: EmulatorCapabilities) -> None:
+    def run(self) -> None:
         """Everything, in libvirt's order."""
         self._check_name()
         self._check_index()
@@ -173,13 +207,12 @@ class _PCICheck:
         self._only("chassisNr", target.chassis_nr, has=bridge, needs=bridge)
         for option, value in (("chassis", target.chassis), ("port", target.port)):
             self._only(option, value, has=model in _PORTS, needs=model in _PORTS)
-        self._check_hotplug(capabilities)
+        self._check_hotplug()
         if self.name is not None:
             flag = _FLAGS.get(self.name, str(self.name))
-            require(capabilities, flag, f"The '{self.name}' device is not supported by this QEMU binary")
+            self._require(flag, f"The '{self.name}' device is not supported by this QEMU binary")
         if self.host_bridge and node is not None:
-            require(
-                capabilities,
+            self._require(
                 "spapr-pci-host-bridge.numa_node",
                 f"Option 'numaNode' is not supported by '{self.name}' device with this QEMU binary",
             )
@@ -192,14 +225,13 @@ class _PCICheck:
             raise ConfigUnsupported(f"Option 'modelName' has invalid value {self._which()}")
 
     def _check_index(self) -> None:
-        index = self.device.index or 0
-        if self.model not in _ROOTS and index == 0:
+        if self.model not in _ROOTS and self.index == 0:
             raise ConfigUnsupported(f"Index for '{self.model}' controllers must be > 0")
-        if self.model in _ROOTS and index != 0 and not self.host_bridge:
+        if self.model in _ROOTS and self.index != 0 and not self.host_bridge:
             raise ConfigUnsupported(f"Index for '{self.model}' controllers must be 0")
 
     def _check_hole(self) -> None:
-        if self.device.pcihole64 is None:
+        if self.pcihole64 is None:
             return
         if self.model not in _ROOTS:
             raise self._invalid("pcihole64")
@@ -209,7 +241,7 @@ class _PCICheck:
                 f"Setting the 64-bit PCI hole size is not supported for machine '{self.machine.name}'"
             )
 
-    def _check_hotplug(self, capabilities: EmulatorCapabilities) -> None:
+    def _check_hotplug(self) -> None:
         if self.target.hotplug is None:
             return
         if self.model is PCIControllerModel.PCI_ROOT:
@@ -218,8 +250,7 @@ class _PCICheck:
             flag, name = "pcie-root-port.hotplug", str(self.name)
         else:
             raise self._invalid("hotplug")
-        require(
-            capabilities,
+        self._require(
             flag,
             f"setting the 'hotplug' property on a '{name}' device is not supported by this QEMU binary",
         )
