@@ -288,7 +288,7 @@ def service_classes() -> dict[str, type[ServiceDriver]]:
 
 
 def support() -> str:
-    classes = drivers()
+    classes = {name: driver for name, driver in drivers().items() if driver.wanted_services is None}
     found = service_classes()
     rows = [("operation", *classes, "service")]
     for name, record in all_operations().items():
@@ -299,7 +299,7 @@ def support() -> str:
         )
     text = (
         "Which driver implements which operation. What a service of the host has is there for every driver that works "
-        "on this host and does not bring the service itself.\n\n"
+        "on this host and does not bring the service itself, and for connections to that service alone.\n\n"
     )
     return heading("Support matrix") + text + table(*rows)
 
