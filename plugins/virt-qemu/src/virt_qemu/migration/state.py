@@ -176,6 +176,9 @@ class MigrationState(GuestEvents):
 
     async def recover_migration(self, obj: DomainObject, guest: Guest) -> None:
         """Settle what was under way with a guest that was found."""
+        job = guest.status.job
+        if job is None or job.async_ == "none":
+            return  # nothing was, as of nearly all: nothing is loaded for that
         from virt_qemu.host import QemuState
         from virt_qemu.migration.recover import recover_migration
 
