@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from virt_host.nodedev.kernel_device import HostFiles
 from virt_host.storage.content import FileStream, Stop, in_piece, wipe
 from virt_host.storage.examine import apply, examine, look_of
 from virt_host.storage.programs import run
@@ -59,13 +60,17 @@ class HostVolume(VolumeObject):
     """A volume of a host.
 
     :ivar made: there is something of it; a volume that is made has nothing at first.
+    :ivar partition: of a partition, whether it is primary, extended or logical.
+    :ivar sparse: it takes less than it holds, though it is a device.
     """
 
-    __slots__ = ("made",)
+    __slots__ = ("made", "partition", "sparse")
 
     def __init__(self, document: Volume, *, made: bool = False) -> None:
         super().__init__(document)
         self.made = made
+        self.partition: str | None = None
+        self.sparse = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,13 +80,13 @@ class StorageHost:
     :ivar run: folder for what lasts until the host goes down.
     :ivar services: the services beside it: secrets, devices.
     :ivar privileged: it has the administrator's rights.
-    :ivar sys: where the kernel tells of its devices.
+    :ivar files: where the kernel tells of its devices.
     """
 
     run: Path
     services: PlaceServices
     privileged: bool
-    sys: str = "/sys"
+    files: HostFiles = field(default_factory=HostFiles)
 
 
 def refuse_flags(flags: int, supported: int, function: str) -> None:

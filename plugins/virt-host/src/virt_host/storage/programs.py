@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["installed", "run"]
 
+_FOLDERS = ("/usr/sbin", "/sbin")
 _LONG = 24 * 3600.0
 """Seconds that copying an image may take."""
 
@@ -40,7 +42,10 @@ async def run(
     :raises InternalError: it is not installed, or failed.
     """
     command = [installed(argv[0]), *argv[1:]]
-    done = await finish_program(command, environment=environment, identity=identity, limit=_LONG)
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_FOLDERS])  # for what the program itself runs
+    done = await finish_program(
+        command, environment={"PATH": path, **(environment or {})}, identity=identity, limit=_LONG
+    )
     if done.status and fails:
         raise failure(command, done.status, done.errors)
     return done.output

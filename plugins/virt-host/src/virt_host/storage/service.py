@@ -110,4 +110,4 @@ class HostStorage(HostedService, StatefulStorage):
         try:
             await self.pools.refresh(obj)
         except VirtError as error:
-            log.warning("storage pool '%s' was not looked at after an upload: %s", obj.name, error)
+            log.info("storage pool '%s' was not looked at after an upload: %s", obj.name, error)

@@ -221,7 +221,7 @@ class StatefulStorage(StatefulPools):
         except BaseException as error:
             try:
                 await backend.delete_volume(obj, volume, StorageVolDeleteFlags(0))
-                del obj.volumes[volume.name]
+                self._forget(obj, volume)
                 self.pools.account(obj, 0)
             except VirtError as second:
                 error.add_note(f"what was made of the volume is still there: {second}")
@@ -263,8 +263,13 @@ class StatefulStorage(StatefulPools):
         async with self._held(volume) as (obj, found):
             found.require_free()
             await self.pools.backend_of(obj).delete_volume(obj, found, StorageVolDeleteFlags(int(flags)))
-            del obj.volumes[found.name]
+            self._forget(obj, found)
             self.pools.account(obj, -found.allocation)
+
+    @staticmethod
+    def _forget(obj: PoolObject, volume: VolumeObject) -> None:
+        if obj.volumes.get(volume.name) is volume:  # else the backend has looked afresh
+            del obj.volumes[volume.name]
 
     async def storage_vol_wipe(
         self, volume: StorageVolRef, algorithm: StorageVolWipeAlgorithm | int = 0, flags: int = 0

@@ -17,6 +17,15 @@ __all__ = ["KINDS", "make_backend", "supported_kinds"]
 #: Kind -> its class, a module of this package before the colon.
 KINDS: dict[StoragePoolType, str] = {
     StoragePoolType.DIR: "dir:DirBackend",
+    StoragePoolType.FS: "fs:FileSystemBackend",
+    StoragePoolType.NETFS: "fs:NetFSBackend",
+    StoragePoolType.LOGICAL: "logical:LogicalBackend",
+    StoragePoolType.DISK: "disk:DiskBackend",
+    StoragePoolType.ISCSI: "iscsi:ISCSIBackend",
+    StoragePoolType.SCSI: "scsi:SCSIBackend",
+    StoragePoolType.MPATH: "mpath:MultipathBackend",
+    StoragePoolType.ZFS: "zfs:ZFSBackend",
+    StoragePoolType.VSTORAGE: "vstorage:VStorageBackend",
 }
 
 
