@@ -245,6 +245,10 @@ class HostSide:
         """See to it that a guest that was found again has what the host may have lost meanwhile. Never raises."""
         for interface in domain.devices.interfaces if domain.devices is not None else ():
             try:
+                await interfaces.rejoin(self, owner, interface)
+            except VirtError as error:
+                log.error("domain '%s': an interface is not in its network: %s", owner.name, error)
+            try:
                 await filters.filter_again(self, owner, interface)
             except VirtError as error:
                 log.error("domain '%s': the traffic of an interface is not filtered: %s", owner.name, error)

@@ -15,7 +15,7 @@ from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.filters import check_filter, filter_traffic, unfilter_traffic
 from virt_qemu.host_side.functions import function_driver, give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
-from virt_qemu.host_side.networks import join_network, leave_network
+from virt_qemu.host_side.networks import join_network, leave_network, rejoin_network
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.slirp import start_slirp, stop_slirp
 from virtcore.errors import (
@@ -54,6 +54,7 @@ __all__ = [
     "limit",
     "plug_in",
     "prepare",
+    "rejoin",
     "release",
     "set_bridge_vlans",
     "virtualport_of",
@@ -104,6 +105,19 @@ async def prepare(side: HostSide, owner: Owner, interface: Interface, resources:
         await limit(owner.uuid, interface)
     if interface.coalesce and interface.target is not None and interface.target.dev is not None:
         links.set_coalesce(interface.target.dev, interface.coalesce)
+
+
+async def rejoin(side: HostSide, owner: Owner, interface: Interface) -> None:
+    """See to it that an interface of a guest that was found again is in its network, also where that was started anew.
+
+    :raises VirtError: it is not, and cannot be.
+    """
+    bridge = await rejoin_network(side, owner, interface)
+    name = interface.target.dev if interface.target is not None else None
+    if bridge is None or name is None or virtualport_of(interface) is not None:
+        return
+    if links.exists(name) and links.bridge_of(name) != bridge:
+        await plug_in(owner.uuid, interface, bridge)
 
 
 async def release(side: HostSide, owner: Owner, interface: Interface) -> None:

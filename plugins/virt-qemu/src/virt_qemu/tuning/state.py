@@ -20,6 +20,7 @@ from virtcore.runtime.threads import in_thread
 from virtcore.types import CpuMap
 
 if TYPE_CHECKING:
+    from virt_qemu.host_side.host import HostSide
     from virt_qemu.settings import QemuSettings
     from virtcore.driver.toolkit import DomainObject
     from virtcore.model.domain import Domain
@@ -66,6 +67,11 @@ class TuningState(ReconfigurableState):
     @property
     def host_cpus(self) -> CpuMap:
         return CpuMap(online_cpus(self.tree))
+
+    @property
+    def host_side(self) -> HostSide:
+        """What guests have on the host."""
+        raise NotImplementedError
 
     async def save(self, obj: DomainObject, guest: Guest) -> None:
         """Write down what is needed to find a guest again."""
