@@ -198,10 +198,8 @@ class MediatedDevices(MdevDevices):
     async def start_mdev(self, device: NodeDevice, *, defined: bool = False) -> None:
         operation = Operation.START if defined else Operation.CREATE
         await self._run(command(operation, device, self._addresses()))
-        mdev = _mdev(device)
-        obj = await self.look(f"{_DEVICES}/{mdev.uuid}")
-        if obj is not None:
-            _mdev(obj.device).attributes = list(mdev.attributes)
+        await self.look(f"{_DEVICES}/{_mdev(device).uuid}")
+        await self._learn()  # its settings, which the kernel does not tell
 
     async def stop_mdev(self, device: NodeDevice) -> None:
         self._refuse_used(_mdev(device))
