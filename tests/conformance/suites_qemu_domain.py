@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from virt_qemu.migration_cookie import CookieFeature, bitmap_mapping, cookie_of,
 from virt_qemu.namespace import register
 from virt_qemu.rules import QemuRules
 from virt_qemu.rules.audio import HostAudio
+from virt_qemu.rules.isolation_groups import IOMMUGroup
 from virt_qemu.status import DomainStatus, StatusFolders, format_status, load_status, status_flags
 from virtcore.model.arch import Arch
+from virtcore.model.domain.addresses.pci import spell
 from virtcore.model.domain.document import format_domain, load_domain
 from virtcore.model.domain.rules import ParseFlag
 from virtcore.model.domain.tpm import TPMVersion
@@ -85,7 +88,16 @@ def rules_of(case: Any) -> QemuRules:
         sockets=_FOLDERS.lib,
         audio=audio,
         tpm_versions=lambda: versions,
+        iommu_group=_iommu_groups(case.resolve("common/qemu-host.json")),
     )
+
+
+@lru_cache
+def _iommu_groups(facts: str) -> IOMMUGroup:
+    """The groups of the devices of the corpus' host."""
+    devices = json.loads(Path(facts).read_text())["pci_devices"]
+    groups = {device["address"]: device["iommu_group"] for device in devices}
+    return lambda address: groups.get(spell(address))
 
 
 def qemu_domain_xml(case: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.controllers import addressed_devices, find_controller, insert_controller
+from virt_qemu.rules.isolation_groups import IOMMUGroup, iommu_group_of
 from virt_qemu.rules.pci import assign_pci_address, assign_pci_addresses
 from virt_qemu.rules.virtio_bus import assign_ccw, assign_spapr_vio, assign_virtio_mmio
 from virt_qemu.rules.zpci import assign_zpci
@@ -34,9 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["assign_address", "assign_addresses"]
 
 
-def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new: bool) -> None:
+def assign_addresses(
+    domain: Domain, capabilities: EmulatorCapabilities, *, new: bool, iommu_group: IOMMUGroup = iommu_group_of
+) -> None:
     """Give every device its address.
 
+    :param iommu_group: which devices of the host only go together.
     :param new: the domain is being defined; one that was loaded keeps the USB topology QEMU gave it.
     :raises VirtError: an address is impossible or taken, or there is no room.
     """
@@ -44,7 +48,7 @@ def assign_addresses(domain: Domain, capabilities: EmulatorCapabilities, *, new:
     assign_spapr_vio(domain)
     assign_ccw(domain, capabilities)
     assign_virtio_mmio(domain, capabilities)
-    assign_pci_addresses(domain, capabilities)
+    assign_pci_addresses(domain, capabilities, iommu_group)
     if capabilities.has("zpci"):
         assign_zpci(domain)
     _assign_usb(domain, new=new)

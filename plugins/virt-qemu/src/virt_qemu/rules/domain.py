@@ -9,6 +9,7 @@ from virt_qemu.rules import defaults
 from virt_qemu.rules.addresses import assign_addresses
 from virt_qemu.rules.audio import HostAudio, add_default_audio
 from virt_qemu.rules.devices import complete_device, forget_bus, forget_socket
+from virt_qemu.rules.isolation_groups import IOMMUGroup, iommu_group_of
 from virt_qemu.rules.memory import complete_pluggable_memory
 from virt_qemu.rules.passthrough import check_passthrough
 from virt_qemu.rules.validate import refuse_spice_tls, validate_device, validate_domain
@@ -49,6 +50,7 @@ class QemuRules(DomainRules):
     :param audio: what guests may have of the host's sound.
     :param spice_tls: displays over Spice may have an encrypted port.
     :param tpm_versions: what the host's TPM emulator can be; None where that is not known.
+    :param iommu_group: which devices of the host only go together.
     :param sockets: folder below which displays' sockets are made; definitions that have such a path get a new one.
     """
 
@@ -74,8 +76,10 @@ class QemuRules(DomainRules):
         spice_tls: bool = True,
         rdp: Callable[[], bool] = lambda: True,
         tpm_versions: Callable[[], Collection[TPMVersion] | None] = lambda: None,
+        iommu_group: IOMMUGroup = iommu_group_of,
     ) -> None:
         super().__init__(checks)
+        self._iommu_group = iommu_group
         self._audio = audio if audio is not None else HostAudio()
         self._sockets = sockets
         self._spice_tls = spice_tls
@@ -138,7 +142,7 @@ class QemuRules(DomainRules):
     def addresses(self, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain, context)
         if capabilities is not None:
-            assign_addresses(domain, capabilities, new=defaults.abi_update(context))
+            assign_addresses(domain, capabilities, new=defaults.abi_update(context), iommu_group=self._iommu_group)
 
     def validate_domain(self, domain: Domain, context: DomainContext) -> None:
         capabilities = self._emulator(domain, context)

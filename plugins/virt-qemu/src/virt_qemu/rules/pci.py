@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.rules.controllers import addressed_devices, insert_controller
+from virt_qemu.rules.isolation_groups import IOMMUGroup, iommu_group_of, isolation_group
 from virt_qemu.rules.machine import Machine, pci_root
 from virt_qemu.rules.pci_connect import PCINeeds, is_pci_hostdev, is_placed_controller
+from virt_qemu.rules.pci_controllers import complete_pci_controller
 from virtcore.errors import ConfigUnsupported, InternalError
 from virtcore.model.domain.address import AddressType, CCWAddress, Device, PCIAddress, VirtioMMIOAddress
 from virtcore.model.domain.addresses.pci import Connect, PCIAddressSet
@@ -20,8 +22,6 @@ from virtcore.model.domain.controller import (
     IDEController,
     PCIController,
     PCIControllerModel,
-    PCIControllerModelName,
-    PCIControllerTarget,
     SATAController,
     USBController,
     USBControllerModel,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assign_pci_address", "assign_pci_addresses", "wants_pci"]
 
+
 _PCI_SLOT = Connect.AUTOASSIGN | Connect.PCI_DEVICE
 _PCIE_SLOT = Connect.AUTOASSIGN | Connect.PCIE_DEVICE
 _ROOTS = (PCIControllerModel.PCI_ROOT, PCIControllerModel.PCIE_ROOT)
@@ -51,15 +52,6 @@ _USB2_FUNCTION = {
     USBControllerModel.ICH9_UHCI1: 0,
     USBControllerModel.ICH9_UHCI2: 1,
     USBControllerModel.ICH9_UHCI3: 2,
-}
-_MODEL_NAME = {
-    PCIControllerModel.PCI_BRIDGE: PCIControllerModelName.PCI_BRIDGE,
-    PCIControllerModel.DMI_TO_PCI_BRIDGE: PCIControllerModelName.I82801B11_BRIDGE,
-    PCIControllerModel.PCIE_TO_PCI_BRIDGE: PCIControllerModelName.PCIE_PCI_BRIDGE,
-    PCIControllerModel.PCIE_SWITCH_UPSTREAM_PORT: PCIControllerModelName.X3130_UPSTREAM,
-    PCIControllerModel.PCIE_SWITCH_DOWNSTREAM_PORT: PCIControllerModelName.XIO3130_DOWNSTREAM,
-    PCIControllerModel.PCI_EXPANDER_BUS: PCIControllerModelName.PXB,
-    PCIControllerModel.PCIE_EXPANDER_BUS: PCIControllerModelName.PXB_PCIE,
 }
 
 
@@ -75,30 +67,40 @@ def wants_pci(device: Device | Controller) -> bool:
     return address is None or (isinstance(address, PCIAddress) and address.is_empty)
 
 
-def assign_pci_addresses(domain: Domain, capabilities: EmulatorCapabilities) -> None:
+def assign_pci_addresses(
+    domain: Domain, capabilities: EmulatorCapabilities, iommu_group: IOMMUGroup = iommu_group_of
+) -> None:
     """Give every PCI device its address, adding the controllers that are missing.
 
+    :param iommu_group: which devices of the host only go together.
     :raises VirtError: an address the user chose is impossible, or there is no room.
     """
-    _Assignment(domain, capabilities).run()
+    _Assignment(domain, capabilities, iommu_group).run()
 
 
-def assign_pci_address(domain: Domain, capabilities: EmulatorCapabilities, device: Device | Controller) -> None:
+def assign_pci_address(
+    domain: Domain,
+    capabilities: EmulatorCapabilities,
+    device: Device | Controller,
+    iommu_group: IOMMUGroup = iommu_group_of,
+) -> None:
     """Give a device that joins a running guest its PCI address, if it is a PCI device. No controllers are added.
 
     :param domain: the guest, without the device.
+    :param iommu_group: which devices of the host only go together.
     :raises VirtError: the address the user chose is impossible, or there is no room.
     """
-    _Assignment(domain, capabilities).place(device)
+    _Assignment(domain, capabilities, iommu_group).place(device)
 
 
 class _Assignment:
-    def __init__(self, domain: Domain, capabilities: EmulatorCapabilities) -> None:
+    def __init__(self, domain: Domain, capabilities: EmulatorCapabilities, iommu_group: IOMMUGroup) -> None:
         assert domain.devices is not None
         self.domain = domain
         self.devices = domain.devices
         self.capabilities = capabilities
         self.machine = Machine.of(domain)
+        self.iommu_group = iommu_group
         self.needs = PCINeeds(domain, capabilities)
         self.addresses = PCIAddressSet(0, dry_run=True)
         #: What has to be placed beside PCI controllers, in order, and what it needs: the same in both passes.
@@ -117,7 +119,7 @@ class _Assignment:
         self._place_devices()
         self._mark_multifunction()
         for controller in self._pci_controllers():
-            self._complete_controller(controller)
+            complete_pci_controller(controller, self._pci_controllers(), self.machine, self.capabilities)
 
     def place(self, device: Device | Controller) -> None:
         """Find room for a further device among those there are."""
@@ -134,7 +136,7 @@ class _Assignment:
         assert isinstance(device.address, PCIAddress)
         if device.address.function:
             raise ConfigUnsupported("Only PCI device addresses with function=0 are supported")
-        self.addresses.reserve(device.address, needs)
+        self.addresses.reserve(device.address, needs, self._group(device))
 
     # -- the two passes
 
@@ -186,13 +188,19 @@ class _Assignment:
         missing = PCIControllerModel.PCIE_ROOT_PORT if express else PCIControllerModel.PCI_BRIDGE
         if self.machine.pseries:
             missing = PCIControllerModel.PCI_ROOT
+            if addresses.buses:
+                addresses.buses[0].group_locked = True  # what is emulated is there
         for bus in addresses.buses[1:]:
             if bus.model is None:
                 bus.set_model(missing, hotplug=True)
         for device in addressed_devices(self.domain):
             if device.address is not None and has_pci_address(device) and not self._on_piix3(device, addresses):
-                addresses.reserve(device.address, self.needs.of(device) or Connect.PCI_DEVICE)
+                needs = self.needs.of(device) or Connect.PCI_DEVICE
+                addresses.reserve(device.address, needs, self._group(device))
         return addresses
+
+    def _group(self, device: Any) -> int:
+        return isolation_group(device, self.iommu_group) if self.machine.pseries else 0
 
     def _on_piix3(self, device: Any, addresses: PCIAddressSet) -> bool:
         """Whether a device is a function of the PIIX3 chip, which is placed with the chipset."""
@@ -369,9 +377,9 @@ class _Assignment:
     def _next(self, device: Any, needs: Connect | None = None) -> None:
         needs = self.needs.of(device) if needs is None else needs
         if self.addresses.dry_run:
-            self.addresses.take_next(needs)
+            self.addresses.take_next(needs, self._group(device))
             return
-        address = self.addresses.next(needs)
+        address = self.addresses.next(needs, self._group(device))
         if isinstance(device.address, PCIAddress):
             address.zpci = device.address.zpci
         device.address = address
@@ -422,74 +430,6 @@ class _Assignment:
             for address in first:
                 if (address.domain or 0, address.bus or 0, address.slot or 0) in shared:
                     address.multifunction = True
-
-    def _complete_controller(self, controller: PCIController) -> None:
-        """Defaults of what QEMU wants to know about a PCI controller."""
-        model, index = controller.model, controller.index or 0
-        address = controller.address if isinstance(controller.address, PCIAddress) else PCIAddress()
-        if controller.model_name is None:
-            controller.model_name = self._model_name(model)
-        target, complete = controller.target if controller.target is not None else PCIControllerTarget(), True
-        if model is PCIControllerModel.PCI_BRIDGE and target.chassis_nr is None:
-            target.chassis_nr = index
-        elif model is PCIControllerModel.PCIE_ROOT_PORT:
-            target.chassis = index if target.chassis is None else target.chassis
-            if target.port is None:
-                target.port = ((address.slot or 0) << 3) + (address.function or 0)
-        elif model is PCIControllerModel.PCIE_SWITCH_DOWNSTREAM_PORT:
-            target.chassis = index if target.chassis is None else target.chassis
-            target.port = address.slot or 0 if target.port is None else target.port
-        elif model in (PCIControllerModel.PCI_EXPANDER_BUS, PCIControllerModel.PCIE_EXPANDER_BUS):
-            if target.bus_nr is None:
-                target.bus_nr = self._free_bus_number(address.bus or 0)
-        elif model is PCIControllerModel.PCI_ROOT and self.machine.pseries and target.index is None:
-            target.index = self._free_host_bridge(index, address.bus or 0)
-        else:
-            complete = False
-        if complete:
-            controller.target = target
-        if model is PCIControllerModel.PCI_BRIDGE and index <= (address.bus or 0):
-            raise ConfigUnsupported(
-                f"PCI controller at index {index} (0x{index:02x}) has bus='0x{address.bus or 0:02x}', "
-                "but index must be larger than bus"
-            )
-
-    def _model_name(self, model: PCIControllerModel | None) -> PCIControllerModelName | None:
-        if model is PCIControllerModel.PCIE_ROOT_PORT:
-            generic = self.capabilities.has("pcie-root-port")
-            return PCIControllerModelName.PCIE_ROOT_PORT if generic else PCIControllerModelName.IOH3420
-        if model is PCIControllerModel.PCI_ROOT and self.machine.pseries:
-            return PCIControllerModelName.SPAPR_PCI_HOST_BRIDGE
-        return _MODEL_NAME.get(model) if model is not None else None
-
-    def _free_bus_number(self, bus: int) -> int:
-        """Two below the lowest in use: one for the expander, one for the bridge inside it."""
-        used = [
-            controller.target.bus_nr
-            for controller in self._pci_controllers()
-            if controller.target is not None and controller.target.bus_nr is not None
-        ]
-        lowest = min(used, default=256)
-        if lowest <= 2:
-            raise ConfigUnsupported(
-                "No free busNr lower than current lowest busNr is available to auto-assign to bus "
-                f"{bus}. Must be manually assigned"
-            )
-        return lowest - 2
-
-    def _free_host_bridge(self, index: int, bus: int) -> int:
-        """Number of a PAPR host bridge: 0 is the implicit one."""
-        if index == 0:
-            return 0
-        used = {
-            controller.target.index
-            for controller in self._pci_controllers()
-            if controller.model is PCIControllerModel.PCI_ROOT and controller.target is not None
-        }
-        for number in range(1, 32):
-            if number not in used:
-                return number
-        raise ConfigUnsupported(f"No usable target index found for {bus}")
 
     def _pci_controllers(self) -> list[PCIController]:
         return [controller for controller in self.devices.controllers if isinstance(controller, PCIController)]
