@@ -183,6 +183,35 @@ def test_lists_are_shared_until_something_changes(using: Callable[[Body], None])
     using(body)
 
 
+def test_what_is_kept_for_lists_of_domains_follows_definition_and_state(using: Callable[[Body], None]) -> None:
+    async def body(driver: ToyDriver) -> None:
+        async def told() -> tuple[object, ...]:
+            (row,) = await driver.connection_domain_stats()
+            assert row.params["balloon.maximum"] == driver.domain_info(ref).max_memory
+            assert row.params["state.state"] == driver.domain_info(ref).state
+            return driver.domain_info(ref)[:2]
+
+        ref = await driver.connection_define_domain(xml("vm", A))
+        await asyncio.sleep(0)  # rows are made behind the answer
+        assert await told() == (DomainState.SHUTOFF, 64 * 1024)
+        assert driver.domain_info(ref) is driver.domain_info(ref)
+        larger = xml("vm", A).replace("<memory unit='MiB'>64<", "<memory unit='MiB'>128<")
+        assert larger != xml("vm", A)
+        await driver.connection_define_domain(larger)
+        assert await told() == (DomainState.SHUTOFF, 128 * 1024)
+        running = await driver.domain_create(ref)
+        assert driver.domain_info(running).state == DomainState.RUNNING
+        await driver.connection_define_domain(xml("vm", A))
+        assert await told() == (DomainState.RUNNING, 128 * 1024)
+        await driver.domain_destroy(running)
+        assert await told() == (DomainState.SHUTOFF, 64 * 1024)
+        defined = asyncio.ensure_future(driver.connection_define_domain(xml("other", B)))
+        await driver.domain_undefine(await defined)  # before anything could be made for it
+        assert await told() == (DomainState.SHUTOFF, 64 * 1024)
+
+    using(body)
+
+
 def test_the_first_document_and_large_ones_are_read_and_printed_beside_the_loop(
     using: Callable[[Body], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,8 @@ class _Assignment:
         self.iommu_group = iommu_group
         self.needs = PCINeeds(domain, capabilities)
         self.addresses = PCIAddressSet(0, dry_run=True)
+        #: Every device that can have an address; what is added follows at the end.
+        self.addressed = addressed_devices(domain)
         #: What has to be placed beside PCI controllers, in order, and what it needs: the same in both passes.
         self.others: list[tuple[Any, Connect]] | None = None
 
@@ -162,6 +164,7 @@ class _Assignment:
                 model = addresses.buses[index].model
                 added = PCIController(index=index, model=model)
                 insert_controller(self.devices.controllers, added)
+                self.addressed.append(added)
                 if model not in _ROOTS:
                     addresses.take_next(self.needs.of(added))
             index += 1
@@ -193,7 +196,7 @@ class _Assignment:
         for bus in addresses.buses[1:]:
             if bus.model is None:
                 bus.set_model(missing, hotplug=True)
-        for device in addressed_devices(self.domain):
+        for device in self.addressed:
             if device.address is not None and has_pci_address(device) and not self._on_piix3(device, addresses):
                 needs = self.needs.of(device) or Connect.PCI_DEVICE
                 addresses.reserve(device.address, needs, self._group(device))
@@ -326,6 +329,8 @@ class _Assignment:
         devices = self.devices
 
         def wanting(rows: list[Any], accept: Callable[[Any], bool] | None = None) -> list[Any]:
+            if not rows:
+                return rows
             return [device for device in rows if (accept is None or accept(device)) and wants_pci(device)]
 
         yield from wanting(
@@ -419,7 +424,7 @@ class _Assignment:
         """Function 0 of a slot says whether there are others."""
         shared: set[tuple[int, int, int]] = set()
         first: list[PCIAddress] = []
-        for device in addressed_devices(self.domain):
+        for device in self.addressed:
             address = device.address
             if isinstance(address, PCIAddress):
                 if address.function:

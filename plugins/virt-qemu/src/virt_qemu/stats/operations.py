@@ -122,11 +122,6 @@ class StatisticsOperations(StatefulDriver[QemuState]):
 
     # -- what it is, how it does
 
-    @inline
-    def domain_info(self, domain: DomainRef) -> DomainInfo:
-        obj = self.domain(domain)
-        return self.live_info(obj) if obj.active else self.info_of(obj, 0)
-
     def live_info(self, obj: DomainObject) -> DomainInfo:
         guest = guest_of(obj)
         facts = self.state.facts(obj, True)

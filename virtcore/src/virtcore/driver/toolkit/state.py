@@ -412,6 +412,7 @@ class DriverState:
                 await self.save_definition(obj, domain)
                 self.domains.publish(obj)
                 self.emit(obj, DomainEventType.DEFINED, details.ADDED if added else details.UPDATED)
+                _let_go(domain)
                 return obj.ref
 
     async def save_definition(self, obj: DomainObject, domain: Domain) -> None:
@@ -639,6 +640,13 @@ def _copy(domain: Domain) -> Domain:
 
     copied: Domain = pickle.loads(pickle.dumps(domain))
     return copied
+
+
+def _let_go(domain: Domain) -> None:
+    """Keep a configuration until the answer is on its way: to free hundreds of objects takes time."""
+    import asyncio
+
+    asyncio.get_running_loop().call_soon(id, domain)
 
 
 def check_name(name: str) -> None:

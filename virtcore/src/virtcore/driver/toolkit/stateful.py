@@ -255,8 +255,13 @@ class StatefulDriver(Driver, Generic[S]):
 
     @inline
     def domain_info(self, domain: DomainRef) -> DomainInfo:
-        obj = self.domain(domain)
-        return self.live_info(obj) if obj.active else self.info_of(obj, 0)
+        obj = self.state.domains.get(domain)
+        if obj.active:
+            return self.live_info(obj)
+        info = obj.kept.get("info")
+        if not isinstance(info, DomainInfo):
+            obj.kept["info"] = info = self.info_of(obj, 0)
+        return info
 
     def info_of(self, obj: DomainObject, cpu_time: int) -> DomainInfo:
         """Information that follows from state and configuration.

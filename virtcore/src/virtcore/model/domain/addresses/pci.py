@@ -279,15 +279,14 @@ class PCIAddressSet:
     def _find(self, needs: int, group: int, function: int | None) -> tuple[int, int, int] | None:
         """Bus, slot and function that are free."""
         key = (needs, group, function)
-        start = self._searched.get(key, 0)
-        for index in range(start, len(self.buses)):
-            bus = self.buses[index]
-            if bus.group == group:
+        buses = self.buses
+        for index in range(self._searched.get(key, 0), len(buses)):
+            if buses[index].group == group:
                 place = self._free_on(index, needs, function)
                 if place is not None:
                     self._searched[key] = index
                     return (index, *place)
-        self._searched[key] = len(self.buses)
+        self._searched[key] = len(buses)
         # An empty bus changes its group with its first device.
         for index, bus in enumerate(self.buses) if group or self._isolated else ():
             if bus.group != group and not bus.functions and not bus.group_locked:
