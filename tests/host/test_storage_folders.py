@@ -62,6 +62,9 @@ def test_life(tmp_path: Path) -> None:
             await storage.storage_pool_create(pool)
         with pytest.raises(InvalidArg, match="mutually exclusive"):
             await storage.storage_pool_build(pool, Build.OVERWRITE | Build.NO_OVERWRITE)
+        with pytest.raises(OperationInvalid, match="No source device specified when formatting pool 'p'"):
+            await storage.storage_pool_build(pool, Build.OVERWRITE)
+        path.rmdir()
         await storage.storage_pool_build(pool)
         assert stat.S_IMODE(path.stat().st_mode) == 0o750
         await storage.storage_pool_create(pool)

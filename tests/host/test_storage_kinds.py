@@ -218,11 +218,11 @@ def test_a_volume_group(tmp_path: Path, programs: Programs, monkeypatch: pytest.
         found = await storage.connection_find_storage_pool_sources("logical")
         assert re.findall("path='(.*?)'", found) == ["/dev/sda", "/dev/sdb"]
         pool = await storage.connection_define_storage_pool(xml.format("<name>other</name>"))
-        with pytest.raises(OperationFailed, match="cannot find logical volume group name 'other'"):
+        with pytest.raises(ConfigUnsupported, match="cannot find logical volume group name 'other'"):
             await storage.storage_pool_create(pool)
         await storage.storage_pool_undefine(pool)
         pool = await storage.connection_define_storage_pool(xml.format("<device path='/dev/sdz'/>"))
-        with pytest.raises(OperationFailed, match="cannot find any matching source devices for logical volume group"):
+        with pytest.raises(ConfigUnsupported, match="cannot find any matching source devices for logical volume group"):
             await storage.storage_pool_create(pool)
         await storage.storage_pool_undefine(pool)
         pool = await storage.connection_define_storage_pool(xml.format(""))

@@ -15,11 +15,11 @@ from virt_host.storage.programs import run
 from virtcore.driver.toolkit.pool_backend import PoolBackend, VolumeObject
 from virtcore.enums.storage import StorageVolDownloadFlags, StorageVolUploadFlags, StorageVolWipeAlgorithm
 from virtcore.errors import (
+    ArgumentUnsupported,
     ConfigUnsupported,
     ErrorCode,
     ErrorDomain,
     InternalError,
-    InvalidArg,
     SystemError as SystemFailure,
     VirtError,
 )
@@ -109,7 +109,8 @@ def check_build_flags(flags: StoragePoolBuildFlags | int, function: str) -> None
 
     refuse_flags(flags, Build.OVERWRITE | Build.NO_OVERWRITE, function)
     if flags & Build.OVERWRITE and flags & Build.NO_OVERWRITE:
-        raise InvalidArg(
+        raise VirtError.from_message(
+            ErrorCode.INVALID_ARG,
             "Flags 'VIR_STORAGE_POOL_BUILD_OVERWRITE' and 'VIR_STORAGE_POOL_BUILD_NO_OVERWRITE' are mutually exclusive",
             domain=ErrorDomain.STORAGE,
         )
@@ -190,9 +191,7 @@ class HostBackend(PoolBackend):
     async def wipe_local(self, volume: VolumeObject, algorithm: StorageVolWipeAlgorithm, *, end: bool = False) -> None:
         """Overwrite the content of a file or device."""
         if algorithm is StorageVolWipeAlgorithm.TRIM:
-            raise VirtError.from_message(
-                ErrorCode.ARGUMENT_UNSUPPORTED, "'trim' algorithm not supported", domain=ErrorDomain.STORAGE
-            )
+            raise ArgumentUnsupported("'trim' algorithm not supported", domain=ErrorDomain.STORAGE)
         path, allocation = volume.path, volume.allocation
         if algorithm is StorageVolWipeAlgorithm.ZERO:
             await in_piece(lambda stop: wipe(path, allocation, stop, end=end))

@@ -245,7 +245,8 @@ class FileStream:
     :param end: how far it goes; None: as far as there is something.
     """
 
-    def __init__(self, descriptor: int, offset: int, end: int | None, *, writes: bool, device: bool) -> None:
+    def __init__(self, path: str, descriptor: int, offset: int, end: int | None, *, writes: bool, device: bool) -> None:
+        self._path = path
         self._descriptor = descriptor
         self._offset = offset
         self._end = end
@@ -271,7 +272,7 @@ class FileStream:
         except OSError as error:
             raise _stream_failure(f"Unable to open stream for '{path}'", error) from error
         device = stat.S_ISBLK(os.fstat(descriptor).st_mode)
-        return cls(descriptor, offset, offset + length if length else None, writes=writes, device=device)
+        return cls(path, descriptor, offset, offset + length if length else None, writes=writes, device=device)
 
     def _check(self, writes: bool) -> None:
         if self._over:
@@ -294,7 +295,8 @@ class FileStream:
     async def read(self, size: int) -> bytes:
         self._check(writes=False)
         data = await self._work(
-            "cannot read from stream", lambda: os.pread(self._descriptor, self._room(min(size, _PIECE)), self._offset)
+            f"Unable to read {self._path}",
+            lambda: os.pread(self._descriptor, self._room(min(size, _PIECE)), self._offset),
         )
         self._offset += len(data)
         return data
@@ -303,12 +305,12 @@ class FileStream:
         self._check(writes=True)
         if self._room(len(data)) < len(data):
             raise SystemFailure(f"cannot write to stream: {os.strerror(errno.ENOSPC)}")
-        await self._work("cannot write to stream", lambda: _write_all(self._descriptor, data, self._offset))
+        await self._work(f"Unable to write {self._path}", lambda: _write_all(self._descriptor, data, self._offset))
         self._offset += len(data)
 
     async def read_sparse(self, size: int) -> bytes | int:
         self._check(writes=False)
-        data, hole = await self._work("cannot read from stream", lambda: self._section(size))
+        data, hole = await self._work(f"Unable to read {self._path}", lambda: self._section(size))
         self._offset += hole or len(data)
         return hole or data
 

@@ -227,9 +227,8 @@ def look_of(image: VolumeBackingStore, look: Look) -> None:
 def describe_header(target: VolumeTarget, header: ImageHeader) -> None:
     """What a header says of an image, beside its size and its backing store."""
     target.format = header.format
-    target.compat = header.compat
-    target.cluster_size = header.cluster_size
-    if header.compat is not None:
-        target.features = VolumeFeatures(**dict.fromkeys(header.features, True))
+    target.compat = header.compat or target.compat
+    target.cluster_size = header.cluster_size or target.cluster_size
+    target.features = VolumeFeatures(**dict.fromkeys(header.features, True)) if header.compat is not None else None
     if header.encryption is not None:
         target.encryption = Encryption(format=header.encryption)

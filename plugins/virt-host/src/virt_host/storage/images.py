@@ -23,6 +23,7 @@ from virt_host.storage.programs import run
 from virt_host.storage.qemu_img import Image, create_commands, resize_command
 from virt_host.storage.secrets import passphrase_file
 from virtcore.enums.storage import (
+    StoragePoolBuildFlags,
     StorageVolCreateFlags as Create,
     StorageVolResizeFlags as Resize,
 )
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from virtcore.driver.toolkit.pool_backend import VolumeObject
     from virtcore.driver.toolkit.pools import PoolObject
     from virtcore.enums.storage import (
-        StoragePoolBuildFlags,
         StoragePoolDeleteFlags,
         StorageVolDeleteFlags,
         StorageVolWipeAlgorithm,
@@ -350,8 +350,14 @@ class FolderBackend(HostBackend):
     """Pools whose volumes are images in their target's folder."""
 
     async def build(self, pool: PoolObject, flags: StoragePoolBuildFlags) -> None:
-        check_build_flags(flags, "virStorageBackendDirBuild")
+        check_build_flags(flags, "virStorageBackendFileSystemBuild")
         await in_thread(make_folder_of, pool.current)
+        if flags:  # a file system is wanted
+            await self.format_device(pool, overwrite=bool(flags & StoragePoolBuildFlags.OVERWRITE))
+
+    async def format_device(self, pool: PoolObject, *, overwrite: bool) -> None:
+        """Make a file system on the pool's device."""
+        raise OperationInvalid(f"No source device specified when formatting pool '{pool.name}'", domain=_DOMAIN)
 
     async def check(self, pool: PoolObject) -> bool:
         return await in_thread(os.path.exists, pool_path(pool.current))

@@ -310,6 +310,7 @@ class TestStorage(StatefulStorage, DriverService):
     pool_build_flags = 0
     pool_delete_flags = 0
     pool_xml_flags = 0
+    no_definition = InvalidArg
     vol_create_flags = StorageVolCreateFlags.VALIDATE
     vol_clone_flags = StorageVolCreateFlags.VALIDATE
     vol_delete_flags = 0

@@ -25,7 +25,7 @@ from virtcore.enums.storage import (
     StoragePoolState,
     StorageXMLFlags,
 )
-from virtcore.errors import InternalError, InvalidArg, NoStoragePool, OperationFailed, OperationInvalid
+from virtcore.errors import ErrorCode, InternalError, NoStoragePool, OperationFailed, OperationInvalid, VirtError
 from virtcore.model.storage import StoragePool
 from virtcore.operations.declare import inline
 from virtcore.operations.events import StoragePoolLifecycleEvent, StoragePoolRefreshEvent
@@ -301,6 +301,8 @@ class StatefulPools(ServiceDriver, StorageService):
     pool_build_flags: ClassVar[int] = StoragePoolBuildFlags.OVERWRITE | StoragePoolBuildFlags.NO_OVERWRITE
     pool_delete_flags: ClassVar[int] = StoragePoolDeleteFlags.ZEROED
     pool_xml_flags: ClassVar[int] = StorageXMLFlags.INACTIVE
+    #: The error of a pool that cannot start with the host, because it has no definition.
+    no_definition: ClassVar[type[VirtError]] = InternalError
     pools: Pools
 
     def pool(self, ref: StoragePoolRef) -> PoolObject:
@@ -382,9 +384,10 @@ class StatefulPools(ServiceDriver, StorageService):
             flags & StoragePoolCreateFlags.WITH_BUILD_OVERWRITE
             and flags & StoragePoolCreateFlags.WITH_BUILD_NO_OVERWRITE
         ):
-            raise InvalidArg(
+            raise VirtError.from_message(
+                ErrorCode.INVALID_ARG,
                 "Flags 'VIR_STORAGE_POOL_CREATE_WITH_BUILD_OVERWRITE' and "
-                "'VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE' are mutually exclusive"
+                "'VIR_STORAGE_POOL_CREATE_WITH_BUILD_NO_OVERWRITE' are mutually exclusive",
             )
         if not flags:
             return None
@@ -453,7 +456,7 @@ class StatefulPools(ServiceDriver, StorageService):
     async def storage_pool_set_autostart(self, pool: StoragePoolRef, autostart: bool) -> None:
         obj = self.pool(pool)
         if not obj.persistent:
-            raise InvalidArg("pool has no config file")
+            raise self.no_definition("pool has no config file")
         await self.pools.set_autostart(obj, autostart)
 
 

@@ -7,14 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
-from virt_host.storage.backend import check_build_flags, pool_path
+from virt_host.storage.backend import pool_path
 from virt_host.storage.devices import require_empty
-from virt_host.storage.images import FolderBackend, make_folder_of
+from virt_host.storage.images import FolderBackend
 from virt_host.storage.mount import mount_source, start_command, stop_command
 from virt_host.storage.programs import run
 from virt_host.storage.sources import sources_xml
 from virt_host.tools import find_tool
-from virtcore.enums.storage import StoragePoolBuildFlags as Build
 from virtcore.errors import (
     ConfigUnsupported,
     ErrorDomain,
@@ -107,17 +106,11 @@ class FileSystemBackend(_MountedBackend):
             )
             raise (InternalError if not pool.source.devices else ConfigUnsupported)(what, domain=_DOMAIN)
 
-    async def build(self, pool: PoolObject, flags: Build) -> None:
-        check_build_flags(flags, "virStorageBackendFileSystemBuild")
-        await in_thread(make_folder_of, pool.current)
-        if flags:
-            await self._make_file_system(pool, bool(flags & Build.OVERWRITE))
-
-    async def _make_file_system(self, pool: PoolObject, overwrite: bool) -> None:
+    async def format_device(self, pool: PoolObject, *, overwrite: bool) -> None:
         source = pool.current.source
         assert isinstance(source, FileSystemPoolSource)
         if not source.devices:
-            raise OperationInvalid(f"No source device specified when formatting pool '{pool.name}'", domain=_DOMAIN)
+            await super().format_device(pool, overwrite=overwrite)
         device, format = source.devices[0].path, source.format or FileSystemFormat.AUTO
         if not await in_thread(os.path.exists, device):
             raise OperationInvalid(f"Source device does not exist when formatting pool '{pool.name}'", domain=_DOMAIN)

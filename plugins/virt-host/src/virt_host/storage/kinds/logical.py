@@ -28,7 +28,6 @@ from virtcore.errors import (
     ErrorDomain,
     InternalError,
     NoSupport,
-    OperationFailed,
     VirtError,
 )
 from virtcore.model.storage.pool_source import LogicalFormat, LogicalPoolSource, PoolDevice
@@ -135,18 +134,18 @@ class LogicalBackend(DeviceBackend):
     async def _match(self, pool: StoragePool) -> None:
         """Check that the group is there, on the devices that the document names.
 
-        :raises OperationFailed: it is not.
+        :raises ConfigUnsupported: it is not.
         """
         name = _group(pool)
         of_group = [device for device, group in await _physical_volumes() if group == name]
         if not of_group:
-            raise OperationFailed(f"cannot find logical volume group name '{name}'", domain=_DOMAIN)
+            raise ConfigUnsupported(f"cannot find logical volume group name '{name}'", domain=_DOMAIN)
         wanted = _devices(pool)
         if not wanted:
             return
         present = [device for device in wanted if device in of_group]
         if not present:
-            raise OperationFailed(
+            raise ConfigUnsupported(
                 f"cannot find any matching source devices for logical volume group '{name}'", domain=_DOMAIN
             )
         if len(present) != len(of_group):

@@ -7,7 +7,7 @@ import os
 import pwd
 from typing import TYPE_CHECKING
 
-from virt_host.storage.backend import check_build_flags, pool_path
+from virt_host.storage.backend import pool_path, refuse_flags
 from virt_host.storage.images import FolderBackend, make_folder_of
 from virt_host.storage.kinds.fs import mounted
 from virt_host.storage.programs import run
@@ -35,7 +35,7 @@ class VStorageBackend(FolderBackend):
     """``<pool type='vstorage'>``."""
 
     async def build(self, pool: PoolObject, flags: StoragePoolBuildFlags) -> None:
-        check_build_flags(flags, "virStorageBackendVzPoolBuild")
+        refuse_flags(flags, 0, "virStorageBackendVzPoolBuild")
         await in_thread(make_folder_of, pool.current)
 
     async def check(self, pool: PoolObject) -> bool:
