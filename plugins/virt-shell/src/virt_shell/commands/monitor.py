@@ -34,6 +34,8 @@ _FILTERS = {
 }
 #: Statistics of state (DomainStatsTypes), and what the state is called there.
 _STATE_STATS, _STATE = 1, "state.state"
+#: Bits of filters that ConnectGetAllDomainStatsFlags has as well.
+_SHARED_FILTERS = 0xFF
 
 
 @command(
@@ -133,14 +135,19 @@ def _title(shell: Shell, domain: Domain) -> str:
         return ""
 
 
-def _states(shell: Shell, domains: Sequence[Domain]) -> dict[str, str]:
-    """UUID -> name of the state, in one call where the hypervisor has statistics. What went meanwhile has none."""
+def _states(shell: Shell, domains: Sequence[Domain], flags: int) -> dict[str, str]:
+    """UUID -> name of the state, in one call where the hypervisor has statistics. What went meanwhile has none.
+
+    :param flags: what the domains were listed by.
+    """
     from virtcore.errors import VirtError
 
     found: dict[str, str] = {}
     if len(domains) > 1:
         try:
-            for record in shell.connection.domain_stats(domains, _STATE_STATS):
+            # Statistics know most of the list's filters: then nobody has to be told again which domains there were.
+            known = flags & ~_SHARED_FILTERS == 0
+            for record in shell.connection.domain_stats(None if known else domains, _STATE_STATS, flags * known):
                 state = record.params.get(_STATE)
                 if isinstance(state, int):
                     found[record.domain.uuid] = state_name(state)
@@ -215,7 +222,7 @@ def list_domains(shell: Shell, args: Arguments) -> bool:
             shell.out(" ".join(words) + "\n")
         return True
     table = Table("Id", "Name", "State", *(["Title"] if "title" in args else []), *(["UUID"] if "uuid" in args else []))
-    states = _states(shell, found)
+    states = _states(shell, found, flags)
     for domain in found:
         state = states[domain.uuid]
         saved = "managed-save" in args and state == "shut off" and domain.has_managed_save()
