@@ -45,7 +45,7 @@ def _text(path: Path) -> str | None:
 def _lacks_acs(bridge: Path) -> bool:
     """Whether a bridge sends what goes from one device below it to another straight there."""
     try:
-        config = PCIConfig.read(bridge / "config")
+        config = PCIConfig.read(bridge / "config", extended=True)
         express = config.capability(EXPRESS)
         if express is None or config.number(express + 2, 2) >> 4 & 0xF != _DOWNSTREAM:
             return False

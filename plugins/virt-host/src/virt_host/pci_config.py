@@ -31,13 +31,14 @@ class PCIConfig:
         self.size = len(data) if size is None else size
 
     @classmethod
-    def read(cls, file: str | Path) -> PCIConfig:
+    def read(cls, file: str | Path, *, extended: bool = False) -> PCIConfig:
         """Those of a device's file ``config``.
 
+        :param extended: also those that only PCI Express has; to ask a device takes its time.
         :raises OSError: it cannot be read.
         """
         with open(file, "rb", buffering=0) as config:
-            return cls(config.read(4096), os.fstat(config.fileno()).st_size)
+            return cls(config.read(4096 if extended else _CONVENTIONAL), os.fstat(config.fileno()).st_size)
 
     def number(self, offset: int, size: int) -> int:
         """A register.

@@ -93,8 +93,12 @@ class HostFiles:
                     continue
                 folder = f"{pattern}/{subsystem}{inner}"
                 for name in self.entries(folder):
-                    path = self.resolved(f"{folder}/{name}")
-                    if path is not None and path not in paths and self._is_device(path):
+                    try:  # these links lead straight there
+                        target = os.readlink(f"{self.root}{folder}/{name}")
+                    except OSError:
+                        continue
+                    path = os.path.normpath(f"{folder}/{target}")
+                    if path not in paths and self._is_device(path):
                         paths.add(path)
         for path in sorted(paths, key=lambda path: (any(part in path for part in _LATE), path)):
             device = KernelDevice(self, path)
