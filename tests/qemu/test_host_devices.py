@@ -177,6 +177,13 @@ def test_a_pci_device_that_was_taken_by_hand_stays_taken(side, tree):
     assert tree.pci_driver(CARD) == "e1000e"
 
 
+def test_a_bridge_is_for_no_guest(side, tree):
+    tree.config(CARD).write_bytes(bytes(14) + b"\x81" + bytes(49))
+    with pytest.raises(InternalError, match="Non-endpoint PCI devices cannot be assigned to guests"):
+        prepare(side, guest(side, 1), pci())
+    assert tree.pci_driver(CARD) == "e1000e"
+
+
 def test_what_an_older_version_noted_is_known(side, tmp_path):
     former = tmp_path / "root" / "run" / "qemu" / "hostdevs"
     former.mkdir()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from virt_host.pci_config import EXPRESS, EXTENDED_ACS, PCIConfig
+from virt_host.pci_config import ENDPOINT, EXPRESS, EXTENDED_ACS, PCIConfig
 from virtcore.errors import InternalError, OperationFailed, SystemError
 from virtcore.model.domain.hostdev import PCIOriginalState
 
@@ -113,6 +113,16 @@ class DeviceTree:
     def config(self, address: str) -> Path:
         """The file of a device's registers."""
         return self._pci(address) / "config"
+
+    def is_endpoint(self, address: str) -> bool:
+        """Whether a device is no bridge; one whose registers cannot be read is taken for none.
+
+        :raises InternalError: it is of an unknown kind.
+        """
+        try:
+            return PCIConfig.read(self.config(address)).header(address) == ENDPOINT
+        except OSError:
+            return True
 
     def pci_class(self, address: str) -> int | None:
         """Class and subclass of a device."""

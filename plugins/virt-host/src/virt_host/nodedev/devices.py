@@ -124,7 +124,7 @@ class HostNodeDeviceTable(MediatedDevices):
             return None
         try:
             name, capability = describe(device, self.host)
-        except (NotShown, ValueError, VirtError) as reason:
+        except (NotShown, ValueError, OSError, VirtError) as reason:
             log.debug("%s is not shown: %s", device.path, reason)
             return None
         nodes = [] if device.node is None else [Devnode(type=DevnodeType.DEV, path=device.node)]

@@ -23,6 +23,7 @@ class FolderWatch:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._there = os.path.isdir(folder)
         libc = ctypes.CDLL(None, use_errno=True)
         self._add: Callable[[int, bytes, int], int] = libc.inotify_add_watch
         self._descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -45,14 +46,16 @@ class FolderWatch:
         """Becomes readable when something changed."""
         return self._descriptor
 
-    def changed(self) -> None:
-        """Take note of what changed, and watch folders that are new."""
+    def changed(self) -> bool:
+        """Take note of what changed, and watch folders that are new; returns whether there is the folder, or was."""
         try:
             while os.read(self._descriptor, 1 << 14):
                 pass
         except BlockingIOError:
             pass
+        was, self._there = self._there, os.path.isdir(self._folder)
         self._watch()
+        return was or self._there
 
     def close(self) -> None:
         """Hear no more."""

@@ -107,8 +107,8 @@ class MediatedDevices(MdevDevices):
 
     def _on_change(self) -> None:
         assert self._watch is not None  # or nobody would read from it
-        self._watch.changed()
-        self.ask_mdevctl()
+        if self._watch.changed():
+            self.ask_mdevctl()
 
     def ask_mdevctl(self) -> None:
         """Learn anew what mdevctl knows, soon."""

@@ -100,11 +100,13 @@ class UeventSocket:
 
     def _trusted(self, ancillary: list[tuple[int, int, bytes]], sender: tuple[int, int]) -> bool:
         """Whether the kernel sent it, or the administrator."""
+        if sender[0] == 0:  # the kernel's own address
+            return True
         for level, kind, value in ancillary:
             if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
                 uid: int = struct.unpack("=3i", value)[1]
                 return uid == 0
-        return sender[0] == 0
+        return False
 
     def close(self) -> None:
         """Hear no more."""

@@ -170,6 +170,8 @@ def take_pci(side: HostSide, owner: Owner, address: str, driver: str | None) -> 
     :param driver: what it is given to, unless one for guests has it; None: nobody else.
     :raises VirtError: it is not there, in use, or stays with the host.
     """
+    if not side.devices.is_endpoint(address):
+        raise InternalError("Non-endpoint PCI devices cannot be assigned to guests")
     if not side.settings.relaxed_acs_check and side.devices.goes_around_iommu(address):
         raise OperationInvalid(
             f"PCI device {address} is not assignable",
