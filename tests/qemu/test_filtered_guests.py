@@ -145,6 +145,10 @@ def test_a_daemon_that_is_started_again(box):
     with virtcore.connect(box.uri) as connection:
         assert bound(connection) == [name]
         eventually(lambda: rules(box).splitlines()[1:-1] == before.splitlines()[1:-1])
+        box.run("ebtables", "-t", "nat", "-F")  # as firewalld does; a daemon looks again when it is told to
+        assert box.process is not None
+        box.process.send_signal(signal.SIGHUP)
+        eventually(lambda: rules(box).splitlines()[1:-1] == before.splitlines()[1:-1])
         connection.lookup_nwfilter_binding(name).delete()
         assert name not in rules(box)
         connection.lookup_domain("filtered").destroy()

@@ -53,6 +53,9 @@ class HostNetworks(HostedService, StatefulNetworks):
     async def start_marked(self) -> None:
         await self.networks.start_marked()
 
+    async def reload(self) -> None:
+        await self.networks.reload()
+
     @property
     def in_use(self) -> bool:
         return any(network.active for network in self.networks.table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from virt_host.firewalld import FirewalldWatch
 from virt_host.nwfilter.ports import HostFilters
 from virtcore.driver.toolkit.checks import check_flags
 from virtcore.driver.toolkit.disk import write_file
@@ -34,15 +35,26 @@ class HostNWFilters(HostedService, StatefulFilters):
         super().__init__(place)
         folders = self.folders
         self.filters: HostFilters = HostFilters(folders.config, self.disk, folders.status, folders.run, self.spawn)
+        self._firewalld: FirewalldWatch | None = None
 
     async def restore(self) -> None:
         await self.filters.open()
         if self.place.privileged:
             await self._define_shipped()
             if self.filters.bindings:
-                self.spawn(self.filters.rebuild())
+                self._watch_firewall()
+                self.spawn(self.reload())
+
+    async def reload(self) -> None:
+        await self.filters.rebuild()
+
+    def _watch_firewall(self) -> None:
+        if self._firewalld is None:
+            self._firewalld = FirewalldWatch(lambda: self.spawn(self.reload()))
 
     async def rest(self) -> None:
+        if self._firewalld is not None:
+            self._firewalld.close()
         self.filters.close()
 
     @property
@@ -91,4 +103,5 @@ class HostNWFilters(HostedService, StatefulFilters):
     ) -> NWFilterBindingRef:
         self._check(flags, NWFilterBindingCreateFlags.VALIDATE, "connection_create_nwfilter_binding")
         self._require_rights("NWFilter bindings")
+        self._watch_firewall()
         return await super().connection_create_nwfilter_binding(xml, flags)

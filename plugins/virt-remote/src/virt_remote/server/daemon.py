@@ -350,7 +350,8 @@ class Daemon:
 
     def reload(self) -> None:
         """Read settings, policy and certificates anew, and who is in which group. What makes no sense changes nothing;
-        what cannot change while the daemon runs (sockets, methods of authentication) stays."""
+        what cannot change while the daemon runs (sockets, methods of authentication) stays. Services look after what
+        they have on the host."""
         notify_reloading()
         forget_names()
         try:
@@ -368,7 +369,16 @@ class Daemon:
                 server.reload(settings)
             self.server.access = access
             log.info("settings, policy and certificates were read anew")
+        self._reload_services()
         notify("READY=1")
+
+    def _reload_services(self) -> None:
+        """Have services put back what somebody has taken from the host."""
+        from virtcore.driver.toolkit.hosted import HostedService
+
+        for service in self._kept or ():
+            if isinstance(service, HostedService):
+                service.spawn(service.reload())
 
     async def serve(self) -> None:
         """Serve until :meth:`stop`."""

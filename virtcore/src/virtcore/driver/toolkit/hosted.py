@@ -67,6 +67,10 @@ class HostedService(ServiceDriver):
     async def start_marked(self) -> None:
         """Hook: start what starts with the host; called once in an uptime of the host, when the service is open."""
 
+    async def reload(self) -> None:
+        """Hook: somebody may have taken away what works has on the host (its firewall was made anew, a daemon is told
+        to look again): put it back."""
+
     async def rest(self) -> None:
         """Hook: the last user has gone; the folders are still ours. What works goes on. Never raises."""
 
