@@ -174,20 +174,3 @@ def scripted_guest(
     domain.create()
     scripted.commands()
     return domain
-
-
-@pytest.fixture
-def host_secrets():
-    """The host keeps secrets, for as long as the test lasts."""
-    from virtcore.driver.loader import registered_service
-    from virtcore.driver.toolkit.secrets import Secrets, StatefulSecrets
-
-    class HostSecrets(StatefulSecrets):
-        name = "secret"
-
-        def __init__(self, place):
-            super().__init__(place)
-            self.secrets = Secrets()
-
-    with registered_service("secret", HostSecrets):
-        yield

@@ -232,7 +232,7 @@ def test_throttle_groups(connection, images):
         domain.del_throttle_group("h", LIVE)
 
 
-def test_secrets_of_disks(host_secrets, connection, tmp_path):
+def test_secrets_of_disks(connection, tmp_path):
     """A LUKS image and an encrypted qcow2 are opened with what the host keeps."""
     secret = connection.define_secret("<secret private='yes'><usage type='volume'><volume>/x</volume></usage></secret>")
     secret.set_value(b"letmein")

@@ -64,7 +64,7 @@ def server(pki: Path, tmp_path: Path) -> Iterator[int]:
         process.wait()
 
 
-def test_by_the_hosts_settings(host_secrets: None, root: Path, pki: Path, server: int) -> None:
+def test_by_the_hosts_settings(root: Path, pki: Path, server: int) -> None:
     """Where nothing is said, images are reached as qemu.conf says; the secret of the locked key is the host's."""
     uuid = "7a3a1ab5-6b79-4f5d-9b2e-3f0f0a3c1d11"
     (root / "etc").mkdir(exist_ok=True)

@@ -222,7 +222,7 @@ def certified(tmp_path: Path) -> Path:
     return folder
 
 
-def test_keys_that_a_secret_opens(host_secrets, root, peer_root, tmp_path, certified):  # noqa: F811
+def test_keys_that_a_secret_opens(root, peer_root, tmp_path, certified):  # noqa: F811
     for who in ("server", "client"):
         key = certified / f"{who}-key.pem"
         how = ("-topk8", "-v2", "aes-256-cbc", "-passout", "pass:open sesame")

@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.block.nodes import detach_chain
 from virt_qemu.block.running import as_json
-from virt_qemu.block.tls import key_secrets
 from virt_qemu.blockjobs import concluding
 from virt_qemu.blockjobs.transitions import described, undescribed, without_indexes
 from virt_qemu.guest import Guest, guest_of
-from virt_qemu.host_secrets import Lookup, references_in, secret_values
+from virt_qemu.guest_secrets import SecretsState
 from virt_qemu.host_side.owner import owner_of
 from virt_qemu.isolation.devices import deny_devices
 from virt_qemu.monitor import JSON, MonitorClosed, MonitorTimeout
-from virt_qemu.recovery import GuestRecovery
 from virtcore.driver.toolkit.configuration.disks import find_disk
 from virtcore.enums.domain_events import ConnectDomainEventBlockJobStatus as Status
 from virtcore.enums.domain_more import DomainBlockJobType
@@ -33,10 +31,9 @@ from virtcore.model.storage.location import source_path
 from virtcore.model.storage.source import StorageType
 
 if TYPE_CHECKING:
-    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.block_jobs import BlockJob
     from virtcore.driver.toolkit import DomainObject
-    from virtcore.model.storage.source import NetProtocol, Source
+    from virtcore.model.storage.source import Source
 
 __all__ = ["BlockJobState", "check_block_job", "find_job", "jobs_of", "kind_of", "refuse_busy"]
 
@@ -102,13 +99,8 @@ def kind_of(job: BlockJob) -> DomainBlockJobType:
     return _TYPES.get(job.type, DomainBlockJobType.UNKNOWN)
 
 
-class BlockJobState(GuestRecovery):
+class BlockJobState(SecretsState):
     """Jobs of the block layer."""
-
-    @property
-    def image_tls(self) -> Mapping[NetProtocol, ImageTLS]:
-        """Hook: how the host reaches servers of images."""
-        raise NotImplementedError
 
     # -- finding
 
@@ -132,14 +124,6 @@ class BlockJobState(GuestRecovery):
         check_block_job(disk)
         refuse_busy(guest_of(obj), disk)
         return disk
-
-    async def secrets_for(self, *elements: object) -> Lookup:
-        """The values of the secrets that elements of documents name, and of those that certificates for them need.
-
-        :raises NoSecret: there is no such secret, or it has no value.
-        """
-        wanted = [each for one in elements for each in (*references_in(one), *key_secrets(one, self.image_tls))]
-        return await secret_values(self.host_side.services, wanted)
 
     async def dismiss_images(self, obj: DomainObject, guest: Guest, sources: Iterable[Source]) -> None:
         """Give back the files of images that a guest does not use any more, unless another of its disks does."""

@@ -8,7 +8,7 @@ import copy
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from virt_qemu.block.bitmaps import Action, add_bitmap
@@ -26,9 +26,11 @@ from virtcore.model.storage.source import FileSource, StorageFormat, StorageType
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
+    from virt_qemu.block.tls import ImageTLS
     from virt_qemu.guest import Guest
+    from virt_qemu.host_secrets import Lookup
     from virtcore.model.domain import Domain
-    from virtcore.model.storage.source import Source
+    from virtcore.model.storage.source import NetProtocol, Source
 
 __all__ = ["adopt_overlays", "external_disks", "make_overlays", "make_overlays_offline", "put_over", "remove_files"]
 
@@ -78,11 +80,20 @@ def put_over(disk: Disk, entry: SnapshotDisk, *, chain: bool) -> None:
 # -- of a running guest
 
 
-async def make_overlays(guest: Guest, entries: Sequence[SnapshotDisk], *, reuse: bool) -> None:
+async def make_overlays(
+    guest: Guest,
+    entries: Sequence[SnapshotDisk],
+    *,
+    reuse: bool,
+    lookup: Lookup,
+    tls: Mapping[NetProtocol, ImageTLS],
+) -> None:
     """Have a running guest go on in the files of a snapshot, all its disks at one instant, and put them into its live
     configuration. Nothing has changed where that fails.
 
     :param reuse: the files are there.
+    :param lookup: the value of a secret that one of them names.
+    :param tls: how the host reaches servers of images.
     :raises VirtError: QEMU refused it, or a file cannot be made.
     """
     monitor = guest.channel()
@@ -92,7 +103,7 @@ async def make_overlays(guest: Guest, entries: Sequence[SnapshotDisk], *, reuse:
     actions: list[Action] = []
     changed: list[tuple[Disk, Disk]] = []
     try:
-        async with Attaching(guest) as attaching:
+        async with Attaching(guest, lookup, tls) as attaching:
             for entry, disk in disks:
                 below = disk_images(guest, disk)[0]
                 other, image = _overlay(guest, disk, entry)

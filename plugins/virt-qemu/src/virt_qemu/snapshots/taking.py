@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_qemu.blockjobs.concluding import same_place
 from virt_qemu.guest import Guest
+from virt_qemu.guest_secrets import SecretsState
 from virt_qemu.long_jobs import Held
 from virt_qemu.migration.checks import check_guest
 from virt_qemu.saving.cookie import cookie_of, format_cookie
@@ -46,7 +47,7 @@ __all__ = ["TakingSnapshots"]
 log = logging.getLogger(__name__)
 
 
-class TakingSnapshots(DumpingState, MomentState):
+class TakingSnapshots(DumpingState, SecretsState, MomentState):
     """The part of the driver's state that takes snapshots."""
 
     def make_snapshot_rules(self) -> SnapshotRules:
@@ -264,7 +265,8 @@ class TakingSnapshots(DumpingState, MomentState):
     ) -> list[tuple[SnapshotDisk, Source | None]]:
         """Have a running guest go on in other files; returns what was in its disks before."""
         before = [(entry, disk.source) for entry, disk in external_disks(entries, guest.status.domain)]
-        await make_overlays(guest, entries, reuse=reuse)
+        lookup = await self.secrets_for(*(entry.source for entry, _ in before))
+        await make_overlays(guest, entries, reuse=reuse, lookup=lookup, tls=self.image_tls)
         obj.touch()
         await self.save(obj, guest)
         return before
