@@ -65,6 +65,8 @@ def qemu(virsh: Any, virtcored: Path) -> Iterator[str]:
     yield where
     for name in set(virsh(where, "list", "--all", "--name").stdout.split()) - before:
         virsh(where, f"destroy {name} ; undefine {name} --nvram --managed-save", check=False)
+    for name in virsh(where, "pool-list", "--all", "--name").stdout.split():
+        virsh(where, f"pool-destroy {name} ; pool-undefine {name}", check=False)
 
 
 def test_storage_of_the_test_driver(program: Program, virsh: Any, held: str) -> None:
@@ -93,6 +95,30 @@ def test_storage_of_the_test_driver(program: Program, virsh: Any, held: str) -> 
     assert "<currentMemory unit='KiB'>524288</currentMemory>" in described
 
 
+def test_storage_of_guests(program: Program, virsh: Any, qemu: str, tmp_path: Path) -> None:
+    """Images that virt-install and virt-clone have made, in pools that they have made."""
+    install = ("virt-install", "--connect", qemu, "--virt-type", "qemu", "--memory", "64", "--import", *QUIET)
+    made, folder = tmp_path / "made", tmp_path / "pool"
+    made.mkdir()
+    program(*install, "--network", "none", "--name", "one", "--disk", f"path={made}/one.qcow2,size=1,sparse=yes")
+    assert "one.qcow2" in virsh(qemu, "vol-list", "made").stdout
+    assert (made / "one.qcow2").read_bytes()[:4] == b"QFI\xfb"
+    virsh(qemu, "pool-create-as", "images", "dir", "--target", str(folder), "--build")
+    program(*install, "--network", "none", "--name", "two", "--disk", "pool=images,size=1,format=raw")
+    assert (folder / "two.img").stat().st_size == 1 << 30
+    virsh(qemu, "vol-create-as", "images", "three.qcow2", "16M", "--format", "qcow2")
+    program(*install, "--network", "none", "--name", "three", "--disk", "vol=images/three.qcow2")
+    for name in ("one", "two", "three"):
+        virsh(qemu, "destroy", name)
+    program("virt-clone", "--connect", qemu, "-o", "one", "-n", "clone", "--auto-clone")
+    clone = virsh(qemu, "domblklist", "clone").stdout
+    assert f"{made}/clone.qcow2" in clone
+    virsh(qemu, "start", "clone")
+    virsh(qemu, "destroy", "clone")
+    virsh(qemu, "undefine", "clone", "--remove-all-storage")
+    assert sorted(path.name for path in made.iterdir()) == ["one.qcow2"]
+
+
 def wait_for(path: Path) -> socket.socket:
     """Connect to a guest's serial port."""
     end = time.monotonic() + 60
@@ -114,10 +140,9 @@ def test_a_guest_from_installing_to_powering_off(
     kernel, initrd = boot
     disk, port = tmp_path / "disk.qcow2", tmp_path / "serial"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "16M"], check=True)
-    # Without storage pools on this connection virt-install wants to be told the image as the XML has it.
     program(
         *("virt-install", "--connect", qemu, "--virt-type", "qemu", "--name", "installed", "--memory", "160"),
-        *("--import", "--disk", f"type=file,source.file={disk},driver.type=qcow2,target.dev=vda,target.bus=virtio"),
+        *("--import", "--disk", f"path={disk},bus=virtio"),
         *("--network", "user,model=virtio", "--serial", f"unix,mode=bind,path={port}", "--rng", "/dev/urandom"),
         "--boot",
         f"kernel={kernel},initrd={initrd},kernel_args='console=ttyS0 quiet panic=-1 8250.nr_uarts=1'",

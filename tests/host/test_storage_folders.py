@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from support import comes
 from virt_host.storage import content, service
 from virt_host.storage.service import HostStorage
 from virt_host.tools import find_tool
+from virtcore.driver.composition import PlaceServices
 from virtcore.enums import (
     StoragePoolBuildFlags as Build,
     StoragePoolCreateFlags as Create,
@@ -30,6 +32,7 @@ from virtcore.errors import (
     ConfigUnsupported,
     InternalError,
     InvalidArg,
+    NoSecret,
     NoStorageVol,
     NoSupport,
     OperationFailed,
@@ -43,6 +46,7 @@ from virtcore.types import StoragePoolRef
 MIB = 1 << 20
 
 needs_qemu_img = pytest.mark.skipif(find_tool("qemu-img") is None, reason="no qemu-img (Debian: qemu-utils)")
+deep = pytest.mark.deep
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
 
 
@@ -433,6 +437,66 @@ def test_images_with_a_format(tmp_path: Path) -> None:
         await storage.storage_pool_refresh(pool)
         shown = await storage.storage_vol_xml(storage.storage_pool_lookup_volume(pool, "over"))
         assert f"<path>{path}/base</path>\n    <format type='qcow2'/>\n  </backingStore>" in shown
+
+    run(tmp_path, test)
+
+
+#: A program in place of ``qemu-img``: it looks for the passphrase where it is told, and makes an image of 1 MiB.
+LUKS_TOOL = f"""\
+#!{sys.executable} -IS
+import os, re, sys
+[secret] = [word for word in sys.argv if word.startswith("secret,")]
+file = re.search("file=([^,]*)", secret)[1]
+assert os.stat(file).st_mode & 0o777 == 0o600
+assert open(file).read() == "a passphrase, with a comma"
+with open(sys.argv[-2], "xb") as image:
+    image.write(b"LUKS\\xba\\xbe\\0\\1".ljust(104, b"\\0") + (2048).to_bytes(4, "big"))
+    image.truncate(2 << 20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("format", "real"),
+    [("raw", False), *(pytest.param(name, True, marks=(deep, needs_qemu_img)) for name in ("raw", "qcow2"))],
+)
+def test_encrypted_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, real: bool) -> None:
+    """With the real program it takes long: keys are made of the passphrase, slowly on purpose."""
+    if not real:
+        (tmp_path / "qemu-img").write_text(LUKS_TOOL)
+        (tmp_path / "qemu-img").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    path = tmp_path / "pool"
+    encryption = "<encryption format='luks'><secret type='passphrase' usage='{}'/></encryption>"
+
+    async def test(storage: HostStorage) -> None:
+        pool = await started(storage, path)
+        services = PlaceServices(storage.place)
+        try:
+            text = f"<secret private='yes'><usage type='volume'><volume>{path}/v</volume></usage></secret>"
+            secret = await services.call("secret", "connection_define_secret", text)
+            xml = volume(format=format, target=encryption.format(f"{path}/v"))
+            with pytest.raises(NoSecret, match="does not have a value"):
+                await storage.storage_pool_create_volume(pool, xml)
+            await services.call("secret", "secret_set_value", secret, b"a passphrase, with a comma")
+            ref = await storage.storage_pool_create_volume(pool, xml)
+            assert (path / "v").read_bytes()[:4] == (b"LUKS" if format == "raw" else b"QFI\xfb")
+            assert (await storage.storage_vol_info(ref)).capacity == MIB
+            await storage.storage_pool_refresh(pool)
+            shown = await storage.storage_vol_xml(ref)
+            assert "<capacity unit='bytes'>1048576</capacity>" in shown
+            assert f"<encryption format='luks'>\n      <secret type='passphrase' uuid='{secret.uuid}'/>" in shown
+            with pytest.raises(NoSecret, match="nobody"):
+                await storage.storage_pool_create_volume(pool, volume("x", target=encryption.format("nobody")))
+            assert os.listdir(path) == ["v"]
+            if real:
+                await storage.storage_vol_resize(ref, 8 * MIB)
+                assert (await storage.storage_vol_info(ref)).capacity == 8 * MIB
+                copy = await storage.storage_pool_clone_volume(pool, volume("plain"), ref)
+                assert (path / "plain").stat().st_size == 8 * MIB
+                assert "encryption" not in await storage.storage_vol_xml(copy)
+            assert not list((tmp_path / "run" / "storage").glob("passphrase*"))
+        finally:
+            await services.close()
 
     run(tmp_path, test)
 

@@ -21,7 +21,7 @@ from virt_host.storage.backend import (
 from virt_host.storage.examine import apply, describe_header, examine, look_of, owned
 from virt_host.storage.programs import run
 from virt_host.storage.qemu_img import Image, create_commands, resize_command
-from virt_host.storage.secrets import passphrase_file
+from virt_host.storage.secrets import passphrase_file, secret_of_volume
 from virtcore.enums.storage import (
     StoragePoolBuildFlags,
     StorageVolCreateFlags as Create,
@@ -40,6 +40,7 @@ from virtcore.errors import (
 from virtcore.model.storage.backing import is_relative, parse_backing
 from virtcore.model.storage.pool import StoragePool
 from virtcore.model.storage.pool_source import StoragePoolType
+from virtcore.model.storage.secret import Passphrase
 from virtcore.model.storage.source import BlockSource, FileSource, StorageFormat
 from virtcore.model.storage.volume import VolumeBackingStore, VolumeTarget, VolumeType
 from virtcore.runtime.threads import in_thread
@@ -402,6 +403,10 @@ class FolderBackend(HostBackend):
         if volume.building and not os.path.lexists(volume.path):
             return  # a moment later
         await self.refresh_local(volume, folders=True)
+        encryption = target_of(volume.document).encryption
+        if encryption is not None and not encryption.secrets:
+            uuid = await secret_of_volume(self.host.services, volume.path)
+            encryption.secrets = [Passphrase(type="passphrase", uuid=uuid)] if uuid is not None else []
 
     async def delete_volume(self, pool: PoolObject, volume: VolumeObject, flags: StorageVolDeleteFlags) -> None:
         refuse_flags(flags, 0, "virStorageBackendVolDeleteLocal")
