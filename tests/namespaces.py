@@ -45,6 +45,7 @@ class NetworkBox:
         self.uri = f"qemu+unix:///system?socket={root}/run/libvirt-sock"
         command = ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c", _ENTER, "-", "sleep", "inf"]
         self._init = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._neighbours: list[NetworkBox] = []
         #: Of the daemon.
         self.process: subprocess.Popen[bytes] | None = None
         eventually(lambda: self._entered())
@@ -54,6 +55,12 @@ class NetworkBox:
 
     def _inside(self, *command: str) -> list[str]:
         return ["nsenter", "-t", str(self._init.pid), "--net", "--mount", *command]
+
+    def neighbour(self) -> list[str]:
+        """A command that runs another one in a network beside this one; what it starts ends with the box."""
+        box = NetworkBox(self.root)
+        self._neighbours.append(box)
+        return box._inside()
 
     def run(self, *command: str, check: bool = True) -> str:
         """What a program in the box writes."""
@@ -95,6 +102,8 @@ class NetworkBox:
         try:
             self.end()
         finally:
+            for box in self._neighbours:
+                box.close()
             for pid in self._members():
                 try:
                     os.kill(pid, signal.SIGKILL)

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -99,6 +100,16 @@ def virtcored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A running libvirtd that shares nothing with the system's; gives its socket."""
+    with private_libvirtd(tmp_path_factory.mktemp("l")) as socket_path:
+        yield socket_path
+
+
+@contextmanager
+def private_libvirtd(folder: Path, *, inside: Sequence[str] = ()) -> Iterator[Path]:
+    """Run a libvirtd that shares nothing with the system's; gives its socket.
+
+    :param inside: a command that runs another one, in namespaces say.
+    """
     script = SHARED / "bench" / "libvirtd_private.py"
     if not script.is_file():
         pytest.skip(f"no {script} to run a private libvirtd with")
@@ -106,11 +117,7 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip("libvirtd is not installed (Debian: libvirt-daemon-system)")
     if os.geteuid() != 0:
         pytest.skip("a private libvirtd needs root for its mount namespace")
-    folder = tmp_path_factory.mktemp("l")
-    filters = Path("/usr/share/libvirt/nwfilter")  # as Debian's package puts them into libvirt's own folder
-    if filters.is_dir():
-        shutil.copytree(filters, folder / "etc" / "nwfilter")
-    command = [sys.executable, str(script)]
+    command = [*inside, sys.executable, str(script)]
     # Guests read what tests put into their own folders; files they share with another daemon's guests (the kernel)
     # keep their owner and get no attributes that would outlive a killed daemon.
     as_root = r'user="root"\ngroup="root"\ndynamic_ownership=0\nremember_owner=0'
@@ -119,7 +126,6 @@ def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     )
     if started.returncode != 0:
         pytest.skip(f"the private libvirtd did not start: {started.stderr or started.stdout}")
-    _shared.append(folder / "sock" / "libvirt-sock")
     try:
         yield folder / "sock" / "libvirt-sock"
     finally:

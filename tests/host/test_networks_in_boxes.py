@@ -17,7 +17,7 @@ import virtcore
 from namespaces import NetworkBox, missing, network_box
 from support import eventually
 from virtcore.enums import NetworkUpdateCommand, NetworkUpdateFlags, NetworkUpdateSection
-from virtcore.errors import HookScriptFailed, InternalError, NoNetwork, OperationFailed, OperationInvalid
+from virtcore.errors import HookScriptFailed, InternalError, NetworkPortExist, NoNetwork, OperationInvalid
 
 MAC = "52:54:00:00:00:07"
 SERVED = """
@@ -264,7 +264,7 @@ def test_devices_are_shared_or_not(box: NetworkBox, connection: virtcore.Connect
     for uuid, device in zip(uuids, ("pool0", "pool1", "pool0", "pool1"), strict=True):
         assert f"<plug type='direct' dev='{device}' mode='vepa'/>" in shared.create_port(port_xml(uuid)).xml()
     assert "<interface dev='pool1' connections='2'/>" in shared.xml()
-    with pytest.raises(OperationFailed):
+    with pytest.raises(NetworkPortExist):
         shared.create_port(port_xml(uuids[0]))
     alone = connection.create_network(f"<network><name>alone</name>{pool.format('passthrough')}</network>")
     for uuid in uuids[:2]:

@@ -28,10 +28,10 @@ from virtcore.enums.network import (
 from virtcore.errors import (
     InternalError,
     InvalidArg,
+    NetworkPortExist,
     NoNetwork,
     NoNetworkMetadata,
     NoNetworkPort,
-    OperationFailed,
     OperationInvalid,
 )
 from virtcore.model.network import Network
@@ -381,7 +381,7 @@ class StatefulNetworks(ServiceDriver, NetworkService):
             obj.require_active()
             assert port.uuid is not None
             if port.uuid in obj.ports:
-                raise OperationFailed(f"network port {port.uuid} is already defined")
+                raise NetworkPortExist(f"Network port with UUID {port.uuid} already exists")
             await self.networks.plug(obj, port, bool(flags & NetworkPortCreateFlags.RECLAIM))
             obj.ports[port.uuid] = port
         return NetworkPortRef(obj.ref, port.uuid)
