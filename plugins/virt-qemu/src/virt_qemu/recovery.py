@@ -214,6 +214,7 @@ class GuestRecovery(GuestEvents):
                 await self._forget(entry, boot)
             elif (task := await self._take_over(entry, process)) is not None:
                 waiting.append(task)
+                await asyncio.sleep(0)  # its QEMU is asked while the next one's status is read
         if waiting:
             await asyncio.wait(waiting, timeout=self.reattach_wait)
 
