@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -15,6 +17,7 @@ from guest_image import idle_xml
 from test_migration_ways import peer, peer_root  # noqa: F401  # fixtures
 
 import virtcore
+from virt_qemu.migration import address
 from virtcore.driver import loader
 from virtcore.driver.service import ServiceDriver
 from virtcore.enums import DomainCreateFlags, DomainJobType, DomainMigrateFlags as Flags, DomainState
@@ -71,6 +74,31 @@ def moved_xml(domain: virtcore.Domain, *paths: tuple[Path, Path]) -> str:
         assert str(here) in xml
         xml = xml.replace(str(here), str(there))
     return xml
+
+
+def test_ports_that_somebody_else_took_meanwhile(connection, peer, tmp_path, monkeypatch):  # noqa: F811
+    """What was free is not any more when QEMU listens there, neither for the guest nor for its disks."""
+    seen, is_free = set(), address._is_free
+
+    def was_free(port: int) -> bool:
+        if port in seen:
+            return is_free(port)
+        seen.add(port)
+        return True
+
+    monkeypatch.setattr(address, "_is_free", was_free)
+    here, there = (image(tmp_path / place / "disk", "raw", 1) for place in ("here", "there"))
+    domain = connection.define_domain(idle_xml("mover", disk(here, "raw")))
+    domain.create()
+    parameters = {"destination_xml": moved_xml(domain, (here, there)), "migrate_uri": "tcp://127.0.0.1"}
+    with ExitStack() as stack:
+        for port in range(49152, 49155):
+            taken = stack.enter_context(socket.socket())
+            with suppress(OSError):  # it is somebody else's, then
+                taken.bind(("0.0.0.0", port))
+                taken.listen()
+        moved = domain.migrate(peer, parameters, Flags.LIVE | Flags.NON_SHARED_DISK)
+    assert moved.state().state is DomainState.RUNNING
 
 
 @pytest.mark.parametrize("form", ["raw", "qcow2"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from virt_qemu.migration.control import Progress
 from virt_qemu.migration.options import Party, options_of
 from virt_qemu.migration.statistics import MigrationStatistics
 from virt_qemu.migration.storage import server_of
-from virt_qemu.monitor import JSON
+from virt_qemu.monitor import JSON, CommandError
 from virt_qemu.rules import QemuRules
 from virt_qemu.settings.table import QemuSettings
 from virtcore.enums import DomainMigrateFlags as Flags
@@ -98,6 +99,31 @@ def test_where_a_guest_is_waited_for() -> None:
     assert (told.told, told.listen.qemu()) == (None, "tcp:[::1]:7")
     with pytest.raises(InternalError, match="resolved to localhost"):
         prepare_address(None, None, QemuSettings(migration_host="localhost.localdomain"), ports)
+
+
+def test_a_port_that_somebody_else_took_meanwhile() -> None:
+    settings = QemuSettings(migration_host="there.example", migration_port_min=49302, migration_port_max=49304)
+    ports = Ports(settings)
+    address = prepare_address(None, "127.0.0.1", settings, ports)
+    first = address.port
+    tried = []
+
+    async def listen(port: int) -> None:
+        address.move(port)
+        tried.append(address.listen.qemu())
+        if port == first:
+            raise CommandError("migrate-incoming", "GenericError", "Failed to bind socket: Address already in use")
+
+    asyncio.run(ports.listen(first, listen))
+    assert tried == [f"tcp:127.0.0.1:{first}", f"tcp:127.0.0.1:{address.port}"]
+    assert address.port != first
+    assert address.told == f"tcp:there.example:{address.port}"
+
+    async def refuse(port: int) -> None:
+        raise CommandError("migrate-incoming", "GenericError", "The incoming migration has already been started")
+
+    with pytest.raises(CommandError, match="already been started"):
+        asyncio.run(ports.listen(address.port, refuse))
 
 
 def test_where_disks_are_copied_to() -> None:

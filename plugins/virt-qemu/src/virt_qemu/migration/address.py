@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
 import socket
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from virt_qemu.monitor import CommandError
 from virt_qemu.resources import connect_socket
 from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, OperationFailed, SystemError
 from virtcore.uri import URI
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from virt_qemu.settings.table import QemuSettings
 
 __all__ = ["MigrationAddress", "Ports", "PreparedAddress", "connect", "parse_address", "prepare_address"]
+
+
+_TAKEN = os.strerror(errno.EADDRINUSE)
 
 
 class MigrationAddress(NamedTuple):
@@ -94,6 +102,29 @@ class Ports:
         """It is of no use any more."""
         self._taken.discard(port)
 
+    async def listen(self, port: int, at: Callable[[int], Awaitable[None]]) -> None:
+        """Have QEMU listen at a port that was acquired, or at another: somebody else on this host may have come first.
+
+        :param at: has it listen; called with the number of the port, again where that is taken.
+        :raises OperationFailed: all are.
+        :raises CommandError: QEMU refused for another reason.
+        """
+        refused: list[int] = []
+        try:
+            while True:
+                # QEMU would be content with IPv6 alone where somebody has the port of IPv4.
+                if _is_free(port):
+                    try:
+                        return await at(port)
+                    except CommandError as error:
+                        if _TAKEN not in error.reason:
+                            raise
+                refused.append(port)
+                port = self.acquire()
+        finally:
+            for each in refused:
+                self.release(each)
+
 
 def _is_free(port: int) -> bool:
     for family, host in ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0")):
@@ -117,7 +148,8 @@ def _has_ipv6() -> bool:
         return False
 
 
-class PreparedAddress(NamedTuple):
+@dataclass(slots=True)
+class PreparedAddress:
     """Where a guest is waited for.
 
     :ivar listen: as this host's QEMU has it.
@@ -128,6 +160,13 @@ class PreparedAddress(NamedTuple):
     listen: MigrationAddress
     told: str | None
     port: int
+
+    def move(self, port: int) -> None:
+        """It is waited for at another port."""
+        self.listen = self.listen._replace(port=port)
+        if self.told is not None:
+            self.told = f"{self.told.removesuffix(f':{self.port}')}:{port}"
+        self.port = port
 
 
 def prepare_address(uri: str | None, listen: str | None, settings: QemuSettings, ports: Ports) -> PreparedAddress:

@@ -45,6 +45,8 @@ from virtcore.errors import (
 from virtcore.operations.values import MigrationFinished
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from virt_qemu.host import QemuState
     from virt_qemu.migration.address import PreparedAddress
     from virt_qemu.migration.tunnel import ReceivingTunnel
@@ -83,6 +85,7 @@ class Incoming(MigrationSide):
         self.address = address
         self._tunnel = tunnel
         self._server: DiskServer | None = None
+        self._disks_port = 0
         self._bitmaps: list[CookieBitmapDisk] = []
         self._held = ExitStack()
         self._source_name = obj.name
@@ -167,7 +170,19 @@ class Incoming(MigrationSide):
             self._tunnel.handed_over()
         else:
             assert self.address is not None
-            await self.control.incoming(self.address.listen.qemu())
+            await self._wait_at(self.address, self.control.incoming)
+
+    async def _wait_at(self, address: PreparedAddress, wait: Callable[[str], Awaitable[None]]) -> None:
+        """Have QEMU wait for the guest."""
+
+        async def listen(port: int) -> None:
+            address.move(port)
+            await wait(address.listen.qemu())
+
+        if address.port:
+            await self.state.migration_ports.listen(address.port, listen)
+        else:
+            await wait(address.listen.qemu())
 
     async def _map_bitmaps(self, guest: Guest, cookie: MigrationCookie) -> list[dict[str, object]]:
         """Settle which bitmaps of disks that are copied are taken along, and what they are here."""
@@ -186,20 +201,26 @@ class Incoming(MigrationSide):
         place = server_of(
             None if wanted is None else str(wanted), self.address.listen.host, port if isinstance(port, int) else 0
         )
-        if place.path is None and not place.port:
-            own = self.state.migration_ports.acquire()
-            self._held.callback(self.state.migration_ports.release, own)
-            place = place._replace(port=own)
-        self._server = DiskServer(guest)
-        await self._server.start(place, disks, TLS_OBJECT if self.flags & Flags.TLS else None)
+        self._server = server = DiskServer(guest)
+        certificates = TLS_OBJECT if self.flags & Flags.TLS else None
+        if place.path is not None or place.port:
+            await server.start(place, disks, certificates)
+            return
+        ports = self.state.migration_ports
+
+        async def serve(port: int) -> None:
+            self._disks_port = port
+            await server.start(place._replace(port=port), disks, certificates)
+
+        await ports.listen(ports.acquire(), serve)
 
     def _release(self) -> None:
         """Give back what it took of the host."""
         self._held.close()
         if self._tunnel is not None:
             self._tunnel.close()
-        if self.address is not None:
-            self.state.migration_ports.release(self.address.port)
+        for port in (self._disks_port, self.address.port if self.address is not None else 0):
+            self.state.migration_ports.release(port)
 
     def drop(self, error: BaseException | None = None) -> None:
         super().drop(error)
@@ -360,7 +381,7 @@ class Incoming(MigrationSide):
             if (await self.control.progress()).status != "postcopy-paused":
                 raise OperationInvalid("QEMU reports migration is still running")
             self.state.read_cookie(cookie, self.obj.uuid, name=self._source_name)
-            await self.control.recover(address.listen.qemu())
+            await self._wait_at(address, self.control.recover)
         except BaseException:
             await self.enter(Phase.POSTCOPY_FAILED)
             raise
