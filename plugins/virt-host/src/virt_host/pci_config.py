@@ -7,7 +7,7 @@ from pathlib import Path
 
 from virtcore.errors import InternalError
 
-__all__ = ["BRIDGE", "CARDBUS", "ENDPOINT", "EXPRESS", "EXTENDED_ACS", "PCIConfig"]
+__all__ = ["ADVANCED_FEATURES", "BRIDGE", "CARDBUS", "ENDPOINT", "EXPRESS", "EXTENDED_ACS", "PCIConfig"]
 
 #: Kinds of headers.
 ENDPOINT, BRIDGE, CARDBUS = 0, 1, 2

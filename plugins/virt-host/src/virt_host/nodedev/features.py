@@ -57,7 +57,20 @@ def interface_features(name: str, files: HostFiles) -> list[Feature]:
             found |= {Feature.TXUDPTNL} if active & 1 << bit else set()
     if _shared_with_infiniband(name, files):
         found.add(Feature.RDMA)
+    if _offloads_switch(name, files):
+        found.add(Feature.SWITCHDEV)
     return [feature for feature in Feature if feature in found]
+
+
+def _offloads_switch(name: str, files: HostFiles) -> bool:
+    """Whether the card, or the one that this is a function of, has a switch that the host tells what to do."""
+    device = files.resolved(f"/sys/class/net/{name}/device")
+    card = None if device is None else files.resolved(f"{device}/physfn") or device
+    if card is None or not files.exists(f"{card}/sriov_totalvfs"):
+        return False  # only between functions there is one
+    from virt_host.links import devlink
+
+    return devlink.offloads_switch(card.rpartition("/")[2])
 
 
 def _ask(asking: socket.socket, name: str, question: bytes) -> bytes | None:

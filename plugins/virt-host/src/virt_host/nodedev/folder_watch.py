@@ -29,7 +29,11 @@ class FolderWatch:
         self._descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._descriptor < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        self._watch()
+        try:
+            self._watch()
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def _watch(self) -> None:
         """Watch every folder there is; one that is watched already stays so."""
@@ -40,14 +44,18 @@ class FolderWatch:
             except OSError:
                 continue  # it has gone
         for folder in found or [os.path.dirname(self._folder)]:
-            self._add(self._descriptor, os.fsencode(folder), _CHANGES | _ONLY_FOLDERS)
+            if self._add(self._descriptor, os.fsencode(folder), _CHANGES | _ONLY_FOLDERS) < 0 and os.path.isdir(folder):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
 
     def fileno(self) -> int:
         """Becomes readable when something changed."""
         return self._descriptor
 
     def changed(self) -> bool:
-        """Take note of what changed, and watch folders that are new; returns whether there is the folder, or was."""
+        """Take note of what changed, and watch folders that are new; returns whether there is the folder, or was.
+
+        :raises OSError: the kernel does not tell of new ones.
+        """
         try:
             while os.read(self._descriptor, 1 << 14):
                 pass

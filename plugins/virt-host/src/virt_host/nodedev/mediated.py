@@ -107,7 +107,12 @@ class MediatedDevices(MdevDevices):
 
     def _on_change(self) -> None:
         assert self._watch is not None  # or nobody would read from it
-        if self._watch.changed():
+        try:
+            concerns_us = self._watch.changed()
+        except OSError as error:
+            log.warning("Unable to monitor directory: %s", error)
+            concerns_us = True
+        if concerns_us:
             self.ask_mdevctl()
 
     def ask_mdevctl(self) -> None:
