@@ -101,6 +101,7 @@ def virtcored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def libvirtd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A running libvirtd that shares nothing with the system's; gives its socket."""
     with private_libvirtd(tmp_path_factory.mktemp("l")) as socket_path:
+        _shared.append(socket_path)
         yield socket_path
 
 
@@ -117,6 +118,9 @@ def private_libvirtd(folder: Path, *, inside: Sequence[str] = ()) -> Iterator[Pa
         pytest.skip("libvirtd is not installed (Debian: libvirt-daemon-system)")
     if os.geteuid() != 0:
         pytest.skip("a private libvirtd needs root for its mount namespace")
+    filters = Path("/usr/share/libvirt/nwfilter")  # as Debian's package puts them into libvirt's own folder
+    if filters.is_dir():
+        shutil.copytree(filters, folder / "etc" / "nwfilter")
     command = [*inside, sys.executable, str(script)]
     # Guests read what tests put into their own folders; files they share with another daemon's guests (the kernel)
     # keep their owner and get no attributes that would outlive a killed daemon.
