@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -123,8 +124,13 @@ class PlaceServices:
             raise NoConnect(f"{name}:///{'system' if self._place.privileged else 'session'}")
         task = self._opening.get(name)
         if task is None or (task.done() and _failed(task)):  # one that failed is tried again
-            task = self._opening[name] = asyncio.create_task(_acquire(loader.service_for(name), self._place))
+            task = self._opening[name] = asyncio.create_task(self._open(name))
         return await asyncio.shield(task)  # whoever waits may give up; others wait, too
+
+    async def _open(self, name: str) -> ServiceDriver:
+        if not loader.service_is_loaded(name):
+            await asyncio.to_thread(loader.service_for, name)  # others have the loop meanwhile
+        return await _acquire(loader.service_for(name), self._place)
 
     async def begin(self) -> dict[str, VirtError]:
         """Open those that have work without being asked: something of theirs starts with the host, or works
@@ -180,6 +186,13 @@ class HostServices:
         """
         return type(self._driver).own_service(name) or loader.service_for(name)
 
+    def is_loaded(self, name: str) -> bool:
+        """Whether :meth:`class_of` has to import nothing."""
+        own = type(self._driver).own_services.get(name)
+        if own is not None:
+            return not isinstance(own, str) or own.partition(":")[0] in sys.modules
+        return loader.service_is_loaded(name)
+
     def implements(self, operation: Operation) -> bool:
         """Whether an operation of a service is there."""
         return operation.service is not None and self.class_of(operation.service).implements(operation)
@@ -203,6 +216,8 @@ class HostServices:
         return await asyncio.shield(task)  # whoever waits may give up; others wait, too
 
     async def _open(self, name: str) -> ServiceDriver:
+        if not self.is_loaded(name):
+            await asyncio.to_thread(self.class_of, name)  # others have the loop meanwhile
         cls = self.class_of(name)
         if issubclass(cls, DriverService):
             instance = cls(self._driver)

@@ -54,6 +54,7 @@ __all__ = [
     "registered_service",
     "rescan",
     "service_for",
+    "service_is_loaded",
     "service_names",
     "transport_class",
     "unregister",
@@ -380,6 +381,12 @@ def service_for(name: str) -> type[ServiceDriver]:
     if not isinstance(found, type) or not issubclass(found, ServiceDriver) or not issubclass(found, declared):
         raise InternalError(f"'{name}' of distribution {plugin.distribution} is not that service: {found!r}")
     return found
+
+
+def service_is_loaded(name: str) -> bool:
+    """Whether :func:`service_for` has to import nothing."""
+    plugin = None if name in _registered_services else _find(SERVICES, name)
+    return plugin is None or plugin.value.partition(":")[0] in sys.modules
 
 
 def each_driver_class() -> Iterator[type[Driver]]:

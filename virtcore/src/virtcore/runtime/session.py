@@ -113,6 +113,9 @@ class Services(Protocol):
     def class_of(self, name: str) -> type[Any]:
         """The class of one."""
 
+    def is_loaded(self, name: str) -> bool:
+        """Whether the class of one is loaded."""
+
     def implements(self, operation: Operation) -> bool:
         """Whether an operation of one of them is there."""
 
@@ -228,11 +231,24 @@ class Session:
         first = self.driver.first
         return first is None or name in first or operation_named(name).service is not None
 
-    async def load(self) -> None:
-        """Load what is asked for beyond the driver's first answers, in a thread; those who do not wait for it go on."""
+    def service_is_loaded(self, name: str) -> bool:
+        """Whether no service has to be loaded to call an operation."""
+        service = operation_named(name).service
+        return self._services is None or service not in self._services.names or self._services.is_loaded(service)
+
+    async def load(self, name: str) -> None:
+        """Load what an operation needs beyond the driver's first answers, in a thread; those who do not wait for it go
+        on.
+
+        :raises InternalError: a service cannot be loaded; names the distribution and the cause.
+        """
+        service = operation_named(name).service
         gathers = gc.isenabled()
         gc.disable()  # it would look through what is loaded, all of which stays
         try:
+            if self._services is not None and service in self._services.names:
+                await asyncio.to_thread(self._services.class_of, service)
+                return
             await asyncio.to_thread(self.driver.whole)
         finally:
             if gathers:

@@ -41,6 +41,7 @@ class HostInterfaces(ServiceDriver, InterfaceService):
     """
 
     name: ClassVar[str] = "interface"
+    error_domain: ClassVar[str] = "INTERFACE"
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

@@ -17,6 +17,7 @@ class HostSecrets(HostedService, StatefulSecrets):
     """The service ``secret``."""
 
     name: ClassVar[str] = "secret"
+    error_domain: ClassVar[str] = "SECRET"
     secret_prefix = "secret"
 
     def __init__(self, place: Place) -> None:

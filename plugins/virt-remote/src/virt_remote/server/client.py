@@ -394,25 +394,32 @@ class Client(FlowControl):
         call = server_call(name)
         if call is None:
             raise NoSupport(function_of(name), domain=part_of(function_of(name)))
-        if not session.is_loaded(call.operation.name):
-            return self._loader(session, key)
+        operation = call.operation.name
+        if not (session.is_loaded(operation) and session.service_is_loaded(operation)):
+            return self._loader(session, operation, key)
         return self._operation_handler(session, self.guard, call, key)
 
-    def _loader(self, session: Session, key: tuple[int, int, int]) -> Handler:
-        """Loads what is asked for beyond a driver's first answers, beside the loop; then answers."""
+    def _loader(self, session: Session, operation: str, key: tuple[int, int, int]) -> Handler:
+        """Loads what an operation needs beyond a driver's first answers, beside the loop; then answers."""
 
         def later(frame: bytes, serial: int) -> None:
             files, self._files = self._files, []
             self._handlers.pop(key, None)
-            self.run(self._loaded(session, key, frame, serial, files), key, serial)
+            self.run(self._loaded(session, operation, key, frame, serial, files), key, serial)
 
         return later
 
     async def _loaded(
-        self, session: Session, key: tuple[int, int, int], frame: bytes, serial: int, files: list[int]
+        self,
+        session: Session,
+        operation: str,
+        key: tuple[int, int, int],
+        frame: bytes,
+        serial: int,
+        files: list[int],
     ) -> bytes | None:
         try:
-            await session.load()
+            await session.load(operation)
         except BaseException:
             close_all(files)
             raise
