@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from virtcore.model.domain import Domain
-from virtcore.xml import Mode, format, holds_secrets, parse
+from virtcore.xml import Mode, format, format_whole, parse
 
 _DOMAIN = "<domain type='qemu'><name>a</name><devices>{}</devices></domain>"
 _VNC = "<graphics type='vnc' port='5900'{}><listen type='address' address='::1'/></graphics>"
@@ -31,10 +31,10 @@ _COOKIES = "<cookies><cookie name='a'>b</cookie></cookies>"
 )
 def test_secrets_are_found_wherever_they_stand(devices: str, secret: bool) -> None:
     domain = parse(_DOMAIN.format(devices), Domain)
-    assert holds_secrets(domain) is secret
+    assert format_whole(domain) == (format(domain, Mode.SECURE), secret)
     assert (format(domain, Mode.SECURE) != format(domain, Mode.NONE)) is secret
 
 
 def test_what_is_no_element_is_refused() -> None:
     with pytest.raises(TypeError, match="str is not an element class"):
-        holds_secrets("geheim")
+        format_whole("geheim")

@@ -76,8 +76,7 @@ if TYPE_CHECKING:
     from virtcore.xml.reference import describe as describe
     from virtcore.xml.relaxng import schema as schema
     from virtcore.xml.rules import Rulebook as Rulebook, Rules as Rules, Stage as Stage, load as load
-    from virtcore.xml.secrets import holds_secrets as holds_secrets
-    from virtcore.xml.writer import format as format, format_part as format_part
+    from virtcore.xml.writer import format as format, format_part as format_part, format_whole as format_whole
 
 _MODULES = {
     "changes": ("Change", "diff"),
@@ -86,8 +85,7 @@ _MODULES = {
     "reference": ("describe",),
     "relaxng": ("schema",),
     "rules": ("Rulebook", "Rules", "Stage", "load"),
-    "secrets": ("holds_secrets",),
-    "writer": ("format", "format_part"),
+    "writer": ("format", "format_part", "format_whole"),
 }
 
 __all__ = [
@@ -133,7 +131,7 @@ __all__ = [
     "flags",
     "format",
     "format_part",
-    "holds_secrets",
+    "format_whole",
     "inherited",
     "inline",
     "leaf",

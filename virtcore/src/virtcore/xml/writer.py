@@ -22,7 +22,7 @@ from virtcore.xml.scalars import STRING
 from virtcore.xml.subtree import print_at
 from virtcore.xml.values import plain
 
-__all__ = ["escape", "format", "format_part", "writer_of"]
+__all__ = ["escape", "format", "format_part", "format_whole", "writer_of"]
 
 Writer = Callable[..., Any]
 
@@ -75,7 +75,18 @@ def format(obj: object, mode: Mode = Mode.LIVE) -> str:
         contradicts its tag.
     """
     declaration(type(obj))
-    return _run(writer_of(type(obj), mode.bits), obj)
+    return "".join(_run(writer_of(type(obj), mode.bits), obj))
+
+
+def format_whole(obj: object, mode: Mode = Mode.LIVE) -> tuple[str, bool]:
+    """The XML of an object with its secrets, and whether there may be any: where not, it is the same without.
+
+    :param mode: what else the text is for.
+    :raises XMLError: as :func:`format`.
+    """
+    declaration(type(obj))
+    lines = _run(writer_of(type(obj), (mode | Mode.SECURE).bits), obj)
+    return "".join(lines), lines.secret
 
 
 def format_part(obj: object, owner: type, mode: Mode = Mode.LIVE) -> str:
@@ -91,15 +102,24 @@ def format_part(obj: object, owner: type, mode: Mode = Mode.LIVE) -> str:
         if slot.kind in ("child", "children", "union") and not slot.field.inline and cls in slot.types:
             tags = () if hidden(slot, cls) else slot.tag_attributes
             ns = declaration(owner).ns
-            return _run(writer_of(cls, mode.bits, ns, name=slot.field.name, tags=tags), obj)
+            return "".join(_run(writer_of(cls, mode.bits, ns, name=slot.field.name, tags=tags), obj))
     raise TypeError(f"{owner.__qualname__} has no place for {cls.__qualname__}")
 
 
-def _run(writer: Writer, obj: object) -> str:
-    lines: list[str] = []
+class Lines(list[str]):
+    """What is printed.
+
+    :ivar secret: something that only ``Mode.SECURE`` prints may be among it.
+    """
+
+    secret = False
+
+
+def _run(writer: Writer, obj: object) -> Lines:
+    lines = Lines()
     try:
         writer(obj, lines, "")
-        return "".join(lines)
+        return lines
     except RecursionError:
         raise XMLError("elements are nested too deeply", domain=ErrorDomain.XML) from None
     except (TypeError, KeyError, AttributeError, ValueError):
@@ -126,7 +146,7 @@ def writer_of(
     :param name: another element name than the class's.
     :param tags: union tag attributes that the class prints itself.
     :param part: ``element``: ``write(obj, lines, indent)``. For members that stand in another element ``attributes``:
-        ``write(obj) -> str`` and ``children``: ``write(obj, lines, indent)``.
+        ``write(obj, lines) -> str`` and ``children``: ``write(obj, lines, indent)``.
     :param extra: the variant for instances with unknown content.
     """
     ns = declaration(cls).ns or ns
@@ -281,7 +301,7 @@ class _WriterSource:
             escape=escape, quote=quote, contradiction=contradiction, print_at=print_at, Extras=_Extras, EMPTY={}
         )
         code.indent(
-            {"element": "def write(o, L, i):", "attributes": "def write(o):", "children": "def write(o, L, j):"}[
+            {"element": "def write(o, L, i):", "attributes": "def write(o, L):", "children": "def write(o, L, j):"}[
                 self.part
             ]
         )
@@ -292,7 +312,7 @@ class _WriterSource:
             code(f"x = Extras(d['extra'], {'None' if self.part == 'attributes' else 'L'})")
         else:
             code.indent("if 'extra' in d and d['extra'] is not None:")
-            arguments = {"element": "o, L, i", "attributes": "o", "children": "o, L, j"}[self.part]
+            arguments = {"element": "o, L, i", "attributes": "o, L", "children": "o, L, j"}[self.part]
             more = code.later(
                 "more",
                 lambda: writer_of(
@@ -304,6 +324,7 @@ class _WriterSource:
         for group in plan.groups:
             code(f"{group.var} = {self.dictionary(group.parent)}.get({group.key!r})")
             code(f"{group.var} = EMPTY if {group.var} is None else {group.var}.__dict__")
+        self.note_secrets()
         if self.part == "element":
             name = self.prefixed(self.name or plan.declared.name or "")
             if not name:
@@ -324,6 +345,18 @@ class _WriterSource:
             code("return")
         code.dedent()
         return code.compile()
+
+    def note_secrets(self) -> None:
+        """Code that notes whether there is something that only ``Mode.SECURE`` prints."""
+        if not self.mode & Mode.SECURE:
+            return
+        for slot in self.plan.slots():
+            field = slot.field
+            if not field.secret and (field.when is None or not int(field.when) & Mode.SECURE):
+                continue
+            if slot.kind == "printed":
+                raise TypeError(f"{slot}: what is only printed cannot be secret")
+            self.code(f"if {self.dictionary(slot.group)}.get({slot.key!r}) not in (None, []): L.secret = True")
 
     def prefixed(self, name: str) -> str:
         return name if self.ns is None else f"{self.ns.prefix}:{name}"
@@ -503,7 +536,7 @@ class _WriterSource:
             )
             code.indent(f"if {self.present(slot)}:")
             self.check_tag(slot)
-            code(f"{s} += {code.bind('u', table)}[type(v)](v)")
+            code(f"{s} += {code.bind('u', table)}[type(v)](v, L)")
             code.dedent()
         elif slot.kind == "namespaces":
             code.names["declared"] = declared_namespaces
@@ -700,7 +733,7 @@ def declared_namespaces(point: str, values: list[object], writers: Mapping[type,
     """``xmlns`` declarations for the namespaces of elements that are printed: empty ones are not."""
 
     def printed(value: object) -> bool:
-        lines: list[str] = []
+        lines = Lines()
         writers[type(value)](value, lines, "")
         return bool(lines)
 

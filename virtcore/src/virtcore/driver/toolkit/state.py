@@ -431,11 +431,11 @@ class DriverState:
         self._take(obj, *self._written(domain))
 
     def _written(self, domain: Domain) -> tuple[str, Facts]:
-        from virtcore.model.domain.document import format_domain
-        from virtcore.xml import Mode, holds_secrets
+        from virtcore.model.domain.document import domain_mode, format_domain
+        from virtcore.xml import Mode, format_whole
 
-        text = format_domain(domain, Mode.SECURE)
-        plain = not holds_secrets(domain) or format_domain(domain, Mode.NONE) == text
+        text, secret = format_whole(domain, domain_mode(domain))
+        plain = not secret or format_domain(domain, Mode.NONE) == text
         return text, {**self.facts_of_definition(domain), "plain": plain}
 
     def _take(self, obj: DomainObject, text: str, facts: Facts) -> None:
