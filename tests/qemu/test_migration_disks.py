@@ -9,8 +9,6 @@ import socket
 import subprocess
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import ClassVar
-from xml.etree import ElementTree
 
 import pytest
 from guest_image import idle_xml
@@ -18,12 +16,8 @@ from test_migration_ways import peer, peer_root  # noqa: F401  # fixtures
 
 import virtcore
 from virt_qemu.migration import address
-from virtcore.driver import loader
-from virtcore.driver.service import ServiceDriver
 from virtcore.enums import DomainCreateFlags, DomainJobType, DomainMigrateFlags as Flags, DomainState
-from virtcore.errors import NoSecret, NoStoragePool, NoStorageVol, OperationUnsupported, VirtError
-from virtcore.operations.storage import StorageService
-from virtcore.types import StoragePoolRef, StorageVolRef
+from virtcore.errors import NoSecret, NoStoragePool, OperationUnsupported, VirtError
 
 MIB = 1 << 20
 
@@ -168,34 +162,7 @@ def test_what_differs_from_an_image_that_both_have(connection, peer, tmp_path): 
     assert domain.state().state is DomainState.RUNNING
 
 
-class Volumes(ServiceDriver, StorageService):
-    """Pools that are folders, as far as migration needs them."""
-
-    name = "storage"
-    folders: ClassVar[list[str]] = []
-
-    def connection_lookup_storage_pool(
-        self, name: str | None = None, uuid: str | None = None, target_path: str | None = None, volume: object = None
-    ) -> StoragePoolRef:
-        if target_path not in self.folders:
-            raise NoStoragePool(f"no storage pool with matching target path '{target_path}'")
-        return StoragePoolRef(target_path, "11111111-1111-1111-1111-111111111111")
-
-    async def storage_pool_lookup_volume(self, pool: StoragePoolRef, name: str) -> StorageVolRef:
-        raise NoStorageVol(f"no storage vol with matching name '{name}'")
-
-    def storage_pool_create_volume(self, pool: StoragePoolRef, xml: str, flags: int = 0) -> StorageVolRef:
-        volume = ElementTree.fromstring(xml)
-        name, capacity = volume.findtext("name", ""), volume.findtext("capacity", "")
-        path = f"{pool.name}/{name}"
-        form = volume.find("target/format")
-        assert form is not None
-        subprocess.run(["qemu-img", "create", "-q", "-f", form.attrib["type"], path, capacity], check=True)
-        return StorageVolRef(pool.name, name, path)
-
-
-def test_images_that_are_not_there_are_made_in_pools(connection, peer, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setitem(loader._registered_services, "storage", Volumes)
+def test_images_that_are_not_there_are_made_in_pools(connection, peer, tmp_path):  # noqa: F811
     here = image(tmp_path / "here" / "disk", "qcow2", content=b"p" * MIB)
     folder = tmp_path / "pool"
     folder.mkdir()
@@ -206,8 +173,21 @@ def test_images_that_are_not_there_are_made_in_pools(connection, peer, tmp_path,
     with pytest.raises(NoStoragePool):
         domain.migrate(peer, parameters, Flags.LIVE | Flags.NON_SHARED_DISK)
     assert domain.state().state is DomainState.RUNNING
-    monkeypatch.setattr(Volumes, "folders", [str(folder)])
+    pool = peer.create_storage_pool(f"<pool type='dir'><name>p</name><target><path>{folder}</path></target></pool>")
     moved = domain.migrate(peer, parameters, Flags.LIVE | Flags.NON_SHARED_DISK)
+    moved.destroy()
+    assert content(there, "qcow2", MIB) == hashlib.sha256(b"p" * MIB).hexdigest()
+    # A volume by name, of pools that both have.
+    pool.lookup_volume("disk").delete()
+    mine = f"<pool type='dir'><name>p</name><target><path>{here.parent}</path></target></pool>"
+    connection.create_storage_pool(mine)
+    domain.undefine()
+    volume = disk(here, "qcow2").replace("type='file'", "type='volume'")
+    volume = volume.replace(f"file='{here}'", "pool='p' volume='disk'")
+    domain = connection.define_domain(idle_xml("mover", volume))
+    domain.create()
+    moved = domain.migrate(peer, {"migrate_uri": "tcp://127.0.0.1"}, Flags.LIVE | Flags.NON_SHARED_DISK)
+    assert "<source pool='p' volume='disk'" in moved.xml()
     moved.destroy()
     assert content(there, "qcow2", MIB) == hashlib.sha256(b"p" * MIB).hexdigest()
 
