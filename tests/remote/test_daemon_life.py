@@ -36,7 +36,16 @@ from virt_remote.server.logs import Logs
 from virt_remote.server.polkit import Authority, PolkitAccess, policy_file
 from virt_remote.server.settings import Places, Settings, example
 from virt_remote.server.workers import Workers
-from virtcore.errors import AuthCancelled, AuthFailed, AuthUnavailable, ConfSyntax, InternalError, NoSecret, VirtError
+from virtcore.errors import (
+    AuthCancelled,
+    AuthFailed,
+    AuthUnavailable,
+    ConfSyntax,
+    InternalError,
+    NoNWFilter,
+    NoSecret,
+    VirtError,
+)
 from virtcore.operations.procedures import procedure, program
 from virtcore.operations.wire.codec import codec
 from virtcore.types import DomainRef
@@ -626,6 +635,39 @@ def test_the_client_starts_the_users_daemon(tmp_path: Path, monkeypatch: pytest.
         for process in started:
             process.kill()
             process.wait()
+
+
+def test_a_filter_of_a_known_name_takes_its_place(tmp_path: Path) -> None:
+    class Filters:
+        """A connection that knows of filters alone, and has one of them."""
+
+        defined: ClassVar[list[str]] = []
+
+        def supports(self, operation: str) -> bool:
+            return "nwfilter" in operation
+
+        async def call(self, operation: str, *arguments: Any, deadline: None) -> Any:
+            if operation == "connection_define_nwfilter":
+                self.defined.append(arguments[0])
+            elif arguments[0] == "clean":
+                return SimpleNamespace(uuid="11111111-2222-4333-8444-555555555555")
+            else:
+                raise NoNWFilter
+            return "it"
+
+        async def close(self) -> None:
+            pass
+
+    async def open_filters(uri: str) -> Filters:
+        return Filters()
+
+    (tmp_path / "nwfilter").mkdir()
+    for name in ("clean", "new"):
+        text = f"<filter name='{name}'><uuid>77777777-2222-4333-8444-555555555555</uuid></filter>"
+        (tmp_path / "nwfilter" / f"{name}.xml").write_text(text)
+    found = asyncio.run(import_libvirt(open_filters, ["qemu:///system"], tmp_path))
+    assert [one.outcome for one in found] == ["imported", "imported"]
+    assert ["11111111" in text for text in Filters.defined] == [True, False]
 
 
 def test_a_secret_whose_value_cannot_be_read_is_not_called_imported(tmp_path: Path) -> None:

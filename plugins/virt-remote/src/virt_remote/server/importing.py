@@ -120,6 +120,8 @@ async def _take(session: Session, kind: _Kind, path: Path) -> Imported:
         uuid = (document(text).findtext("uuid") or "").strip()
         if uuid and await _is_there(session, kind, uuid):
             return Imported(kind.noun, name, "there already")
+        if kind.noun == "network filter":
+            text = await _instead_of_ours(session, text)
         reference = await session.call(kind.define, text, deadline=None)
         if kind.noun == "secret":
             await _take_secret(session, reference, path)
@@ -138,6 +140,19 @@ async def _is_there(session: Session, kind: _Kind, uuid: str) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+async def _instead_of_ours(session: Session, text: str) -> str:
+    """A filter whose name is known already takes the place of that one: some come with libvirt, and with us."""
+    from virtcore.model.nwfilter import format_nwfilter, load_nwfilter
+
+    subject = load_nwfilter(text)
+    try:
+        known = await session.call("connection_lookup_nwfilter", subject.name, None, deadline=None)
+    except NotFoundError:
+        return text
+    subject.uuid = known.uuid
+    return format_nwfilter(subject)
 
 
 async def _take_secret(session: Session, reference: Any, path: Path) -> None:

@@ -300,7 +300,7 @@ class StatefulFilters(ServiceDriver, NWFilterService):
 
         :raises NoNWFilter: it is not (any more) known.
         """
-        return self.filters.table.by_uuid(ref.uuid, ref.name)
+        return self.filters.table.by_uuid(ref.uuid)
 
     def binding(self, port_dev: str) -> FilterBinding:
         """The binding of a port's device.
