@@ -213,7 +213,8 @@ def toy() -> Iterator[World]:
 def expired(change: Callable[[float], object]) -> DeadlineExpired:
     """Have a deadline pass during a change that does not end.
 
-    On a busy machine it may pass before the change has begun, which is then withdrawn: the next one is longer.
+    On a busy machine it may pass before the change has begun, which is then withdrawn: the next one is longer. Where that
+    was long enough for all of the change, it begins anew.
     """
     deadline = 0.05
     while True:
@@ -222,7 +223,9 @@ def expired(change: Callable[[float], object]) -> DeadlineExpired:
         except DeadlineExpired as error:
             if error.job is not None:
                 return error
-        deadline *= 2
+            deadline *= 2
+        else:
+            deadline = 0.05
 
 
 REBOOT = DomainRebootEvent(ONLY)

@@ -67,11 +67,11 @@ def test_exit_waits_for_running_changes(tmp_path: Path) -> None:
         class Writing(ToyDriver):
             async def domain_create(self, domain, flags=0):
                 await asyncio.sleep(0.7)
-                open(sys.argv[1] + "/async", "x").close()
+                open(sys.argv[1] + "/async", "w").close()
                 return domain
             def domain_set_autostart(self, domain, autostart):
                 time.sleep(0.7)
-                open(sys.argv[1] + "/plain", "x").close()
+                open(sys.argv[1] + "/plain", "w").close()
         register("writing", Writing)
         domain = virtcore.connect("writing:///x").domain(ONLY)
         expired(lambda deadline: domain.create(deadline=deadline))
