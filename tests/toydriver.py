@@ -213,8 +213,8 @@ def toy() -> Iterator[World]:
 def expired(change: Callable[[float], object]) -> DeadlineExpired:
     """Have a deadline pass during a change that does not end.
 
-    On a busy machine it may pass before the change has begun, which is then withdrawn: the next one is longer. Where that
-    was long enough for all of the change, it begins anew.
+    On a busy machine it may pass before the change has begun, which is then withdrawn: the next one is longer. Where
+    that was long enough for all of the change, it begins anew.
     """
     deadline = 0.05
     while True:
