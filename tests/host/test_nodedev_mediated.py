@@ -78,6 +78,10 @@ def test_the_life_of_a_definition(run: Callable[[Work], None]) -> None:
         assert "<attr name='a' value='1'/>" in xml
         assert f"<path>/sys/devices/pci0000:00/0000:00:02.0/{UUID}</path>" in xml
         assert (service.root / GIVEN).read_text() == "1\n"
+        group = xml[xml.index("<iommuGroup") :].partition("/>")[0]
+        assert group in await service.node_device_xml(ref, NodeDeviceXMLFlags.INACTIVE)
+        with pytest.raises(VirtError, match=f"Unable to start mediated device: Error: Device {UUID} already exists"):
+            await service.connection_create_node_device(document())
         with pytest.raises(VirtError, match="Device is already active"):
             await service.node_device_create(ref)
         live, config = NodeDeviceUpdateFlags.LIVE, NodeDeviceUpdateFlags.CONFIG

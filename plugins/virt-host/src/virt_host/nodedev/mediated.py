@@ -157,6 +157,7 @@ class MediatedDevices(MdevDevices):
         for device, autostart in listed:
             device.driver = "vfio_mdev"
             obj = self.find(device.name or "") or NodeDeviceObject(device, active=False)
+            _mdev(device).iommu_group = _mdev(obj.device).iommu_group
             if obj.definition is None:
                 obj.definition, obj.persistent = device, True
                 self.adopt(obj)
@@ -185,6 +186,8 @@ class MediatedDevices(MdevDevices):
         mdev = now.capability(MdevCapability)
         if mdev is not None:
             mdev.attributes = list(_mdev(obj.device).attributes)
+        if mdev is not None and obj.definition is not None:
+            _mdev(obj.definition).iommu_group = mdev.iommu_group  # as libvirt, which has one place for both
 
     # -- telling mdevctl
 

@@ -148,6 +148,9 @@ class TestDevices(MdevDevices):
     # -- mediated devices: beside the table there are only the instances that their parents have
 
     async def start_mdev(self, device: NodeDevice, *, defined: bool = False) -> None:
+        known = self.find(device.name or "")
+        if known is not None and known.active:
+            raise MdevRefused(f"'{known.name}' is there already")
         parent, kind = self._kind(device)
         if kind.available_instances < 1:
             raise MdevRefused(f"no more instances of type '{kind.id}'")

@@ -174,9 +174,6 @@ class MakingNodeDevices(StatefulNodeDevices):
         devices = self.devices
         async with devices.lock:
             devices.named(device)
-            known = devices.find(device.name or "")
-            if known is not None and known.active:
-                raise InternalError(f"Unable to start mediated device: '{known.name}' is there already")
             await _asked(devices.start_mdev(device), "Unable to start mediated device")
             return self._come(device).ref
 
