@@ -53,18 +53,19 @@ class NetworkBox:
     def _entered(self) -> bool:
         return Path(f"/proc/{self._init.pid}/comm").read_text().strip() == "sleep"
 
-    def _inside(self, *command: str) -> list[str]:
+    def inside(self, *command: str) -> list[str]:
+        """A command that runs another one in the box."""
         return ["nsenter", "-t", str(self._init.pid), "--net", "--mount", *command]
 
-    def neighbour(self) -> list[str]:
-        """A command that runs another one in a network beside this one; what it starts ends with the box."""
+    def neighbour(self) -> NetworkBox:
+        """Another network beside this one, without a daemon; it ends with this one."""
         box = NetworkBox(self.root)
         self._neighbours.append(box)
-        return box._inside()
+        return box
 
     def run(self, *command: str, check: bool = True) -> str:
         """What a program in the box writes."""
-        done = subprocess.run(self._inside(*command), capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(self.inside(*command), capture_output=True, text=True, check=False, timeout=120)
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
 
@@ -72,7 +73,7 @@ class NetworkBox:
         """Start the daemon."""
         with (self.root / "stderr").open("ab") as log:
             self.process = subprocess.Popen(
-                self._inside(sys.executable, "-m", "virt_remote", "--root", str(self.root)),
+                self.inside(sys.executable, "-m", "virt_remote", "--root", str(self.root)),
                 stderr=log,
                 cwd=ROOT,
                 env={**os.environ, **environment},

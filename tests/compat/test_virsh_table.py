@@ -31,7 +31,7 @@ def sockets(request: pytest.FixtureRequest, driver: str, session: Session) -> It
     reason = missing()
     if reason is not None:
         pytest.skip(reason)
-    with network_box() as ours, private_libvirtd(ours.root / "theirs", inside=ours.neighbour()) as theirs:
+    with network_box() as ours, private_libvirtd(ours.root / "theirs", inside=ours.neighbour().inside()) as theirs:
         yield theirs, ours.root / "run" / "libvirt-sock"
 
 
