@@ -67,6 +67,8 @@ def test_paths_are_those_of_the_daemons(networks, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(InternalError, match=r"unexpected network URI path ./system., try network:///session\n"):
         virtcore.connect("network:///system")
+    with pytest.raises(InternalError, match=r"unexpected nwfilter URI path '/session', try nwfilter:///system\n"):
+        virtcore.connect("nwfilter:///session")
     with pytest.raises(InvalidArg, match="Missing URI parameter 'root'"):
         virtcore.connect("network:///embed")
 

@@ -57,6 +57,19 @@ def test_clients_share_them_and_restarts_keep_them(serve: Any) -> None:
             assert b"soon forg" not in content, path
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the system's services are root's")
+def test_the_systems_are_not_the_users(serve: Any) -> None:
+    with serve("") as root:
+        socket = root / "run" / "libvirt-sock"
+        with at(root, "secret") as system, virtcore.connect(f"qemu+unix:///session?socket={socket}") as session:
+            system.define_secret(secret_xml(0))
+            session.define_secret(secret_xml(1)).set_value(b"mine")
+            assert [secret.uuid for secret in system.list_secrets()] == [UUIDS[0]]
+            assert [secret.uuid for secret in session.list_secrets()] == [UUIDS[1]]
+        assert (root / "system" / "etc" / "secret" / f"{UUIDS[0]}.xml").is_file()
+        assert (root / "session" / "etc" / "secret" / f"{UUIDS[1]}.base64").is_file()
+
+
 def test_what_starts_with_the_host_starts_without_a_client(serve: Any, tmp_path: Path) -> None:
     images = tmp_path / "images"
     images.mkdir()

@@ -6,7 +6,7 @@ They are what libvirt's daemons of one driver each offer. Here every daemon has 
 from __future__ import annotations
 
 import os
-from typing import Self
+from typing import ClassVar, Self
 
 from virtcore.driver.base import Driver, OpenRequest, Place
 from virtcore.errors import InternalError, NoConnect
@@ -31,6 +31,8 @@ class ServiceConnection(Driver):
     embeddable = True
 
     place: Place
+    #: Users have one of their own, too.
+    of_users: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -58,11 +60,11 @@ class ServiceConnection(Driver):
         privileged = hasattr(os, "geteuid") and os.geteuid() == 0
         if uri.path == "/embed":
             return Place(privileged, uri.require("root"))
-        if uri.path == "/session":
+        if uri.path == "/session" and cls.of_users:
             return Place(privileged=False)
         if uri.path == "/system" and privileged:
             return Place(privileged=True)
-        wanted = f"{cls.name}:///{'system' if privileged else 'session'}"
+        wanted = f"{cls.name}:///{'system' if privileged or not cls.of_users else 'session'}"
         raise InternalError(
             f"unexpected {cls.name} URI path '{uri.path}', try {wanted}",
             advice=None if privileged else "what is the system's needs a daemon that runs as root",
@@ -117,6 +119,7 @@ class NWFilterConnection(ServiceConnection):
     """``nwfilter:///...``."""
 
     name = "nwfilter"
+    of_users = False
 
 
 class SecretConnection(ServiceConnection):
