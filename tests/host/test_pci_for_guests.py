@@ -137,7 +137,8 @@ def reset(host: FakeHost, address: str, *aside: str) -> None:
 
 def test_resets(host: FakeHost, written: list[tuple[int, bytes]]) -> None:
     reset(host, CARD)  # each guest's start resets the function
-    reset(host, FUNCTION)  # as every virtual function
+    with pytest.raises(InternalError, match=f"Active {CARD} devices on bus with {FUNCTION}"):
+        reset(host, FUNCTION)  # a virtual one that does not say so
     assert written == []
     place = host.path(f"sys/bus/pci/devices/{CARD}/config")
     before = config_space(power=0x100, size=256)

@@ -129,10 +129,6 @@ class DeviceTree:
         text = _text(self._pci(address) / "class")
         return None if text is None else int(text, 16) >> 8
 
-    def is_virtual(self, address: str) -> bool:
-        """Whether a device is a virtual function of another."""
-        return (self._pci(address) / "physfn").exists()
-
     def is_for_guests(self, address: str) -> bool:
         """Whether a driver has a device that lends it to guests: VFIO's own, or a vendor's variant of it."""
         return self.pci_driver(address) == VFIO or (self._pci(address) / "vfio-dev").is_dir()

@@ -42,7 +42,7 @@ def reset_device(tree: DeviceTree, address: str, set_aside: Callable[[str], bool
     with _registers(tree, address):
         pass  # who may not write them may not reset it
     try:
-        if config.resets_functions or tree.is_virtual(address):
+        if config.resets_functions:
             return  # KVM does it for each guest
         power = config.power_management
     except EOFError:
