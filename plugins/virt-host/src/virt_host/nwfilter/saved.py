@@ -45,13 +45,17 @@ class Saved(NamedTuple):
     def has(self, chain: str, words: Sequence[str]) -> bool:
         """Whether there is a rule of these words, in whatever order."""
         wanted = sorted(words)
-        return any(name == chain and sorted(shlex.split(line)[2:]) == wanted for name, line in self.rules)
+        last = words[-1]
+        return any(
+            name == chain and line.endswith(last) and sorted(shlex.split(line)[2:]) == wanted
+            for name, line in self.rules
+        )
 
     def jumps(self, line: str) -> str | None:
         """The chain of this table that a rule goes to."""
-        words = shlex.split(line)
-        if len(words) > 2 and words[-2] in ("-j", "-g") and words[-1] in self.chains:
-            return words[-1]
+        target = line.rsplit(" ", 1)[-1]
+        if target in self.chains and shlex.split(line)[-2] in ("-j", "-g"):
+            return target
         return None
 
     def below(self, roots: Sequence[str]) -> list[str]:
@@ -92,7 +96,8 @@ def batch(layer: Layer, saved: Saved, interface: str, steps: Sequence[Step]) -> 
 
 def _lines(saved: Saved, old: Sequence[str], steps: Sequence[Step]) -> Iterator[str]:
     for chain, line in saved.rules:
-        if chain not in old and saved.jumps(line) in old:
+        # Of thousands of rules, of other guests, hardly one has to be taken apart.
+        if chain not in old and line.rsplit(" ", 1)[-1] in old and saved.jumps(line) is not None:
             yield line.replace("-A", "-D", 1)
     new = {words[1] for words in map(_words, steps) if words[0] == "-N"}
     for chain in old:
