@@ -179,3 +179,18 @@ def test_the_status_tells_what_a_volume_was():
     read_volumes([again])
     assert isinstance(again.source, FileVolume)
     assert known_as(VolumeSource(pool="p", volume="v")) is None
+
+
+def test_guests_that_start_with_the_host_find_their_pools_started(connection, root):
+    folder = root / "images"
+    folder.mkdir()
+    (folder / "disk.raw").write_bytes(bytes(1 << 20))
+    xml = f"<pool type='dir'><name>p</name><target><path>{folder}</path></target></pool>"
+    connection.define_storage_pool(xml).set_autostart(True)
+    connection.define_domain(guest(disk("disk.raw"))).set_autostart(True)
+    connection.close()
+    for name in ("qemu", "storage"):
+        (root / "run" / name / "autostarted").write_text("another uptime")
+    with virtcore.connect(f"qemu:///embed?root={root}") as again:
+        eventually(lambda: again.lookup_domain("g").state().state == DomainState.RUNNING)
+        again.lookup_domain("g").destroy()

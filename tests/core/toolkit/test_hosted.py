@@ -111,6 +111,32 @@ def test_what_starts_with_the_host_does(tmp_path):
     asyncio.run(run())
 
 
+def test_who_needs_what_starts_with_the_host_waits_for_it(tmp_path, monkeypatch):
+    place = Place(False, str(tmp_path))
+
+    async def run():
+        gate = asyncio.Event()
+
+        async def slowly(service: RememberingService) -> None:
+            await gate.wait()
+            service.begun.append("at last")
+
+        monkeypatch.setattr(RememberingService, "start_marked", slowly)
+        (tmp_path / "etc" / "network" / "autostart").mkdir(parents=True)
+        (tmp_path / "etc" / "network" / "autostart" / "x").touch()
+        services = PlaceServices(place)
+        waiting = asyncio.ensure_future(services.settle())
+        await (await services.open("network")).restore()
+        assert not waiting.done()
+        gate.set()
+        await waiting
+        assert RememberingService.begun == ["at last"]
+        await services.settle()
+        await services.close()
+
+    asyncio.run(run())
+
+
 def test_another_process_has_it(tmp_path):
     place = Place(False, str(tmp_path))
     folder = StateFolders.of(place, "network").config

@@ -52,6 +52,9 @@ class AutostartState(OpeningState):
             await self._once.mark(obj.uuid, wanted)
             (self.autostart_once.add if wanted else self.autostart_once.discard)(obj.uuid)
 
+    async def before_autostart(self) -> None:
+        """Hook: the first guest is about to start with the host."""
+
     async def autostart_domains(self) -> None:
         """Start what is marked so, once per uptime of the host."""
         if self.autostarted.present:
@@ -63,6 +66,8 @@ class AutostartState(OpeningState):
             if (obj.autostart or once) and not obj.active:
                 if started:
                     await asyncio.sleep(self.settings.auto_start_delay / 1000)
+                else:
+                    await self.before_autostart()
                 started = True
                 try:
                     await self.create(obj, flags)

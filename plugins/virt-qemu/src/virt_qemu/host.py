@@ -411,6 +411,9 @@ class QemuState(
 
     # -- starting
 
+    async def before_autostart(self) -> None:
+        await self.host_side.services.settle()  # networks and pools come before guests
+
     async def start_domain(self, obj: DomainObject, flags: DomainCreateFlags) -> None:
         paused, reset = flags & DomainCreateFlags.START_PAUSED, flags & DomainCreateFlags.START_RESET_NVRAM
         await self.boot(obj, Boot(paused=bool(paused), reset_nvram=bool(reset)))

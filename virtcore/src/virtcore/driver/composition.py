@@ -146,6 +146,14 @@ class PlaceServices:
                     failed[name] = error
         return failed
 
+    async def settle(self) -> None:
+        """Wait until of those that have work what starts with the host has been started: guests may need it. Whoever
+        needs one that cannot be opened will be told."""
+        await self.begin()
+        for task in list(self._opening.values()):
+            if task.done() and not _failed(task):
+                await task.result().settled()
+
     async def close(self) -> None:
         """Give back what was opened."""
         tasks, self._opening = list(self._opening.values()), {}

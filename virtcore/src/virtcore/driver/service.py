@@ -60,6 +60,9 @@ class ServiceDriver(OperationSet):
         :raises VirtError: it cannot be, e.g. because another process has its state.
         """
 
+    async def settled(self) -> None:
+        """Returns when what starts with the host has been started, as far as it can be."""
+
     async def close(self) -> None:
         """The last user has gone. What runs on the host goes on. Never raises."""
 

@@ -58,6 +58,7 @@ class HostedService(ServiceDriver):
         self.folders = StateFolders.of(place, self.name)
         self._locks: list[StateLock] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._starting: asyncio.Task[None] | None = None
 
     # -- hooks
 
@@ -93,7 +94,7 @@ class HostedService(ServiceDriver):
             await self._give_back()
             raise
         if type(self).start_marked is not HostedService.start_marked:
-            self.spawn(self._start_once())
+            self._starting = self.spawn(self._start_once())
 
     def _take_folders(self) -> None:
         from virtcore.driver.toolkit.lock import StateLock
@@ -104,6 +105,10 @@ class HostedService(ServiceDriver):
                 self._locks.append(StateLock.acquire(folder))
         except OSError as error:
             raise SystemError(f"cannot use state folder '{error.filename}': {error.strerror}") from error
+
+    async def settled(self) -> None:
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
 
     async def _start_once(self) -> None:
         from virtcore.driver.toolkit.uptime import StartMarker
