@@ -11,10 +11,13 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["FirewalldWatch"]
+from virtcore.errors import DBusService, InternalError
+
+__all__ = ["FirewalldWatch", "leave_zone", "put_into_zone"]
 
 log = logging.getLogger(__name__)
 
@@ -79,3 +82,93 @@ class FirewalldWatch:
     def _tell(self) -> None:
         if not self._closed:
             self._changed()
+
+
+# ---------------------------------------------------------------------------------------------------------------- zones
+
+_PATH: Final = "/org/fedoraproject/FirewallD1"
+_LIMIT: Final = 30.0
+"""Seconds firewalld has to answer."""
+
+
+@contextmanager
+def _bus() -> Iterator[Any]:
+    """The system's bus; None: the host has none."""
+    if "DBUS_SYSTEM_BUS_ADDRESS" not in os.environ and not os.path.exists(_SYSTEM_BUS):
+        yield None
+        return
+    from jeepney.io.blocking import open_dbus_connection
+
+    try:
+        connection = open_dbus_connection("SYSTEM")
+    except OSError:
+        yield None
+        return
+    with contextlib.closing(connection):
+        yield connection
+
+
+def _ask(bus: Any, part: str, method: str, *words: str) -> Any:
+    """firewalld's answer.
+
+    :raises DBusService: it refuses.
+    """
+    from jeepney import DBusAddress, MessageType, new_method_call
+
+    where = DBusAddress(_PATH, bus_name=_NAME, interface=f"{_NAME}.{part}")
+    reply = bus.send_and_get_reply(new_method_call(where, method, "s" * len(words) or None, words), timeout=_LIMIT)
+    if reply.header.message_type is MessageType.error:
+        raise DBusService(str(reply.body[0] if reply.body else method))
+    return reply.body[0] if reply.body else None
+
+
+def _runs(bus: Any) -> bool:
+    from jeepney import message_bus
+
+    return bus is not None and bool(bus.send_and_get_reply(message_bus.NameHasOwner(_NAME)).body[0])
+
+
+def put_into_zone(network: str, bridge: str, zone: str | None, *, routed: bool, by_default: bool) -> None:
+    """Put the bridge of a network into a zone of firewalld, where that runs. Blocks.
+
+    :param zone: the one that the network names; None: libvirt's own.
+    :param routed: the network is routed: libvirt has a zone for that.
+    :param by_default: whether it is in a zone where it names none.
+    :raises VirtError: firewalld has not got the zone, or does not run though a zone is named.
+    """
+    with _bus() as bus:
+        runs = _runs(bus)
+        if zone is not None and not runs:
+            raise InternalError(f"zone {zone} requested for network {network} but firewalld is not active")
+        if not runs or (zone is None and not by_default):
+            return
+        if zone is None:
+            zones = _ask(bus, "zone", "getZones")
+            if routed and "libvirt-routed" in zones and "libvirt-routed-out" in _policies(bus):
+                zone = "libvirt-routed"
+            elif "libvirt" in zones:
+                zone = "libvirt"
+            else:
+                raise InternalError(
+                    "firewalld can't find the 'libvirt' zone that should have been installed with libvirt"
+                )
+        _ask(bus, "zone", "changeZoneOfInterface", zone, bridge)
+
+
+def _policies(bus: Any) -> list[str]:
+    try:
+        found: list[str] = _ask(bus, "policy", "getPolicies")
+    except DBusService:
+        return []  # an old firewalld has none
+    return found
+
+
+def leave_zone(bridge: str) -> None:
+    """Let a bridge that goes be in no zone: firewalld would keep its name. Blocks, and never raises."""
+    with _bus() as bus:
+        if not _runs(bus):
+            return
+        try:
+            _ask(bus, "zone", "removeInterface", "", bridge)
+        except DBusService as error:
+            log.info("%s was in no zone: %s", bridge, error)

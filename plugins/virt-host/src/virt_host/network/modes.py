@@ -9,6 +9,7 @@ import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
+from virt_host.firewalld import leave_zone, put_into_zone
 from virt_host.links import devices as links
 from virt_host.network.firewall import TRANSLATED_PORTS
 from virt_host.network.firewalls import need_firewall
@@ -69,6 +70,10 @@ class NetworkMode(ABC):
     async def recover(self, network: HostNetwork) -> bool:
         """Whether a network that another process started is there."""
         return True
+
+    async def restore(self, network: HostNetwork) -> None:
+        """Put back what an active network may have lost. Never raises."""
+        return
 
     async def changed(self, network: HostNetwork, new: Network) -> None:
         """Make an active network work as a new document says.
@@ -147,10 +152,15 @@ class RoutedMode(NetworkMode):
             raise
 
     async def _add_rules(self, network: HostNetwork, document: Network) -> None:
-        if document.bridge is not None and document.bridge.zone is not None:
-            raise InternalError(
-                f"zone {document.bridge.zone} requested for network {document.name} but firewalld is not active"
-            )
+        assert document.bridge is not None
+        await in_thread(
+            put_into_zone,
+            document.name,
+            _bridge_name(document),
+            document.bridge.zone,
+            routed=document.mode is ForwardMode.ROUTE,
+            by_default=document.mode is not ForwardMode.OPEN,
+        )
         if document.mode is not ForwardMode.OPEN:
             _settle_ports(document)
             network.removal = await need_firewall(self.firewall).add(document)
@@ -165,6 +175,7 @@ class RoutedMode(NetworkMode):
         bridge = _bridge_name(document)
         await self.dnsmasq.stop(network.name)
         await self._remove_rules(network)
+        await in_thread(leave_zone, bridge)
         try:
             await in_thread(_remove_bridge, bridge)
         except VirtError as error:
@@ -175,20 +186,17 @@ class RoutedMode(NetworkMode):
         if not network.complete or not links.is_bridge(_bridge_name(document)):
             await self.stop(network)
             return False
-        try:
-            await self.reload_rules(network)
-            await self.dnsmasq.refresh(document)
-        except VirtError as error:  # it goes on with what it has
-            log.error("network '%s' is not served as before: %s", network.name, error)
+        await self.restore(network)
         return True
 
-    async def reload_rules(self, network: HostNetwork) -> None:
-        """Put the firewall rules in anew.
-
-        :raises VirtError: they cannot be put in.
-        """
+    async def restore(self, network: HostNetwork) -> None:
+        document = _live(network)
         await self._remove_rules(network)
-        await self._add_rules(network, _live(network))
+        for what in (self._add_rules(network, document), self.dnsmasq.refresh(document)):
+            try:
+                await what
+            except VirtError as error:  # it goes on with what it has
+                log.error("network '%s' is not served as before: %s", network.name, error)
 
     async def changed(self, network: HostNetwork, new: Network) -> None:
         old = _live(network)

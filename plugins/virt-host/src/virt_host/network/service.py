@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virt_host.firewalld import FirewalldWatch
 from virt_host.hook_scripts import HookScripts
 from virt_host.network import settings
 from virt_host.network.daemons import Dnsmasq
@@ -47,14 +48,19 @@ class HostNetworks(HostedService, StatefulNetworks):
             hooks=HookScripts(folders.config.with_name("hooks"), "network"),
         )
         await self.networks.open()
+        self._firewalld = FirewalldWatch(lambda: self.spawn(self.reload())) if self.place.privileged else None
         # Guests that start with the host need them: whoever asks for a network waits.
         await self._start_once()
 
-    async def start_marked(self) -> None:
-        await self.networks.start_marked()
-
     async def reload(self) -> None:
         await self.networks.reload()
+
+    async def rest(self) -> None:
+        if self._firewalld is not None:
+            self._firewalld.close()
+
+    async def start_marked(self) -> None:
+        await self.networks.start_marked()
 
     @property
     def in_use(self) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from virt_host.network.admission import admit_network
 from virt_host.network.host_network import HostNetwork, format_status, load_status
-from virt_host.network.modes import RoutedMode, mode_of
+from virt_host.network.modes import mode_of
 from virt_host.network.ports import allocate, change_bandwidth, claim, release
 from virtcore.driver.toolkit.networks import NetworkObject, Networks
 from virtcore.enums.network import NetworkXMLFlags
@@ -120,16 +120,14 @@ class HostNetworkTable(Networks):
         await self.mode(new).changed(network, new)
 
     async def reload(self) -> None:
-        """Put the rules of every active network into the firewall anew: somebody may have removed them."""
-        if self.firewall is not None:
+        """Put back what active networks may have lost: rules of the firewall, dnsmasq. Never raises."""
+        if self.firewall is not None and any(obj.active for obj in self.table):
             await self.firewall.prepare(again=True)
         for obj in list(self.table):
             async with obj.lock:
                 if obj.live is not None:
-                    mode = self.mode(obj.live)
-                    if isinstance(mode, RoutedMode):
-                        await mode.reload_rules(_own(obj))
-                        await self.save_status(obj)
+                    await self.mode(obj.live).restore(_own(obj))
+                    await self.save_status(obj)
 
     async def undefine(self, obj: NetworkObject) -> None:
         document = obj.current
