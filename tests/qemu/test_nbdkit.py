@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from typing import ClassVar
 
 import pytest
 from guest_image import idle_xml
+from waiting import eventually
 
 import virtcore
 from virt_qemu.host_side.nbdkit import nbdkit_command
@@ -134,6 +137,36 @@ def test_start(opened, root, server):
     domain.destroy()
     assert served(root) == []
     assert list((root / "run" / "qemu" / "nbdkit").iterdir()) == []
+
+
+def _kill(root: Path) -> int:
+    """Kill what serves the only image; returns its number."""
+    [path] = root.glob("run/qemu/domain-*/nbdkit-*.pid")
+    pid = int(path.read_text().split()[0])
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def _serves_other_than(root: Path, pid: int) -> bool:
+    numbers = [path.read_text().split()[:1] for path in root.glob("run/qemu/domain-*/nbdkit-*.pid")]
+    return numbers not in ([], [[]], [[str(pid)]]) and len(served(root)) == 1
+
+
+@with_nbdkit
+def test_again(opened, root, server):
+    """An nbdkit that dies before its guest, also while no daemon looks."""
+    connection = opened()
+    domain = connection.define_domain(idle_xml("far", disk(server)))
+    domain.create(PAUSED)
+    first = _kill(root)
+    eventually(lambda: _serves_other_than(root, first))
+    eventually(lambda: domain.block_info("vda").capacity == SIZE)
+    connection.close()
+    second = _kill(root) if served(root) else first  # none: the start was broken off
+    domain = opened().lookup_domain("far")
+    eventually(lambda: _serves_other_than(root, second))
+    domain.destroy()
+    assert served(root) == []
 
 
 @with_nbdkit

@@ -79,6 +79,7 @@ class HostSide:
     :param place: with which rights, below which root.
     :param isolated: guests run as a user of their own where the settings do not say.
     :ivar ports: of displays that were given out to guests that may not listen yet.
+    :ivar kept: what starts programs again that end before their guests.
     :ivar identity: who runs guests that do not say; None: we.
     :ivar tpm_identity: who runs emulated TPMs; None: we.
     """
@@ -97,6 +98,7 @@ class HostSide:
         self.services = PlaceServices(place)
         self.locks = LockSpace(folders.run / "locks")
         self.ports: set[int] = set()
+        self.kept: dict[str, asyncio.Task[None]] = {}
         self.identity: Identity | None = guest_identity(settings.user, settings.group, isolated=isolated)
         others = self.identity is not None and self.identity.uid != os.geteuid()
         self.tpm_identity: Identity | None = helper_identity(settings.swtpm_user, settings.swtpm_group, isolated=others)
@@ -243,7 +245,10 @@ class HostSide:
 
     async def prepare_again(self, owner: Owner, domain: Domain) -> None:
         """See to it that a guest that was found again has what the host may have lost meanwhile. Never raises."""
-        for interface in domain.devices.interfaces if domain.devices is not None else ():
+        assert domain.devices is not None
+        for disk in domain.devices.disks:
+            nbdkit.serve_images_again(self, owner, disk)
+        for interface in domain.devices.interfaces:
             try:
                 await interfaces.rejoin(self, owner, interface)
             except VirtError as error:
@@ -401,6 +406,9 @@ class HostSide:
 
     async def close(self) -> None:
         """Let go of the host's services. Guests keep what they have."""
+        for task in self.kept.values():
+            task.cancel()
+        await asyncio.gather(*self.kept.values(), return_exceptions=True)
         await self.services.close()
 
     # -- for the modules of the kinds

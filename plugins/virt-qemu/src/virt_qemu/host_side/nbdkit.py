@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,8 +30,19 @@ if TYPE_CHECKING:
     from virt_qemu.host_side.host import HostSide
     from virt_qemu.host_side.owner import Owner
     from virtcore.model.domain.disk import Disk
+    from virtcore.runtime.launcher import Process
 
-__all__ = ["nbdkit_command", "serve_images", "served_images", "stop_serving", "stop_serving_all", "use_nbdkit"]
+__all__ = [
+    "nbdkit_command",
+    "serve_images",
+    "serve_images_again",
+    "served_images",
+    "stop_serving",
+    "stop_serving_all",
+    "use_nbdkit",
+]
+
+log = logging.getLogger(__name__)
 
 _PLUGINS = {**dict.fromkeys(CURL, "curl"), NetProtocol.SSH: "ssh"}
 _READAHEAD = "readahead"
@@ -88,14 +101,62 @@ async def serve_images(side: HostSide, owner: Owner, disk: Disk) -> None:
     needed = {_plugin(image) for image in served_images(disk, _PLUGINS.values())}
     plugins = {name for name in needed if name is not None and await _has(program, [name, "--version"])}
     for image in served_images(disk, plugins):
-        await _serve(side, owner, program, image, image.readonly or disk.device is DiskDevice.CDROM)
+        serve = partial(_serve, side, owner, program, image, _is_only_read(disk, image))
+        _keep(side, owner, image, serve, await serve())
+
+
+def serve_images_again(side: HostSide, owner: Owner, disk: Disk) -> None:
+    """Go on with what serves the images of a disk of a guest that was found again."""
+    program = find_tool("nbdkit")
+    for image in served_images(disk, _PLUGINS.values()):
+        if image.nbdkit_socket is not None and program is not None:
+            serve = partial(_serve, side, owner, program, image, _is_only_read(disk, image))
+            _keep(side, owner, image, serve, side.programs.attach(owner, _name(image)))
+
+
+def _is_only_read(disk: Disk, image: Image) -> bool:
+    return image.readonly or disk.device is DiskDevice.CDROM
+
+
+def _keep(
+    side: HostSide, owner: Owner, image: Image, serve: Callable[[], Awaitable[Process]], process: Process | None
+) -> None:
+    """Start nbdkit again when it ends though the guest still has the image."""
+
+    async def keep(process: Process | None) -> None:
+        while True:
+            if process is not None:
+                await process.wait()
+                process.close()
+            log.warning("domain '%s': what serves '%s' has ended and is started again", owner.name, image.nodes.storage)
+            await side.programs.stop(owner, _name(image))
+            try:
+                process = await serve()
+            except VirtError as error:
+                log.error("domain '%s' has lost image '%s': %s", owner.name, image.nodes.storage, error)
+                return
+
+    side.kept[_kept_as(owner, _name(image))] = asyncio.create_task(keep(process))
+
+
+def _kept_as(owner: Owner, name: str) -> str:
+    return f"{owner.folder}/{name}"
+
+
+async def _let_go(side: HostSide, owner: Owner, name: str) -> None:
+    """End what serves an image."""
+    task = side.kept.pop(_kept_as(owner, name), None)
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await side.programs.stop(owner, name)
 
 
 async def _has(program: str, words: list[str]) -> bool:
     return (await finish_program([program, *words])).status == 0
 
 
-async def _serve(side: HostSide, owner: Owner, program: str, image: Image, read_only: bool) -> None:
+async def _serve(side: HostSide, owner: Owner, program: str, image: Image, read_only: bool) -> Process:
     source = image.source
     assert isinstance(source, NetworkSource)
     folder = side.guests_folder(owner, "nbdkit")
@@ -118,7 +179,7 @@ async def _serve(side: HostSide, owner: Owner, program: str, image: Image, read_
             os.write(fds[number], value)
             os.lseek(fds[number], 0, os.SEEK_SET)
         identity = side.identity_of(owner)
-        await side.programs.start(
+        process = await side.programs.start(
             owner, name, argv, socket=path, fds=fds, identity=identity, died=failure, environment=environment
         )
     try:
@@ -132,6 +193,7 @@ async def _serve(side: HostSide, owner: Owner, program: str, image: Image, read_
         raise
     known = use_nbdkit(image, folder)
     known.nbdkit_pid_file = str(owner.folder / f"{name}.pid")
+    return process
 
 
 async def _secrets(side: HostSide, source: NetworkSource) -> Mapping[str, bytes]:
@@ -230,13 +292,15 @@ async def stop_serving(side: HostSide, owner: Owner, disk: Disk) -> None:
     for link in images_of(disk):
         known = link.source.private_data if link.source is not None else None
         if isinstance(known, SourcePrivate) and known.nbdkit_socket is not None and known.nbdkit_pid_file is not None:
-            await side.programs.stop(owner, os.path.basename(known.nbdkit_pid_file).removesuffix(".pid"))
+            await _let_go(side, owner, os.path.basename(known.nbdkit_pid_file).removesuffix(".pid"))
             side.remove_file(known.nbdkit_socket)
             known.nbdkit_socket = known.nbdkit_pid_file = None
 
 
 async def stop_serving_all(side: HostSide, owner: Owner) -> None:
     """End what serves images of a guest that has ended: those that were merged away, too."""
-    for path in owner.folder.glob("nbdkit-*.pid"):
-        await side.programs.stop(owner, path.stem)
+    names = {path.stem for path in owner.folder.glob("nbdkit-*.pid")}
+    names |= {os.path.basename(each) for each in side.kept if os.path.dirname(each) == str(owner.folder)}
+    for name in names:
+        await _let_go(side, owner, name)
     shutil.rmtree(side.folders.run / "nbdkit" / owner.short_name, ignore_errors=True)

@@ -177,6 +177,10 @@ class Programs:
                 return error
         return None
 
+    def attach(self, owner: Owner, name: str) -> Process | None:
+        """A program that was started before, to be watched; None when it does not run."""
+        return _attached(owner.folder / f"{name}.pid")
+
     def find(self, owner: Owner, name: str) -> int | None:
         """Process number of a program; None when it does not run."""
         return _running(owner.folder / f"{name}.pid")
@@ -190,12 +194,16 @@ def helpers_of(folder: Path) -> list[int]:
     return [number for path in folder.glob("*.pid") if (number := _running(path)) is not None]
 
 
-def _running(path: Path) -> int | None:
+def _attached(path: Path) -> Process | None:
     try:
         words = path.read_bytes().split()
     except OSError:
         return None
-    process = attach(int(words[0]), int(words[1])) if len(words) == 2 else None
+    return attach(int(words[0]), int(words[1])) if len(words) == 2 else None
+
+
+def _running(path: Path) -> int | None:
+    process = _attached(path)
     if process is None:
         return None
     process.close()
