@@ -24,6 +24,7 @@ def test_a_remembered_function_is_called_once_for_the_same_arguments() -> None:
     square.cache_clear()
     square(2)
     assert asked == [2, 3, 4, 2]
+    assert square.cache_info().misses == 1
 
 
 def test_no_more_is_remembered_than_said() -> None:

@@ -25,9 +25,14 @@ else:
         from operator import itemgetter
     else:
 
+        def _counts(*counts):
+            from functools import _CacheInfo
+
+            return _CacheInfo(*counts)
+
         def lru_cache(maxsize=128):
             def remember(function):
-                made = _lru_cache_wrapper(function, maxsize, False, lambda *counts: counts)
+                made = _lru_cache_wrapper(function, maxsize, False, _counts)
                 for name in ("__module__", "__name__", "__qualname__", "__doc__"):
                     setattr(made, name, getattr(function, name))
                 made.__wrapped__ = function
