@@ -88,9 +88,9 @@ class FakeNodeDevices(HostNodeDevices):
 
     async def settled(self) -> None:
         """Wait until what happened has been looked at."""
-        for _ in range(1000):
+        for _ in range(12000):
             await asyncio.sleep(0.005)
-            if not self.source._waiting and (self.devices._applying is None or self.devices._applying.done()):
+            if self.source._waiting == [] and (self.devices._applying is None or self.devices._applying.done()):
                 return
         raise AssertionError("it is still being looked at")
 

@@ -52,7 +52,7 @@ def run(tmp_path: Path) -> Callable[[Work], None]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    for _ in range(4000):
+    for _ in range(12000):
         if condition():
             return
         await asyncio.sleep(0.005)
