@@ -17,7 +17,7 @@ from virtcore._lazy import imported
 if TYPE_CHECKING:
     from virtcore.model.nodedev import Capability, NetFeatureName
 
-__all__ = ["Described", "Host", "NotShown", "describer", "name_of"]
+__all__ = ["Described", "Host", "NotShown", "describer", "name_of", "node_name"]
 
 _NO_NAME = re.compile(rb"[^0-9A-Za-z]")
 _HERE = "virt_host.nodedev.kinds"
