@@ -25,7 +25,7 @@ _RATE = 50
 class Frame(NamedTuple):
     """A frame.
 
-    :ivar sent: by the guest, if the interface is the host's end of the guest's.
+    :ivar sent: by the guest, or to it.
     """
 
     data: bytes
@@ -36,11 +36,15 @@ class Listener:
     """Hands over the frames of an interface that pass a program, until it is closed. Lives in the core loop.
 
     :param deliver: called with each; must not wait.
+    :param below: the interface is the device below the guest's own (a macvtap's), else the host's end of that.
     :raises SystemError: the interface is not there, or the kernel refuses.
     """
 
-    def __init__(self, interface: str, program: bytes, deliver: Callable[[Frame], None]) -> None:
+    def __init__(
+        self, interface: str, program: bytes, deliver: Callable[[Frame], None], *, below: bool = False
+    ) -> None:
         self._deliver = deliver
+        self._below = below
         self._loop = asyncio.get_running_loop()
         self._pause: asyncio.TimerHandle | None = None
         self._second, self._seen = 0.0, 0
@@ -67,7 +71,7 @@ class Listener:
                 if error.errno != errno.ENETDOWN:  # it is off, or has gone: then nothing comes any more
                     self.close()
                 return
-            self._deliver(Frame(data, address[2] != _OUTGOING))
+            self._deliver(Frame(data, (address[2] == _OUTGOING) == self._below))
 
     def _may_read(self) -> bool:
         now = self._loop.time()

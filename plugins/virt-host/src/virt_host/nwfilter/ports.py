@@ -254,9 +254,9 @@ class _Learning(_Watch):
         await self._filters.firewall.allow_basics(self._binding.portdev, self._binding.mac)
 
     def listen(self) -> None:
-        binding = self._binding
-        interface = binding.linkdev.name if binding.linkdev is not None else binding.portdev
-        self._listener = Listener(interface, for_addresses(binding.mac), self._heard)
+        binding, below = self._binding, self._binding.linkdev
+        interface = below.name if below is not None else binding.portdev
+        self._listener = Listener(interface, for_addresses(binding.mac), self._heard, below=below is not None)
 
     def _heard(self, frame: Frame) -> None:
         address = address_in(frame, self._binding.mac)

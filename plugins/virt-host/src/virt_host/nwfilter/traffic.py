@@ -122,11 +122,13 @@ def address_in(frame: Frame, mac: str) -> str | None:
     :param mac: the guest's.
     """
     data = frame.data
-    if _mac(data[6:12]) != mac:
+    if not frame.sent:
         message = dhcp_message(data)
         if message is None or not message.reply or message.client != mac:
             return None
         return message.address if message.type in (DHCPType.OFFER, DHCPType.ACK) else None
+    if _mac(data[6:12]) != mac:
+        return None
     kind, packet = _payload(data)
     raw = b""
     if kind == _IPV4 and len(packet) >= 20:
