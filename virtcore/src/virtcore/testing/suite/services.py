@@ -148,6 +148,22 @@ class TestNetworks:
 class TestInterfaces:
     """Network interfaces of the host."""
 
+    @covers("connection_list_interfaces", "connection_lookup_interface", "interface_xml", "interface_is_active")
+    def test_what_is_there(self, connection: Connection) -> None:
+        found = connection.list_interfaces()
+        told = 0
+        for interface in found:
+            try:
+                assert connection.lookup_interface(name=interface.name).name == interface.name
+                assert f"name='{interface.name}'" in interface.xml()
+                assert interface.is_active() in (True, False)
+            except errors.NoInterface:
+                continue  # a host's come and go
+            told += 1
+        assert told or not found
+        with pytest.raises(errors.NoInterface):
+            connection.lookup_interface(name=f"{PREFIX}9")
+
     @covers(
         "connection_define_interface", "connection_list_interfaces", "connection_lookup_interface", "interface_xml",
         "interface_is_active", "interface_create", "interface_destroy", "interface_undefine",
