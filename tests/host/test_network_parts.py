@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from private_bus import private_bus
 from virt_host.links import devices as links
-from virt_host.network import lease_helper, routes
+from virt_host.network import lease_helper, resolved, routes
 from virt_host.network.admission import admit_network
 from virt_host.network.firewalls import NFTablesFirewall, choose_firewall
 from virt_host.network.host_network import HostNetwork, format_status, load_status
@@ -416,3 +419,36 @@ def test_the_administrator_chooses_a_firewall(tmp_path: Path):
     path.write_text('firewall_backend = "pf"\n')
     with pytest.raises(ConfigUnsupported, match="firewall_backend: 'pf'"):
         choose_firewall(load(path).firewall_backend)
+
+
+def test_who_knows_the_names_of_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from jeepney import MessageType, message_bus, new_method_return
+    from jeepney.io.blocking import open_dbus_connection
+
+    monkeypatch.setattr(resolved, "index_of", lambda name: 7)
+    network = document(f"<domain name='guests' localOnly='yes' register='yes'/>{IP.format('')}")
+    assert resolved.wants_registration(network)
+    assert not resolved.wants_registration(document(f"<domain name='guests'/>{IP.format('')}"))
+    with private_bus(tmp_path) as (address, _):
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        with pytest.raises(InternalError, match="failed to register name server: systemd-resolved is not available"):
+            resolved.register_domain(network, "b")
+        told: list[object] = []
+        with contextlib.closing(open_dbus_connection(address)) as served:
+            served.send_and_get_reply(message_bus.RequestName("org.freedesktop.resolve1"))
+
+            def serve() -> None:
+                while len(told) < 2:
+                    message = served.receive()
+                    if message.header.message_type is MessageType.method_call:
+                        told.append((message.header.fields[3], message.body))
+                        served.send(new_method_return(message))
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            resolved.register_domain(network, "b")
+            thread.join()
+        assert told == [
+            ("SetLinkDNS", (7, [(2, bytes([10, 0, 0, 1]))])),
+            ("SetLinkDomains", (7, [("guests", True)])),
+        ]

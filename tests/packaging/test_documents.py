@@ -230,6 +230,15 @@ def test_every_setting_of_qemu_is_documented() -> None:
     assert parse(example(), "example", privileged=True) == QemuSettings(), "it says everything and changes nothing"
 
 
+def test_every_setting_of_networks_is_documented() -> None:
+    from virt_host.network.settings import NetworkSettings
+    from virtcore.runtime.settings import rows
+
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for name, default, meaning in rows(NetworkSettings):
+        assert f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" in text
+
+
 def test_every_benchmark_is_listed() -> None:
     benchmarks = {path.stem.removeprefix("bench_") for path in (ROOT / "bench").glob("bench_*.py")}
     text = (ROOT / "bench" / "README.md").read_text(encoding="utf-8")

@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
+from virt_host.system_bus import Service, has_bus, system_bus
 from virtcore.errors import DBusService, InternalError
 
 __all__ = ["FirewalldWatch", "leave_zone", "put_into_zone"]
@@ -22,8 +21,6 @@ __all__ = ["FirewalldWatch", "leave_zone", "put_into_zone"]
 log = logging.getLogger(__name__)
 
 _NAME: Final = "org.fedoraproject.FirewallD1"
-#: Where the system's bus is, unless the environment says otherwise.
-_SYSTEM_BUS: Final = "/run/dbus/system_bus_socket"
 
 
 class FirewalldWatch:
@@ -37,7 +34,7 @@ class FirewalldWatch:
         self._loop = asyncio.get_running_loop()
         self._closed = False
         self._connection: Any = None
-        if "DBUS_SYSTEM_BUS_ADDRESS" in os.environ or os.path.exists(_SYSTEM_BUS):
+        if has_bus():
             threading.Thread(target=self._run, name="virtcore-firewalld", daemon=True).start()
 
     def close(self) -> None:
@@ -86,46 +83,9 @@ class FirewalldWatch:
 
 # ---------------------------------------------------------------------------------------------------------------- zones
 
-_PATH: Final = "/org/fedoraproject/FirewallD1"
-_LIMIT: Final = 30.0
-"""Seconds firewalld has to answer."""
 
-
-@contextmanager
-def _bus() -> Iterator[Any]:
-    """The system's bus; None: the host has none."""
-    if "DBUS_SYSTEM_BUS_ADDRESS" not in os.environ and not os.path.exists(_SYSTEM_BUS):
-        yield None
-        return
-    from jeepney.io.blocking import open_dbus_connection
-
-    try:
-        connection = open_dbus_connection("SYSTEM")
-    except OSError:
-        yield None
-        return
-    with contextlib.closing(connection):
-        yield connection
-
-
-def _ask(bus: Any, part: str, method: str, *words: str) -> Any:
-    """firewalld's answer.
-
-    :raises DBusService: it refuses.
-    """
-    from jeepney import DBusAddress, MessageType, new_method_call
-
-    where = DBusAddress(_PATH, bus_name=_NAME, interface=f"{_NAME}.{part}")
-    reply = bus.send_and_get_reply(new_method_call(where, method, "s" * len(words) or None, words), timeout=_LIMIT)
-    if reply.header.message_type is MessageType.error:
-        raise DBusService(str(reply.body[0] if reply.body else method))
-    return reply.body[0] if reply.body else None
-
-
-def _runs(bus: Any) -> bool:
-    from jeepney import message_bus
-
-    return bus is not None and bool(bus.send_and_get_reply(message_bus.NameHasOwner(_NAME)).body[0])
+def _service(bus: Any) -> Service:
+    return Service(bus, _NAME, "/org/fedoraproject/FirewallD1")
 
 
 def put_into_zone(network: str, bridge: str, zone: str | None, *, routed: bool, by_default: bool) -> None:
@@ -136,15 +96,16 @@ def put_into_zone(network: str, bridge: str, zone: str | None, *, routed: bool, 
     :param by_default: whether it is in a zone where it names none.
     :raises VirtError: firewalld has not got the zone, or does not run though a zone is named.
     """
-    with _bus() as bus:
-        runs = _runs(bus)
+    with system_bus() as bus:
+        firewalld = _service(bus)
+        runs = firewalld.runs
         if zone is not None and not runs:
             raise InternalError(f"zone {zone} requested for network {network} but firewalld is not active")
         if not runs or (zone is None and not by_default):
             return
         if zone is None:
-            zones = _ask(bus, "zone", "getZones")
-            if routed and "libvirt-routed" in zones and "libvirt-routed-out" in _policies(bus):
+            zones = firewalld.ask(_ZONES, "getZones")
+            if routed and "libvirt-routed" in zones and "libvirt-routed-out" in _policies(firewalld):
                 zone = "libvirt-routed"
             elif "libvirt" in zones:
                 zone = "libvirt"
@@ -152,12 +113,15 @@ def put_into_zone(network: str, bridge: str, zone: str | None, *, routed: bool, 
                 raise InternalError(
                     "firewalld can't find the 'libvirt' zone that should have been installed with libvirt"
                 )
-        _ask(bus, "zone", "changeZoneOfInterface", zone, bridge)
+        firewalld.ask(_ZONES, "changeZoneOfInterface", "ss", zone, bridge)
 
 
-def _policies(bus: Any) -> list[str]:
+_ZONES: Final = f"{_NAME}.zone"
+
+
+def _policies(firewalld: Service) -> list[str]:
     try:
-        found: list[str] = _ask(bus, "policy", "getPolicies")
+        found: list[str] = firewalld.ask(f"{_NAME}.policy", "getPolicies")
     except DBusService:
         return []  # an old firewalld has none
     return found
@@ -165,10 +129,11 @@ def _policies(bus: Any) -> list[str]:
 
 def leave_zone(bridge: str) -> None:
     """Let a bridge that goes be in no zone: firewalld would keep its name. Blocks, and never raises."""
-    with _bus() as bus:
-        if not _runs(bus):
+    with system_bus() as bus:
+        firewalld = _service(bus)
+        if not firewalld.runs:
             return
         try:
-            _ask(bus, "zone", "removeInterface", "", bridge)
+            firewalld.ask(_ZONES, "removeInterface", "ss", "", bridge)
         except DBusService as error:
             log.info("%s was in no zone: %s", bridge, error)

@@ -13,6 +13,7 @@ from virt_host.firewalld import leave_zone, put_into_zone
 from virt_host.links import devices as links
 from virt_host.network.firewall import TRANSLATED_PORTS
 from virt_host.network.firewalls import need_firewall
+from virt_host.network.resolved import register_domain, wants_registration
 from virt_host.network.traffic import limit_device
 from virtcore.errors import ConfigUnsupported, InternalError, VirtError
 from virtcore.model.domain.interface import MacvtapMode
@@ -146,6 +147,8 @@ class RoutedMode(NetworkMode):
             await self._add_rules(network, document)
             await in_thread(_bring_up, document)
             await self.dnsmasq.start(document)
+            if wants_registration(document):
+                await in_thread(register_domain, document, _bridge_name(document))
             await limit_device(_bridge_name(document), document.bandwidth, swapped=True, hierarchical=True)
         except BaseException:
             await self.stop(network)
