@@ -171,6 +171,7 @@ def test_what_is_no_image_is_no_volume(tmp_path: Path) -> None:
     path = tmp_path / "pool"
     path.mkdir()
     os.mkfifo(path / "fifo")
+    (path / "terminal").symlink_to("/dev/null")
     (path / "dangling").symlink_to(path / "nowhere")
     (path / "loop").symlink_to(path / "loop")
     (path / "new\nline").touch()
@@ -188,7 +189,7 @@ def test_what_is_no_image_is_no_volume(tmp_path: Path) -> None:
         for name, kind, format in (("folder", "dir", "dir"), ("image", "file", "raw"), ("ploop", "ploop", "ploop")):
             assert f"<volume type='{kind}'>" in found[name]
             assert f"<format type='{format}'/>" in found[name]
-        assert "<capacity unit='bytes'>1048576</capacity>" in found["ploop"]
+        assert "<capacity unit='bytes'>44</capacity>" in found["ploop"]
 
     run(tmp_path, test)
 

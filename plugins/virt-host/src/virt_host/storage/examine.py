@@ -21,6 +21,7 @@ __all__ = ["Look", "apply", "examine", "look_of", "owned", "partition_table"]
 
 _DOMAIN = ErrorDomain.STORAGE
 _SECTOR = 512
+_SIZED_BY_FILE = (StorageFormat.RAW, StorageFormat.PLOOP)
 #: The files of a folder that is an image of ploop.
 _PLOOP_IMAGE, _PLOOP_DESCRIPTOR = "root.hds", "DiskDescriptor.xml"
 
@@ -98,16 +99,19 @@ def examine(
             if inner is None:
                 return None
             descriptor, found = inner
-            header = read_header(_beginning(descriptor, path), StorageFormat.PLOOP)
-            return _look(VolumeType.PLOOP, descriptor, found, capacity=header.capacity, header=header)
+            format = StorageFormat.PLOOP
         kind = VolumeType.BLOCK if stat.S_ISBLK(found.st_mode) else VolumeType.FILE
         if raw:
             look = _look(kind, descriptor, found, capacity=None)
             table = partition_table(_beginning(descriptor, path))
             return _with(look, capacity=look.physical, table=table)
         header = read_header(_beginning(descriptor, path), format)
+        if header.format is StorageFormat.PLOOP:
+            kind = VolumeType.PLOOP
         look = _look(kind, descriptor, found, capacity=header.capacity, header=header)
-        if header.format is StorageFormat.RAW:
+        # What does not say how large it is (ISO images, what is cut off) is as large as its file, as by libvirt; so is
+        # ploop, of which it does not look.
+        if header.format in _SIZED_BY_FILE or header.capacity is None:
             look = _with(look, capacity=look.physical - (header.payload or 0))
         return look
     finally:
@@ -145,7 +149,8 @@ def _open(path: str, quiet: bool, folders: bool) -> tuple[int, os.stat_result] |
         raise SystemFailure(f"cannot open volume '{path}': {error.strerror}", domain=_DOMAIN) from error
     found = os.fstat(descriptor)
     mode = found.st_mode
-    if stat.S_ISREG(mode) or stat.S_ISBLK(mode) or stat.S_ISCHR(mode) or (folders and stat.S_ISDIR(mode)):
+    character = stat.S_ISCHR(mode) and not quiet
+    if stat.S_ISREG(mode) or stat.S_ISBLK(mode) or character or (folders and stat.S_ISDIR(mode)):
         return descriptor, found
     os.close(descriptor)
     if quiet:

@@ -184,11 +184,7 @@ def _qcow(header: ImageHeader, data: bytes) -> None:
     incompatible = compatible = 0
     start = 72
     if version >= 3:
-        incompatible, compatible, start = (
-            _number(">Q", data, 72),
-            _number(">Q", data, 80),
-            _number(">I", data, 100),
-        )
+        incompatible, compatible = _number(">Q", data, 72), _number(">Q", data, 80)
         header.compat = "1.1"
         header.features = tuple(
             name
@@ -199,6 +195,7 @@ def _qcow(header: ImageHeader, data: bytes) -> None:
             )
             if told
         )
+        start = _number(">I", data, 100)
     if incompatible & _HAS_DATA_FILE:
         header.data_file = ""
     _qcow_extensions(header, data, start, at or len(data))
