@@ -16,6 +16,7 @@ from private_bus import private_bus
 from virt_host.links import devices as links
 from virt_host.network import lease_helper, resolved, routes
 from virt_host.network.admission import admit_network
+from virt_host.network.dnsmasq import DnsmasqFiles, dnsmasq_files
 from virt_host.network.firewalls import NFTablesFirewall, choose_firewall
 from virt_host.network.host_network import HostNetwork, format_status, load_status
 from virt_host.network.leases import read_leases
@@ -34,6 +35,7 @@ from virtcore.errors import (
 from virtcore.model.network import (
     Bandwidth,
     BandwidthRate,
+    Network,
     NetworkPort,
     VirtualPort,
     VirtualPortParameters,
@@ -301,6 +303,61 @@ def test_functions_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     assert none.live is not None
     with pytest.raises(InternalError, match="No usable Vf's present on SRIOV PF nothing"):
         asyncio.run(mode_of(none.live)(None, None).start(none))  # type: ignore[arg-type]
+
+
+# -- changes of what works
+
+
+class Recorded:
+    """A firewall and a dnsmasq in one: notes what it is told, and starts no network that has a name."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    async def add(self, network: Network) -> list[list[str]]:
+        self.told.append(f"rules for {len(network.ips)}")
+        return [["nothing"]]
+
+    async def remove(self, removal: list[list[str]]) -> None:
+        self.told.append("no rules")
+
+    def files(self, network: Network) -> DnsmasqFiles:
+        return dnsmasq_files(network, "/f")
+
+    async def start(self, network: Network) -> None:
+        if network.dns is not None:
+            raise InternalError("dnsmasq does not start")
+        self.told.append("start")
+
+    async def stop(self, name: str) -> None:
+        self.told.append("stop")
+
+    async def refresh(self, network: Network) -> None:
+        self.told.append("refresh")
+
+
+def test_a_change_that_fails_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'none'}")
+
+    async def run() -> None:
+        network = active(f"<bridge name='b'/>{IP.format('')}")
+        network.removal = [["nothing"]]
+        parts = Recorded()
+        assert network.live is not None
+        mode = mode_of(network.live)(parts, parts)  # type: ignore[arg-type]
+        more = document(f"<bridge name='b'/>{IP.format('')}<ip address='10.0.1.1' prefix='24'/>")
+        await mode.changed(network, more)
+        assert parts.told == ["no rules", "rules for 2"]
+        parts.told.clear()
+        named = document(f"<bridge name='b'/><dns><txt name='a' value='b'/></dns>{IP.format('')}")
+        with pytest.raises(InternalError, match="dnsmasq does not start"):
+            await mode.changed(network, named)
+        assert parts.told == ["stop", "no rules", "rules for 1", "refresh"], (
+            "as it was: refreshing starts what has ended"
+        )
+        assert network.live.dns is None
+
+    asyncio.run(run())
 
 
 # -- guaranteed rates

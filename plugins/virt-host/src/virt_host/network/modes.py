@@ -202,14 +202,16 @@ class RoutedMode(NetworkMode):
                 log.error("network '%s' is not served as before: %s", network.name, error)
 
     async def changed(self, network: HostNetwork, new: Network) -> None:
-        old = _live(network)
+        try:
+            await self._follow(network, _live(network), new)
+        except BaseException:
+            await self.restore(network)
+            raise
+
+    async def _follow(self, network: HostNetwork, old: Network, new: Network) -> None:
         if (old.forward, old.ips, old.routes) != (new.forward, new.ips, new.routes):
             await self._remove_rules(network)
-            try:
-                await self._add_rules(network, new)
-            except BaseException:
-                await self._add_rules(network, old)
-                raise
+            await self._add_rules(network, new)
         before, after = self.dnsmasq.files(old), self.dnsmasq.files(new)
         if before.configuration != after.configuration:
             await self.dnsmasq.stop(network.name)

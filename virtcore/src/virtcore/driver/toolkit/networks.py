@@ -139,6 +139,7 @@ class Networks(DefinedObjects[NetworkObject, Network]):
             raise OperationInvalid("cannot change persistent config of a transient network")
         async with obj.config_lock:
             new_live = new_definition = None
+            former = obj.definition
             if live:
                 new_live = deepcopy(obj.live)
                 assert new_live is not None
@@ -149,7 +150,12 @@ class Networks(DefinedObjects[NetworkObject, Network]):
                 change(new_definition)
                 await self.save(obj, new_definition)
             if new_live is not None:
-                await self.live_changed(obj, new_live)
+                try:
+                    await self.live_changed(obj, new_live)
+                except BaseException:
+                    if new_definition is not None and former is not None:
+                        await self.save(obj, former)
+                    raise
                 obj.live = new_live
                 await self.save_status(obj)
 
