@@ -23,6 +23,7 @@ from virt_host.network.leases import read_leases
 from virt_host.network.modes import mode_of
 from virt_host.network.ports import allocate, change_bandwidth, claim, merge_virtualports, release
 from virt_host.network.settings import load
+from virtcore.driver.hooks import hookimpl, manager
 from virtcore.errors import (
     ConfigUnsupported,
     InternalError,
@@ -476,6 +477,22 @@ def test_the_administrator_chooses_a_firewall(tmp_path: Path):
     path.write_text('firewall_backend = "pf"\n')
     with pytest.raises(ConfigUnsupported, match="firewall_backend: 'pf'"):
         choose_firewall(load(path).firewall_backend)
+
+    class PF(NFTablesFirewall):
+        name = "pf"
+        programs = ()
+
+    class Plugin:
+        @hookimpl
+        def virtcore_network_firewall(self, name: str) -> type[object] | None:
+            return PF if name == "pf" else None
+
+    plugin = Plugin()
+    manager().register(plugin)
+    try:
+        assert type(choose_firewall("pf")) is PF
+    finally:
+        manager().unregister(plugin)
 
 
 def test_who_knows_the_names_of_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -24,6 +24,7 @@ TESTED = {
     "virtcore_native_formats",
     "virtcore_domain_transition",
     "virtcore_pool_backend",
+    "virtcore_network_firewall",
 }
 
 
@@ -52,6 +53,10 @@ class Recorder:
     @hookimpl
     def virtcore_pool_backend(self, kind: str) -> PoolBackend | None:
         return PoolBackend(StoragePoolType.SHEEPDOG) if kind == "sheepdog" else None
+
+    @hookimpl
+    def virtcore_network_firewall(self, name: str) -> type[object] | None:
+        return Recorder if name == "recorder" else None
 
     @hookimpl
     def virtcore_domain_transition(self, domain: DomainRef, operation: str) -> None:
@@ -93,6 +98,12 @@ def test_plugins_bring_kinds_of_pools(recorder: Recorder) -> None:
     ask = hooks.manager().hook.virtcore_pool_backend
     assert ask(kind="sheepdog", host=object()).kind is StoragePoolType.SHEEPDOG
     assert ask(kind="rbd", host=object()) is None
+
+
+def test_plugins_bring_firewalls_of_networks(recorder: Recorder) -> None:
+    ask = hooks.manager().hook.virtcore_network_firewall
+    assert ask(name="recorder") is Recorder
+    assert ask(name="other") is None
 
 
 def test_a_domain_transition_can_be_refused(recorder: Recorder) -> None:

@@ -71,6 +71,15 @@ class Specifications:
         :return: the backend; None: not from here.
         """
 
+    @_hookspec(firstresult=True)
+    def virtcore_network_firewall(self, name: str) -> type[object] | None:
+        """Another way to put the rules of virtual networks into a Linux host's firewall. Asked once, for the one that
+        the administrator has chosen in ``network.conf``.
+
+        :param name: what ``firewall_backend`` says.
+        :return: a class derived from ``virt_host.network.firewalls.Firewall``; None: not from here.
+        """
+
     @_hookspec
     def virtcore_domain_transition(
         self, driver: str, domain: DomainRef, operation: str, sub_operation: str, xml: str

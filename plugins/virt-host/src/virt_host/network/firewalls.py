@@ -1,7 +1,7 @@
 """Putting a network's rules into the host's firewall, and taking them back.
 
-A backend is a class registered by its name (:func:`register`); ``network.conf`` names it, or else the first that the
-host has is used.
+A backend is a class that has a name; plugins may bring more (hook ``virtcore_network_firewall``). ``network.conf``
+names it, or else the first of ours that the host has is used.
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ __all__ = [
     "Firewall",
     "IPTablesFirewall",
     "NFTablesFirewall",
-    "backend_names",
     "choose_firewall",
     "need_firewall",
-    "register",
 ]
 
 log = logging.getLogger(__name__)
@@ -246,21 +244,8 @@ class IPTablesFirewall(Firewall):
 
 # --------------------------------------------------------------------------------------------------------------- choice
 
-_BACKENDS: dict[str, type[Firewall]] = {}
-
-
-def register(backend: type[Firewall]) -> None:
-    """Make a backend known under its name."""
-    _BACKENDS[backend.name] = backend
-
-
-register(NFTablesFirewall)
-register(IPTablesFirewall)
-
-
-def backend_names() -> list[str]:
-    """The backends there are; the first that the host has is used where nobody says which."""
-    return list(_BACKENDS)
+#: Those there are, the better one first.
+_BACKENDS: dict[str, type[Firewall]] = {backend.name: backend for backend in (NFTablesFirewall, IPTablesFirewall)}
 
 
 def choose_firewall(wanted: str | None) -> Firewall | None:
@@ -270,13 +255,23 @@ def choose_firewall(wanted: str | None) -> Firewall | None:
     :raises ConfigUnsupported: there is no such backend, or the host has not got it.
     """
     if wanted is not None:
-        backend = _BACKENDS.get(wanted)
+        backend = _BACKENDS.get(wanted) or _brought(wanted)
         if backend is None:
             raise ConfigUnsupported(f"unrecognized value for firewall_backend: '{wanted}'")
         if not backend.available():
             raise ConfigUnsupported(f"requested firewall_backend '{wanted}' is not available")
         return backend()
     return next((backend() for backend in _BACKENDS.values() if backend.available()), None)
+
+
+def _brought(name: str) -> type[Firewall] | None:
+    """A backend that a plugin has."""
+    from virtcore.driver.hooks import manager
+
+    found = manager().hook.virtcore_network_firewall(name=name)
+    if found is None or not (isinstance(found, type) and issubclass(found, Firewall)):
+        return None
+    return found
 
 
 def need_firewall(firewall: Firewall | None) -> Firewall:
