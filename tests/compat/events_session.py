@@ -354,7 +354,7 @@ def with_default_loop(session_of: Callable[[], Session]) -> dict:
     session.work()
     session.settle(session.more_events)
     session.events()
-    time.sleep(2.3)
+    time.sleep(1.5)
     session.end()
     return session.out
 
@@ -370,7 +370,7 @@ def with_asyncio(session_of: Callable[[], Session]) -> dict:
         while session.more_events() and time.monotonic() < end:
             await asyncio.sleep(0.05)
         session.events()
-        await asyncio.sleep(2.3)
+        await asyncio.sleep(1.5)
         session.end()
         await asyncio.wait_for(implementation.drain(), 60)
         return session.out

@@ -25,16 +25,22 @@ FEATURES = Path("/usr/share/libvirt/cpu_map/x86_features.xml")
 
 
 @pytest.fixture(scope="module")
-def theirs(virsh: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[etree._Element]:
-    """``<host>`` of the real libvirt."""
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of libvirt's QEMU driver in virsh itself; it looks at QEMU once."""
     root = tmp_path_factory.mktemp("embedded")
-    said = virsh(f"qemu:///embed?root={root}", "capabilities", check=False)
+    yield f"qemu:///embed?root={root}"
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def theirs(virsh: Callable[..., Any], embedded: str) -> etree._Element:
+    """``<host>`` of the real libvirt."""
+    said = virsh(embedded, "capabilities", check=False)
     if said.returncode:
         pytest.skip(f"libvirt's QEMU driver cannot be embedded here: {said.stderr.strip()}")
     host = etree.fromstring(said.stdout).find("host")
     assert host is not None
-    yield host
-    shutil.rmtree(root, ignore_errors=True)
+    return host
 
 
 @pytest.fixture(scope="module")
@@ -99,22 +105,22 @@ def test_caches(theirs: etree._Element, ours: etree._Element) -> None:
     assert banks(ours) == banks(theirs)
 
 
-def test_statistics(virsh: Callable[..., Any], theirs: etree._Element, tmp_path: Path) -> None:
-    said = virsh(f"qemu:///embed?root={tmp_path}", "nodecpumap").stdout
+def test_statistics(virsh: Callable[..., Any], theirs: etree._Element, embedded: str) -> None:
+    said = virsh(embedded, "nodecpumap").stdout
     values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in said.splitlines())}
     assert values["CPUs online"] == str(len(online_cpus(HostTree())))
     assert values["CPUs present"] == str(len(present_cpus(HostTree())))
-    said = virsh(f"qemu:///embed?root={tmp_path}", "nodecpustats").stdout
+    said = virsh(embedded, "nodecpustats").stdout
     names = [line.partition(":")[0].strip() for line in said.splitlines()]
     times = cpu_times(HostTree())
     assert times is not None
     assert sorted(names) == sorted([*("system" if name == "kernel" else name for name in times)])
-    said = virsh(f"qemu:///embed?root={tmp_path}", "nodememstats").stdout
+    said = virsh(embedded, "nodememstats").stdout
     assert [line.partition(":")[0].strip() for line in said.splitlines()] == list(HostMemory(HostTree()).statistics())
 
 
-def test_node_information(virsh: Callable[..., Any], theirs: etree._Element, tmp_path: Path) -> None:
-    said = virsh(f"qemu:///embed?root={tmp_path}", "nodeinfo").stdout
+def test_node_information(virsh: Callable[..., Any], theirs: etree._Element, embedded: str) -> None:
+    said = virsh(embedded, "nodeinfo").stdout
     values = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in said.splitlines())}
     info = node_info(HostTree(), host_arch())
     assert values["CPU(s)"] == str(info.cpus)
