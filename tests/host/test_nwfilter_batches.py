@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from support import costs_less_than
+from virt_host.nwfilter import firewall
 from virt_host.nwfilter.rulesets import basic_rules, new_rules, remove_rules
 from virt_host.nwfilter.saved import Saved, batch, can_be_batched
 from virt_host.nwfilter.steps import Layer, Step
@@ -97,3 +98,18 @@ def test_many_other_guests_cost_little() -> None:
     steps = list(basic_rules("vnet7", "52:54:00:00:00:01", temporary=False))
     with costs_less_than(2.0):
         assert batch(Layer.FRAMES, Saved.parse(Layer.FRAMES, text), "vnet7", steps).count("\n") == 11
+
+
+def test_packets_that_do_not_come_to_their_rules(tmp_path, monkeypatch, caplog) -> None:
+    setting = tmp_path / "call"
+    monkeypatch.setitem(firewall._CROSSING, Layer.IPV4, str(setting))
+    made = firewall.Firewall()
+    made._warn(Layer.IPV4)
+    setting.write_text("1")
+    made._warn(Layer.IPV4)
+    assert not caplog.records
+    setting.write_text("0")
+    made._warn(Layer.IPV4)
+    made._warn(Layer.IPV4)
+    (record,) = caplog.records
+    assert record.getMessage() == f"To enable iptables filtering for the VM do 'echo 1 > {setting}'"

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import shlex
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -36,6 +37,15 @@ _RESTORING = {
 }
 
 
+#: Whether packets that cross a bridge go through a program's chains.
+_CROSSING = {
+    Layer.IPV4: "/proc/sys/net/bridge/bridge-nf-call-iptables",
+    Layer.IPV6: "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
+}
+#: Seconds between warnings that they do not.
+_WARNING_PAUSE = 10.0
+
+
 class _Ruleset(Protocol):
     def __call__(self, *, temporary: bool) -> Iterator[Step]:
         """The steps that make chains, lasting or temporary ones."""
@@ -50,6 +60,7 @@ class Firewall:
 
     def __init__(self) -> None:
         self._changing = asyncio.Lock()
+        self._warned: dict[Layer, float] = {}
 
     def available(self) -> bool:
         """Whether traffic can be held back at all."""
@@ -86,6 +97,8 @@ class Firewall:
 
     async def _replace(self, interface: str, ruleset: _Ruleset) -> None:
         lasting = list(ruleset(temporary=False))  # what cannot be said is found out before anything changes
+        for layer in {step.layer for step in lasting if not step.may_fail} & _CROSSING.keys():
+            self._warn(layer)
         async with self._changing:
             if await self._at_once(interface, lasting):
                 return
@@ -96,6 +109,20 @@ class Firewall:
                 await _run(rulesets.remove_new_rules(interface), ignore=True)
                 raise
             await _run(rulesets.take_places(interface), ignore=True)
+
+    def _warn(self, layer: Layer) -> None:
+        """Say that packets do not come to the rules that are made for them."""
+        now = time.monotonic()
+        if now - self._warned.get(layer, -_WARNING_PAUSE) < _WARNING_PAUSE:
+            return
+        try:
+            with open(_CROSSING[layer], encoding="ascii") as file:
+                off = file.read(1) == "0"
+        except OSError:
+            return  # the kernel's part for this is not loaded: no bridge has been asked for it
+        if off:
+            self._warned[layer] = now
+            log.warning("To enable %s filtering for the VM do 'echo 1 > %s'", layer, _CROSSING[layer])
 
     async def _at_once(self, interface: str, steps: Sequence[Step]) -> bool:
         """Remove what an interface has and do the steps, a batch for each program.
