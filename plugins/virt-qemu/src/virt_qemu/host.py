@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextvars import ContextVar
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,9 @@ __all__ = ["QemuState"]
 
 log = logging.getLogger(__name__)
 
+#: Emulators of which the document that is being read would have to know more, for whoever reads it.
+_missed: ContextVar[set[str] | None] = ContextVar("virt_qemu_missed", default=None)
+
 #: Why a guest has ended, as its log says it.
 _REASONS = {
     DomainShutoffReason.SHUTDOWN: "shutdown",
@@ -140,10 +144,6 @@ class QemuState(
     _logs: LogRotation | None = None
     #: What the host's TPM emulator can be, once that was asked.
     _tpm_versions: tuple[TPMVersion, ...] | None = None
-
-    @cached_property
-    def _unknown(self) -> set[str]:
-        return set()
 
     @cached_property
     def _tasks(self) -> set[asyncio.Task[None]]:
@@ -274,8 +274,8 @@ class QemuState(
 
     def _known_capabilities(self, emulator: str) -> EmulatorCapabilities | None:
         found = self.capabilities.known(emulator)
-        if found is None:
-            self._unknown.add(emulator)
+        if found is None and (missed := _missed.get()) is not None:
+            missed.add(emulator)
         return found
 
     async def load_new(self, xml: str, validate: bool) -> Domain:
@@ -313,7 +313,8 @@ class QemuState(
     async def _probing(self, load: Callable[[], Coroutine[None, None, Domain]]) -> Domain:
         """Read a document. Rules do not wait: where they miss an emulator's capabilities, it is probed and the document
         read again."""
-        unknown = self._unknown = set()
+        unknown: set[str] = set()
+        token = _missed.set(unknown)
         try:
             domain = await load()
         except VirtError:
@@ -322,6 +323,8 @@ class QemuState(
         else:
             if not unknown:
                 return domain
+        finally:
+            _missed.reset(token)
         for emulator in unknown:
             await self.capabilities.get(emulator)
         return await load()

@@ -263,6 +263,8 @@ class DriverState:
 
     async def load_new(self, xml: str, validate: bool) -> Domain:
         """Read a document that somebody wants to define or create."""
+        from contextvars import copy_context
+
         from virtcore.model.domain.rules.context import ParseFlag
 
         flags = ParseFlag.INACTIVE
@@ -271,7 +273,8 @@ class DriverState:
         if validate:
             flags |= ParseFlag.VALIDATE_SCHEMA
         if isinstance(xml, str | bytes) and (len(xml) > _LARGE or not self._practised):  # the reader tells off others
-            return await self.disk.run(lambda: self.load(xml, flags))
+            context = copy_context()  # hooks may keep there what a document lacked
+            return await self.disk.run(lambda: context.run(self.load, xml, flags))
         return self.load(xml, flags)
 
     def text(self, obj: DomainObject) -> str:
