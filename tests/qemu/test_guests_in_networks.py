@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -192,3 +193,33 @@ def test_a_guest_asks_for_its_address(box: NetworkBox, connection: virtcore.Conn
     assert (found.name, found.hwaddr, [one.addr for one in found.addrs]) == (target(domain), MAC, [lease.ip_addr])
     assert lease.hostname == "vcguest"
     assert domain.state().state == DomainState.RUNNING
+
+
+_MIGRATION = """
+import re, sys
+import virtcore
+from virtcore.enums import DomainMigrateFlags
+here, there = (virtcore.connect(f"qemu:///embed?root={root}") for root in sys.argv[2:])
+networks = [
+    connection.create_network(f"<network><name>n</name><bridge name='{name}'/></network>")
+    for connection, name in ((here, "vchere"), (there, "vcthere"))
+]
+def shown(domain):
+    return [len(one.list_ports()) for one in networks], re.findall("bridge='(.*?)'", domain.xml())
+domain = here.create_domain(sys.argv[1])
+print(*shown(domain))
+domain = domain.migrate(there, flags=DomainMigrateFlags.LIVE)
+print(*shown(domain))
+domain.destroy()
+for one in networks:
+    one.destroy()
+"""
+
+
+def test_a_guest_that_moves_is_in_the_network_of_its_new_host(box: NetworkBox):
+    roots = [box.root / name for name in ("here", "there")]
+    for root in roots:
+        root.mkdir()
+    xml = guest_image.idle_xml("moving", interface("n"))
+    told = box.run(sys.executable, "-c", _MIGRATION, xml, *map(str, roots)).splitlines()
+    assert told == ["[1, 0] ['vchere']", "[0, 1] ['vcthere']"]
