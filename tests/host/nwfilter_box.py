@@ -8,14 +8,16 @@ import os
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from support import comes
 from virt_host.links import devices, taps
-from virt_host.nwfilter import firewall
+from virt_host.nwfilter import firewall, leases, ports
 from virt_host.nwfilter.service import HostNWFilters
 from virt_host.nwfilter.steps import Layer
 from virtcore.driver.base import Place
@@ -325,16 +327,24 @@ def test_the_address_is_what_the_server_gave(wires: tuple[Wire, Wire], tmp_path:
     run(work)
 
 
-def test_a_lease_ends(wires: tuple[Wire, Wire], tmp_path: Path) -> None:
+def test_a_lease_ends(wires: tuple[Wire, Wire], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, other = wires
 
     async def work() -> None:
         async with service(tmp_path) as own:
             await own.filters.create_binding(binding("clean-traffic", CTRL_IP_LEARNING="dhcp"))
             held_back = saved()
-            other.send(dhcp(5, reply=True, address="10.0.0.7", lease=2))
+            other.send(dhcp(5, reply=True, address="10.0.0.7", lease=3600))
             await comes(lambda: "10.0.0.7" in saved())
+            watch = own.filters._watches["v0"]
+            assert isinstance(watch, ports._Snooping)
+            await comes(lambda: watch._timer is not None)
+            later = SimpleNamespace(time=lambda: time.time() + 7200)
+            monkeypatch.setattr(leases, "time", later)
+            monkeypatch.setattr(ports, "time", later)
+            watch._ended()
             await comes(lambda: saved() == held_back)
+            assert watch._timer is None
 
     run(work)
 

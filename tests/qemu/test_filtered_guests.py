@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from waiting import eventually
@@ -76,6 +77,19 @@ def bound(connection: virtcore.Connection) -> list[str]:
     return sorted(binding.port_dev for binding in connection.list_nwfilter_bindings())
 
 
+def guests(box: NetworkBox) -> list[int]:
+    """Process numbers of the box's QEMUs."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+            if os.fsencode(box.root) in command and os.readlink(entry / "exe").endswith("qemu-system-x86_64"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has ended
+    return found
+
+
 def test_as_long_as_the_guest_runs(connection, box):
     domain = start(connection, interface(filtered()))
     name = target(domain)
@@ -91,11 +105,7 @@ def test_as_long_as_the_guest_runs(connection, box):
 def test_a_guest_that_ends_by_itself(connection, box):
     domain = start(connection, interface(filtered()))
     name = target(domain)
-    (pid,) = (
-        int(pid)
-        for pid in box.run("pgrep", "-f", "guest=filtered").split()
-        if os.readlink(f"/proc/{pid}/exe").endswith("qemu-system-x86_64")
-    )
+    (pid,) = guests(box)
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: bound(connection) == [] and name not in rules(box))
 
