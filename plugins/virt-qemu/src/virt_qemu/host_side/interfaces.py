@@ -15,7 +15,7 @@ from virt_qemu.command.networks import actual_type, is_virtio_net
 from virt_qemu.host_side.filters import check_filter, filter_traffic, unfilter_traffic
 from virt_qemu.host_side.functions import function_driver, give_function, take_function
 from virt_qemu.host_side.mac_filter import let_through, shut_out
-from virt_qemu.host_side.networks import join_network, leave_network, rejoin_network
+from virt_qemu.host_side.networks import join_network, leave_network, mac_of, rejoin_network
 from virt_qemu.host_side.passt import start_passt, stop_passt
 from virt_qemu.host_side.slirp import start_slirp, stop_slirp
 from virtcore.errors import (
@@ -174,12 +174,6 @@ def _name(interface: Interface, name: str) -> None:
     interface.target.dev = name
 
 
-def _mac(interface: Interface) -> str:
-    if interface.mac is None or interface.mac.address is None:
-        raise InternalError("a network interface was not completed")
-    return interface.mac.address
-
-
 # ---------------------------------------------------------------------------------------------------- taps
 
 
@@ -201,7 +195,7 @@ async def _ethernet(interface: Interface, queues: int, privileged: bool) -> list
     _name(interface, name)
     try:
         if privileged:
-            links.set_mac(name, taps.tap_mac(_mac(interface)))
+            links.set_mac(name, taps.tap_mac(mac_of(interface)))
             if interface.mtu:
                 links.set_mtu(name, interface.mtu)
             links.set_up(name, True)
@@ -248,7 +242,7 @@ async def _bridge(side: HostSide, owner: Owner, interface: Interface, queues: in
     name, fds = taps.open_tap(_wanted(interface, taps.NEW_TAP), queues, header=header, device=_device(interface))
     _name(interface, name)
     try:
-        links.set_mac(name, taps.tap_mac(_mac(interface)))
+        links.set_mac(name, taps.tap_mac(mac_of(interface)))
         mtu = interface.mtu or links.mtu_of(bridge)
         if mtu:
             links.set_mtu(name, mtu)
@@ -273,7 +267,7 @@ def _check_port(interface: Interface) -> None:
     :raises ConfigUnsupported: the interface wants that.
     """
     if vlan_of(interface) is not None and actual_type(interface) is not InterfaceType.BRIDGE:
-        raise ConfigUnsupported(f"interface {_mac(interface)} - vlan tag not supported for this connection type")
+        raise ConfigUnsupported(f"interface {mac_of(interface)} - vlan tag not supported for this connection type")
     port = virtualport_of(interface)
     if port is not None and port.type not in _SWITCHES:
         raise unsupported(f"a virtual port of type '{port.type}'")
@@ -303,7 +297,7 @@ async def plug_in(vm_uuid: str, interface: Interface, bridge: str) -> None:
     if port is not None:
         from virt_host.links import switches
 
-        await switches.plug_in(name, bridge, port, mac=_mac(interface), vm_uuid=vm_uuid, vlan=vlan)
+        await switches.plug_in(name, bridge, port, mac=mac_of(interface), vm_uuid=vm_uuid, vlan=vlan)
         return
     links.add_to_bridge(name, bridge)
     if wants_isolation(interface):
@@ -311,7 +305,7 @@ async def plug_in(vm_uuid: str, interface: Interface, bridge: str) -> None:
     if vlan is not None:
         await in_thread(set_bridge_vlans, name, vlan)
     if _manages_macs(interface):
-        await in_thread(_learn_nothing, name, _mac(interface))
+        await in_thread(_learn_nothing, name, mac_of(interface))
 
 
 def set_bridge_vlans(name: str, vlan: VLAN) -> None:
@@ -388,7 +382,7 @@ def _direct(owner: Owner, interface: Interface, queues: int) -> list[int]:
     if not isinstance(source, DirectInterfaceSource):
         raise InternalError("Missing device name")
     mode = str(source.mode or MacvtapMode.VEPA)
-    name = taps.create_macvtap(_wanted(interface, taps.NEW_MACVTAP), source.dev, mode, _mac(interface))
+    name = taps.create_macvtap(_wanted(interface, taps.NEW_MACVTAP), source.dev, mode, mac_of(interface))
     _made(owner, name).touch()
     _name(interface, name)
     if interface.mtu:

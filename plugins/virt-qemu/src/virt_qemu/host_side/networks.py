@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from virt_qemu.host_side.owner import Owner
     from virtcore.model.domain.interface import Interface
 
-__all__ = ["join_network", "leave_network", "rejoin_network"]
+__all__ = ["join_network", "leave_network", "mac_of", "rejoin_network"]
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ async def _new_port(side: HostSide, owner: Owner, interface: Interface, plug: Pl
         owner_name=owner.name,
         owner_uuid=owner.uuid,
         group=source.portgroup,
-        mac=_mac(interface),
+        mac=mac_of(interface),
         virtualport=wanted.virtualport,
         bandwidth=deepcopy(wanted.bandwidth),
         vlan=wanted.vlan,
@@ -176,7 +176,11 @@ async def leave_network(side: HostSide, interface: Interface) -> None:
     interface.actual = None
 
 
-def _mac(interface: Interface) -> str:
+def mac_of(interface: Interface) -> str:
+    """MAC address of an interface of a guest that runs, or starts.
+
+    :raises InternalError: it has none: nobody completed it.
+    """
     if interface.mac is None or interface.mac.address is None:
         raise InternalError("a network interface was not completed")
     return interface.mac.address
