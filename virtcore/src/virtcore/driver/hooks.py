@@ -120,6 +120,17 @@ def manager() -> pluggy.PluginManager:
         return _manager
 
 
+async def load() -> None:
+    """Load every installed plugin, in a thread, unless they are there.
+
+    :raises InternalError: as :func:`manager`.
+    """
+    if _manager is None:
+        from virtcore.runtime.threads import in_thread
+
+        await in_thread(manager)
+
+
 def reset() -> None:
     """Forget the loaded plugins; for tests."""
     global _manager

@@ -165,6 +165,9 @@ async def compose(driver: Driver, uri: ConnectionURI, *, readonly: bool, deadlin
     if loader.installed(loader.PLUGINS):
         try:
             await loaded("virtcore.driver.hooks")
+            from virtcore.driver import hooks
+
+            await hooks.load()
             _forward_events(session, uri.redacted)
         except BaseException:  # a plugin that cannot be loaded
             await session.close()

@@ -7,7 +7,7 @@ import sys
 
 __all__ = ["settle"]
 
-#: So many more modules are worth to be set aside.
+#: So many more modules are worth to be set aside at once; any, with what they have made, before all is looked through.
 _MANY = 25
 
 _known = 0
@@ -26,6 +26,6 @@ def settle() -> None:
 
 def _before(phase: str, info: dict[str, int]) -> None:
     global _known
-    if phase == "start" and len(sys.modules) >= _known + _MANY:
+    if phase == "start" and len(sys.modules) >= _known + (1 if info["generation"] == 2 else _MANY):
         _known = len(sys.modules)
         gc.freeze()
