@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from virt_host.description.program import finish_program
 from virt_host.storage.backend import HostBackend, HostVolume, pool_path, target_of
 from virt_host.storage.images import build_image_from
-from virt_host.storage.programs import installed, run
+from virt_host.storage.programs import installed
 from virt_host.tools import find_tool
 from virtcore.errors import (
     ErrorCode,
@@ -33,7 +33,6 @@ __all__ = [
     "Probed",
     "clear_tables",
     "probe_device",
-    "program_rows",
     "require_empty",
     "require_format",
     "stable_path",
@@ -201,9 +200,3 @@ class DeviceBackend(HostBackend):
     async def name_of(self, pool: PoolObject, device: str, *, waits: bool = False) -> str:
         """The name of a device as the pool has it."""
         return await in_thread(stable_path, pool_path(pool.current), device, waits=waits)
-
-
-async def program_rows(*argv: str, separator: str) -> list[list[str]]:
-    """The rows of a table that a program prints."""
-    output = await run(*argv)
-    return [[word.strip() for word in line.split(separator)] for line in output.splitlines() if line.strip()]
