@@ -64,12 +64,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def index(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """pip can reach a package index; without one the tests that need dependencies are skipped."""
-    target = tmp_path_factory.mktemp("probe")
-    done = run(sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--retries=1", "-d", target, "pluggy")
+def index(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all distributions and what they depend on, fetched once; without a package index the tests that
+    need dependencies are skipped."""
+    target = tmp_path_factory.mktemp("index")
+    pip = (sys.executable, "-m", "pip", "download", "-q", "-d", target)
+    done = run(*pip, "--no-deps", "--retries=1", "pluggy")
     if done.returncode:
         pytest.skip(f"pip reaches no package index: {done.stderr.strip().splitlines()[-1]}")
+    # By address, so that no project of the same name on an index is ever taken for ours.
+    done = run(*pip, *(wheel_of(built, name) for name in FOLDERS))
+    assert done.returncode == 0, done.stderr
+    return target
 
 
 def wheel_of(built: Path, name: str) -> Path:
@@ -120,15 +126,12 @@ def test_sdist_gives_the_same_wheel(built: Path, name: str, tmp_path: Path) -> N
         }
 
 
-def install(built: Path, name: str, folder: Path) -> Path:
+def install(index: Path, name: str, folder: Path) -> Path:
     """Install a distribution's wheel, with what it depends on, into a new environment; return its interpreter."""
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python)
-    # By address, so that no project of the same name on an index is ever taken for ours.
-    ours = folder / "constraints.txt"
-    ours.write_text("".join(f"{other} @ {wheel_of(built, other).as_uri()}\n" for other in FOLDERS), encoding="utf-8")
-    done = run(*pip, "install", "-q", "--no-compile", "--constraint", ours, name)
+    done = run(*pip, "install", "-q", "--no-compile", "--no-index", "--find-links", index, name)
     assert done.returncode == 0, done.stderr
     done = run(*pip, "check")
     assert done.returncode == 0, done.stdout
@@ -136,8 +139,8 @@ def install(built: Path, name: str, folder: Path) -> Path:
 
 
 @everyone
-def test_installs_alone(built: Path, index: None, name: str, tmp_path: Path) -> None:
-    python = install(built, name, tmp_path)
+def test_installs_alone(index: Path, name: str, tmp_path: Path) -> None:
+    python = install(index, name, tmp_path)
     done = run(python, "-W", "error", "-c", f"import {module(name)}")
     if name == "virt-libvirt":
         assert "does not implement it yet" in done.stderr
@@ -148,7 +151,7 @@ def test_installs_alone(built: Path, index: None, name: str, tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
 
 
-def test_a_scheme_that_is_not_installed_names_its_distribution(built: Path, index: None, tmp_path: Path) -> None:
+def test_a_scheme_that_is_not_installed_names_its_distribution(index: Path, tmp_path: Path) -> None:
     code = """
 from virtcore._schemes import DISTRIBUTIONS
 from virtcore.driver.loader import driver_for
@@ -166,7 +169,7 @@ for scheme, distribution in DISTRIBUTIONS.items():
     else:
         raise AssertionError(scheme)
 """
-    done = run(install(built, "virtcore", tmp_path), "-c", code)
+    done = run(install(index, "virtcore", tmp_path), "-c", code)
     assert done.returncode == 0, done.stderr
 
 
