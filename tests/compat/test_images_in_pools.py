@@ -90,7 +90,7 @@ def test_the_same_is_found_of_images(virsh: Any, virtcored: Path, libvirtd: Path
         virsh(connection, "pool-create-as", "beside", "dir", "--target", str(folder))
         try:
             names = re.findall(r"^ (.*?)  +/", virsh(connection, "vol-list", "beside").stdout, re.MULTILINE)
-            shown = {}
+            shown: dict[tuple[str, str], str] = {}
             for command in ("vol-dumpxml", "vol-info --physical", "vol-info"):
                 wanted = [name for name in names if " " not in name]
                 told = virsh(connection, "; echo @@; ".join(f"{command} {name} --pool beside" for name in wanted))

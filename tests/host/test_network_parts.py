@@ -496,8 +496,8 @@ def test_the_administrator_chooses_a_firewall(tmp_path: Path):
 
 
 def test_who_knows_the_names_of_guests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from jeepney import MessageType, message_bus, new_method_return
-    from jeepney.io.blocking import open_dbus_connection
+    from jeepney import MessageType, message_bus, new_method_return  # type: ignore[import-untyped]
+    from jeepney.io.blocking import open_dbus_connection  # type: ignore[import-untyped]
 
     monkeypatch.setattr(resolved, "index_of", lambda name: 7)
     network = document(f"<domain name='guests' localOnly='yes' register='yes'/>{IP.format('')}")

@@ -37,8 +37,8 @@ def test_switches_and_infiniband(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert asked == ["0000:01:00.0", "0000:01:00.0"]  # a function is asked by its card
     assert interface_features("no-such-card", files) == []
     monkeypatch.setattr(devlink, "offloads_switch", lambda address: False)
-    for place in ("sys/class/net/ens1f0/device", "sys/class/infiniband/mlx5_0/device"):
-        host.write(f"{place}/resource", "0x0 0x1 0x2\n")
+    for folder in ("sys/class/net/ens1f0/device", "sys/class/infiniband/mlx5_0/device"):
+        host.write(f"{folder}/resource", "0x0 0x1 0x2\n")
     assert interface_features("ens1f0", files) == [NetFeatureName.RDMA]
 
 

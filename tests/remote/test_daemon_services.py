@@ -38,7 +38,9 @@ def test_clients_share_them_and_restarts_keep_them(serve: Any) -> None:
             assert one.type() == "secret"
             kept = one.define_secret(secret_xml(0, "private='yes'"))
             kept.set_value(b"hidden from everybody")
-            assert heard.get(60).secret.uuid == kept.uuid
+            event = heard.get(60)
+            assert isinstance(event, SecretLifecycleEvent)
+            assert event.secret.uuid == kept.uuid
             assert other.lookup_secret(usage_type=SecretUsageType.CEPH, usage_id="key0") == other.secret(kept.ref)
             with pytest.raises(InvalidSecret, match="secret is private"):
                 other.secret(kept.ref).value()

@@ -28,8 +28,8 @@ from virtcore.xml.reference import walk
 
 MODE = Mode.SECURE | Mode.LIVE
 
-#: A CPU set that begins with an exclusion may be empty; libvirt prints an empty one and does not read it back.
-EXCLUDING = re.compile(r"[>\"] *\^")
+#: A CPU set with exclusions may be empty; libvirt prints an empty one and does not read it back.
+EXCLUDING = re.compile(r"[>\",] *\^")
 
 #: Every kind of document there is.
 DOCUMENTS: tuple[type, ...] = (

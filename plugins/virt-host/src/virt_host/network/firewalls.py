@@ -117,7 +117,7 @@ class NFTablesFirewall(Firewall):
     """nft, with a table of our own."""
 
     name = "nftables"
-    programs = ("nft",)
+    programs: ClassVar[tuple[str, ...]] = ("nft",)
 
     _TABLE = "libvirt_network"
     _FORWARD = "forward"
