@@ -727,6 +727,8 @@ class QemuState(
             return
         if guest.monitor is not None:
             await guest.monitor.close()  # delivers what QEMU had to say last
+            if guest.ending is not None:  # somebody began to end it meanwhile: broken off, nobody would record it
+                return
         reason = DomainShutoffReason.SHUTDOWN if guest.got_shutdown else DomainShutoffReason.CRASHED
         guest.ending = reason
         guest.log.ended(_REASONS[reason])
