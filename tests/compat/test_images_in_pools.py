@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import struct
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compat.conftest import uri
+from support import create_image
 
 FORMATS = ("qcow2", "qcow", "vdi", "vmdk", "vpc", "vhdx", "qed", "raw", "parallels")
 #: When something was read changes with each look at it.
@@ -33,7 +33,7 @@ def fill(folder: Path) -> None:
     """One image of each kind, and what is none."""
 
     def make(name: str, *words: str) -> None:
-        subprocess.run(["qemu-img", "create", "-q", *words[:-1], str(folder / name), words[-1]], check=True)
+        create_image(*words[:-1], str(folder / name), words[-1])
 
     for format in FORMATS:
         make(f"image.{format}", "-f", format, "10M")
@@ -84,6 +84,7 @@ def test_the_same_is_found_of_images(virsh: Any, virtcored: Path, libvirtd: Path
     folder = tmp_path / "images"
     folder.mkdir()
     fill(folder)
+    os.sync()  # what a file takes is settled when it is written
     found = []
     for where in (libvirtd, virtcored / "run" / "libvirt-sock"):
         connection = uri("qemu+unix:///system", where)

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from support import create_image
 from virt_qemu.guest import guest_of
 from virt_qemu.host import QemuState
 from virtcore.driver.toolkit import shared
@@ -32,20 +33,10 @@ def make_image(path: Path, size: int = 4 * MIB, *, base: Path | str | None = Non
 
 
 def make_luks_image(path: Path, format: str, password: str, size: str = "1M") -> Path:
-    """An image encrypted with LUKS; for qcow2, inside of it.
-
-    QEMU measures how long a derivation of the key takes in its thread's CPU time. Where the kernel counts that in
-    ticks, a short one may take none, and QEMU refuses: that is tried again.
-    """
+    """An image encrypted with LUKS; for qcow2, inside of it."""
     inside = "" if format == "luks" else "encrypt."
     options = f"{inside}key-secret=k,{inside}iter-time=10{inside and ',encrypt.format=luks'}"
-    secret = f"secret,id=k,data={password}"
-    argv = ["qemu-img", "create", "-q", "--object", secret, "-f", format, "-o", options, str(path), size]
-    for _ in range(20):
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=150)
-        if "Unable to get accurate CPU usage" not in done.stderr:
-            break
-    assert done.returncode == 0, done.stderr
+    create_image("--object", f"secret,id=k,data={password}", "-f", format, "-o", options, str(path), size)
     return path
 
 

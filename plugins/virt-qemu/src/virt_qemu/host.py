@@ -723,12 +723,10 @@ class QemuState(
         """Wait for the end of a guest's QEMU and record it, unless whoever ends it does."""
         assert guest.process is not None
         await guest.process.wait()
-        if guest.ending is not None:
-            return
-        if guest.monitor is not None:
+        if guest.ending is None and guest.monitor is not None:
             await guest.monitor.close()  # delivers what QEMU had to say last
-            if guest.ending is not None:  # somebody began to end it meanwhile: broken off, nobody would record it
-                return
+        if guest.ending is not None:  # somebody ends it, or began to meanwhile: broken off, nobody would record it
+            return
         reason = DomainShutoffReason.SHUTDOWN if guest.got_shutdown else DomainShutoffReason.CRASHED
         guest.ending = reason
         guest.log.ended(_REASONS[reason])

@@ -65,6 +65,7 @@ __all__ = ["FolderBackend", "build_image", "build_image_from", "look_into_folder
 _DOMAIN = ErrorDomain.STORAGE
 _FOLDER_MODE = 0o711
 _MIB = 1 << 20
+_TRIES = 20
 #: What a volume of a format is, where it is no file.
 _KINDS: dict[str, VolumeType] = {StorageFormat.DIR: VolumeType.DIR, StorageFormat.PLOOP: VolumeType.PLOOP}
 #: A pool whose volumes are no devices, unless they say so.
@@ -330,10 +331,25 @@ async def _make_with_program(
         for command in commands:
             if fresh:
                 volume.made = True
-            await run(*command)
+            await _create(command)
     if not os.path.exists(path):
         raise SystemFailure(f"failed to create {path}: {os.strerror(2)}", domain=_DOMAIN)
     await in_thread(set_owner, path, target.permissions, DEFAULT_VOLUME_MODE)
+
+
+async def _create(command: list[str]) -> None:
+    """Have qemu-img make an image. It measures how long the derivation of a key takes by its thread's CPU time; where
+    the kernel counts that in ticks it may see none and refuses: that is tried again.
+    """
+    for _ in range(_TRIES):
+        try:
+            await run(*command)
+            return
+        except InternalError as error:
+            if "Unable to get accurate CPU usage" not in str(error):
+                raise
+            failed = error
+    raise failed
 
 
 def _require_readable(path: str, above: str) -> None:
