@@ -17,8 +17,11 @@ from support import ROOT, eventually, listens
 __all__ = ["NetworkBox", "missing", "network_box"]
 
 _NEEDED = ("unshare", "nsenter", "ip", "dnsmasq", "iptables", "nft")
-#: What a process in a box begins with: /sys shows the box's devices.
-_ENTER = 'mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"'
+#: What a process in a box begins with: /sys shows the box's devices, and still the machine's control groups.
+_ENTER = (
+    "cd /sys/fs/cgroup && mount -t sysfs sysfs /sys && mount -c --rbind . /sys/fs/cgroup && cd / && "
+    'ip link set lo up && exec "$@"'
+)
 
 
 def missing() -> str | None:
