@@ -119,10 +119,12 @@ def test(session: nox.Session) -> None:
     attempt("lint", lambda: check_lint(session))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as printed, ThreadPoolExecutor(1) as meanwhile:
         checked = meanwhile.submit(others, printed)
-        attempt("tests", lambda: check_tests(session, *SECOND_CHANCE, *WAITING))
-        checked.result()
-        printed.seek(0)
-        session.log("types, conformance and the other tests:\n%s", printed.read())
+        try:
+            attempt("tests", lambda: check_tests(session, *SECOND_CHANCE, *WAITING))
+            checked.result()
+        finally:  # also what there is when it is cut off
+            printed.seek(0)
+            session.log("types, conformance and the other tests:\n%s", printed.read())
     if failed:
         session.error(f"failed: {', '.join(failed)}")
 

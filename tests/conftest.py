@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from support import ROOT as ROOT, SHARED
+from support import COMPLAINTS, ROOT as ROOT, SHARED
 
 settings.register_profile(
     "virtcore",
@@ -30,6 +30,16 @@ LEFT_OVER_GRACE = 60.0
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="also run the long tests")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if COMPLAINTS and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for complaint in COMPLAINTS:
+        terminalreporter.write_line(f"FAILED when all tests were over: {complaint}", red=True)
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -95,5 +105,6 @@ def no_process_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    listing = "; ".join(f"{pid}: {command}" for pid, command in left.items())
-    assert not left, f"processes left behind by tests: {listing}"
+    if left:
+        listing = "; ".join(f"{pid}: {command}" for pid, command in left.items())
+        COMPLAINTS.append(f"processes left behind by tests: {listing}")

@@ -19,6 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("VIRTCORE_SHARED") or ROOT.parent / "shared").resolve()
 """Facts, corpus and measuring kit beside the repository; may be absent (see the fixture ``shared``)."""
 
+COMPLAINTS: list[str] = []
+"""What is wrong when all tests are over: a session's fixture that failed at its end would only have the last test run
+again, and nothing would be left to be found then."""
+
 
 def eventually(check: Callable[[], object], limit: float = 150.0) -> None:
     """Wait until something holds, as soon as it does; a machine that is busy with other things has its time."""

@@ -19,7 +19,7 @@ from typing import IO
 import pytest
 
 import virtcore
-from support import ROOT, SHARED, eventually, has_clients, listens
+from support import COMPLAINTS, ROOT, SHARED, eventually, has_clients, listens
 
 #: libvirt's release that these tests were written beside; others may differ in what is compared.
 KNOWN = (9, 0)
@@ -89,12 +89,14 @@ def virtcored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            assert process.wait(60) == 0
-        finally:
-            process.kill()
-            log.close()
+            status: int | None = process.wait(60)
+        except subprocess.TimeoutExpired:
+            status = None
+        process.kill()
+        log.close()
     text = (root / "stderr").read_text()
-    assert "Traceback" not in text, text
+    if status != 0 or "Traceback" in text:
+        COMPLAINTS.append(f"virtcored ended with {status}: {text}")
 
 
 @pytest.fixture(scope="session")

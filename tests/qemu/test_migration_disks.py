@@ -93,6 +93,7 @@ def test_ports_that_somebody_else_took_meanwhile(connection, peer, tmp_path, mon
                 taken.listen()
         moved = domain.migrate(peer, parameters, Flags.LIVE | Flags.NON_SHARED_DISK)
     assert moved.state().state is DomainState.RUNNING
+    assert {49152, 49153} <= seen
 
 
 @pytest.mark.parametrize("form", ["raw", "qcow2"])

@@ -75,7 +75,7 @@ def test_each_step_of_a_start(connection, root, faulty, guests_of, monkeypatch, 
     commands = list(dict.fromkeys(faulty.said()))
     assert set(START) <= set(commands)
     domain.destroy()
-    failed = []
+    failed, patience = [], QemuState.start_limit
     if what == "hang":
         monkeypatch.setattr(QemuState, "start_limit", 0.7)
     for command in commands:
@@ -96,7 +96,7 @@ def test_each_step_of_a_start(connection, root, faulty, guests_of, monkeypatch, 
     if what != "lie":
         assert {"query-chardev", "query-cpus-fast", "cont"} <= set(failed), failed
     faulty.spoil()
-    monkeypatch.undo()
+    monkeypatch.setattr(QemuState, "start_limit", patience)
     domain.create()
     assert domain.state().state is DomainState.RUNNING
     domain.destroy()

@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,12 +33,6 @@ def daemon(root: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def ran(process: subprocess.Popen[bytes]) -> float:
-    """Seconds that the daemon has had of a processor: what else runs on this machine makes no difference."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def end(process: subprocess.Popen[bytes]) -> int:
@@ -134,12 +129,10 @@ def test_a_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
             deaf.settimeout(0.5)
             with pytest.raises(TimeoutError):  # the daemon stops reading, as nobody takes its replies
                 deaf.sendall(version * 1_000_000)
-            slowest = 0.0
+            began = time.monotonic()
             for _ in range(200):
-                began = ran(process)
                 connection.lib_version()
-                slowest = max(slowest, ran(process) - began)
-            assert slowest < 0.5
+            assert time.monotonic() - began < 30, "as long as the one that reads nothing stays, so do they"
         assert end(process) == 0
 
 

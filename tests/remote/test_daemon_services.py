@@ -57,6 +57,7 @@ def test_clients_share_them_and_restarts_keep_them(serve: Any) -> None:
             content = path.read_bytes()
             assert b"hidden from" not in content, path
             assert b"soon forg" not in content, path
+    assert not list(root.rglob(f"{UUIDS[1]}*"))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the system's services are root's")
