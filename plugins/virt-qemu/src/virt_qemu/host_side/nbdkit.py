@@ -107,11 +107,21 @@ async def serve_images(side: HostSide, owner: Owner, disk: Disk) -> None:
 
 def serve_images_again(side: HostSide, owner: Owner, disk: Disk) -> None:
     """Go on with what serves the images of a disk of a guest that was found again."""
-    program = find_tool("nbdkit")
+    if not any(_served(disk)):
+        return
+    program = find_tool("nbdkit") or "nbdkit"
     for image in served_images(disk, _PLUGINS.values()):
-        if image.nbdkit_socket is not None and program is not None:
+        if image.nbdkit_socket is not None:
             serve = partial(_serve, side, owner, program, image, _is_only_read(disk, image))
             _keep(side, owner, image, serve, side.programs.attach(owner, _name(image)))
+
+
+def _served(disk: Disk) -> Iterator[SourcePrivate]:
+    """What is known of the images of a disk that nbdkit serves."""
+    for link in images_of(disk):
+        known = link.source.private_data if link.source is not None else None
+        if isinstance(known, SourcePrivate) and known.nbdkit_socket is not None and known.nbdkit_pid_file is not None:
+            yield known
 
 
 def _is_only_read(disk: Disk, image: Image) -> bool:
@@ -289,12 +299,12 @@ def _receive(client: socket.socket, count: int) -> bytes:
 
 async def stop_serving(side: HostSide, owner: Owner, disk: Disk) -> None:
     """End what serves the images of a disk."""
-    for link in images_of(disk):
-        known = link.source.private_data if link.source is not None else None
-        if isinstance(known, SourcePrivate) and known.nbdkit_socket is not None and known.nbdkit_pid_file is not None:
-            await _let_go(side, owner, os.path.basename(known.nbdkit_pid_file).removesuffix(".pid"))
-            side.remove_file(known.nbdkit_socket)
-            known.nbdkit_socket = known.nbdkit_pid_file = None
+    for known in list(_served(disk)):
+        assert known.nbdkit_pid_file is not None
+        assert known.nbdkit_socket is not None
+        await _let_go(side, owner, os.path.basename(known.nbdkit_pid_file).removesuffix(".pid"))
+        side.remove_file(known.nbdkit_socket)
+        known.nbdkit_socket = known.nbdkit_pid_file = None
 
 
 async def stop_serving_all(side: HostSide, owner: Owner) -> None:

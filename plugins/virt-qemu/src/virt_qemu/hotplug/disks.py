@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from virt_qemu.block.image import MANAGED_HELPER
@@ -75,10 +76,7 @@ async def plug_disk(session: Session, loaded: LoadedDevice) -> str | None:
         raise OperationUnsupported(f"disk bus '{bus}' cannot be hotplugged.")
     settle_cache(disk)
     settle_reservations(session, disk)
-
-    def add(builder: PlanBuilder, device: Any, boot: dict[int, int]) -> None:
-        add_whole_disk(session.domain, builder, device, boot)
-
+    add = partial(add_whole_disk, session.domain)
     # On other buses even a disk may be one that can be taken out.
     told = await join(session, loaded, add, *(() if bus is DiskBus.VIRTIO else (_BLOCK,)))
     if _BLOCK.command in told:
