@@ -16,7 +16,7 @@ from virtcore.driver.loader import registered_service
 from virtcore.driver.toolkit.folders import StateFolders
 from virtcore.driver.toolkit.hosted import HostedService
 from virtcore.driver.toolkit.networks import NetworkObject, Networks, StatefulNetworks
-from virtcore.errors import NoConnect, ResourceBusy
+from virtcore.errors import NoConnect, ResourceBusy, SystemError
 
 NETWORK = "<network><name>here</name><bridge name='virbr7'/></network>"
 
@@ -160,6 +160,59 @@ def test_another_process_has_it(tmp_path):
 
         asyncio.run(run())
         other.communicate()
+
+
+def test_a_folder_that_cannot_be_used_is_an_error_of_its_service_alone(tmp_path):
+    folders = StateFolders.of(Place(False, str(tmp_path)), "network")
+    folders.autostart.mkdir(parents=True)
+    (folders.autostart / "something").touch()
+    folders.run.mkdir(parents=True)
+    folders.status.touch()
+
+    async def run():
+        services = PlaceServices(Place(False, str(tmp_path)))
+        failed = await services.begin()
+        assert isinstance(failed["network"], SystemError)
+        assert f"cannot use state folder '{folders.status}': File exists" in str(failed["network"])
+        folders.status.unlink()
+        assert await services.begin() == {}, "it gave the folders back"
+        await services.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_could_not_be_opened_does_nothing_more(tmp_path, monkeypatch, cancelled):
+    done = []
+
+    async def beside() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            done.append("ended")
+
+    async def restore(service: RememberingService) -> None:
+        service.spawn(beside())
+        await asyncio.sleep(0)
+        await (asyncio.sleep(3600) if cancelled else service.networks.open())
+        raise ValueError("broken")
+
+    async def rest(service: RememberingService) -> None:
+        done.append("at rest")
+
+    monkeypatch.setattr(RememberingService, "restore", restore)
+    monkeypatch.setattr(RememberingService, "rest", rest)
+
+    async def run():
+        opening = asyncio.ensure_future(RememberingService(Place(False, str(tmp_path))).open())
+        if cancelled:
+            await asyncio.sleep(0.05)
+            opening.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else ValueError):
+            await opening
+        assert done == ["ended", "at rest"]
+
+    asyncio.run(run())
 
 
 def test_a_daemon_keeps_what_was_opened(tmp_path):

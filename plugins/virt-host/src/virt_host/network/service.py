@@ -35,6 +35,7 @@ class HostNetworks(HostedService, StatefulNetworks):
     network_prefix = "network"
 
     networks: HostNetworkTable
+    _firewalld: FirewalldWatch | None = None
 
     async def restore(self) -> None:
         folders = self.folders
@@ -48,7 +49,8 @@ class HostNetworks(HostedService, StatefulNetworks):
             hooks=HookScripts(folders.config.with_name("hooks"), "network"),
         )
         await self.networks.open()
-        self._firewalld = FirewalldWatch(lambda: self.spawn(self.reload())) if self.place.privileged else None
+        if self.place.privileged:
+            self._firewalld = FirewalldWatch(lambda: self.spawn(self.reload()))
         # Guests that start with the host need them: whoever asks for a network waits.
         await self._start_once()
 

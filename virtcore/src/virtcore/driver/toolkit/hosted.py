@@ -73,7 +73,8 @@ class HostedService(ServiceDriver):
         to look again): put it back."""
 
     async def rest(self) -> None:
-        """Hook: the last user has gone; the folders are still ours. What works goes on. Never raises."""
+        """Hook: the last user has gone, or it could not be opened, however far :meth:`restore` came. What works
+        goes on. Never raises."""
 
     # -- life
 
@@ -86,12 +87,17 @@ class HostedService(ServiceDriver):
         """Take the folders, :meth:`restore` and begin to :meth:`start_marked`. A failure leaves nothing behind.
 
         :raises ResourceBusy: another process has them.
+        :raises SystemError: one cannot be used.
         """
         try:
             self._take_folders()
             await self.restore()
+        except OSError as error:
+            await self.close()
+            folder = error.filename or self.folders.config
+            raise SystemError(f"cannot use state folder '{folder}': {error.strerror or error}") from error
         except BaseException:
-            await self._give_back()
+            await self.close()
             raise
         if type(self).start_marked is not HostedService.start_marked:
             self._starting = self.spawn(self._start_once())
@@ -99,12 +105,9 @@ class HostedService(ServiceDriver):
     def _take_folders(self) -> None:
         from virtcore.driver.toolkit.lock import StateLock
 
-        try:
-            # Both: what works is told by one, what is defined by the other, and they may be chosen apart.
-            for folder in (self.folders.config, self.folders.run):
-                self._locks.append(StateLock.acquire(folder))
-        except OSError as error:
-            raise SystemError(f"cannot use state folder '{error.filename}': {error.strerror}") from error
+        # Both: what works is told by one, what is defined by the other, and they may be chosen apart.
+        for folder in (self.folders.config, self.folders.run):
+            self._locks.append(StateLock.acquire(folder))
 
     async def settled(self) -> None:
         if self._starting is not None:
@@ -136,9 +139,6 @@ class HostedService(ServiceDriver):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.rest()
-        await self._give_back()
-
-    async def _give_back(self) -> None:
         if "disk" in vars(self):
             await self.disk.close()
         while self._locks:
