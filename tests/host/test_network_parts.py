@@ -16,6 +16,7 @@ from private_bus import private_bus
 from virt_host.links import devices as links
 from virt_host.network import lease_helper, resolved, routes
 from virt_host.network.admission import admit_network
+from virt_host.network.daemons import Dnsmasq
 from virt_host.network.dnsmasq import DnsmasqFiles, dnsmasq_files
 from virt_host.network.firewalls import NFTablesFirewall, choose_firewall
 from virt_host.network.host_network import HostNetwork, format_status, load_status
@@ -30,6 +31,7 @@ from virtcore.errors import (
     InvalidArg,
     OperationInvalid,
     OperationUnsupported,
+    SystemError,
     VirtError,
     XMLError,
 )
@@ -359,6 +361,27 @@ def test_a_change_that_fails_is_taken_back(tmp_path: Path, monkeypatch: pytest.M
         assert network.live.dns is None
 
     asyncio.run(run())
+
+
+def test_refreshing_fails_as_starting_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    served = document(f"<bridge name='b'/>{IP.format('')}")
+    dnsmasq = Dnsmasq(tmp_path / "dnsmasq", tmp_path / "run")
+    with subprocess.Popen(["true"]) as process:
+        pass  # its number is nobody's any more
+    started: list[str] = []
+
+    async def start(network: Network) -> None:
+        started.append(network.name)
+
+    monkeypatch.setattr(dnsmasq, "pid", lambda name: process.pid)
+    monkeypatch.setattr(dnsmasq, "start", start)
+    asyncio.run(dnsmasq.refresh(served))
+    assert started == [served.name]
+    hosts = Path(dnsmasq.files(served).hosts_path)
+    hosts.unlink()
+    hosts.mkdir()
+    with pytest.raises(SystemError, match=r"cannot write config file '.*': Is a directory"):
+        asyncio.run(dnsmasq.refresh(served))
 
 
 # -- guaranteed rates

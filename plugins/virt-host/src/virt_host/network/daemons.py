@@ -78,15 +78,15 @@ class Dnsmasq:
             _write(self._helper, text, 0o755)
 
     def _write_hosts(self, files: DnsmasqFiles) -> None:
-        _write(Path(files.hosts_path), files.hosts or "", 0o644)
-        _write(Path(files.names_path), files.names or "", 0o644)
-
-    def _write_files(self, name: str, files: DnsmasqFiles) -> None:
         try:
             self._make_folders()
-            self._write_hosts(files)
+            _write(Path(files.hosts_path), files.hosts or "", 0o644)
+            _write(Path(files.names_path), files.names or "", 0o644)
         except OSError as error:
             raise SystemError(f"cannot write config file '{error.filename}': {error.strerror}") from None
+
+    def _write_files(self, name: str, files: DnsmasqFiles) -> None:
+        self._write_hosts(files)
         path = self._configuration(name)
         try:
             _write(path, files.configuration, 0o600)
@@ -170,14 +170,17 @@ class Dnsmasq:
     async def refresh(self, network: Network) -> None:
         """Tell it of changed hosts, or start it where it does not run.
 
-        :raises VirtError: it does not start.
+        :raises VirtError: it cannot be told, or does not start.
         """
         number = self.pid(network.name)
         if number is None or not self.needed(network):
             await self.start(network)
             return
         await in_thread(self._write_hosts, self.files(network))
-        os.kill(number, signal.SIGHUP)
+        try:
+            os.kill(number, signal.SIGHUP)
+        except ProcessLookupError:  # it has just ended
+            await self.start(network)
 
     async def stop(self, name: str) -> None:
         """End it; without it nothing happens. Never raises."""
