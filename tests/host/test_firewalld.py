@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from jeepney.io.blocking import open_dbus_connection  # type: ignore[import-unty
 
 from private_bus import private_bus
 from support import comes
+from virt_host import firewalld as zones, system_bus
 from virt_host.firewalld import FirewalldWatch, leave_zone, put_into_zone
 from virtcore.errors import DBusService, InternalError
 
@@ -137,3 +140,38 @@ def test_a_zone_needs_firewalld(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     leave_zone("b0")
     with pytest.raises(InternalError, match="zone z requested for network n but firewalld is not active"):
         put_into_zone("n", "b0", "z", routed=False, by_default=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_bus_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(system_bus, "_LIMIT", 0.1)
+    with private_bus(tmp_path) as (address, daemon), contextlib.closing(open_dbus_connection(address)) as connection:
+        monkeypatch.setattr(zones, "system_bus", lambda: contextlib.nullcontext(connection))
+        daemon.send_signal(number)
+        if number is signal.SIGKILL:
+            daemon.wait()
+        with pytest.raises(DBusService):
+            put_into_zone("n", "b0", None, routed=False, by_default=True)
+        with caplog.at_level("INFO"):
+            leave_zone("b0")
+        assert "b0 was in no zone: error from service: " in caplog.text
+
+
+def test_a_bus_that_lets_nobody_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path / 'bus'}")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "bus"))
+        listening.listen()
+
+        def refuse() -> None:
+            client, _ = listening.accept()
+            with client:
+                client.recv(4096)
+                client.sendall(b"REJECTED EXTERNAL\r\n")
+
+        refusing = threading.Thread(target=refuse)
+        refusing.start()
+        leave_zone("b0")
+        refusing.join()

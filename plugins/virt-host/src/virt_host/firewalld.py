@@ -131,9 +131,8 @@ def leave_zone(bridge: str) -> None:
     """Let a bridge that goes be in no zone: firewalld would keep its name. Blocks, and never raises."""
     with system_bus() as bus:
         firewalld = _service(bus)
-        if not firewalld.runs:
-            return
         try:
-            firewalld.ask(_ZONES, "removeInterface", "ss", "", bridge)
+            if firewalld.runs:
+                firewalld.ask(_ZONES, "removeInterface", "ss", "", bridge)
         except DBusService as error:
             log.info("%s was in no zone: %s", bridge, error)

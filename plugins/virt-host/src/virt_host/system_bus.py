@@ -25,15 +25,16 @@ def has_bus() -> bool:
 
 @contextmanager
 def system_bus() -> Iterator[Any]:
-    """A connection to the system's bus; None: the host has none."""
+    """A connection to the system's bus; None: the host has none that lets us in."""
     if not has_bus():
         yield None
         return
+    from jeepney import DBusErrorResponse  # type: ignore[import-untyped]
     from jeepney.io.blocking import open_dbus_connection  # type: ignore[import-untyped]
 
     try:
         connection = open_dbus_connection("SYSTEM")
-    except OSError:
+    except (OSError, ValueError, DBusErrorResponse):  # nobody listens there, or nobody lets us in
         yield None
         return
     with contextlib.closing(connection):
@@ -52,21 +53,32 @@ class Service(NamedTuple):
 
     @property
     def runs(self) -> bool:
-        """Whether it is there."""
-        from jeepney import message_bus  # type: ignore[import-untyped]
+        """Whether it is there.
 
-        return self.bus is not None and bool(self.bus.send_and_get_reply(message_bus.NameHasOwner(self.name)).body[0])
+        :raises DBusService: the bus does not answer.
+        """
+        from jeepney import message_bus
+
+        return self.bus is not None and bool(self._send(message_bus.NameHasOwner(self.name)).body[0])
 
     def ask(self, interface: str, method: str, signature: str | None = None, *arguments: object) -> Any:
         """Its answer; None: it has none but that it has done it.
 
-        :raises DBusService: it refuses.
+        :raises DBusService: it refuses, or does not answer.
         """
-        from jeepney import DBusAddress, MessageType, new_method_call
+        from jeepney import DBusAddress, new_method_call
 
         where = DBusAddress(self.path, bus_name=self.name, interface=interface)
-        call = new_method_call(where, method, signature, arguments)
-        reply = self.bus.send_and_get_reply(call, timeout=_LIMIT)
-        if reply.header.message_type is MessageType.error:
-            raise DBusService(str(reply.body[0] if reply.body else method))
+        reply = self._send(new_method_call(where, method, signature, arguments))
         return reply.body[0] if reply.body else None
+
+    def _send(self, call: Any) -> Any:
+        from jeepney import HeaderFields, MessageType
+
+        try:
+            reply = self.bus.send_and_get_reply(call, timeout=_LIMIT)
+        except OSError as error:  # also one that the time is up
+            raise DBusService(str(error) or f"{self.name} did not answer within {_LIMIT:g} s") from None
+        if reply.header.message_type is MessageType.error:
+            raise DBusService(str(reply.body[0] if reply.body else call.header.fields[HeaderFields.member]))
+        return reply

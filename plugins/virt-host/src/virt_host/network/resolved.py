@@ -33,13 +33,13 @@ def register_domain(network: Network, bridge: str) -> None:
     address = ipaddress.ip_address(network.ips[0].address) if network.ips else None
     with system_bus() as bus:
         service = Service(bus, _NAME, "/org/freedesktop/resolve1")
-        if not service.runs:
-            raise InternalError("failed to register name server: systemd-resolved is not available")
-        if address is None:
-            raise InternalError("failed to register name server: network has no address")
-        link, interface = index_of(bridge), f"{_NAME}.Manager"
-        server = (int(_FAMILIES[address.version]), address.packed)
         try:
+            if not service.runs:
+                raise InternalError("failed to register name server: systemd-resolved is not available")
+            if address is None:
+                raise InternalError("failed to register name server: network has no address")
+            link, interface = index_of(bridge), f"{_NAME}.Manager"
+            server = (int(_FAMILIES[address.version]), address.packed)
             service.ask(interface, "SetLinkDNS", "ia(iay)", link, [server])
             service.ask(interface, "SetLinkDomains", "ia(sb)", link, [(network.domain.name, True)])
         except DBusService as error:
