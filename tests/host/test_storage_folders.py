@@ -407,6 +407,53 @@ def test_content_with_holes(tmp_path: Path) -> None:
     run(tmp_path, test)
 
 
+def test_threads_of_streams_keep_their_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever gives up a write or an opening waits for its thread: it might reach another file else, or none."""
+    path = tmp_path / "v"
+    path.write_bytes(b"")
+    begun, held = threading.Event(), threading.Event()
+    write_all, open_file = content._write_all, content.FileStream._open
+
+    def slow_write(*words: int | bytes) -> None:
+        begun.set()
+        held.wait(10)
+        write_all(*words)  # type: ignore[arg-type]
+
+    def slow_open(stream: content.FileStream) -> None:
+        open_file(stream)
+        begun.set()
+        held.wait(10)
+
+    def open_ones() -> list[str]:
+        links = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+        return [link for link in links if os.path.lexists(link) and os.path.realpath(link) == str(path)]
+
+    async def given_up(work: asyncio.Task[object]) -> None:
+        while not begun.is_set():
+            await asyncio.sleep(0)
+        work.cancel()
+        done, _ = await asyncio.wait([work], timeout=0.05)
+        assert not done
+        assert open_ones()
+        held.set()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        begun.clear()
+        held.clear()
+
+    async def test() -> None:
+        monkeypatch.setattr(content, "_write_all", slow_write)
+        stream = await content.FileStream.open(str(path), 0, 0, writes=True)
+        await given_up(asyncio.ensure_future(stream.write(b"all of it")))
+        assert path.read_bytes() == b"all of it"
+        await stream.abort()
+        monkeypatch.setattr(content.FileStream, "_open", slow_open)
+        await given_up(asyncio.ensure_future(content.FileStream.open(str(path), 0, 0, writes=False)))
+        assert not open_ones()
+
+    asyncio.run(test())
+
+
 @needs_qemu_img
 def test_images_with_a_format(tmp_path: Path) -> None:
     path = tmp_path / "pool"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from virt_host.nodedev.kernel_device import HostFiles
-from virt_host.storage.content import FileStream, Stop, in_piece, wipe
+from virt_host.storage.content import FileStream, Stop, copy_content, in_piece, refusing, wipe
 from virt_host.storage.examine import apply, examine, look_of
 from virt_host.storage.programs import run
 from virtcore.driver.toolkit.pool_backend import PoolBackend, VolumeObject
@@ -20,7 +20,6 @@ from virtcore.errors import (
     ErrorCode,
     ErrorDomain,
     InternalError,
-    SystemError as SystemFailure,
     VirtError,
 )
 from virtcore.model.storage.source import StorageFormat
@@ -28,7 +27,6 @@ from virtcore.model.storage.volume import VolumeTarget, VolumeType
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from virt_host.storage.examine import Look
@@ -133,32 +131,16 @@ def set_owner(path: str, wanted: Permissions | None, mode: int | None) -> None:
     uid, gid = (-1, -1) if wanted is None else (_told(wanted.owner), _told(wanted.group))
     uid, gid = -1 if uid == found.st_uid else uid, -1 if gid == found.st_gid else gid
     if (uid, gid) != (-1, -1):
-        try:
+        with refusing(f"cannot chown '{path}' to ({uid & 0xFFFFFFFF}, {gid & 0xFFFFFFFF})"):
             os.chown(path, uid, gid)
-        except OSError as error:
-            raise SystemFailure(
-                f"cannot chown '{path}' to ({uid & 0xFFFFFFFF}, {gid & 0xFFFFFFFF}): {error.strerror}",
-                domain=ErrorDomain.STORAGE,
-            ) from error
     mode = wanted.mode if wanted is not None and wanted.mode is not None else mode
     if mode is not None and mode != found.st_mode & 0o777:
-        try:
+        with refusing(f"cannot set mode of '{path}' to {mode:04o}"):
             os.chmod(path, mode)
-        except OSError as error:
-            what = f"cannot set mode of '{path}' to {mode:04o}"
-            raise SystemFailure(f"{what}: {error.strerror}", domain=ErrorDomain.STORAGE) from error
 
 
 def _told(number: int | None) -> int:
     return -1 if number is None else number
-
-
-@contextmanager
-def _reported(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SystemFailure(f"{what}: {error.strerror}", domain=ErrorDomain.STORAGE) from error
 
 
 class HostBackend(PoolBackend):
@@ -251,9 +233,7 @@ def _image_format(document: Volume) -> StorageFormat | None:
 
 
 def _fill_device(path: str, source: str, total: int, stop: Stop, clone: bool) -> None:
-    from virt_host.storage.content import copy_content
-
-    with _reported(f"cannot create path '{path}'"):
+    with refusing(f"cannot create path '{path}'"):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         copy_content(source, descriptor, path, total, stop, sparse=False, clone=clone)
@@ -266,18 +246,14 @@ def remove(path: str, kind: VolumeType | None) -> None:
 
     :raises SystemError: it cannot be removed.
     """
-    try:
+    what = "cannot remove directory" if kind is VolumeType.DIR else "cannot unlink file"
+    with refusing(f"{what} '{path}'"), suppress(FileNotFoundError):
         if kind is VolumeType.PLOOP:
             shutil.rmtree(path)
         elif os.path.isdir(path) and not os.path.islink(path):
             os.rmdir(path)
         else:
             os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        what = "cannot remove directory" if kind is VolumeType.DIR else "cannot unlink file"
-        raise SystemFailure(f"{what} '{path}': {error.strerror}", domain=ErrorDomain.STORAGE) from error
 
 
 def target_of(document: Volume) -> VolumeTarget:

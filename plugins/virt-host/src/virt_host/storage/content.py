@@ -13,18 +13,18 @@ import os
 import stat
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from virtcore.driver.toolkit.pool_backend import report_progress
 from virtcore.errors import ErrorDomain, InternalError, OperationAborted, SystemError as SystemFailure
 from virtcore.runtime.threads import in_thread
 
-__all__ = ["FileStream", "Stop", "copy_content", "fill", "in_piece", "no_copy_on_write", "wipe"]
+__all__ = ["FileStream", "Stop", "copy_content", "fill", "in_piece", "no_copy_on_write", "refusing", "wipe"]
 
 T = TypeVar("T")
 
-_DOMAIN = ErrorDomain.STORAGE
 #: Bytes that are read at once.
 _PIECE = 1 << 20
 _LEAST_BLOCK = 4096
@@ -61,14 +61,25 @@ async def in_piece(work: Callable[[Stop], T]) -> T:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait([task])
+        while not task.done():
+            with suppress(asyncio.CancelledError):  # once more, which says nothing new
+                await asyncio.wait([task])
         if not task.cancelled():
             task.exception()
         raise
 
 
-def _refused(what: str, error: OSError) -> SystemFailure:
-    return SystemFailure(f"{what}: {os.strerror(error.errno or 0)}", domain=_DOMAIN)
+@contextmanager
+def refusing(what: str, domain: ErrorDomain = ErrorDomain.STORAGE) -> Iterator[None]:
+    """What the host refuses meanwhile is an error of ours.
+
+    :param what: what is not done then.
+    :raises SystemError: the host refused something.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SystemFailure(f"{what}: {error.strerror}", domain=domain) from error
 
 
 # ------------------------------------------------------------------------------------------------------------- making
@@ -103,21 +114,15 @@ def fill(
     """
     # Fewer blocks than the source has room for: zeros of the copy take none.
     wanted = allocation > 0 and not (source is not None and allocation < source_capacity)
-    try:
+    with refusing(f"cannot extend file '{path}'"):
         os.ftruncate(descriptor, capacity)
-    except OSError as error:
-        raise _refused(f"cannot extend file '{path}'", error) from error
     if wanted:
-        try:
+        with refusing(f"cannot allocate {allocation} bytes in file '{path}'"):
             os.posix_fallocate(descriptor, 0, allocation)
-        except OSError as error:
-            raise _refused(f"cannot allocate {allocation} bytes in file '{path}'", error) from error
     if source is not None:
         copy_content(source, descriptor, path, source_capacity, stop, sparse=True, clone=clone)
-    try:
+    with refusing(f"cannot sync data to file '{path}'"):
         os.fsync(descriptor)
-    except OSError as error:
-        raise _refused(f"cannot sync data to file '{path}'", error) from error
 
 
 def copy_content(
@@ -130,16 +135,12 @@ def copy_content(
     :param sparse: what is written to reads as zeros where nothing was written: zeros are left out.
     :raises SystemError: one cannot be read, or the other not written.
     """
-    try:
+    with refusing(f"could not open input path '{source}'"):
         origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise _refused(f"could not open input path '{source}'", error) from error
     try:
         if clone:
-            try:
+            with refusing(f"failed to clone files from '{source}'"):
                 fcntl.ioctl(descriptor, _FICLONE, origin)
-            except OSError as error:
-                raise _refused(f"failed to clone files from '{source}'", error) from error
             return
         size = max(os.fstat(descriptor).st_blksize, _LEAST_BLOCK)
         done = 0
@@ -147,23 +148,17 @@ def copy_content(
             stop.check()
             if sparse:
                 done = min(_next_data(origin, done, total), total)
-            try:
+            with refusing(f"failed reading from file '{source}'"):
                 data = os.pread(origin, min(_PIECE, total - done), done)
-            except OSError as error:
-                raise _refused(f"failed reading from file '{source}'", error) from error
             if not data:
                 break
-            try:
+            with refusing(f"failed writing to file '{path}'"):
                 for at, part in _parts(data, size) if sparse else ((0, data),):
                     _write_all(descriptor, part, done + at)
-            except OSError as error:
-                raise _refused(f"failed writing to file '{path}'", error) from error
             done += len(data)
             report_progress(done, total)
-        try:
+        with refusing(f"cannot sync data to file '{path}'"):
             os.fdatasync(descriptor)
-        except OSError as error:
-            raise _refused(f"cannot sync data to file '{path}'", error) from error
     finally:
         os.close(origin)
 
@@ -202,18 +197,14 @@ def wipe(path: str, allocation: int, stop: Stop, *, end: bool = False) -> None:
     :param end: the end of a device instead of all of it (as libvirt empties the tables at both ends).
     :raises SystemError: it cannot be written.
     """
-    try:
+    with refusing(f"Failed to open storage volume with path '{path}'"):
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        raise _refused(f"Failed to open storage volume with path '{path}'", error) from error
     try:
         found = os.fstat(descriptor)
         if stat.S_ISREG(found.st_mode) and found.st_blocks < found.st_size // _SECTOR:
             for size in (0, found.st_size):
-                try:
+                with refusing(f"Failed to truncate volume with path '{path}' to {size} bytes"):
                     os.ftruncate(descriptor, size)
-                except OSError as error:
-                    raise _refused(f"Failed to truncate volume with path '{path}' to {size} bytes", error) from error
             return
         begin = max(os.lseek(descriptor, 0, os.SEEK_END) - allocation, 0) if end else 0
         nothing = bytes(_PIECE)
@@ -221,17 +212,12 @@ def wipe(path: str, allocation: int, stop: Stop, *, end: bool = False) -> None:
         while done < allocation:
             stop.check()
             piece = nothing[: min(_PIECE, allocation - done)]
-            try:
+            with refusing(f"Failed to write {len(piece)} bytes to storage volume with path '{path}'"):
                 _write_all(descriptor, piece, begin + done)
-            except OSError as error:
-                what = f"Failed to write {len(piece)} bytes to storage volume with path '{path}'"
-                raise _refused(what, error) from error
             done += len(piece)
             report_progress(done, allocation)
-        try:
+        with refusing(f"cannot sync data to volume with path '{path}'"):
             os.fdatasync(descriptor)
-        except OSError as error:
-            raise _refused(f"cannot sync data to volume with path '{path}'", error) from error
     finally:
         os.close(descriptor)
 
@@ -242,16 +228,16 @@ def wipe(path: str, allocation: int, stop: Stop, *, end: bool = False) -> None:
 class FileStream:
     """A :class:`~virtcore.operations.stream.SparseStream` from or into a file or device. Opened by :meth:`open`.
 
-    :param end: how far it goes; None: as far as there is something.
+    :param length: most bytes that are read or written; 0: all.
     """
 
-    def __init__(self, path: str, descriptor: int, offset: int, end: int | None, *, writes: bool, device: bool) -> None:
+    def __init__(self, path: str, offset: int, length: int, *, writes: bool) -> None:
         self._path = path
-        self._descriptor = descriptor
+        self._descriptor = -1
         self._offset = offset
-        self._end = end
+        self._end = offset + length if length else None
         self._writes = writes
-        self._device = device
+        self._device = False
         self._over = ""
         self._working = asyncio.Lock()
 
@@ -262,17 +248,19 @@ class FileStream:
         :param length: most bytes that are read or written; 0: all.
         :raises SystemError: it cannot be opened.
         """
-        return await in_thread(cls._opened, path, offset, length, writes)
-
-    @classmethod
-    def _opened(cls, path: str, offset: int, length: int, writes: bool) -> FileStream:
-        mode = os.O_WRONLY if writes else os.O_RDONLY
+        stream = cls(path, offset, length, writes=writes)
         try:
-            descriptor = os.open(path, mode | os.O_CLOEXEC | os.O_NOCTTY)
-        except OSError as error:
-            raise _stream_failure(f"Unable to open stream for '{path}'", error) from error
-        device = stat.S_ISBLK(os.fstat(descriptor).st_mode)
-        return cls(path, descriptor, offset, offset + length if length else None, writes=writes, device=device)
+            with refusing(f"Unable to open stream for '{path}'", ErrorDomain.STREAMS):
+                await in_piece(lambda stop: stream._open())
+        except BaseException:
+            await stream.abort()  # it may have been opened before nobody wanted it any more
+            raise
+        return stream
+
+    def _open(self) -> None:
+        mode = os.O_WRONLY if self._writes else os.O_RDONLY
+        self._descriptor = os.open(self._path, mode | os.O_CLOEXEC | os.O_NOCTTY)
+        self._device = stat.S_ISBLK(os.fstat(self._descriptor).st_mode)
 
     def _check(self, writes: bool) -> None:
         if self._over:
@@ -287,10 +275,9 @@ class FileStream:
         async with self._working:
             if self._over == "aborted":
                 raise InternalError("the stream was aborted")
-            try:
-                return await in_thread(work)
-            except OSError as error:
-                raise _stream_failure(what, error) from error
+            with refusing(what, ErrorDomain.STREAMS):
+                # Whoever gives up meanwhile is told so when the thread has let go of the descriptor.
+                return await in_piece(lambda stop: work())
 
     async def read(self, size: int) -> bytes:
         self._check(writes=False)
@@ -362,13 +349,10 @@ class FileStream:
         await self._close("aborted")
 
     async def _close(self, how: str) -> None:
-        if self._over:
-            return
-        self._over = how
+        self._over = self._over or how
         async with self._working:
             descriptor, self._descriptor = self._descriptor, -1
-            os.close(descriptor)
-
-
-def _stream_failure(what: str, error: OSError) -> SystemFailure:
-    return SystemFailure(f"{what}: {os.strerror(error.errno or 0)}", domain=ErrorDomain.STREAMS)
+            if descriptor >= 0:
+                # A file on a server is written to it only now.
+                with refusing(f"Unable to close {self._path}", ErrorDomain.STREAMS):
+                    await in_piece(lambda stop: os.close(descriptor))

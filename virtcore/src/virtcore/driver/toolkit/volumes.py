@@ -377,9 +377,11 @@ class _VolumeStream:
             await self._end()
 
     async def abort(self) -> None:
-        await self._stream.abort()
         try:
-            await self._end()
+            try:
+                await self._stream.abort()
+            finally:
+                await self._end()
         except VirtError as error:  # whoever aborts is told nothing
             logging.getLogger("virtcore").warning("a volume was not looked at after its stream was aborted: %s", error)
 
