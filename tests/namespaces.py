@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from support import ROOT, eventually, listens
 
-__all__ = ["NetworkBox", "missing", "network_box"]
+__all__ = ["NetworkBox", "network_box"]
 
 _NEEDED = ("unshare", "nsenter", "ip", "dnsmasq", "iptables", "nft")
 #: What a process in a box begins with: /sys shows the box's devices, and still the machine's control groups.
@@ -24,7 +26,7 @@ _ENTER = (
 )
 
 
-def missing() -> str | None:
+def _missing() -> str | None:
     """Why there can be no box here; None: there can."""
     if os.geteuid() != 0:
         return "networks of one's own need root"
@@ -131,10 +133,13 @@ class NetworkBox:
 
 @contextmanager
 def network_box(firewall: str = "iptables") -> Iterator[NetworkBox]:
-    """A box with a running daemon.
+    """A box with a running daemon; a test is skipped where there can be none.
 
     :param firewall: the backend that its networks use.
     """
+    reason = _missing()
+    if reason is not None:
+        pytest.skip(reason)
     with tempfile.TemporaryDirectory(prefix="vcnet") as folder:
         root = Path(folder)
         root.chmod(0o755)  # dnsmasq reads as an ordinary user

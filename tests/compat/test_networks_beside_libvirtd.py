@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from compat.conftest import Virsh, private_libvirtd, uri
-from namespaces import NetworkBox, missing, network_box
+from namespaces import NetworkBox, network_box
 
 NETWORKS = {
     "nat": "<forward mode='nat'/>{bridge}{ip}",
@@ -34,9 +34,6 @@ class Side(NamedTuple):
 
 @pytest.fixture(scope="module")
 def sides() -> Iterator[tuple[Side, Side]]:
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
     with network_box() as ours:
         other = ours.neighbour()
         with private_libvirtd(ours.root / "theirs", inside=other.inside()) as theirs:

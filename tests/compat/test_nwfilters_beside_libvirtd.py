@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compat.conftest import private_libvirtd, uri
-from namespaces import NetworkBox, missing, network_box
+from namespaces import NetworkBox, network_box
 
 #: Packets and frames of many kinds, with lists and what they are not.
 _MANY = """<filter name='many'>
@@ -37,11 +37,8 @@ _OTHERS = sorted({path.stem for path in _SHIPPED.glob("*.xml")} - set(_USUAL))
 @pytest.fixture(scope="module")
 def box() -> Iterator[tuple[NetworkBox, list[str]]]:
     """A box with both daemons and a tap; and their connections."""
-    reason = missing()
-    if reason is None and not _SHIPPED.is_dir():
-        reason = "libvirtd is not installed (Debian: libvirt-daemon-system)"
-    if reason is not None:
-        pytest.skip(reason)
+    if not _SHIPPED.is_dir():
+        pytest.skip("libvirtd is not installed (Debian: libvirt-daemon-system)")
     with network_box() as made, private_libvirtd(made.root / "libvirtd", inside=made.inside()) as socket:
         made.run("ip", "tuntap", "add", "v0", "mode", "tap")
         theirs = uri("qemu+unix:///system", socket)

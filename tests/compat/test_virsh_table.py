@@ -12,7 +12,7 @@ import pytest
 
 from compat.conftest import private_libvirtd, uri
 from compat.virsh_rows import DRIVERS, Place, Session, commands_of, difference, judge, read_table, run_beside, spellings
-from namespaces import missing, network_box
+from namespaces import network_box
 
 SESSIONS = [(driver, session) for driver in DRIVERS for session in read_table(driver)]
 PATHS = {"test": "/default", "qemu": "/system"}
@@ -28,9 +28,6 @@ def sockets(request: pytest.FixtureRequest, driver: str, session: Session) -> It
     if driver != "qemu" or session.title not in APART:
         yield request.getfixturevalue("libvirtd"), request.getfixturevalue("virtcored") / "run" / "libvirt-sock"
         return
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
     with network_box() as ours, private_libvirtd(ours.root / "theirs", inside=ours.neighbour().inside()) as theirs:
         yield theirs, ours.root / "run" / "libvirt-sock"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from namespaces import NetworkBox, missing, network_box
+from namespaces import NetworkBox, network_box
 from virtcore.testing.suite import Target, TestFilters, TestNetworks, connection, says_what_it_tests, uri
 
 __all__ = ["TestFilters", "TestNetworks", "connection", "says_what_it_tests", "target", "uri"]
@@ -14,9 +14,6 @@ __all__ = ["TestFilters", "TestNetworks", "connection", "says_what_it_tests", "t
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[NetworkBox]:
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
     with network_box() as made:
         yield made
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import virtcore
-from namespaces import NetworkBox, missing, network_box
+from namespaces import NetworkBox, network_box
 from support import eventually
 from virtcore.enums import NetworkUpdateCommand, NetworkUpdateFlags, NetworkUpdateSection
 from virtcore.errors import HookScriptFailed, InternalError, NetworkPortExist, NoNetwork, OperationInvalid
@@ -30,9 +30,6 @@ LIVE = NetworkUpdateFlags.LIVE
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[NetworkBox]:
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
     with network_box() as made:
         yield made
 
@@ -147,9 +144,6 @@ def busybox() -> str:
 
 @pytest.mark.parametrize("firewall", ["iptables", "nftables"])
 def test_a_guest_gets_an_address(firewall: str, busybox: str):
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
     with network_box(firewall) as box, virtcore.connect(box.uri) as connection:
         host = f"<host mac='{MAC}' name='seven' ip='10.99.2.7'/></dhcp>"
         network = connection.create_network(SERVED.format(number=2, more="<forward/>").replace("</dhcp>", host))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from guest_image import CMDLINE, guest_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 
 
 class Counting:

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import agent_image
 import guest_image
 import pytest
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.agent import commands
 from virt_qemu.agent.channel import BLOCK, Agent
 from virt_qemu.agent.protocol import AgentCommandError, AgentProtocol

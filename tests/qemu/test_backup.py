@@ -23,10 +23,9 @@ from block_guest import (
     write,
 )
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
-from support import free_port
+from support import eventually, free_port
 from virt_qemu.monitor import Monitor
 from virtcore.enums import (
     ConnectDomainEventBlockJobStatus as Status,

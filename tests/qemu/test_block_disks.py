@@ -17,8 +17,8 @@ from block_guest import (
     write,
 )
 from guest_image import idle_xml
-from waiting import eventually
 
+from support import eventually
 from virtcore.enums import DomainCreateFlags, DomainEventIOErrorAction, DomainPausedReason, DomainState
 from virtcore.errors import (
     ArgumentUnsupported,

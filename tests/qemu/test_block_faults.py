@@ -16,8 +16,8 @@ from block_guest import (
     write,
 )
 from guest_image import idle_xml
-from waiting import eventually
 
+from support import eventually
 from virt_qemu.monitor import CommandError, Monitor
 from virtcore.enums import (
     DomainBlockCommitFlags as Commit,

@@ -23,8 +23,8 @@ from block_guest import (
     write,
 )
 from guest_image import idle_xml
-from waiting import eventually
 
+from support import eventually
 from virtcore.enums import (
     ConnectDomainEventBlockJobStatus as Status,
     DomainBlockCommitFlags as Commit,

@@ -23,9 +23,9 @@ from block_guest import (
     write,
 )
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import DomainBlockJobAbortFlags as Abort, DomainJobOperation, DomainJobType
 from virtcore.errors import NoDomainBackup
 from virtcore.operations.events import DomainBlockJob2Event

@@ -18,8 +18,8 @@ from block_guest import (
     make_image,
 )
 from guest_image import idle_xml
-from waiting import eventually
 
+from support import eventually
 from virtcore.enums import (
     DomainBlockCommitFlags as Commit,
     DomainBlockCopyFlags as Copy,

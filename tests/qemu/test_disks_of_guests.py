@@ -11,9 +11,9 @@ from pathlib import Path
 import guest_image
 import pytest
 from guest_image import MARKER, guest_xml, idle_xml, write_qcow2
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_host.tools import find_tool
 from virt_qemu.disks.throttling import joining_limits
 from virtcore.enums import ConnectDomainEventDiskChangeReason as Reason, DomainCreateFlags

@@ -16,9 +16,9 @@ from typing import BinaryIO
 import pytest
 from counting_guest import Counting
 from guest_image import idle_xml, write_initramfs
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.migration.control import MigrationControl
 from virtcore.enums import (
     DomainCoreDumpFlags as Dump,

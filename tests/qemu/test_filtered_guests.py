@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from waiting import eventually
 
 import virtcore
-from namespaces import NetworkBox, missing, network_box
+from namespaces import NetworkBox, network_box
+from support import eventually
 from virtcore.enums import DomainCreateFlags
 from virtcore.errors import ConfigUnsupported, InternalError, OperationFailed
 
@@ -22,8 +22,8 @@ MAC = "52:54:00:12:34:56"
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[NetworkBox]:
-    reason = missing()
-    if reason is None and shutil.which("ebtables", path=f"{os.environ.get('PATH')}:/usr/sbin") is None:
+    reason = None
+    if shutil.which("ebtables", path=f"{os.environ.get('PATH')}:/usr/sbin") is None:
         reason = "ebtables is not installed"
     if reason is None and shutil.which("qemu-system-x86_64") is None:
         reason = "qemu-system-x86_64 is not installed"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from guest_image import MARKER, guest_xml
-from waiting import eventually
 
+from support import eventually
 from virtcore.enums import DomainCreateFlags, DomainUndefineFlags
 from virtcore.errors import OperationFailed, OperationInvalid
 

@@ -10,9 +10,9 @@ import time
 import pytest
 from guest_image import guest_xml
 from scripted_qemu import GREET
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainCreateFlags, DomainShutoffReason, DomainState
 from virtcore.errors import InternalError, OperationTimeout, SystemError, VirtError

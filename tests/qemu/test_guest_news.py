@@ -11,9 +11,9 @@ from typing import Any
 
 import guest_image
 import pytest
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.guest import Guest
 from virt_qemu.news import HANDLERS
 from virt_qemu.status import DomainStatus

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from block_guest import KIB, MIB, disk_xml, execute, guest_writes, make_image, make_luks_image, run
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
 from certificates import Authority
+from support import eventually
 from virtcore.enums import (
     DomainBlockCopyFlags as Copy,
     DomainBlockJobAbortFlags as Abort,

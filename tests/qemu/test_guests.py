@@ -13,9 +13,9 @@ from itertools import islice
 
 import pytest
 from guest_image import MARKER, guest_xml, idle_xml, write_qcow2
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.driver.hooks import hookimpl, manager
 from virtcore.enums import (
     DomainCreateFlags,

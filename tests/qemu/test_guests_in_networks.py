@@ -12,7 +12,7 @@ import guest_image
 import pytest
 
 import virtcore
-from namespaces import NetworkBox, missing, network_box
+from namespaces import NetworkBox, network_box
 from support import eventually
 from virtcore.enums import DomainCreateFlags, DomainInterfaceAddressesSource, DomainState
 from virtcore.errors import NoNetwork, OperationInvalid
@@ -23,9 +23,6 @@ MAC = "52:54:00:0a:0b:0c"
 
 @pytest.fixture(scope="module")
 def box(kernel: Path) -> Iterator[NetworkBox]:
-    reason = missing()
-    if reason is not None:
-        pytest.skip(reason)
     with network_box() as made:
         yield made
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import DomainCreateFlags
 from virtcore.errors import HookScriptFailed
 

@@ -9,9 +9,9 @@ import guest_image
 import pytest
 from block_guest import state
 from scripted_qemu import Scripted
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.host import QemuState
 from virt_qemu.hotplug.rehearsal import rehearse
 from virtcore import Domain

@@ -10,9 +10,9 @@ from unittest.mock import Mock
 
 import guest_image
 import pytest
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.guest import Guest
 from virt_qemu.host import QemuState
 from virt_qemu.hotplug import media

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from block_guest import KIB, execute, guest_writes, make_image, run
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
 from certificates import Authority
-from support import free_port
+from support import eventually, free_port
 from virtcore.enums import DomainCreateFlags
 from virtcore.errors import ConfigUnsupported, InternalError, NoSecret
 

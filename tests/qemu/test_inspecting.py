@@ -12,9 +12,9 @@ from pathlib import Path
 import guest_image
 import pytest
 from guest_image import MARKER
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.keycodes import qemu_key
 from virtcore import errors
 from virtcore.enums import DomainCreateFlags, DomainMemoryFlags, KeycodeSet

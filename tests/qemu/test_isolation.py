@@ -16,9 +16,9 @@ from types import SimpleNamespace
 
 import pytest
 from guest_image import guest_xml, write_qcow2
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_host.cgroup import Mounts
 from virt_host.cgroup.devices import are_guarded
 from virt_qemu.isolation import ownership

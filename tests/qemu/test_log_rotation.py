@@ -7,10 +7,9 @@ import os
 
 import pytest
 from guest_image import guest_xml
-from waiting import eventually
 
 import virtcore
-from support import comes
+from support import comes, eventually
 from virt_qemu import log_rotation
 from virt_qemu.log_rotation import LogRotation, rotate
 from virtcore.enums import DomainCreateFlags

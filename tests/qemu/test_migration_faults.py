@@ -17,9 +17,9 @@ import pytest
 from guest_image import guest_xml
 from test_migration_disks import writable
 from test_migration_ways import answers, peer, peer_root, running  # noqa: F401  # fixtures among them
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import (
     DomainJobType,
     DomainMigrateFlags as Flags,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from guest_image import MARKER, guest_xml, idle_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import (
     DomainCreateFlags,
     DomainJobOperation,

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from guest_image import write_qcow2
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import (
     DomainCoreDumpFlags,
     DomainCreateFlags,

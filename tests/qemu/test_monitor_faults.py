@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainCreateFlags, DomainShutoffReason, DomainState
 from virtcore.errors import VirtError

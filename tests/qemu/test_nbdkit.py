@@ -15,9 +15,9 @@ from typing import ClassVar
 
 import pytest
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.host_side.nbdkit import nbdkit_command
 from virtcore.enums import DomainCreateFlags, DomainDeviceModifyFlags, DomainXMLFlags
 from virtcore.errors import OperationFailed

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 from guest_image import guest_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_host.links import devices as links, taps
 from virtcore.driver import loader
 from virtcore.driver.service import ServiceDriver

@@ -15,11 +15,10 @@ from typing import cast
 
 import pytest
 from guest_image import MARKER, guest_xml, idle_xml
-from waiting import eventually
 
 import virtcore
 from private_bus import private_bus
-from support import listens
+from support import eventually, listens
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainCreateFlags, DomainPausedReason, DomainShutoffReason, DomainState
 from virtcore.errors import OperationFailed

@@ -19,9 +19,9 @@ import pytest
 from block_guest import execute
 from counting_guest import Counting
 from guest_image import MARKER
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import (
     DomainCreateFlags,
     DomainEventResumedDetailType,

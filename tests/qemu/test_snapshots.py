@@ -12,9 +12,9 @@ import agent_image
 import pytest
 from counting_guest import Counting
 from guest_image import guest_xml, idle_xml, write_initramfs, write_qcow2
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.enums import (
     DomainCreateFlags,
     DomainEventDefinedDetailType,

@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import guest_image
 import pytest
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.guest import Guest
 from virt_qemu.host import QemuState
 from virt_qemu.monitor import CommandError, Monitor

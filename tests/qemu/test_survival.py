@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.host import QemuState
 from virtcore.enums import DomainEventType, DomainRunningReason, DomainShutoffReason, DomainState
 from virtcore.errors import ResourceBusy

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from guest_image import guest_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virtcore.driver import loader
 from virtcore.driver.service import ServiceDriver
 from virtcore.enums import DomainCreateFlags, DomainUndefineFlags

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 import pytest
 from guest_image import idle_xml
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_host.cgroup import ControlGroup, Mounts
 from virt_qemu.tuning.groups import group_name
 from virt_qemu.tuning.live import GuestChange, LiveChange, apply_changes

@@ -8,8 +8,8 @@ from pathlib import Path
 import guest_image
 import pytest
 from guest_image import MARKER, guest_xml
-from waiting import eventually
 
+from support import eventually
 from virt_qemu.host_side.filesystems import virtiofsd_command
 from virt_qemu.rules import QemuRules
 from virtcore.enums import DomainCreateFlags, DomainDeviceModifyFlags as Modify

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from guest_image import write_qcow2
-from waiting import eventually
 
 import virtcore
+from support import eventually
 from virt_qemu.volumes import read_volumes
 from virtcore.enums import (
     DomainBlockCopyFlags as Copy,
