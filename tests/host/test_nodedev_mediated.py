@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from fake_nodedevs import FakeMdevctl, FakeNodeDevices
 from fake_sysfs import MDEV, FakeHost, everything
+from virt_host.nodedev.folder_watch import FolderWatch
 from virt_host.nodedev.uevents import Uevent
 from virtcore.enums.nodedev import ConnectListAllNodeDeviceFlags as ListFlags, NodeDeviceUpdateFlags, NodeDeviceXMLFlags
 from virtcore.errors import NoNodeDevice, VirtError
@@ -209,3 +212,29 @@ def test_without_mdevctl(tmp_path: Path) -> None:
         await service.close()
 
     asyncio.run(whole())
+
+
+def test_other_folders_than_mdevctls_are_of_no_concern(tmp_path: Path) -> None:
+    folder = tmp_path / "mdevctl.d"
+    watch = FolderWatch(str(folder))
+
+    def changes() -> bool:
+        return bool(select.select([watch], [], [], 0)[0]) and watch.changed()
+
+    try:
+        (tmp_path / "hosts").touch()
+        assert not changes()
+        folder.mkdir()
+        assert changes()
+        (tmp_path / "hosts").write_text("of no concern")
+        assert not changes(), "there is the folder, and nothing else is looked at"
+        (folder / "0000:00:02.0").mkdir()
+        assert changes()
+        (folder / "0000:00:02.0" / UUID).touch()
+        assert changes()
+        shutil.rmtree(folder)
+        assert changes()
+        folder.mkdir()
+        assert changes(), "it is waited for again"
+    finally:
+        watch.close()

@@ -10,7 +10,7 @@ __all__ = ["FolderWatch"]
 
 _CREATE, _DELETE, _MOVED, _WRITTEN, _ATTRIBUTES = 0x100, 0x200, 0xC0, 0x8, 0x4
 _CHANGES = _CREATE | _DELETE | _MOVED | _WRITTEN | _ATTRIBUTES
-_ONLY_FOLDERS = 0x01000000
+_ONLY_FOLDERS, _ONCE = 0x01000000, 0x80000000
 
 
 class FolderWatch:
@@ -43,9 +43,18 @@ class FolderWatch:
                 found += [entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
             except OSError:
                 continue  # it has gone
-        for folder in found or [os.path.dirname(self._folder)]:
-            if self._add(self._descriptor, os.fsencode(folder), _CHANGES | _ONLY_FOLDERS) < 0 and os.path.isdir(folder):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
+        for folder in found:
+            self._hear_of(folder, _CHANGES)
+        if not found:
+            self._hear_of(
+                os.path.dirname(self._folder), _CHANGES | _ONCE
+            )  # of no concern as soon as the folder is there
+            if os.path.isdir(self._folder):
+                self._watch()  # it came before that
+
+    def _hear_of(self, folder: str, changes: int) -> None:
+        if self._add(self._descriptor, os.fsencode(folder), changes | _ONLY_FOLDERS) < 0 and os.path.isdir(folder):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), folder)
 
     def fileno(self) -> int:
         """Becomes readable when something changed."""
