@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from fake_sysfs import FakeHost, everything
 from virt_host.nodedev.uevents import Uevent, parse_uevent
 from virtcore.enums.nodedev import ConnectListAllNodeDeviceFlags as ListFlags, NodeDeviceXMLFlags
 from virtcore.errors import NoNodeDevice, OperationInvalid, SystemError, VirtError
+from virtcore.model.nodedev import NodeDevice
 from virtcore.types import NodeDeviceRef
 
 EXPECTED = Path(__file__).with_name("nodedevs_11_3.xml")
@@ -137,6 +139,61 @@ def test_coming_and_going(host: FakeHost) -> None:
         ]
 
     run(host, work)
+
+
+def test_what_goes_while_all_are_looked_for_has_gone(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = FakeNodeDevices(host.root)
+    card = "/sys/devices/pci0000:00/0000:00:02.0"
+    found, gone = asyncio.Event(), threading.Event()
+
+    async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        search = service.devices._search
+
+        def slowly() -> list[NodeDevice]:
+            devices = search()
+            loop.call_soon_threadsafe(found.set)
+            assert gone.wait(60)
+            return devices
+
+        monkeypatch.setattr(service.devices, "_search", slowly)
+        opening = asyncio.ensure_future(service.open())
+        await found.wait()
+        service.source.happens(Uevent("remove", card, subsystem="pci"))
+        await asyncio.sleep(0.05)  # were it heard now, there would be nothing to take away yet
+        gone.set()
+        await opening
+        await service.settled()
+        assert "pci_0000_00_02_0" not in service.names()
+        await service.close()
+
+    asyncio.run(whole())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_could_not_be_opened_leaves_nothing(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch, cancelled: bool
+) -> None:
+    service = FakeNodeDevices(host.root)
+
+    async def learn() -> None:
+        if cancelled:
+            await asyncio.sleep(3600)
+        raise ValueError("broken")
+
+    async def whole() -> None:
+        monkeypatch.setattr(service.devices, "open_definitions", learn)
+        opening = asyncio.ensure_future(service.open())
+        if cancelled:
+            while not service.names():
+                await asyncio.sleep(0.005)
+            opening.cancel()
+        with pytest.raises(asyncio.CancelledError if cancelled else ValueError):
+            await opening
+        assert service.source.fileno() == -1, "it is closed"
+        assert service.devices._worker._thread is None
+
+    asyncio.run(whole())
 
 
 def test_what_is_on_a_device_goes_with_it(host: FakeHost) -> None:

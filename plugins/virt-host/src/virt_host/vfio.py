@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from virt_host.passthrough import VFIO
 from virtcore.errors import InternalError
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from virt_host.passthrough import DeviceTree
@@ -53,7 +54,8 @@ async def driver_for_guests(tree: DeviceTree, address: str, wanted: str | None =
                 raise InternalError(f"pci driver '{wanted}' supposedly loaded by module '{wanted}' not found in sysfs")
         return wanted
     device = tree.alias(address)
-    module = None if device is None else variant_module(_MODULES / os.uname().release / "modules.alias", device)
+    aliases = _MODULES / os.uname().release / "modules.alias"
+    module = None if device is None else await in_thread(variant_module, aliases, device)
     if module is None:
         return await driver_for_guests(tree, address, VFIO)
     if tree.driver_of_module(module) is None:

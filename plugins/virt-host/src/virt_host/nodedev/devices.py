@@ -65,7 +65,6 @@ class HostNodeDeviceTable(MediatedDevices):
         try:
             # Before the search: what comes meanwhile is not missed, what is found twice is the same.
             self._source = listen()
-            asyncio.get_running_loop().add_reader(self._source.fileno(), self._on_events)
         except OSError as error:
             log.warning("the kernel does not tell of devices that come and go: %s", error)
         root = NodeDeviceObject(await self._worker.run(lambda: computer(self.host)))
@@ -74,6 +73,8 @@ class HostNodeDeviceTable(MediatedDevices):
         for device in await self._worker.run(self._search):
             self._place_in_tree(device)
             self.adopt(NodeDeviceObject(device, persistent=False))
+        if self._source is not None:  # after the search: what has gone meanwhile is known when that is heard
+            asyncio.get_running_loop().add_reader(self._source.fileno(), self._on_events)
         await self.open_definitions()
 
     async def close(self) -> None:
@@ -239,7 +240,3 @@ class HostNodeDeviceTable(MediatedDevices):
     def files(self) -> HostFiles:
         """The host's."""
         return self.host.files
-
-    async def in_thread(self, work: Callable[[], None]) -> None:
-        """Do what may block."""
-        await self._worker.run(work)

@@ -30,6 +30,7 @@ from virtcore.enums.nodedev import NodeDeviceXMLFlags
 from virtcore.errors import ArgumentUnsupported, InternalError, InvalidArg, NoNodeDevice
 from virtcore.model.nodedev import NodeDevice, PCICapability, SCSIHostCapability
 from virtcore.operations.spellings import canonical_function
+from virtcore.runtime.threads import in_thread
 from virtcore.types import NodeDeviceRef
 
 __all__ = ["HostNodeDevices"]
@@ -80,7 +81,11 @@ class HostNodeDevices(MakingNodeDevices):
         return UeventSocket()
 
     async def open(self) -> None:
-        await self.devices.open(self.listen)
+        try:
+            await self.devices.open(self.listen)
+        except BaseException:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         await self.devices.close()
@@ -130,15 +135,15 @@ class HostNodeDevices(MakingNodeDevices):
         if wanted is None and tree.is_for_guests(address):
             wanted = tree.pci_driver(address)
         found = await driver_for_guests(tree, address, wanted)
-        await self.devices.in_thread(partial(self.manager.detach, tree, address, found))
+        await in_thread(self.manager.detach, tree, address, found)
 
     async def node_device_reattach(self, device: NodeDeviceRef) -> None:
         address = self._address(device)
-        await self.devices.in_thread(partial(self.manager.reattach, self.tree(), address))
+        await in_thread(self.manager.reattach, self.tree(), address)
 
     async def node_device_reset(self, device: NodeDeviceRef) -> None:
         address = self._address(device)
-        await self.devices.in_thread(partial(self.manager.reset, self.tree(), address))
+        await in_thread(self.manager.reset, self.tree(), address)
 
     # -- virtual fibre channel adapters
 
@@ -152,11 +157,11 @@ class HostNodeDevices(MakingNodeDevices):
         on = self.devices.vport_parent("new device", device.parent)
         files, host = self.devices.files, on.device.capability(SCSIHostCapability)
         assert host is not None  # it has virtual adapters
-        await self.devices.in_thread(partial(manage_vport, files, host.host or 0, CREATE, wwnn, wwpn))
+        await in_thread(manage_vport, files, host.host or 0, CREATE, wwnn, wwpn)
         try:
             async with asyncio.timeout(_ADAPTER_LIMIT):
                 while True:
-                    path = find_adapter(files, wwnn, wwpn)
+                    path = await in_thread(find_adapter, files, wwnn, wwpn)
                     made = None if path is None else await self.devices.look(path)
                     if made is not None:
                         return made
@@ -179,8 +184,7 @@ class HostNodeDevices(MakingNodeDevices):
         if host is None:
             raise InternalError(f"Invalid adapter name '{name}' for SCSI pool")
         files, path = self.devices.files, obj.device.path
-        work = partial(manage_vport, files, host.host or 0, DELETE, adapter.wwnn, adapter.wwpn)
-        await self.devices.in_thread(work)
+        await in_thread(manage_vport, files, host.host or 0, DELETE, adapter.wwnn, adapter.wwpn)
         if path is not None and not files.exists(path):
             self.devices.gone(path)
 
