@@ -16,7 +16,7 @@ from virtcore.driver.loader import registered_service
 from virtcore.driver.toolkit.folders import StateFolders
 from virtcore.driver.toolkit.hosted import HostedService
 from virtcore.driver.toolkit.networks import NetworkObject, Networks, StatefulNetworks
-from virtcore.errors import NoConnect, ResourceBusy, SystemError
+from virtcore.errors import InvalidConn, NoConnect, ResourceBusy, SystemError
 
 NETWORK = "<network><name>here</name><bridge name='virbr7'/></network>"
 
@@ -221,12 +221,15 @@ def test_a_daemon_keeps_what_was_opened(tmp_path):
         user, other = PlaceServices(Place(False, str(tmp_path))), PlaceServices(Place(False, str(tmp_path)))
         service = await user.open("network")
         await user.close()
+        with pytest.raises(InvalidConn):
+            await user.open("network")  # nobody would give it back
         assert list(kept) == [service]
         assert await other.open("network") is service
         await other.close()
         await kept.close()
-        assert await other.open("network") is not service
-        await other.close()
+        again = PlaceServices(Place(False, str(tmp_path)))
+        assert await again.open("network") is not service
+        await again.close()
 
     asyncio.run(run())
 

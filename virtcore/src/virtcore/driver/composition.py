@@ -14,6 +14,7 @@ from virtcore.driver.service import DriverService, ServiceDriver
 from virtcore.driver.toolkit import shared
 from virtcore.errors import InvalidConn, NoConnect, VirtError
 from virtcore.operations.declare import Operation, services
+from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,71 @@ class KeptServices:
 _keeping: KeptServices | None = None
 
 
-class PlaceServices:
+class _OpenedServices:
+    """Services, each of which is opened when it is first asked for, once for whoever asks. All methods belong to the
+    core loop."""
+
+    def __init__(self) -> None:
+        self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
+        self._closed = False
+
+    def class_of(self, name: str) -> type[ServiceDriver]:
+        """The class of a service.
+
+        :raises InternalError: it cannot be loaded; names the distribution and the cause.
+        """
+        return loader.service_for(name)
+
+    def is_loaded(self, name: str) -> bool:
+        """Whether :meth:`class_of` has to import nothing."""
+        return loader.service_is_loaded(name)
+
+    def opened(self, name: str) -> ServiceDriver | None:
+        """A service's instance, if it was opened here."""
+        task = self._opening.get(name)
+        return task.result() if task is not None and task.done() and not _failed(task) else None
+
+    async def open(self, name: str) -> ServiceDriver:
+        """A service's instance, the same for every connection of the place.
+
+        :raises InvalidConn: nobody would give it back any more.
+        :raises VirtError: it cannot be loaded or opened.
+        """
+        if self._closed:
+            raise InvalidConn(name, advice="the connection was closed")
+        task = self._opening.get(name)
+        if task is None or (task.done() and _failed(task)):  # one that failed is tried again
+            task = asyncio.get_running_loop().create_task(self._open(name))
+            self._opening[name] = task
+        return await asyncio.shield(task)  # whoever waits may give up; others wait, too
+
+    async def _open(self, name: str) -> ServiceDriver:
+        if not self.is_loaded(name):
+            await in_thread(self.class_of, name)  # others have the loop meanwhile
+        return await self._take(self.class_of(name))
+
+    async def _take(self, cls: type[ServiceDriver]) -> ServiceDriver:
+        """Hook: an open instance of a class."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Give back what was opened, and open nothing more."""
+        self._closed = True
+        tasks, self._opening = list(self._opening.values()), {}
+        for task in tasks:
+            task.cancel()
+        for found in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(found, DriverService):
+                await found.close()
+            elif isinstance(found, ServiceDriver):
+                await _release(found)
+
+
+def _failed(task: asyncio.Task[ServiceDriver]) -> bool:
+    return task.cancelled() or task.exception() is not None
+
+
+class PlaceServices(_OpenedServices):
     """The services of one place, for drivers and services that use others: guests their networks, pools their secrets.
     Each is opened when it is first needed.
 
@@ -96,8 +161,8 @@ class PlaceServices:
     """
 
     def __init__(self, place: Place) -> None:
+        super().__init__()
         self._place = place
-        self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
 
     async def call(self, service: str, operation: str, *arguments: object) -> Any:
         """Call an operation of a service, whatever kind of method it is there.
@@ -106,7 +171,6 @@ class PlaceServices:
         :raises VirtError: what the operation raised.
         """
         from virtcore.runtime.methods import Style, methods_of
-        from virtcore.runtime.threads import in_thread
 
         instance = await self.open(service)
         method = methods_of(type(instance))[operation]
@@ -119,18 +183,14 @@ class PlaceServices:
         """The instance of a service.
 
         :raises NoConnect: there is no such service.
+        :raises VirtError: it cannot be loaded or opened.
         """
         if name not in loader.service_names():
             raise NoConnect(f"{name}:///{'system' if self._place.privileged else 'session'}")
-        task = self._opening.get(name)
-        if task is None or (task.done() and _failed(task)):  # one that failed is tried again
-            task = self._opening[name] = asyncio.create_task(self._open(name))
-        return await asyncio.shield(task)  # whoever waits may give up; others wait, too
+        return await super().open(name)
 
-    async def _open(self, name: str) -> ServiceDriver:
-        if not loader.service_is_loaded(name):
-            await asyncio.to_thread(loader.service_for, name)  # others have the loop meanwhile
-        return await _acquire(loader.service_for(name), self._place)
+    async def _take(self, cls: type[ServiceDriver]) -> ServiceDriver:
+        return await _acquire(cls, self._place)
 
     async def begin(self) -> dict[str, VirtError]:
         """Open those that have work without being asked: something of theirs starts with the host, or works
@@ -154,28 +214,16 @@ class PlaceServices:
             if task.done() and not _failed(task):
                 await task.result().settled()
 
-    async def close(self) -> None:
-        """Give back what was opened."""
-        tasks, self._opening = list(self._opening.values()), {}
-        for task in tasks:
-            task.cancel()
-        for found in await asyncio.gather(*tasks, return_exceptions=True):
-            if not isinstance(found, BaseException):
-                await _release(found)
 
-
-def _failed(task: asyncio.Task[ServiceDriver]) -> bool:
-    return task.cancelled() or task.exception() is not None
-
-
-class HostServices:
+class HostServices(_OpenedServices):
     """The services of one connection: those that the driver brings as classes of their own, and for what it does not
-    bring those of its place. Each is opened when it is first asked for; all methods belong to the core loop.
+    bring those of its place.
 
     :ivar names: those that are there and that the driver's class does not implement itself.
     """
 
     def __init__(self, driver: Driver) -> None:
+        super().__init__()
         self._driver = driver
         self._place = driver.place
         elsewhere: frozenset[str] = frozenset()
@@ -184,66 +232,24 @@ class HostServices:
             if driver.wanted_services is not None:
                 elsewhere &= driver.wanted_services
         self.names = _shared(frozenset(elsewhere | type(driver).own_services.keys()))
-        self._opening: dict[str, asyncio.Task[ServiceDriver]] = {}
-        self._closed = False
 
     def class_of(self, name: str) -> type[ServiceDriver]:
-        """The class of a service.
-
-        :raises InternalError: it cannot be loaded; names the distribution and the cause.
-        """
-        return type(self._driver).own_service(name) or loader.service_for(name)
+        return type(self._driver).own_service(name) or super().class_of(name)
 
     def is_loaded(self, name: str) -> bool:
-        """Whether :meth:`class_of` has to import nothing."""
         own = type(self._driver).own_services.get(name)
         if own is not None:
             return not isinstance(own, str) or own.partition(":")[0] in sys.modules
-        return loader.service_is_loaded(name)
+        return super().is_loaded(name)
 
     def implements(self, operation: Operation) -> bool:
         """Whether an operation of a service is there."""
         return operation.service is not None and self.class_of(operation.service).implements(operation)
 
-    def opened(self, name: str) -> ServiceDriver | None:
-        """A service's instance, if this connection has opened it."""
-        task = self._opening.get(name)
-        return task.result() if task is not None and task.done() and not _failed(task) else None
-
-    async def open(self, name: str) -> ServiceDriver:
-        """A service's instance, the same for every connection of the place.
-
-        :raises VirtError: it cannot be loaded or opened.
-        """
-        if self._closed:
-            raise InvalidConn(name, advice="the connection was closed")
-        task = self._opening.get(name)
-        if task is None or (task.done() and _failed(task)):  # one that failed is tried again
-            task = asyncio.get_running_loop().create_task(self._open(name))
-            self._opening[name] = task
-        return await asyncio.shield(task)  # whoever waits may give up; others wait, too
-
-    async def _open(self, name: str) -> ServiceDriver:
-        if not self.is_loaded(name):
-            await asyncio.to_thread(self.class_of, name)  # others have the loop meanwhile
-        cls = self.class_of(name)
+    async def _take(self, cls: type[ServiceDriver]) -> ServiceDriver:
         if issubclass(cls, DriverService):
             instance = cls(self._driver)
             await instance.open()
             return instance
         assert self._place is not None  # names has only the driver's own without
         return await _acquire(cls, self._place)
-
-    async def close(self) -> None:
-        """The connection ends: what it had opened is given back."""
-        self._closed = True
-        for task in self._opening.values():
-            task.cancel()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
-        for name in self._opening:
-            instance = self.opened(name)
-            if isinstance(instance, DriverService):
-                await instance.close()
-            elif instance is not None:
-                await _release(instance)
-        self._opening.clear()

@@ -43,6 +43,7 @@ from virtcore.runtime.methods import (
     guarded,
     methods_of,
 )
+from virtcore.runtime.threads import in_thread
 from virtcore.runtime.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -247,9 +248,9 @@ class Session:
         gc.disable()  # it would look through what is loaded, all of which stays
         try:
             if self._services is not None and service in self._services.names:
-                await asyncio.to_thread(self._services.class_of, service)
+                await in_thread(self._services.class_of, service)
                 return
-            await asyncio.to_thread(self.driver.whole)
+            await in_thread(self.driver.whole)
         finally:
             if gathers:
                 gc.enable()
