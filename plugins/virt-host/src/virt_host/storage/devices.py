@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
-from virt_host.storage.backend import HostBackend, HostVolume, pool_path, target_of
+from virt_host.storage.backend import HostBackend, HostVolume, target_of
 from virt_host.storage.images import build_image_from
 from virt_host.storage.programs import installed
 from virt_host.tools import find_tool
@@ -196,7 +196,3 @@ class DeviceBackend(HostBackend):
         self, pool: PoolObject, volume: VolumeObject, offset: int, length: int, flags: int
     ) -> ByteStream:
         return await self.download_local(volume, offset, length, flags)
-
-    async def name_of(self, pool: PoolObject, device: str, *, waits: bool = False) -> str:
-        """The name of a device as the pool has it."""
-        return await in_thread(stable_path, pool_path(pool.current), device, waits=waits)
