@@ -19,9 +19,9 @@ __all__ = ["figures", "folder_pool", "opened", "run", "told", "volume"]
 
 
 @asynccontextmanager
-async def opened(root: Path, *, privileged: bool | None = None) -> AsyncIterator[HostStorage]:
+async def opened(root: Path) -> AsyncIterator[HostStorage]:
     """The service, as a connection has it."""
-    place = Place(os.geteuid() == 0 if privileged is None else privileged, str(root))
+    place = Place(os.geteuid() == 0, str(root))
     key = ("storage of tests", str(root))
     storage = await shared.acquire(key, lambda: HostStorage(place))
     try:
@@ -30,12 +30,12 @@ async def opened(root: Path, *, privileged: bool | None = None) -> AsyncIterator
         await shared.release(key)
 
 
-def run(root: Path, test: Callable[[HostStorage], Awaitable[None]], *, privileged: bool | None = None) -> None:
+def run(root: Path, test: Callable[[HostStorage], Awaitable[None]]) -> None:
     """Run a test on the service."""
 
     async def inside() -> None:
         try:
-            async with opened(root, privileged=privileged) as storage:
+            async with opened(root) as storage:
                 await test(storage)
         finally:
             launcher().close()

@@ -27,8 +27,6 @@ from virtcore.model.storage.volume import VolumeTarget, VolumeType
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from virt_host.storage.examine import Look
     from virtcore.driver.composition import PlaceServices
     from virtcore.enums.storage import StoragePoolBuildFlags
@@ -75,15 +73,11 @@ class HostVolume(VolumeObject):
 class StorageHost:
     """What backends need of the service they belong to.
 
-    :ivar run: folder for what lasts until the host goes down.
     :ivar services: the services beside it: secrets, devices.
-    :ivar privileged: it has the administrator's rights.
     :ivar files: where the kernel tells of its devices.
     """
 
-    run: Path
     services: PlaceServices
-    privileged: bool
     files: HostFiles = field(default_factory=HostFiles)
 
 

@@ -21,7 +21,7 @@ from virt_host.storage.backend import (
 from virt_host.storage.examine import apply, describe_header, examine, look_of, owned
 from virt_host.storage.programs import run
 from virt_host.storage.qemu_img import Image, create_commands, resize_command
-from virt_host.storage.secrets import passphrase_file, secret_of_volume
+from virt_host.storage.secrets import handed_passphrases, secret_of_volume
 from virtcore.enums.storage import (
     StoragePoolBuildFlags,
     StorageVolCreateFlags as Create,
@@ -46,7 +46,7 @@ from virtcore.model.storage.volume import VolumeBackingStore, VolumeTarget, Volu
 from virtcore.runtime.threads import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from virt_host.storage.examine import Look
     from virtcore.driver.toolkit.pool_backend import VolumeObject
@@ -248,7 +248,7 @@ async def _make_folder(volume: HostVolume, flags: int) -> None:
         volume.made = True
         set_owner(path, wanted, DEFAULT_VOLUME_MODE)
 
-    await in_thread(make)
+    await content.in_piece(lambda stop: make())  # so that it is known whether there is a folder
 
 
 async def _make_raw(volume: HostVolume, source: VolumeObject | None, flags: int) -> None:
@@ -303,7 +303,7 @@ async def _make_ploop(volume: HostVolume, source: VolumeObject | None) -> None:
         volume.made = True
         set_owner(path, wanted, _FOLDER_MODE)
 
-    await in_thread(make)
+    await content.in_piece(lambda stop: make())  # so that it is known whether there is a folder
     size = f"{-(-(document.capacity or 0) // _MIB)}M"
     await run("ploop", "init", "-s", size, "-t", "ext4", f"{path}/root.hds")
 
@@ -314,10 +314,8 @@ async def _make_with_program(
     refuse_flags(flags, Create.PREALLOC_METADATA | Create.VALIDATE, "storageBackendCreateQemuImg")
     document, path = volume.document, volume.path
     target = target_of(document)
-    async with (
-        passphrase_file(backend.host, pool.name, document) as secret,
-        passphrase_file(backend.host, pool.name, None if source is None else source.document) as source_secret,
-    ):
+    documents = document, None if source is None else source.document
+    async with handed_passphrases(backend.host.services, *documents) as ((secret, source_secret), fds):
         image = Image(volume=document, pool=pool.current, secret=secret)
         origin = None
         if source is not None:
@@ -326,24 +324,24 @@ async def _make_with_program(
         if document.backing_store is not None and document.backing_store.path:
             await in_thread(_require_readable, document.backing_store.path, path)
         fresh = document.type is not VolumeType.BLOCK
-        if fresh and os.path.lexists(path):  # qemu-img would take it over
+        if fresh and await in_thread(os.path.lexists, path):  # qemu-img would take it over
             raise OperationInvalid(f"volume target path '{path}' already exists", domain=_DOMAIN)
         for command in commands:
             if fresh:
                 volume.made = True
-            await _create(command)
-    if not os.path.exists(path):
+            await _create(command, fds)
+    if not await in_thread(os.path.exists, path):
         raise SystemFailure(f"failed to create {path}: {os.strerror(2)}", domain=_DOMAIN)
     await in_thread(set_owner, path, target.permissions, DEFAULT_VOLUME_MODE)
 
 
-async def _create(command: list[str]) -> None:
+async def _create(command: list[str], fds: Mapping[int, int]) -> None:
     """Have qemu-img make an image. It measures how long the derivation of a key takes by its thread's CPU time; where
     the kernel counts that in ticks it may see none and refuses: that is tried again.
     """
     for _ in range(_TRIES):
         try:
-            await run(*command)
+            await run(*command, fds=fds)
             return
         except InternalError as error:
             if "Unable to get accurate CPU usage" not in str(error):
@@ -416,7 +414,7 @@ class FolderBackend(HostBackend):
         await build_image_from(self, pool, volume, source, flags)
 
     async def refresh_volume(self, pool: PoolObject, volume: VolumeObject) -> None:
-        if volume.building and not os.path.lexists(volume.path):
+        if volume.building and not await in_thread(os.path.lexists, volume.path):
             return  # a moment later
         await self.refresh_local(volume, folders=True)
         encryption = target_of(volume.document).encryption
@@ -444,9 +442,9 @@ class FolderBackend(HostBackend):
             what = "an unencrypted raw volume" if target.format == StorageFormat.RAW else "raw type volume"
             raise OperationUnsupported(f"preallocate is only supported for {what}", domain=_DOMAIN)
         else:
-            async with passphrase_file(self.host, pool.name, document) as secret:
+            async with handed_passphrases(self.host.services, document) as ((secret,), fds):
                 image = Image(volume=document, pool=pool.current, secret=secret)
-                await run(*resize_command(image, capacity))
+                await run(*resize_command(image, capacity), fds=fds)
 
     async def wipe_volume(self, pool: PoolObject, volume: VolumeObject, algorithm: StorageVolWipeAlgorithm) -> None:
         if volume.document.type is VolumeType.PLOOP:

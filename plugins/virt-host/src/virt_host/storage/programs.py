@@ -5,14 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from virt_host.description.program import finish_program
 from virt_host.tools import find_tool
 from virtcore.errors import ErrorDomain, InternalError
-
-if TYPE_CHECKING:
-    from virtcore.runtime.launcher import Identity
 
 __all__ = ["installed", "run"]
 
@@ -32,21 +28,17 @@ def installed(name: str) -> str:
     return found
 
 
-async def run(
-    *argv: str, environment: Mapping[str, str] | None = None, identity: Identity | None = None, fails: bool = True
-) -> str:
+async def run(*argv: str, fds: Mapping[int, int] | None = None) -> str:
     """Run a program to its end, and return what it printed.
 
     :param argv: its name and arguments.
-    :param fails: whether it is an error that it fails.
+    :param fds: number in the program -> descriptor of ours.
     :raises InternalError: it is not installed, or failed.
     """
     command = [installed(argv[0]), *argv[1:]]
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_FOLDERS])  # for what the program itself runs
-    done = await finish_program(
-        command, environment={"PATH": path, **(environment or {})}, identity=identity, limit=_LONG
-    )
-    if done.status and fails:
+    done = await finish_program(command, fds=fds, environment={"PATH": path}, limit=_LONG)
+    if done.status:
         raise failure(command, done.status, done.errors)
     return done.output
 

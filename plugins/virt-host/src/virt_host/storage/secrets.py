@@ -3,66 +3,68 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from virtcore.driver.toolkit.folders import make_folder
 from virtcore.driver.toolkit.secrets import secret_value
 from virtcore.enums.secret import SecretUsageType
-from virtcore.errors import ErrorDomain, NoSecret, XMLError
-from virtcore.runtime.threads import in_thread
+from virtcore.errors import ErrorDomain, NoConnect, NoSecret, XMLError
 
 if TYPE_CHECKING:
-    from virt_host.storage.backend import StorageHost
     from virtcore.driver.composition import PlaceServices
     from virtcore.model.storage.volume import Volume
 
-__all__ = ["passphrase_file", "secret_of_volume"]
+__all__ = ["handed_passphrases", "secret_of_volume"]
+
+#: Number of the first passphrase's descriptor in a program.
+_FIRST = 3
 
 
 async def secret_of_volume(services: PlaceServices, path: str) -> str | None:
     """The UUID of the secret that is kept for a volume; None where there is none."""
-    from virtcore.driver import loader
-
-    if "secret" not in loader.service_names():
-        return None
     try:
         found = await services.call("secret", "connection_lookup_secret", None, SecretUsageType.VOLUME, path)
-    except NoSecret:
+    except (NoConnect, NoSecret):
         return None
     uuid: str = found.uuid
     return uuid
 
 
 @asynccontextmanager
-async def passphrase_file(host: StorageHost, pool: str, document: Volume | None) -> AsyncIterator[str | None]:
-    """A file with the passphrase of a volume, for a program that reads it; it goes at the end. None where the volume
-    is not encrypted.
+async def handed_passphrases(
+    services: PlaceServices, *documents: Volume | None
+) -> AsyncIterator[tuple[list[str | None], dict[int, int]]]:
+    """Files with the passphrases of volumes, for a program that reads them. They are in memory only, and gone with
+    those who have them open, however these end.
 
-    :raises VirtError: the volume does not name one passphrase, or that is not there.
+    Yields their paths as the program sees them (None: that volume is not encrypted), and what it is started with:
+    number in the program -> descriptor of ours.
+
+    :raises VirtError: a volume does not name one passphrase, or that is not there.
     """
-    target = None if document is None else document.target
-    if document is None or target is None or target.encryption is None:
-        yield None
-        return
-    if len(target.encryption.secrets) != 1:
+    paths: list[str | None] = []
+    fds: dict[int, int] = {}
+    with ExitStack() as stack:
+        for number, document in enumerate(documents, _FIRST):
+            value = None if document is None else await _passphrase(services, document)
+            if value is None:
+                paths.append(None)
+                continue
+            fds[number] = os.memfd_create("passphrase", os.MFD_CLOEXEC)
+            stack.callback(os.close, fds[number])
+            os.write(fds[number], value)
+            paths.append(f"/proc/self/fd/{number}")
+        yield paths, fds
+
+
+async def _passphrase(services: PlaceServices, document: Volume) -> bytes | None:
+    encryption = None if document.target is None else document.target.encryption
+    if encryption is None:
+        return None
+    if len(encryption.secrets) != 1:
         raise XMLError(
             "A single <secret type='passphrase'...> element is expected in encryption description",
             domain=ErrorDomain.STORAGE,
         )
-    value = await secret_value(host.services, target.encryption.secrets[0], SecretUsageType.VOLUME)
-
-    def write() -> str:
-        make_folder(host.run)
-        descriptor, path = tempfile.mkstemp(prefix="passphrase.", dir=host.run)  # for its owner only
-        with open(descriptor, "wb") as file:
-            file.write(value)
-        return path
-
-    path = await in_thread(write)
-    try:
-        yield path
-    finally:
-        await in_thread(os.unlink, path)
+    return await secret_value(services, encryption.secrets[0], SecretUsageType.VOLUME)

@@ -77,7 +77,7 @@ class HostStorage(HostedService, StatefulStorage):
         super().__init__(place)
         folders = self.folders
         self._services = PlaceServices(place)
-        host = StorageHost(run=folders.run, services=self._services, privileged=place.privileged)
+        host = StorageHost(services=self._services)
         self._host = host
         self.pools = HostPools(folders.config, self.disk, folders.status, host)
 
